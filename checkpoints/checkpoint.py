@@ -1,0 +1,93 @@
+"""A checkpoint, whatever file it came from."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from checkpoints.data.dataset import Normalisation
+from checkpoints.models import Architecture, build_model
+from checkpoints.recipes import Recipe
+from spectra.errors import InputError
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights, and what is known of how they came about; None where a file does not say.
+
+    Attributes:
+        name: short identity for tables and figures, without folders.
+        state: state dict on the CPU: parameters and buffers.
+        architecture: what to build before loading ``state``.
+        normalisation: what the network's images must go through; None: the data's default.
+        epoch: epochs of training done.
+        recipe: how it was trained.
+        class_counts: training images of each class.
+        data: description of the training data, with its ``digest``.
+        metrics: per-class accuracies and losses at this epoch.
+        seed: training seed.
+        versions: of the libraries that trained it.
+        notes: what the user should know before trusting it.
+    """
+
+    name: str
+    state: Mapping[str, Tensor]
+    architecture: Architecture
+    normalisation: Normalisation | None = None
+    epoch: int | None = None
+    recipe: Recipe | None = None
+    class_counts: tuple[int, ...] | None = None
+    data: Mapping[str, Any] | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def model(self) -> nn.Module:
+        """Build the network in eval mode with these weights.
+
+        Raises:
+            InputError: the weights belong to another architecture, or are not finite.
+        """
+        model = build_model(self.architecture)
+        expected = model.state_dict()
+        # Absent in files from before torch 0.4.1; never used in eval mode.
+        state = {
+            key: value
+            for key, value in self.state.items()
+            if not key.endswith("num_batches_tracked")
+        }
+        wanted = {key for key in expected if not key.endswith("num_batches_tracked")}
+        missing, extra = sorted(wanted - set(state)), sorted(set(state) - wanted)
+        if missing or extra:
+            raise InputError(
+                f"{self.name} does not fit {self.architecture.name}: "
+                f"{len(missing)} missing ({', '.join(missing[:3])}), "
+                f"{len(extra)} unexpected ({', '.join(extra[:3])}); name another with --arch"
+            )
+        for key in sorted(wanted):
+            if state[key].shape != expected[key].shape:
+                raise InputError(
+                    f"{self.name} does not fit {self.architecture.name}: {key} should have shape "
+                    f"{tuple(expected[key].shape)}, got {tuple(state[key].shape)}; name another "
+                    "with --arch"
+                )
+            if not torch.isfinite(state[key]).all():
+                raise InputError(
+                    f"{self.name} holds NaN or infinity in {key}; the training diverged, take an "
+                    "earlier checkpoint"
+                )
+        model.load_state_dict({**expected, **state})
+        return model.eval()
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the weights: names, shapes and bytes in sorted order."""
+        h = hashlib.sha256()
+        for key in sorted(self.state):
+            value = self.state[key].detach().cpu().contiguous()
+            h.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
+            h.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return h.hexdigest()

@@ -1,0 +1,97 @@
+"""Long-tailed class profiles and the selection rule of the long-tail literature."""
+
+import numpy as np
+import numpy.typing as npt
+
+from spectra.errors import InputError
+
+PROFILES = ("exp", "step", "none")
+
+
+def class_counts(
+    profile: str, *, num_classes: int, n_max: int, imbalance_factor: float
+) -> tuple[int, ...]:
+    """Return the number of training images of each class.
+
+    Args:
+        profile: ``exp``: n_c = int(n_max · IF^(c/(C-1))); ``step``: the first half of the classes
+            has n_max, the rest int(n_max · IF); ``none``: n_max everywhere.
+        num_classes: C >= 2.
+        n_max: size of the largest class.
+        imbalance_factor: smallest over largest class, 0 < IF <= 1 (the paper's 0.01).
+
+    Raises:
+        InputError: an argument is out of range or a class would come out empty.
+
+    Source: Cao et al., NeurIPS 2019 (LDAM), whose code Rangwani et al. 2022 use.
+    """
+    if profile not in PROFILES:
+        raise InputError(f"imbalance profile must be one of {', '.join(PROFILES)}, got {profile!r}")
+    if not 0.0 < imbalance_factor <= 1.0:
+        raise InputError(f"imbalance factor must lie in (0, 1], got {imbalance_factor}")
+    if num_classes < 2:
+        raise InputError(f"at least 2 classes are needed, got {num_classes}")
+    if profile == "exp":
+        counts = [
+            int(n_max * imbalance_factor ** (c / (num_classes - 1.0))) for c in range(num_classes)
+        ]
+    elif profile == "step":
+        head = num_classes // 2
+        counts = [n_max] * head + [int(n_max * imbalance_factor)] * (num_classes - head)
+    else:
+        counts = [n_max] * num_classes
+    if min(counts) < 1:
+        raise InputError(
+            f"profile {profile} with n_max {n_max} and factor {imbalance_factor} leaves a class "
+            "without images; use a larger factor"
+        )
+    return tuple(counts)
+
+
+def select_long_tail(
+    labels: npt.NDArray[np.integer], counts: tuple[int, ...], *, seed: int = 0
+) -> npt.NDArray[np.int64]:
+    """Return the positions of the images that stay, class by class in label order.
+
+    The rule of the published code, reproduced bit for bit: one legacy generator seeded once; for
+    each class in order its positions are shuffled and the first n_c kept.
+
+    Args:
+        labels: (N,) class of every image of the balanced set.
+        counts: n_c for each class present in ``labels``.
+        seed: the published subsets use 0 for every training seed.
+
+    Raises:
+        InputError: a class holds fewer images than asked for.
+    """
+    generator = np.random.RandomState(seed)
+    kept = []
+    for c, count in enumerate(counts):
+        positions = np.flatnonzero(labels == c)
+        if len(positions) < count:
+            raise InputError(
+                f"class {c} has {len(positions)} images where {count} were asked for; "
+                "lower n_max or raise the imbalance factor"
+            )
+        generator.shuffle(positions)
+        kept.append(positions[:count])
+    return np.concatenate(kept).astype(np.int64)
+
+
+def head_mid_tail(num_classes: int) -> dict[str, tuple[int, ...]]:
+    """Return the paper's split of the classes, which are ordered from most to fewest images.
+
+    CIFAR-10: 3/4/3 classes. CIFAR-100: 36/35/29. Any other number of classes: the first and last
+    30 % (ours, the proportion of the ten-class split).
+
+    Source: Rangwani et al. 2022, poster; the CIFAR-100 split is the one that fits its tables.
+    """
+    if num_classes == 100:
+        head, tail = 36, 29
+    else:
+        head = tail = max(1, round(0.3 * num_classes)) if num_classes > 2 else 1
+    return {
+        "head": tuple(range(head)),
+        "mid": tuple(range(head, num_classes - tail)),
+        "tail": tuple(range(num_classes - tail, num_classes)),
+    }
