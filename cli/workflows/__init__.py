@@ -1,0 +1,1 @@
+"""Plain functions that string the rooms together: train, analyze, trajectory, pipeline."""

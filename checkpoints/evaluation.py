@@ -1,0 +1,63 @@
+"""Per-class accuracy and loss of a network."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from spectra.losses import PerSampleLoss
+
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """What a network does to the images of each class.
+
+    Attributes:
+        accuracy: fraction right, one value a class; None for a class without images.
+        loss: mean loss, likewise.
+        overall: fraction right over all images.
+    """
+
+    accuracy: tuple[float | None, ...]
+    loss: tuple[float | None, ...]
+    overall: float
+
+    def group_accuracy(self, classes: tuple[int, ...]) -> float | None:
+        """Return the mean of the class accuracies, as the paper's head/mid/tail columns do."""
+        present = [a for c in classes if (a := self.accuracy[c]) is not None]
+        return sum(present) / len(present) if present else None
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, images: Tensor, labels: Tensor, *, num_classes: int, loss: PerSampleLoss
+) -> ClassMetrics:
+    """Evaluate ``model`` in eval mode; its mode is restored.
+
+    Args:
+        model: maps images to outputs.
+        images: normalised, (n, channels, h, w), on the model's device.
+        labels: int64 (n,), on the same device.
+        num_classes: C.
+        loss: per-sample loss to report.
+    """
+    was_training = model.training
+    model.eval()
+    right, losses = [], []
+    for start in range(0, len(labels), EVALUATION_BATCH):
+        y = labels[start : start + EVALUATION_BATCH]
+        outputs = model(images[start : start + EVALUATION_BATCH])
+        right.append((outputs.argmax(1) == y).double())
+        losses.append(loss(outputs, y).double())
+    model.train(was_training)
+    y = labels.cpu()
+    n = torch.bincount(y, minlength=num_classes)
+    hits = torch.bincount(y, weights=torch.cat(right).cpu(), minlength=num_classes)
+    total = torch.bincount(y, weights=torch.cat(losses).cpu(), minlength=num_classes)
+
+    def mean(sums: Tensor) -> tuple[float | None, ...]:
+        return tuple(s / k if k else None for s, k in zip(sums.tolist(), n.tolist(), strict=True))
+
+    return ClassMetrics(mean(hits), mean(total), float(hits.sum() / max(1, len(y))))

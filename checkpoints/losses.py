@@ -1,0 +1,78 @@
+"""Training losses, as per-sample losses of a network's outputs.
+
+Every loss maps outputs (n, C) and labels (n,) to (n,) values, so that the same object serves
+training, where a weighted mean is taken, and a Hessian of any subset of images.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from checkpoints.recipes import Recipe
+from spectra.losses import CrossEntropy, PerSampleLoss
+
+
+@dataclass(frozen=True)
+class LDAM:
+    """CE(s (x - m_y 1_y)) with margins m_c = m_max n_c^(-1/4) / max_k n_k^(-1/4).
+
+    Attributes:
+        class_counts: n_c.
+        max_margin: margin of the smallest class (paper: .5).
+        scale: s (code: 30); the outputs are cosines.
+
+    Source: Cao et al., NeurIPS 2019, eq. 13 and their code.
+    """
+
+    class_counts: tuple[int, ...]
+    max_margin: float = 0.5
+    scale: float = 30.0
+
+    def margins(self) -> Tensor:
+        """Return m_c, shape (C,), float64."""
+        inverse = torch.tensor(self.class_counts, dtype=torch.float64) ** -0.25
+        return inverse * (self.max_margin / inverse.max())
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each image, shape (n,)."""
+        margins = self.margins().to(outputs)
+        shifted = outputs - F.one_hot(labels, outputs.shape[1]) * margins[labels, None]
+        return F.cross_entropy(self.scale * shifted, labels, reduction="none")
+
+
+@dataclass(frozen=True)
+class VectorScaling:
+    """CE(x_c / Δ_c + τ log π_c) with Δ_c = (n_max / n_c)^γ and class frequencies π_c.
+
+    Source: Kini et al., NeurIPS 2021 (VS loss). γ = 0 is logit adjustment (Menon et al. 2021).
+    """
+
+    class_counts: tuple[int, ...]
+    gamma: float
+    tau: float
+    scale: float = 1.0
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each image, shape (n,)."""
+        counts = torch.tensor(self.class_counts, dtype=torch.float64)
+        delta = ((counts.max() / counts) ** self.gamma).to(outputs)
+        prior = (self.tau * torch.log(counts / counts.sum())).to(outputs)
+        adjusted = self.scale * outputs / delta + prior
+        return F.cross_entropy(adjusted, labels, reduction="none")
+
+
+def training_loss(recipe: Recipe, class_counts: tuple[int, ...]) -> PerSampleLoss:
+    """Return the per-sample loss that ``recipe`` minimises, class weights aside."""
+    scale = output_scale(recipe)
+    if recipe.loss == "ldam":
+        return LDAM(class_counts, recipe.ldam_max_margin, scale)
+    if recipe.loss == "vs":
+        return VectorScaling(class_counts, recipe.vs_gamma, recipe.vs_tau, scale)
+    return CrossEntropy(scale)
+
+
+def output_scale(recipe: Recipe | None) -> float:
+    """Return the factor that turns a network's outputs into logits: s for a cosine head, else 1."""
+    return recipe.logit_scale if recipe is not None and recipe.head == "cosine" else 1.0

@@ -1,0 +1,96 @@
+"""The state of a run after an epoch: what :func:`checkpoints.training.train` resumes from."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from spectra.errors import InputError
+from spectra.files import write_atomically
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Weights, momentum and history after ``epoch`` finished epochs.
+
+    Attributes:
+        epoch: epochs done.
+        tensors: ``model.*`` and ``momentum.*``.
+        history: the metrics of every epoch so far.
+    """
+
+    epoch: int
+    tensors: dict[str, Tensor]
+    history: list[dict[str, Any]]
+
+    @classmethod
+    def capture(
+        cls,
+        model: nn.Module,
+        optimizer: torch.optim.SGD,
+        epoch: int,
+        history: list[dict[str, Any]],
+    ) -> "TrainingState":
+        """Take the state of a run."""
+        tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
+        for name, parameter in model.named_parameters():
+            buffer = optimizer.state[parameter].get("momentum_buffer")
+            if buffer is not None:
+                tensors[f"momentum.{name}"] = buffer
+        tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+        return cls(epoch, tensors, history)
+
+    def restore(self, model: nn.Module, optimizer: torch.optim.SGD) -> None:
+        """Put the state back; tensors are copied, so that their alignment is torch's own."""
+        with torch.no_grad():
+            for key, value in model.state_dict().items():
+                value.copy_(self.tensors[f"model.{key}"])
+        for name, parameter in model.named_parameters():
+            buffer = self.tensors.get(f"momentum.{name}")
+            if buffer is not None:
+                restored = torch.empty_like(parameter, requires_grad=False).copy_(buffer)
+                optimizer.state[parameter]["momentum_buffer"] = restored
+
+
+def save_state(path: Path, state: TrainingState, identity: dict[str, Any]) -> None:
+    """Write the state atomically, with the identity of the run it belongs to."""
+    header = {"epoch": state.epoch, "history": state.history, "identity": identity}
+    write_atomically(
+        path, safetensors.torch.save(state.tensors, {"spectra-resume": json.dumps(header)})
+    )
+
+
+def load_state(path: Path, *, expected: dict[str, Any]) -> TrainingState:
+    """Read what :func:`save_state` wrote.
+
+    Raises:
+        InputError: the file is damaged, or belongs to a run with another identity.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["spectra-resume"])
+        tensors = safetensors.torch.load(path.read_bytes())
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"cannot resume from {path}: {error!r}; remove it to start anew"
+        ) from error
+    identity = header["identity"]
+    for key in expected:
+        if identity.get(key) != expected[key]:
+            raise InputError(
+                f"{path.parent} holds a run with another {key}; choose another -o or remove it "
+                f"(there: {_difference(identity.get(key), expected[key])})"
+            )
+    return TrainingState(int(header["epoch"]), tensors, list(header["history"]))
+
+
+def _difference(old: Any, new: Any) -> str:
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return f"{old}, here: {new}"
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return ", ".join(f"{k} {old.get(k)}, here: {new.get(k)}" for k in keys[:3])

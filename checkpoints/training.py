@@ -1,0 +1,303 @@
+"""Train one network by one recipe, with checkpoints and exact resumption."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from checkpoints.checkpoint import Checkpoint
+from checkpoints.data.augment import random_crop_flip
+from checkpoints.data.dataset import ImageData
+from checkpoints.evaluation import evaluate
+from checkpoints.formats.native import save_native
+from checkpoints.losses import output_scale, training_loss
+from checkpoints.models import Architecture, build_model, initialise
+from checkpoints.recipes import Recipe
+from checkpoints.resume import TrainingState, load_state, save_state
+from checkpoints.sam import SharpnessAware
+from checkpoints.schedules import (
+    ascent_radius,
+    class_weights,
+    drw_switch,
+    learning_rate,
+    sampling_probabilities,
+)
+from spectra._version import __version__
+from spectra.errors import InputError, NonFiniteError
+from spectra.losses import CrossEntropy
+from spectra.seeding import derive_seed, make_generator
+
+EpochCallback = Callable[[int, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One training run.
+
+    Attributes:
+        recipe: how to train.
+        data: on what.
+        architecture: which network.
+        seed: of initial weights, order of images and augmentation.
+        folder: where checkpoints, history and the state for resuming go.
+        keep_epochs: epochs (counted as done) to keep a checkpoint of; None: :func:`default_epochs`.
+        name: of the run, in checkpoints and figures.
+    """
+
+    recipe: Recipe
+    data: ImageData
+    architecture: Architecture
+    seed: int
+    folder: Path
+    keep_epochs: tuple[int, ...] | None = None
+    name: str | None = None
+
+
+def default_epochs(epochs: int) -> tuple[int, ...]:
+    """Return the epochs of the paper's trajectories, scaled, and the first one after the switch.
+
+    Of 200: 10, 50, 100, 160, 161, 170, 190, 200; 160 is just before the DRW switch, 161 just after.
+    """
+    fractions = (0.05, 0.25, 0.5, 0.85, 0.95, 1.0)
+    switch = drw_switch(epochs)
+    wanted = {max(1, round(f * epochs)) for f in fractions} | {switch, switch + 1}
+    return tuple(sorted(e for e in wanted if e <= epochs))
+
+
+def checkpoint_path(folder: Path, epoch: int) -> Path:
+    """Return where the checkpoint after ``epoch`` epochs lies in a run's folder."""
+    return folder / "checkpoints" / f"epoch-{epoch:04d}.safetensors"
+
+
+def train(
+    job: TrainingJob,
+    *,
+    device: torch.device | str = "cpu",
+    resume: bool = False,
+    on_epoch: EpochCallback | None = None,
+) -> list[Path]:
+    """Train and return the paths of the kept checkpoints, the last epoch's last.
+
+    Every random number comes from (seed, epoch), and everything else that a step depends on is in
+    the state saved after each epoch: a run that was killed and resumed writes the same bytes as
+    one that was not (same CPU, same number of threads).
+
+    Args:
+        job: what to train.
+        device: where.
+        resume: go on from the last finished epoch if there is one.
+        on_epoch: called with the number of epochs done and their metrics.
+
+    Raises:
+        InputError: the folder holds another run, or a run and ``resume`` is off.
+        NonFiniteError: the loss became NaN or infinite; checkpoints before it stay.
+    """
+    recipe, data = job.recipe, job.data
+    keep = job.keep_epochs if job.keep_epochs is not None else default_epochs(recipe.epochs)
+    if any(not 0 <= e <= recipe.epochs for e in keep):
+        raise InputError(f"epochs to keep must lie in 0..{recipe.epochs}, got {list(keep)}")
+    keep = tuple(sorted({*keep, recipe.epochs}))
+    if min(data.class_counts) == 0:
+        empty = [c for c, n in enumerate(data.class_counts) if n == 0]
+        raise InputError(f"classes {empty} have no training images; every class needs one")
+    identity: dict[str, Any] = {
+        "recipe": recipe.to_dict(),
+        "architecture": job.architecture.to_dict(),
+        "data": {**data.description, "digest": data.digest()},
+        "seed": job.seed,
+    }
+    device = torch.device(device)
+    model = _fresh_model(job).to(device)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    state_path = job.folder / "resume.safetensors"
+    history: list[dict[str, Any]] = []
+    done = 0
+    if state_path.exists():
+        if not resume:
+            raise InputError(f"{job.folder} holds a run already; add --resume or choose another -o")
+        state = load_state(state_path, expected=identity)
+        done, history = state.epoch, state.history
+        state.restore(model, optimizer)
+    elif 0 in keep:
+        save_native(checkpoint_path(job.folder, 0), _snapshot(job, model, 0, {}, identity["data"]))
+    trainer = _Trainer(job, model, optimizer, device)
+    for epoch in range(done, recipe.epochs):
+        metrics = {"epoch": epoch + 1, **trainer.run_epoch(epoch), **trainer.validate()}
+        history.append(metrics)
+        if epoch + 1 in keep:
+            path = checkpoint_path(job.folder, epoch + 1)
+            save_native(path, _snapshot(job, model, epoch + 1, metrics, identity["data"]))
+        save_state(
+            state_path, TrainingState.capture(model, optimizer, epoch + 1, history), identity
+        )
+        if on_epoch:
+            on_epoch(epoch + 1, metrics)
+    return [checkpoint_path(job.folder, e) for e in keep]
+
+
+class _Trainer:
+    """The tensors and the step of one run."""
+
+    def __init__(
+        self, job: TrainingJob, model: nn.Module, optimizer: torch.optim.SGD, device: torch.device
+    ) -> None:
+        recipe = job.recipe
+        self.job, self.model, self.optimizer, self.device = job, model, optimizer, device
+        self.counts = job.data.class_counts
+        self.loss = training_loss(recipe, self.counts)
+        self.images = job.data.train.images.to(device)
+        self.labels = job.data.train.labels.to(device)
+        test = job.data.test
+        self.test = None
+        if test is not None:
+            self.test = (job.data.normalisation(test.images.to(device)), test.labels.to(device))
+        self.sam = None
+        if recipe.uses_ascent:
+            self.sam = SharpnessAware(
+                model.parameters(),
+                optimizer,
+                rho=recipe.rho,
+                adaptive=recipe.optimizer == "asam",
+                eta=recipe.asam_eta,
+            )
+
+    def run_epoch(self, epoch: int) -> dict[str, Any]:
+        """Train for one epoch and return loss and accuracy over it, taken at w, never at w + ε."""
+        recipe, seed = self.job.recipe, self.job.seed
+        rate = learning_rate(recipe, epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if self.sam is not None:
+            self.sam.rho = ascent_radius(recipe, epoch)
+        weights = class_weights(recipe, self.counts, epoch).to(self.device, torch.float32)
+        order = self._order(make_generator(seed, "order", epoch))
+        generator = make_generator(seed, "augmentation", epoch)
+        self.model.train()
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        right = torch.zeros((), dtype=torch.int64, device=self.device)
+        for batch in order.split(recipe.batch_size):
+            images = random_crop_flip(
+                self.images[batch],
+                padding=recipe.augment_crop,
+                flip=recipe.augment_flip,
+                generator=generator,
+            )
+            x, y = self.job.data.normalisation(images), self.labels[batch]
+            loss, hits = self._step(x, y, weights[y])
+            total += loss.double() * len(y)
+            right += hits
+        mean = float(total) / len(order)
+        if not np.isfinite(mean):
+            raise NonFiniteError(
+                f"training loss of {recipe.name} is {mean} in epoch {epoch + 1}; lower --lr"
+                + (" or --rho" if self.sam else "")
+            )
+        return {"lr": rate, "train_loss": mean, "train_accuracy": int(right) / len(order)}
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        n = len(self.job.data.train)
+        if self.job.recipe.weighting == "resample":
+            chance = sampling_probabilities(
+                self.job.recipe, self.job.data.train.labels, self.counts
+            )
+            order = torch.multinomial(chance, n, replacement=True, generator=generator)
+        else:
+            order = torch.randperm(n, generator=generator)
+        return order.to(self.device)
+
+    def _step(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        def weighted_mean(outputs: Tensor) -> Tensor:
+            return (weights * self.loss(outputs, y)).sum() / weights.sum()
+
+        at_w: list[Tensor] = []
+
+        def gradient_at_w() -> None:
+            outputs = self.model(x)
+            loss = weighted_mean(outputs)
+            loss.backward()
+            at_w.extend((loss.detach(), (outputs.detach().argmax(1) == y).sum()))
+
+        if self.sam is None:
+            self.optimizer.zero_grad(set_to_none=True)
+            gradient_at_w()
+            self.optimizer.step()
+        else:
+
+            def gradient_at_perturbed() -> None:
+                with frozen_batch_norm(self.model, self.job.recipe.sam_bn == "first"):
+                    weighted_mean(self.model(x)).backward()
+
+            self.sam.step(gradient=gradient_at_perturbed, ascent_gradient=gradient_at_w)
+        return at_w[0], at_w[1]
+
+    def validate(self) -> dict[str, Any]:
+        """Return per-class accuracy and cross-entropy on the test images, where there are any."""
+        if self.test is None:
+            return {}
+        metrics = evaluate(
+            self.model,
+            *self.test,
+            num_classes=self.job.data.num_classes,
+            loss=CrossEntropy(output_scale(self.job.recipe)),
+        )
+        return {"test": asdict(metrics)}
+
+
+@contextmanager
+def frozen_batch_norm(model: nn.Module, active: bool = True) -> Iterator[None]:
+    """Let batch norm normalise by the batch but leave its running averages alone.
+
+    Args:
+        model: whose batch-norm layers are meant.
+        active: False makes the context do nothing.
+    """
+    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    kept = [(b, b.clone()) for layer in layers for b in layer.buffers()] if active else []
+    try:
+        yield
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
+
+
+def _fresh_model(job: TrainingJob) -> nn.Module:
+    """Build the network; a user's own initialisation is kept, seeded, the global RNG untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(job.seed, "model"))
+        model = build_model(job.architecture)
+    if ":" not in job.architecture.name:
+        initialise(model, make_generator(job.seed, "weights"))
+    return model
+
+
+def _snapshot(
+    job: TrainingJob,
+    model: nn.Module,
+    epoch: int,
+    metrics: dict[str, Any],
+    data: dict[str, Any],
+) -> Checkpoint:
+    name = job.name or f"{job.data.name}/{job.recipe.name}"
+    return Checkpoint(
+        name=name,
+        state={key: value.detach().cpu().clone() for key, value in model.state_dict().items()},
+        architecture=job.architecture,
+        normalisation=job.data.normalisation,
+        epoch=epoch,
+        recipe=job.recipe,
+        class_counts=job.data.class_counts,
+        data=data,
+        metrics=metrics,
+        seed=job.seed,
+        versions={"hessian-spectra": __version__, "torch": torch.__version__},
+    )

@@ -1,0 +1,131 @@
+"""PyHessian behind our interface: its products, and its own recurrence for the density.
+
+PyHessian 0.1 calls ``torch.eig``, which torch no longer has, draws from the global generator and
+leaves warnings behind. All three are dealt with here and nowhere else.
+"""
+
+import contextlib
+import types
+import warnings
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spectra.engines.settings import EngineResult, SolverSettings
+from spectra.errors import InputError
+from spectra.hessian import HessianOperator
+from spectra.lanczos import Tridiagonal
+from spectra.operators import SymmetricOperator
+from spectra.seeding import derive_seed
+from spectra.slq import StepCallback
+from spectra.spectrum import Spectrum
+
+
+class PyHessianOperator(SymmetricOperator):
+    """The products of PyHessian's dataloader mode over the frozen images of ``op``.
+
+    Batches are the micro-chunks of ``op``; the criterion is its weighted loss, scaled so that
+    PyHessian's average over the images is the weighted mean.
+    """
+
+    def __init__(self, op: HessianOperator) -> None:
+        self.size, self.device, self.dtype = op.size, op.device, op.dtype
+        self._unflatten = op.unflatten
+        scale = op.num_images / op.total_weight
+
+        def criterion(outputs: Tensor, index: Tensor) -> Tensor:
+            losses = op.loss_function(outputs, op.labels[index])
+            return scale * (op.weights[index] * losses).mean()
+
+        index = torch.arange(op.num_images)
+        batches = [(op.images[chunk], index[chunk]) for chunk in op.chunks()]
+        with _quiet():
+            self.peer = _module().hessian(
+                op.model, criterion, dataloader=batches, cuda=op.device.type == "cuda"
+            )
+
+    def matvec(self, v: Tensor) -> Tensor:
+        """Return H v for ``v`` of shape (P,)."""
+        self.check_vector(v)
+        with _quiet():
+            _, products = self.peer.dataloader_hv_product(self._unflatten(v))
+        return torch.cat([p.reshape(-1) for p in products]).detach()
+
+    def density(self, *, num_probes: int, num_steps: int, seed: int) -> Spectrum:
+        """Run PyHessian's own Lanczos and return its tridiagonal matrices.
+
+        Args:
+            num_probes: PyHessian's ``n_v``.
+            num_steps: PyHessian's ``iter``; at most P.
+            seed: of the global generator, which is put back afterwards.
+        """
+        found: list[Tridiagonal] = []
+
+        def eig(matrix: Tensor, eigenvectors: bool = True) -> tuple[Tensor, Tensor]:
+            t = matrix.double().cpu().numpy()
+            found.append(
+                Tridiagonal(np.diag(t).copy(), np.diag(t, 1).copy(), float("nan"), closed=False)
+            )
+            values, vectors = torch.linalg.eigh(matrix)
+            return torch.stack([values, torch.zeros_like(values)], dim=1), vectors
+
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices), _quiet(), _torch_with_eig(eig):
+            torch.manual_seed(seed)
+            self.peer.density(iter=min(num_steps, self.size), n_v=num_probes)
+        return Spectrum(tuple(found), self.size, "rademacher")
+
+
+def run_pyhessian(
+    op: HessianOperator,
+    *,
+    label: str,
+    settings: SolverSettings,
+    on_step: StepCallback | None = None,
+) -> EngineResult:
+    """Run PyHessian on the same frozen images; its extremes are its extreme Ritz values.
+
+    It gives no Ritz vectors, so there are no residuals; it reports no steps either.
+    """
+    spectrum = PyHessianOperator(op).density(
+        num_probes=settings.num_probes,
+        num_steps=settings.num_steps,
+        seed=derive_seed(settings.seed, "pyhessian", label) % 2**32,
+    )
+    if on_step:
+        on_step(1, 1)
+    return EngineResult(spectrum, extremes=None)
+
+
+def _module() -> types.ModuleType:
+    try:
+        import pyhessian.hessian
+    except ImportError as error:
+        raise InputError(
+            "engine pyhessian needs the package pyhessian; install it with pip install pyhessian"
+        ) from error
+    return pyhessian.hessian
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence its ``backward(create_graph=True)``; it clears the gradients itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _torch_with_eig(eig: Any) -> Iterator[None]:
+    """Give PyHessian's module, and it alone, a torch that has ``eig``."""
+
+    class TorchWithEig(types.ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            return eig if name == "eig" else getattr(torch, name)
+
+    with mock.patch.object(_module(), "torch", TorchWithEig("torch")):
+        yield

@@ -1,0 +1,194 @@
+"""The Lanczos recurrence with full reorthogonalisation."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.linalg import eigh_tridiagonal
+from torch import Tensor
+
+from spectra.errors import InputError, NonFiniteError
+from spectra.operators import SymmetricOperator
+
+FloatArray = npt.NDArray[np.float64]
+# Columns of the basis that are widened to float64 at a time: bounds the extra memory.
+_BLOCK = 65536
+
+
+@dataclass(frozen=True)
+class Tridiagonal:
+    """T = QᵀHQ, the projection of an operator on a Krylov space.
+
+    Attributes:
+        alphas: diagonal, shape (m,), in eigenvalue units (loss / parameter²).
+        betas: off-diagonal, shape (m-1,), likewise.
+        residual_beta: β_m, what couples the space to the rest; 0 where it closed.
+        closed: the Krylov space is invariant: more steps would add nothing.
+    """
+
+    alphas: FloatArray
+    betas: FloatArray
+    residual_beta: float
+    closed: bool
+
+    def __len__(self) -> int:
+        return len(self.alphas)
+
+    @cached_property
+    def _eigen(self) -> tuple[FloatArray, FloatArray]:
+        values, vectors = eigh_tridiagonal(self.alphas, self.betas)
+        return values, vectors
+
+    def ritz_values(self) -> FloatArray:
+        """Return the eigenvalues of T, shape (m,), rising."""
+        return self._eigen[0]
+
+    def ritz_coefficients(self) -> FloatArray:
+        """Return the eigenvectors of T as columns, shape (m, m)."""
+        return self._eigen[1]
+
+    def quadrature_weights(self) -> FloatArray:
+        """Return the squared first components, shape (m,): they sum to 1."""
+        return self._eigen[1][0] ** 2
+
+    def residual_bounds(self) -> FloatArray:
+        """Return |β_m s_m| for each Ritz pair, shape (m,): ‖H y - θ y‖ in exact arithmetic."""
+        return np.abs(self.residual_beta * self._eigen[1][-1])
+
+    def leading(self, num_steps: int) -> "Tridiagonal":
+        """Return the projection after the first ``num_steps`` steps."""
+        if num_steps >= len(self):
+            return self
+        return Tridiagonal(
+            self.alphas[:num_steps],
+            self.betas[: num_steps - 1],
+            float(self.betas[num_steps - 1]),
+            closed=False,
+        )
+
+
+class Lanczos:
+    """A Lanczos run that can be carried on: one basis vector and one product a step.
+
+    Vectors are stored in the operator's dtype; inner products, norms and the vector in work are
+    float64. Each new vector is orthogonalised against all former ones, twice.
+
+    Memory: one vector of the operator's dtype a step.
+
+    Args:
+        op: operator on R^P; its symmetry is trusted, not checked.
+        v0: start vector, shape (P,), finite and non-zero; not modified.
+
+    Raises:
+        InputError: v0 violates the above.
+    """
+
+    def __init__(self, op: SymmetricOperator, v0: Tensor) -> None:
+        op.check_vector(v0)
+        norm = float(v0.double().norm())
+        if not (np.isfinite(norm) and norm > 0):
+            raise InputError(f"v0 must be finite and non-zero, its norm is {norm}")
+        self.op = op
+        self.alphas: list[float] = []
+        self.betas: list[float] = []
+        self.closed = False
+        self._basis = torch.empty((8, op.size), dtype=op.dtype, device=op.device)
+        self._basis[0] = (v0.to(op.device).double() / norm).to(op.dtype)
+
+    def __len__(self) -> int:
+        return len(self.alphas)
+
+    def step(self) -> bool:
+        """Make one step; return False, doing nothing, where the Krylov space has closed.
+
+        Raises:
+            NonFiniteError: the product held NaN or infinity.
+        """
+        if self.closed:
+            return False
+        k = len(self)
+        w = self.op.matvec(self._basis[k]).double()
+        alpha = float(w @ self._basis[k].double())
+        if not np.isfinite(alpha):
+            raise NonFiniteError(f"the product of Lanczos step {k + 1} held NaN or infinity")
+        self.alphas.append(alpha)
+        w = self._orthogonalise(self._orthogonalise(w))
+        beta = float(w.norm())
+        # Below rounding of the products, direction and size of w are noise.
+        scale = max(abs(a) for a in self.alphas) + max(self.betas, default=0.0)
+        negligible = beta <= 10 * torch.finfo(self.op.dtype).eps * scale
+        if negligible or len(self) == self.op.size:
+            self.closed = True
+            beta = 0.0
+        self.betas.append(beta)
+        if not self.closed:
+            self._append(w / beta)
+        return True
+
+    def run(self, num_steps: int) -> "Lanczos":
+        """Step until ``num_steps`` steps are done in all, or the space closes; return self."""
+        while len(self) < num_steps and self.step():
+            pass
+        return self
+
+    def tridiagonal(self) -> Tridiagonal:
+        """Return the projection so far."""
+        return Tridiagonal(
+            np.array(self.alphas), np.array(self.betas[:-1]), self.betas[-1], self.closed
+        )
+
+    def ritz_vector(self, coefficients: FloatArray) -> Tensor:
+        """Return Q s, shape (P,), float64, of length 1, for ``coefficients`` s of shape (m,)."""
+        s = torch.from_numpy(np.ascontiguousarray(coefficients)).to(self.op.device)
+        vector = torch.empty(self.op.size, dtype=torch.float64, device=self.op.device)
+        for block in self._blocks():
+            vector[block] = s @ self._basis[: len(s), block].double()
+        return vector / vector.norm()
+
+    def _orthogonalise(self, w: Tensor) -> Tensor:
+        m = len(self)
+        coefficients = torch.zeros(m, dtype=torch.float64, device=w.device)
+        for block in self._blocks():
+            coefficients += self._basis[:m, block].double() @ w[block]
+        w = w.clone()
+        for block in self._blocks():
+            w[block] -= coefficients @ self._basis[:m, block].double()
+        return w
+
+    def _blocks(self) -> list[slice]:
+        return [slice(i, i + _BLOCK) for i in range(0, self.op.size, _BLOCK)]
+
+    def _append(self, q: Tensor) -> None:
+        k = len(self)
+        if k == len(self._basis):
+            room = min(k, max(0, self.op.size - k)) or 1
+            self._basis = torch.cat([self._basis, self._basis.new_empty((room, self.op.size))])
+        self._basis[k] = q.to(self.op.dtype)
+
+
+def lanczos_tridiag(op: SymmetricOperator, v0: Tensor, *, num_steps: int) -> Tridiagonal:
+    """Run up to ``num_steps`` Lanczos steps on ``op`` with full reorthogonalisation.
+
+    Cost: ``num_steps`` matvecs, O(num_steps² P) flops, ``num_steps`` stored vectors.
+
+    Args:
+        op: operator on R^P; its symmetry is trusted, not checked.
+        v0: start vector, shape (P,), finite and non-zero; not modified.
+        num_steps: Krylov dimension, 1 <= num_steps <= P (PyHessian: ``iter``, ARPACK: ``ncv``).
+
+    Returns:
+        alphas (m,) and betas (m-1,) in eigenvalue units (loss / parameter²); m < num_steps
+        means that the Krylov space closed early, which is not an error.
+
+    Raises:
+        InputError: v0 or num_steps violates the above.
+        NonFiniteError: a matvec returned NaN or inf.
+
+    Source: Golub & Van Loan, Matrix Computations, 4th ed., chapter 10. Departure: Gram-Schmidt
+    twice.
+    """
+    if not 1 <= num_steps <= op.size:
+        raise InputError(f"num_steps must lie in 1..{op.size}, got {num_steps}")
+    return Lanczos(op, v0).run(num_steps).tridiagonal()

@@ -1,0 +1,187 @@
+"""The result file: raw quadrature and provenance as strict JSON, and its view as a table."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spectra.analysis import LossAnalysis
+from spectra.errors import InputError
+from spectra.files import write_json
+from spectra.lanczos import Tridiagonal
+from spectra.spectrum import Spectrum
+from spectra.verdict import Verdict
+
+FORMAT = "spectra.analysis"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The losses of one checkpoint, analyzed under one set of choices.
+
+    Attributes:
+        checkpoint: name, epoch, recipe, digest ... of the weights.
+        protocol: what was computed: split, loss, reduction, images, dtype, device, solver.
+        records: one for each class, group or the whole.
+        versions: of the libraries that computed it.
+    """
+
+    checkpoint: Mapping[str, Any]
+    protocol: Mapping[str, Any]
+    records: tuple[LossAnalysis, ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def record(self, label: str) -> LossAnalysis:
+        """Return the record of ``label``; KeyError if it was not analyzed."""
+        for record in self.records:
+            if record.label == label:
+                return record
+        raise KeyError(label)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one flat dictionary for each record: the table, and ``analyze --json``."""
+        return [_row(record) for record in self.records]
+
+
+def save_analysis(path: Path, analysis: Analysis) -> None:
+    """Write the result file atomically; equal results give equal bytes."""
+    write_json(path, analysis_to_dict(analysis))
+
+
+def analysis_to_dict(analysis: Analysis) -> dict[str, Any]:
+    """Return the plain form of the result file, documented in docs/file-formats.md."""
+    return {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "checkpoint": dict(analysis.checkpoint),
+        "protocol": dict(analysis.protocol),
+        "versions": dict(analysis.versions),
+        "records": [
+            {**_row(record), "verdict_detail": asdict(record.verdict), **_quadrature(record)}
+            for record in analysis.records
+        ],
+    }
+
+
+def load_analysis(path: Path) -> Analysis:
+    """Read a result file.
+
+    Raises:
+        InputError: not JSON, not this format, a newer schema, or incomplete.
+    """
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path} as a result file: {error}") from error
+    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+        raise InputError(f"{path} is not a result file of 'spectra analyze'")
+    if plain.get("schema", 0) > SCHEMA:
+        raise InputError(
+            f"{path} has schema {plain['schema']}, this version reads up to {SCHEMA}; update "
+            "hessian-spectra"
+        )
+    return analysis_from_dict(plain, origin=str(path))
+
+
+def analysis_from_dict(plain: Mapping[str, Any], *, origin: str = "result") -> Analysis:
+    """Rebuild what :func:`analysis_to_dict` returned; ``origin`` names it in errors."""
+    try:
+        return Analysis(
+            checkpoint=plain["checkpoint"],
+            protocol=plain["protocol"],
+            records=tuple(_record(r) for r in plain["records"]),
+            versions=plain["versions"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{origin} is incomplete or malformed: {error!r}") from error
+
+
+def to_csv(analysis: Analysis) -> str:
+    """Return the table as CSV, one line for each record."""
+    rows = analysis.rows()
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        flat = {k: " ".join(map(str, v)) if isinstance(v, list) else v for k, v in row.items()}
+        writer.writerow(flat)
+    return out.getvalue()
+
+
+def _row(record: LossAnalysis) -> dict[str, Any]:
+    return {
+        "class": int(record.label) if record.label.isdigit() else record.label,
+        "classes": list(record.classes),
+        "n": record.n,
+        "accuracy": record.accuracy,
+        "fit_accuracy": record.fit_accuracy,
+        "loss": record.loss,
+        "lambda_min": record.lambda_min,
+        "lambda_max": record.lambda_max,
+        "ratio": record.ratio,
+        "residual_min": record.residual_min,
+        "residual_max": record.residual_max,
+        "converged": record.converged,
+        "steps": record.steps,
+        "grad_norm": record.grad_norm,
+        "grad_along_vmin": record.grad_along_vmin,
+        "critical_radius": record.verdict.critical_radius,
+        "radius": record.verdict.radius,
+        "trace": record.spectrum.trace,
+        "trace_error": record.spectrum.trace_error,
+        "negative_mass": record.spectrum.negative_mass,
+        "factor": record.factor,
+        "verdict": record.verdict.name,
+    }
+
+
+def _quadrature(record: LossAnalysis) -> dict[str, Any]:
+    spectrum = record.spectrum
+    return {
+        "spectrum": {
+            "size": spectrum.size,
+            "probe": spectrum.probe,
+            "probes": [
+                {
+                    "alphas": t.alphas.tolist(),
+                    "betas": t.betas.tolist(),
+                    "residual_beta": t.residual_beta if math.isfinite(t.residual_beta) else None,
+                    "closed": t.closed,
+                    "nodes": t.ritz_values().tolist(),
+                    "weights": t.quadrature_weights().tolist(),
+                }
+                for t in spectrum.probes
+            ],
+        }
+    }
+
+
+def _record(plain: Mapping[str, Any]) -> LossAnalysis:
+    spectrum = plain["spectrum"]
+    probes = tuple(
+        Tridiagonal(
+            np.array(t["alphas"], dtype=np.float64),
+            np.array(t["betas"], dtype=np.float64),
+            float("nan") if t["residual_beta"] is None else float(t["residual_beta"]),
+            bool(t["closed"]),
+        )
+        for t in spectrum["probes"]
+    )
+    names = (
+        "n", "factor", "loss", "fit_accuracy", "lambda_min", "lambda_max", "residual_min",
+        "residual_max", "converged", "steps", "grad_norm", "grad_along_vmin", "accuracy",
+    )  # fmt: skip
+    return LossAnalysis(
+        label=str(plain["class"]),
+        classes=tuple(plain["classes"]),
+        spectrum=Spectrum(probes, int(spectrum["size"]), str(spectrum["probe"])),
+        verdict=Verdict(**plain["verdict_detail"]),
+        **{name: plain[name] for name in names},
+    )
