@@ -73,6 +73,6 @@ def training_loss(recipe: Recipe, class_counts: tuple[int, ...]) -> PerSampleLos
     return CrossEntropy(scale)
 
 
-def output_scale(recipe: Recipe | None) -> float:
+def output_scale(recipe: Recipe) -> float:
     """Return the factor that turns a network's outputs into logits: s for a cosine head, else 1."""
-    return recipe.logit_scale if recipe is not None and recipe.head == "cosine" else 1.0
+    return recipe.logit_scale if recipe.head == "cosine" else 1.0

@@ -1,1 +1,31 @@
-"""Pictures and tables of stored results."""
+"""Pictures and tables of stored results; nothing here computes a Hessian-vector product.
+
+Matplotlib is imported by the functions that draw, not by this package.
+"""
+
+from figures.accuracy import class_accuracies, plot_accuracy
+from figures.comparable import infer_groups, require_comparable
+from figures.contrast import plot_contrast
+from figures.density import density_grid, density_panels, plot_density
+from figures.recipes import RecipeRow, plot_recipe_table, recipe_table_markdown
+from figures.spectral_axes import density_curve
+from figures.style import house_style, save_figure
+from figures.trajectory import plot_trajectory
+
+__all__ = [
+    "RecipeRow",
+    "class_accuracies",
+    "density_curve",
+    "density_grid",
+    "density_panels",
+    "house_style",
+    "infer_groups",
+    "plot_accuracy",
+    "plot_contrast",
+    "plot_density",
+    "plot_recipe_table",
+    "plot_trajectory",
+    "recipe_table_markdown",
+    "require_comparable",
+    "save_figure",
+]

@@ -11,9 +11,9 @@ from spectra.errors import InputError, NonFiniteError
 from spectra.losses import CrossEntropy, PerSampleLoss
 from spectra.operators import SymmetricOperator
 
-# Ours: large enough to keep two cores busy on 32x32 images, small enough for about 1 GB of graph
-# on a ResNet-32. It fixes the order of summation, so changing it moves results by rounding.
-MICRO_CHUNK = 128
+# Ours: the pixels of 128 CIFAR images, which keep two cores busy and take about 1 GB of graph on a
+# ResNet-32. The chunk fixes the order of summation, so changing it moves results by rounding.
+CHUNK_PIXELS = 128 * 32 * 32
 # Ours: what a laptop can spare.
 MEMORY_BUDGET = 2 * 2**30
 
@@ -40,7 +40,7 @@ class HessianOperator(SymmetricOperator):
         weights: w_i >= 0, shape (n,); None for a plain mean over the images.
         dtype: of parameters, images and products: float32 or float64.
         device: where to compute; None: where ``images`` are.
-        micro_chunk: images in one piece of work.
+        micro_chunk: images in one piece of work; None: :func:`default_micro_chunk`.
         memory_budget: bytes that kept graphs may take.
         check: probe determinism, symmetry and separability on the first chunk.
 
@@ -62,10 +62,12 @@ class HessianOperator(SymmetricOperator):
         weights: Tensor | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
-        micro_chunk: int = MICRO_CHUNK,
+        micro_chunk: int | None = None,
         memory_budget: int = MEMORY_BUDGET,
         check: bool = True,
     ) -> None:
+        if micro_chunk is None:
+            micro_chunk = default_micro_chunk(images)
         _check_inputs(images, labels, weights, dtype, micro_chunk)
         self.device = torch.device(device) if device is not None else images.device
         self.dtype = dtype
@@ -198,6 +200,12 @@ class HessianOperator(SymmetricOperator):
             self._chunk_gradient(chunk, create_graph=True)
         # Hooks stay alive with the graph that they made; build the one that is used without them.
         return self._chunk_gradient(chunk, create_graph=True), sum(storages.values())
+
+
+def default_micro_chunk(images: Tensor) -> int:
+    """Return the images in one piece of work: 128 of 32x32 pixels, between 16 and 1024 in all."""
+    pixels = images.shape[-1] * images.shape[-2] if images.ndim >= 3 else 1
+    return min(1024, max(16, CHUNK_PIXELS // max(1, pixels)))
 
 
 def class_hessian(

@@ -1,0 +1,16 @@
+"""Data: real digits, CIFAR batches, npz files; long-tailed profiles; normalisation."""
+
+from checkpoints.data.dataset import ImageData, LabelledImages, Normalisation
+from checkpoints.data.longtail import class_counts, head_mid_tail, select_long_tail
+from checkpoints.data.sources import DataRequest, load_data
+
+__all__ = [
+    "DataRequest",
+    "ImageData",
+    "LabelledImages",
+    "Normalisation",
+    "class_counts",
+    "head_mid_tail",
+    "load_data",
+    "select_long_tail",
+]

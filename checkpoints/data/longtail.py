@@ -1,5 +1,7 @@
 """Long-tailed class profiles and the selection rule of the long-tail literature."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -78,20 +80,61 @@ def select_long_tail(
     return np.concatenate(kept).astype(np.int64)
 
 
-def head_mid_tail(num_classes: int) -> dict[str, tuple[int, ...]]:
-    """Return the paper's split of the classes, which are ordered from most to fewest images.
+def head_mid_tail(counts: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Return the paper's split of the classes, taken from the largest class to the smallest.
 
     CIFAR-10: 3/4/3 classes. CIFAR-100: 36/35/29. Any other number of classes: the first and last
-    30 % (ours, the proportion of the ten-class split).
+    30 % (ours, the proportion of the ten-class split). Classes of equal size keep their order.
+
+    Args:
+        counts: n_c, training images of each class, at least 2 classes.
 
     Source: Rangwani et al. 2022, poster; the CIFAR-100 split is the one that fits its tables.
     """
-    if num_classes == 100:
-        head, tail = 36, 29
-    else:
-        head = tail = max(1, round(0.3 * num_classes)) if num_classes > 2 else 1
-    return {
-        "head": tuple(range(head)),
-        "mid": tuple(range(head, num_classes - tail)),
-        "tail": tuple(range(num_classes - tail, num_classes)),
+    num_classes = len(counts)
+    order = sorted(range(num_classes), key=lambda c: -counts[c])
+    head, tail = (36, 29) if num_classes == 100 else (max(1, round(0.3 * num_classes)),) * 2
+    groups = {
+        "head": order[:head],
+        "mid": order[head : num_classes - tail],
+        "tail": order[num_classes - tail :],
     }
+    return {name: tuple(sorted(classes)) for name, classes in groups.items()}
+
+
+def parse_groups(text: str, *, num_classes: int) -> dict[str, tuple[int, ...]]:
+    """Read a split such as ``0-2/3-6/7-9`` (head/mid/tail; ``mid`` may be empty).
+
+    Raises:
+        InputError: not three parts, or a class out of range or named twice.
+    """
+    parts = text.split("/")
+    if len(parts) != 3:
+        raise InputError(f"groups must read like 0-2/3-6/7-9 (head/mid/tail), got {text!r}")
+    groups = {
+        name: parse_class_list(part, num_classes=num_classes)
+        for name, part in zip(("head", "mid", "tail"), parts, strict=True)
+    }
+    named = [c for classes in groups.values() for c in classes]
+    if len(named) != len(set(named)):
+        raise InputError(f"a class stands in two groups of {text!r}")
+    return groups
+
+
+def parse_class_list(text: str, *, num_classes: int) -> tuple[int, ...]:
+    """Read class labels such as ``0,2-4,9``.
+
+    Raises:
+        InputError: not numbers, or out of range.
+    """
+    classes: list[int] = []
+    try:
+        for part in filter(None, text.split(",")):
+            first, _, last = part.partition("-")
+            classes.extend(range(int(first), int(last or first) + 1))
+    except ValueError as error:
+        raise InputError(f"classes must read like 0,2-4,9, got {text!r}") from error
+    outside = [c for c in classes if not 0 <= c < num_classes]
+    if outside:
+        raise InputError(f"class {outside[0]} does not exist; classes are 0..{num_classes - 1}")
+    return tuple(dict.fromkeys(classes))

@@ -26,7 +26,7 @@ class DataRequest:
 
     Attributes:
         source: ``digits``, ``cifar10[:FOLDER]``, ``cifar100[:FOLDER]``, ``npz:TRAIN[,TEST]``.
-        profile: ``exp``, ``step`` or ``none``; None: ``exp`` for balanced sources, ``none`` for npz.
+        profile: ``exp``, ``step`` or ``none``; None: ``none`` for npz, else ``exp``.
         imbalance_factor: smallest over largest class; None: .05 for digits, .01 for CIFAR.
         n_max: size of the largest class; None: N / C, or the smallest class where that is less.
         selection_seed: of the subset; the published subsets use 0 for every training seed.
@@ -80,7 +80,10 @@ def load_data(request: DataRequest) -> ImageData:
         kept = select_long_tail(train.labels.numpy(), counts, seed=request.selection_seed)
         train = train.subset(torch.from_numpy(kept))
         description |= {"imbalance_factor": factor, "n_max": n_max}
-    name = Path(place.split(",")[0]).stem if kind == "npz" else kind
+    name = kind
+    if kind == "npz":
+        name, *more = [Path(part).stem for part in place.split(",") if part]
+        description |= {"test_name": more[0] if more else None}
     photographs = kind != "digits" and train.images.shape[1] == 3
     return ImageData(
         name=name,
@@ -106,7 +109,7 @@ def data_folder() -> Path | None:
 
 
 def _digits() -> tuple[LabelledImages, LabelledImages]:
-    """Return scikit-learn's 1,797 real 8x8 digits; 50 of each class, drawn once, are the test set."""
+    """Return scikit-learn's 1,797 real 8x8 digits; 50 a class, drawn once, are the test set."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

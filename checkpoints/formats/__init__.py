@@ -1,0 +1,1 @@
+"""File formats of checkpoints: our own, and other people's."""

@@ -1,0 +1,45 @@
+# `make help` lists the targets. Everything runs in .venv, which the first target creates.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test test-slow lint study-digits bundle clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## train on real digits-LT, compute per-class spectra, draw (a few minutes)
+	$(BIN)/spectra pipeline cli/studies/demo.toml -o runs/demo
+
+test: $(STAMP) ## run linters, type checks and the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP) ## run the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP) ## mend what the linters can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+study-digits: $(STAMP) ## the five-seed study behind docs/digits.md (about half an hour)
+	$(BIN)/spectra pipeline cli/studies/digits.toml -o runs/digits
+
+bundle: $(STAMP) ## retrain the bundled checkpoints and write their manifest
+	$(BIN)/python -m checkpoints.bundling
+
+clean: ## remove the environment and caches; runs/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info build

@@ -1,0 +1,185 @@
+"""Which architecture a stranger's state dict belongs to."""
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from checkpoints.models import Architecture, build_model
+from checkpoints.models.registry import CIFAR_DEPTHS
+from spectra.errors import InputError
+
+State = Mapping[str, Tensor]
+_WRAPPERS = ("module.", "_orig_mod.")
+_FACTORY = "name it with --arch (module:factory for a network of your own)"
+
+
+def strip_wrappers(state: State) -> dict[str, Tensor]:
+    """Remove the prefixes of DataParallel and torch.compile where every key has them."""
+    plain = dict(state)
+    while plain and any(all(key.startswith(p) for key in plain) for p in _WRAPPERS):
+        plain = {key.partition(".")[2]: value for key, value in plain.items()}
+    return plain
+
+
+def rename_keys(state: State) -> dict[str, Tensor]:
+    """Rename ``fc`` and ``classifier`` to ``linear`` and a block's ``downsample`` to ``shortcut``.
+
+    Raises:
+        InputError: two keys would get the same name.
+    """
+    renamed: dict[str, Tensor] = {}
+    for key, value in state.items():
+        new = re.sub(r"^(fc|classifier)\.(?=weight$|bias$)", "linear.", key)
+        new = re.sub(r"^(layer\d+\.\d+\.)downsample\.", r"\1shortcut.", new)
+        if new in renamed:
+            raise InputError(f"the weights hold {new} under two names; {_FACTORY}")
+        renamed[new] = value
+    return renamed
+
+
+def infer_architecture(
+    state: State,
+    *,
+    arch: str | None = None,
+    num_classes: int | None = None,
+    head: str | None = None,
+    shortcut: str | None = None,
+    in_channels: int | None = None,
+    image_size: int | None = None,
+) -> Architecture:
+    """Return the known architecture whose parameters are those of ``state``, renamed as ours.
+
+    Every option that is not None replaces what the weights tell. The result is checked: each
+    parameter and buffer of the architecture is there, with its shape, and no other.
+
+    Raises:
+        InputError: no known architecture fits; the message says which option may help.
+    """
+    weight = state.get("linear.weight")
+    if weight is None or weight.ndim != 2:
+        raise InputError(f"no classifier linear.weight, fc.weight or classifier.weight; {_FACTORY}")
+    if not any(re.match(r"layer\d+\.", key) for key in state) and (arch or "softmax") == "softmax":
+        channels, size = _pixels(weight.shape[1], in_channels, image_size)
+        found = Architecture(
+            "softmax", num_classes or weight.shape[0], channels, size, head or "linear"
+        )
+    else:
+        name = arch or _resnet_name(state)
+        width = 32 if name == "digits-resnet" else 64
+        kind = head or _head(state, weight, width)
+        has_shortcut = any(".shortcut." in key for key in state)
+        conv = state.get("conv1.weight")
+        found = Architecture(
+            name,
+            num_classes or weight.shape[1 if kind == "cosine" else 0],
+            in_channels or (conv.shape[1] if conv is not None and conv.ndim == 4 else 3),
+            image_size or (8 if name == "digits-resnet" else 32),
+            kind,
+            shortcut or ("B" if has_shortcut else "A"),
+        )
+    _check_fit(state, found)
+    return found
+
+
+def user_architecture(
+    state: State,
+    name: str,
+    *,
+    num_classes: int | None = None,
+    head: str | None = None,
+    shortcut: str | None = None,
+    in_channels: int | None = None,
+    image_size: int | None = None,
+) -> Architecture:
+    """Describe a user's ``module:factory``; classes and channels are read from its outer layers.
+
+    Raises:
+        InputError: the number of classes is not given and cannot be read.
+    """
+    if num_classes is None:
+        last = [key for key, value in state.items() if key.endswith("weight") and value.ndim == 2]
+        bias = state.get(last[-1].removesuffix("weight") + "bias") if last else None
+        if bias is None or bias.shape != state[last[-1]].shape[:1]:
+            raise InputError(
+                f"cannot tell the number of classes of {name} from its weights; give it with "
+                "--num-classes"
+            )
+        num_classes = len(bias)
+    if in_channels is None:
+        first = next((value for value in state.values() if value.ndim == 4), None)
+        in_channels = 3 if first is None else first.shape[1]
+    return Architecture(
+        name, num_classes, in_channels, image_size or 32, head or "linear", shortcut or "A"
+    )
+
+
+def _resnet_name(state: State) -> str:
+    stages: dict[int, set[int]] = {}
+    for key in state:
+        if match := re.match(r"layer(\d+)\.(\d+)\.", key):
+            stages.setdefault(int(match[1]), set()).add(int(match[2]))
+    blocks = [len(stages[stage]) for stage in sorted(stages)]
+    if blocks == [1, 1]:
+        return "digits-resnet"
+    depth = 6 * blocks[0] + 2 if blocks else 0
+    if len(blocks) == 3 and len(set(blocks)) == 1 and depth in CIFAR_DEPTHS:
+        return f"resnet{depth}"
+    seen = f"stages of {', '.join(map(str, blocks))} blocks" if blocks else "no layer1, layer2, ..."
+    raise InputError(
+        f"expected the keys of a CIFAR ResNet-{{{', '.join(map(str, CIFAR_DEPTHS))}}}, a "
+        f"digits-resnet or a softmax regression, got {seen}; {_FACTORY}"
+    )
+
+
+def _head(state: State, weight: Tensor, width: int) -> str:
+    if "linear.bias" in state:
+        return "linear"
+    if weight.shape == (width, width):
+        raise InputError(
+            f"a head of shape {tuple(weight.shape)} without bias could be (in, out) or (out, in); "
+            "give --head cosine if its columns are the classes, --arch module:factory otherwise"
+        )
+    if weight.shape[0] == width:
+        return "cosine"
+    raise InputError(
+        f"a head without bias should be a cosine head of shape ({width}, classes), got "
+        f"{tuple(weight.shape)}; {_FACTORY}"
+    )
+
+
+def _pixels(inputs: int, in_channels: int | None, image_size: int | None) -> tuple[int, int]:
+    """Split the inputs of a softmax regression into channels and height = width."""
+    # 3·a² is never b², so at most one of the two usual numbers of channels fits.
+    for channels in (in_channels,) if in_channels else (3, 1):
+        size = image_size or round((inputs / channels) ** 0.5)
+        if channels * size**2 == inputs:
+            return channels, size
+    raise InputError(
+        f"cannot tell the images of a softmax regression on {inputs} inputs; give --in-channels "
+        "and --image-size with channels x size x size equal to it"
+    )
+
+
+def _check_fit(state: State, arch: Architecture) -> None:
+    with torch.device("meta"):
+        model = build_model(arch)
+    ours = {k: tuple(v.shape) for k, v in model.state_dict().items() if not _is_counter(k)}
+    theirs = {k: tuple(v.shape) for k, v in state.items() if not _is_counter(k)}
+    wrong = [
+        f"{key} is {theirs.get(key, 'absent')} and should be {ours.get(key, 'absent')}"
+        for key in sorted({*ours, *theirs})
+        if ours.get(key) != theirs.get(key)
+    ]
+    if wrong:
+        raise InputError(
+            f"the weights do not fit {arch.name} with {arch.num_classes} classes, a {arch.head} "
+            f"head and shortcut {arch.shortcut}: {wrong[0]}"
+            + (f" ({len(wrong) - 1} more)" if len(wrong) > 1 else "")
+            + "; correct this with --arch, --num-classes, --head or --shortcut"
+        )
+
+
+def _is_counter(key: str) -> bool:
+    return key.endswith("num_batches_tracked")

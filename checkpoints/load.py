@@ -1,0 +1,166 @@
+"""Finding and reading checkpoints: files, run folders, and the bundled set."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+from checkpoints.checkpoint import Checkpoint
+from checkpoints.formats.foreign import load_foreign
+from checkpoints.formats.native import load_native
+from spectra.errors import InputError
+
+BUNDLED = "bundled:"
+MANIFEST = "MANIFEST.json"
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What a stranger's file does not say; None: infer it, or fail and say what to give.
+
+    Attributes:
+        arch: architecture name or ``module:factory``.
+        num_classes: outputs.
+        head: ``linear`` or ``cosine``.
+    """
+
+    arch: str | None = None
+    num_classes: int | None = None
+    head: str | None = None
+
+
+def load_checkpoint(reference: str | Path, options: LoadOptions | None = None) -> Checkpoint:
+    """Load one checkpoint.
+
+    Args:
+        reference: a file; a run's folder, which means its last epoch; either kind of folder with
+            ``@EPOCH``; or ``bundled:digits/ce-drw``, likewise.
+        options: for files of others; given values override what our own files say, too.
+
+    Raises:
+        InputError: nothing there, not a checkpoint, damaged, or not enough is known of it.
+    """
+    options = options or LoadOptions()
+    path = find_checkpoint(reference)
+    if path.suffix == ".safetensors":
+        checkpoint = load_native(path)
+        known = checkpoint.architecture
+        architecture = replace(
+            known,
+            name=options.arch or known.name,
+            num_classes=options.num_classes or known.num_classes,
+            head=options.head or known.head,
+        )
+        return replace(checkpoint, architecture=architecture)
+    return load_foreign(path, arch=options.arch, num_classes=options.num_classes, head=options.head)
+
+
+def find_checkpoint(reference: str | Path) -> Path:
+    """Return the file that ``reference`` means, see :func:`load_checkpoint`.
+
+    Raises:
+        InputError: there is none.
+    """
+    text, epoch = _split_epoch(str(reference))
+    path = _place(text)
+    if path.is_file():
+        return path
+    found = list_checkpoints(text)
+    if epoch is None:
+        return found[-1][1]
+    for number, file in found:
+        if number == epoch:
+            return file
+    known = ", ".join(str(number) for number, _ in found)
+    raise InputError(f"{text} has no checkpoint of epoch {epoch}; it has {known}")
+
+
+def list_checkpoints(reference: str | Path) -> list[tuple[int | None, Path]]:
+    """Return (epoch, file) for every checkpoint of a run's folder, in the order of training.
+
+    Our own runs hold ``checkpoints/epoch-0100.safetensors``; the reference code writes
+    ``100_ckpt.pth.tar``. Its ``ckpt.pth.tar`` and ``ckpt.best.pth.tar`` were chosen on test images
+    and stand in only where there is nothing else.
+
+    Raises:
+        InputError: there is no such folder, or it holds none.
+    """
+    folder = _place(str(reference))
+    if not folder.exists():
+        raise InputError(f"no checkpoint at {reference}; expected a file, a run's folder{_hint()}")
+    if folder.is_file():
+        return [(None, folder)]
+    found: list[tuple[int | None, Path]] = []
+    own = sorted(folder.glob("epoch-*.safetensors"))
+    for file in own or sorted((folder / "checkpoints").glob("epoch-*.safetensors")):
+        match = re.fullmatch(r"epoch-(\d+)", file.stem)
+        if match:
+            found.append((int(match[1]), file))
+    for file in folder.glob("*_ckpt.pth.tar"):
+        match = re.fullmatch(r"(\d+)_ckpt.pth.tar", file.name)
+        if match:
+            found.append((int(match[1]), file))
+    found.sort(key=lambda item: item[0] or 0)
+    chosen_on_test = folder / "ckpt.pth.tar"
+    if not found and chosen_on_test.exists():
+        found.append((None, chosen_on_test))
+    if not found:
+        raise InputError(
+            f"{reference} holds no checkpoint; expected epoch-*.safetensors or *_ckpt.pth.tar, "
+            "or name a file"
+        )
+    return found
+
+
+def bundled_runs() -> dict[str, list[int]]:
+    """Return the bundled runs and their epochs: ``{"digits/ce-drw": [5, 25, ...], ...}``."""
+    root = _bundled_root()
+    runs: dict[str, list[int]] = {}
+    for file in sorted(root.glob("*/*/epoch-*.safetensors")):
+        name = file.parent.relative_to(root).as_posix()
+        runs.setdefault(name, []).append(int(file.stem.removeprefix("epoch-")))
+    return runs
+
+
+def verify_bundled() -> int:
+    """Check every bundled file against the manifest and return how many there are.
+
+    Raises:
+        InputError: a file is missing, changed, or not listed.
+    """
+    root = _bundled_root()
+    listed = json.loads((root / MANIFEST).read_text(encoding="utf-8"))["sha256"]
+    present = {f.relative_to(root).as_posix() for f in root.glob("*/*/epoch-*.safetensors")}
+    if present != set(listed):
+        raise InputError(f"bundled files and manifest differ: {sorted(present ^ set(listed))[:3]}")
+    for name, digest in listed.items():
+        if hashlib.sha256((root / name).read_bytes()).hexdigest() != digest:
+            raise InputError(f"bundled file {name} is damaged; reinstall hessian-spectra")
+    return len(listed)
+
+
+def _split_epoch(text: str) -> tuple[str, int | None]:
+    match = re.fullmatch(r"(.+)@(\d+)", text)
+    if match and not Path(text).exists():
+        return match[1], int(match[2])
+    return text, None
+
+
+def _place(text: str) -> Path:
+    if text.startswith(BUNDLED):
+        name = text.removeprefix(BUNDLED)
+        if name not in bundled_runs():
+            raise InputError(f"no bundled run {name!r}{_hint()}")
+        return _bundled_root() / name
+    return Path(text).expanduser()
+
+
+def _bundled_root() -> Path:
+    return Path(str(resources.files("checkpoints"))) / "bundled"
+
+
+def _hint() -> str:
+    runs = bundled_runs()
+    return f", or one of {', '.join(BUNDLED + name for name in runs)}" if runs else ""

@@ -1,0 +1,13 @@
+"""One file for each command."""
+
+from cli.commands.analyze import analyze
+from cli.commands.checkpoints import checkpoints
+from cli.commands.data import data
+from cli.commands.doctor import doctor
+from cli.commands.pipeline import pipeline
+from cli.commands.plot import plot
+from cli.commands.recipes import recipes
+from cli.commands.train import train
+from cli.commands.trajectory import trajectory
+
+COMMANDS = (train, analyze, trajectory, plot, pipeline, checkpoints, data, recipes, doctor)

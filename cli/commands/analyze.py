@@ -1,0 +1,85 @@
+"""``spectra analyze``: per-class spectra of one checkpoint."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from checkpoints import LoadOptions, load_checkpoint
+from cli import options
+from cli.display import note, print_analysis, print_json, print_paths, reporting
+from cli.workflows.analyze import analyze_checkpoint
+from cli.workflows.data import data_for
+from cli.workflows.drawing import draw_analysis
+from spectra import save_analysis
+from spectra.files import write_atomically
+from spectra.results import to_csv
+
+
+@click.command()
+@click.argument("checkpoint")
+@options.data_source
+@options.profile
+@options.what
+@options.solver
+@options.foreign
+@options.output
+@click.option("--no-figures", is_flag=True, help="Write no figures.")
+@options.seed
+@options.device
+@options.as_json
+def analyze(
+    checkpoint: str,
+    source: str | None,
+    profile: str | None,
+    imbalance_factor: float | None,
+    n_max: int | None,
+    arch: str | None,
+    num_classes: int | None,
+    head: str | None,
+    output: Path | None,
+    no_figures: bool,
+    seed: int,
+    device: str,
+    as_json: bool,
+    **rest: Any,
+) -> None:
+    """Compute the Hessian spectrum of every class's loss at CHECKPOINT.
+
+    CHECKPOINT is a file, a run's folder (its last epoch), either folder with @EPOCH, or
+    bundled:digits/RECIPE. Other people's .pth, .pt, .th and .pth.tar files work too.
+    """
+    request = options.analysis_request(rest, seed=seed, device=device)
+    loaded = load_checkpoint(checkpoint, LoadOptions(arch, num_classes, head))
+    custom = profile or imbalance_factor is not None or n_max is not None
+    wanted = options.data_request(source, profile, imbalance_factor, n_max) if custom else None
+    data, notes = data_for(loaded, source, request=wanted)
+    for text in (*loaded.notes, *notes):
+        note(f"note: {text}")
+    folder = output or Path("runs") / f"analyze-{_slug(checkpoint)}"
+    with reporting(f"analyzing {loaded.name}") as report:
+        analysis = analyze_checkpoint(
+            loaded,
+            data,
+            request,
+            units=folder / "units",
+            on_progress=lambda label, i, n: report.update(f"class {label}", i, n),
+        )
+    save_analysis(folder / "analysis.json", analysis)
+    write_atomically(folder / "table.csv", to_csv(analysis).encode())
+    written = [folder / "analysis.json", folder / "table.csv"]
+    if not no_figures:
+        written += draw_analysis(analysis, folder)
+    if as_json:
+        print_json({"classes": analysis.rows(), "files": [str(path) for path in written]})
+        return
+    print_analysis(analysis)
+    click.echo("written:")
+    print_paths(written)
+
+
+def _slug(reference: str) -> str:
+    path = Path(reference.removeprefix("bundled:"))
+    parts = [part for part in path.parts if part not in ("/", "..", ".", "runs", "checkpoints")]
+    return re.sub(r"[^\w.@-]+", "-", "-".join(parts[-3:])) or "checkpoint"

@@ -1,0 +1,69 @@
+"""``spectra data``: look at data, or download it."""
+
+from pathlib import Path
+
+import click
+
+from checkpoints import load_data
+from checkpoints.data.fetch import ARCHIVES, fetch
+from checkpoints.data.longtail import head_mid_tail
+from checkpoints.data.sources import data_folder
+from cli import options
+from cli.display import print_json, print_table, reporting
+from spectra.errors import InputError
+
+
+@click.group()
+def data() -> None:
+    """Look at long-tailed data, or download CIFAR."""
+
+
+@data.command("show")
+@click.argument("source", default="digits")
+@options.profile
+@options.as_json
+def show(
+    source: str,
+    profile: str | None,
+    imbalance_factor: float | None,
+    n_max: int | None,
+    as_json: bool,
+) -> None:
+    """Print the class counts, split and identity of SOURCE."""
+    found = load_data(options.data_request(source, profile, imbalance_factor, n_max))
+    counts = found.class_counts
+    tests = found.test.counts(found.num_classes) if found.test else (0,) * found.num_classes
+    groups = head_mid_tail(counts)
+    summary = {
+        "name": found.name,
+        "description": found.description,
+        "digest": found.digest(),
+        "class_counts": list(counts),
+        "test_counts": list(tests),
+        "groups": {name: list(classes) for name, classes in groups.items()},
+        "normalisation": found.normalisation.to_dict(),
+    }
+    if as_json:
+        print_json(summary)
+        return
+    group_of = {c: name for name, classes in groups.items() for c in classes}
+    rows = [[str(c), group_of[c], str(counts[c]), str(tests[c])] for c in range(found.num_classes)]
+    print_table(
+        f"{found.name}: {sum(counts)} training images", ["class", "group", "n", "test"], rows
+    )
+    click.echo(f"{found.description}\nsha256 {summary['digest']}")
+
+
+@data.command("fetch")
+@click.argument("name", type=click.Choice(list(ARCHIVES)))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. [SPECTRA_DATA]")
+def fetch_command(name: str, output: Path | None) -> None:
+    """Download NAME over HTTPS into a folder; run again to resume."""
+    folder = output or data_folder()
+    if folder is None:
+        raise InputError("where to? give -o FOLDER or set SPECTRA_DATA")
+    with reporting(f"downloading {name}") as report:
+        place = fetch(
+            name, folder, progress=lambda done, total: report.update(name, done, total or 0)
+        )
+    click.echo(f"{name} is in {place}; use it as --data {name}:{place}")

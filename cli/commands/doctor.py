@@ -1,0 +1,57 @@
+"""``spectra doctor``: is this installation sound?"""
+
+import importlib.metadata
+
+import click
+import torch
+
+from checkpoints.load import verify_bundled
+from cli import options
+from cli.display import print_json, print_table
+from cli.workflows.analyze import library_versions
+from cli.workflows.selftest import dense_self_test
+from spectra.errors import SpectraError
+
+
+@click.command()
+@options.device
+@options.as_json
+def doctor(device: str, as_json: bool) -> None:
+    """Print versions and device, check bundled files, and compare with a dense Hessian."""
+    chosen = options.pick_device(device)
+    versions = library_versions()
+    for package in ("pyhessian", "matplotlib", "scikit-learn", "safetensors", "click", "rich"):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "missing"
+    tests = {
+        name: dense_self_test(chosen, dtype=dtype)
+        for name, dtype in (("float64", torch.float64), ("float32", torch.float32))
+    }
+    bundled = verify_bundled()
+    passed = all(test.passed for test in tests.values())
+    if as_json:
+        print_json(
+            {
+                "versions": versions,
+                "device": chosen,
+                "bundled_files": bundled,
+                "self_test": {name: vars(test) for name, test in tests.items()},
+                "passed": passed,
+            }
+        )
+    else:
+        print_table("Versions", ["package", "version"], [[k, v] for k, v in versions.items()])
+        click.echo(f"device {chosen}; {bundled} bundled checkpoints match their manifest")
+        print_table(
+            "Self-test against a dense float64 Hessian (errors over max|λ|)",
+            ["dtype", "product", "λmin", "λmax", "allowed", "passed"],
+            [
+                [name, f"{t.product:.1e}", f"{t.lambda_min:.1e}", f"{t.lambda_max:.1e}",
+                 f"{t.tolerance:.0e}", "yes" if t.passed else "NO"]
+                for name, t in tests.items()
+            ],
+        )  # fmt: skip
+    if not passed:
+        raise SpectraError("the self-test failed: results on this machine cannot be trusted")

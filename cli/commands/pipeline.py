@@ -1,0 +1,56 @@
+"""``spectra pipeline``: a whole study, from training to figures."""
+
+from pathlib import Path
+
+import click
+
+from cli import options
+from cli.display import print_json, print_paths, print_table, reporting
+from cli.workflows.drawing import draw_study
+from cli.workflows.pipeline import run_study
+from cli.workflows.study import load_study
+from cli.workflows.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_rows, recipe_rows
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@options.output
+@options.device
+@options.as_json
+def pipeline(study: Path, output: Path | None, device: str, as_json: bool) -> None:
+    """Run the STUDY described by a TOML file: train, analyze, draw.
+
+    Work is kept unit by unit; a study that was interrupted goes on where it stopped.
+    """
+    described = load_study(study)
+    folder = output or Path("runs") / described.name
+    with reporting(described.name) as report:
+        result = run_study(
+            described,
+            folder,
+            device=options.pick_device(device),
+            on_unit=lambda run, what, i, n: report.update(f"{run} {what}", i, n),
+        )
+    written = [folder / "results.json", *draw_study(result, described, folder)]
+    if as_json:
+        print_json(
+            {
+                "runs": [
+                    {
+                        "recipe": a.checkpoint["recipe"],
+                        "seed": a.checkpoint["seed"],
+                        "epoch": a.checkpoint["epoch"],
+                        "classes": a.rows(),
+                    }
+                    for a in result.analyses
+                ],
+                "files": [str(path) for path in written],
+            }
+        )
+        return
+    for recipe in result.recipes:
+        title, rows = class_rows(result, recipe)
+        print_table(title, CLASS_COLUMNS, rows)
+    print_table("Recipes, mean ± sd over seeds", RECIPE_COLUMNS, recipe_rows(result, described))
+    click.echo("written:")
+    print_paths(written)

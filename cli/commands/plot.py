@@ -1,0 +1,76 @@
+"""``spectra plot``: draw stored results again; no network, no products."""
+
+import json
+from pathlib import Path
+
+import click
+
+from cli.display import print_paths
+from cli.workflows.drawing import draw_analysis, draw_study, draw_trajectories
+from cli.workflows.pipeline import load_study_result
+from cli.workflows.study import load_study
+from figures import density_grid, save_figure
+from spectra import Analysis, load_analysis
+from spectra.errors import InputError
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--study", type=click.Path(path_type=Path), help="The TOML of a results.json.")
+@click.option(
+    "--kind",
+    type=click.Choice(["density", "grid", "trajectory"]),
+    default="density",
+    show_default=True,
+    help="density: a figure for each file; grid: files as rows; trajectory: files as epochs.",
+)
+@click.option("--classes", help="Records to draw, such as head,tail,8. [all]")
+@click.option("--sigma", type=float, help="Smoothing width. [as PyHessian's]")
+@click.option("--format", "formats", multiple=True, type=click.Choice(["png", "pdf", "svg"]))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. [beside the file]")
+def plot(
+    results: tuple[Path, ...],
+    study: Path | None,
+    kind: str,
+    classes: str | None,
+    sigma: float | None,
+    formats: tuple[str, ...],
+    output: Path | None,
+) -> None:
+    """Draw RESULTS: analysis.json files, or a study's results.json with --study."""
+    chosen = formats or ("png", "pdf")
+    folder = output or results[0].parent
+    if study is not None:
+        if len(results) != 1:
+            raise InputError(f"--study takes one results.json, got {len(results)} files")
+        result = load_study_result(_read(results[0]), origin=str(results[0]))
+        print_paths(draw_study(result, load_study(study), folder, formats=chosen))
+        return
+    analyses = {path.parent.name + "/" + path.stem: load_analysis(path) for path in results}
+    labels = None if classes is None else [part for part in classes.split(",") if part]
+    written = []
+    if kind == "trajectory":
+        runs: dict[str, list[Analysis]] = {}
+        for analysis in analyses.values():
+            runs.setdefault(str(analysis.checkpoint["name"]), []).append(analysis)
+        written += draw_trajectories(runs, folder, labels=labels, formats=chosen)
+    elif kind == "grid":
+        first = next(iter(analyses.values()))
+        columns = labels or [record.label for record in first.records]
+        figure = density_grid(analyses, columns, sigma=sigma)
+        written += save_figure(figure, folder / "density-grid", chosen)
+    else:
+        for path, analysis in zip(results, analyses.values(), strict=True):
+            place = output / path.stem if output and len(results) > 1 else output or path.parent
+            written += draw_analysis(analysis, place, labels=labels, sigma=sigma, formats=chosen)
+    print_paths(written)
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path} as JSON: {error}") from error
+    if not isinstance(plain, dict):
+        raise InputError(f"{path} is not a study's results.json")
+    return plain

@@ -1,0 +1,40 @@
+"""``spectra recipes``: what can be trained, and with which numbers."""
+
+import click
+
+from checkpoints.recipes import FAMILIES, RECIPE_NAMES, get_recipe, recipe_fields
+from cli.display import number, print_json, print_table
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "--family",
+    type=click.Choice(list(FAMILIES)),
+    default="digits",
+    show_default=True,
+    help="Whose hyperparameters; 'train' picks it by the data.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+def recipes(name: str | None, family: str, as_json: bool) -> None:
+    """List the recipes, or every field of recipe NAME."""
+    chosen = [get_recipe(n, family) for n in ([name] if name else RECIPE_NAMES)]
+    if as_json:
+        print_json({"family": family, "recipes": [recipe.to_dict() for recipe in chosen]})
+        return
+    if name:
+        rows = [[key, str(getattr(chosen[0], key))] for key in recipe_fields()]
+        print_table(f"{name} ({family})", ["field (--set FIELD=VALUE)", "value"], rows)
+    else:
+        rows = [
+            [r.name, r.loss, r.weighting, r.optimizer, number(r.rho) if r.rho else "-",
+             str(r.epochs), str(r.batch_size), number(r.lr), number(r.weight_decay), r.head]
+            for r in chosen
+        ]  # fmt: skip
+        print_table(
+            f"Recipes with the hyperparameters of {family}",
+            ["recipe", "loss", "weighting", "optimizer", "ρ", "epochs", "batch", "lr",
+             "weight decay", "head"],
+            rows,
+        )  # fmt: skip
+    click.echo(f"source: {FAMILIES[family].source}")

@@ -1,0 +1,109 @@
+"""``spectra train``: train one recipe on long-tailed data."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from checkpoints.recipes import RECIPE_NAMES
+from cli import options
+from cli.display import note, number, print_json, print_paths, reporting
+from cli.workflows.training import TrainRequest, run_training, training_job
+from spectra.errors import InputError
+
+
+@click.command()
+@click.argument("recipe")
+@options.data_source
+@options.profile
+@click.option("--arch", help="digits-resnet, resnet20, resnet32, ... or module:factory.")
+@click.option("--epochs", type=int, help="Schedules scale with it. [the recipe's]")
+@click.option("--rho", type=float, help="Radius of SAM. [the recipe's]")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any recipe field.")
+@click.option("--keep", help="Epochs to keep, such as 10,50,100. [scaled from the paper's]")
+@click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
+@options.output
+@options.seed
+@options.device
+@options.as_json
+def train(
+    recipe: str,
+    source: str | None,
+    profile: str | None,
+    imbalance_factor: float | None,
+    n_max: int | None,
+    arch: str | None,
+    epochs: int | None,
+    rho: float | None,
+    settings: tuple[str, ...],
+    keep: str | None,
+    resume: bool,
+    output: Path | None,
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Train RECIPE, a name (see 'spectra recipes') or a TOML file, and keep checkpoints."""
+    overrides: dict[str, Any] = dict(_assignment(text) for text in settings)
+    overrides |= {k: v for k, v in (("epochs", epochs), ("rho", rho)) if v is not None}
+    request = TrainRequest(
+        recipe=recipe,
+        data=options.data_request(source, profile, imbalance_factor, n_max),
+        arch=arch,
+        overrides=overrides,
+        seed=seed,
+        keep_epochs=None if keep is None else _numbers(keep),
+    )
+    folder = output or Path("runs") / _default_name(recipe, source, seed)
+    job = training_job(request, folder)
+    history: list[dict[str, Any]] = []
+    with reporting(f"training {job.recipe.name}") as report:
+
+        def on_epoch(epoch: int, metrics: dict[str, Any]) -> None:
+            history.append(metrics)
+            tested = metrics.get("test")
+            seen = f", test accuracy {tested['overall']:.3f}" if tested else ""
+            text = f"{job.recipe.name} loss {number(metrics['train_loss'])}{seen}"
+            report.update(text, epoch, job.recipe.epochs)
+
+        kept = run_training(
+            request,
+            folder,
+            device=options.pick_device(device),
+            resume=resume,
+            data=job.data,
+            on_epoch=on_epoch,
+        )
+    last = history[-1] if history else None
+    if as_json:
+        print_json({"checkpoints": [str(path) for path in kept], "last_epoch": last})
+        return
+    if last is None:
+        note(f"{folder} was trained already")
+    elif last.get("test"):
+        by_class = " ".join("-" if a is None else f"{a:.2f}" for a in last["test"]["accuracy"])
+        click.echo(f"test accuracy {last['test']['overall']:.4f}; by class {by_class}")
+    else:
+        click.echo(f"train accuracy {last['train_accuracy']:.4f}; no test images were given")
+    click.echo("checkpoints:")
+    print_paths(kept)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--set expects FIELD=VALUE, got {text!r}")
+    return key.strip().replace("-", "_"), value.strip()
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part)
+    except ValueError as error:
+        raise InputError(f"epochs must read like 10,50,100, got {text!r}") from error
+
+
+def _default_name(recipe: str, source: str | None, seed: int) -> str:
+    kind = (source or "digits").partition(":")[0]
+    name = recipe if recipe in RECIPE_NAMES else Path(recipe).stem
+    return f"{kind}-{name}-seed{seed}"

@@ -1,0 +1,83 @@
+"""``spectra trajectory``: |λmin/λmax| over the checkpoints of one or more runs."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from checkpoints import LoadOptions
+from cli import options
+from cli.display import number, print_json, print_paths, print_table, reporting
+from cli.workflows.drawing import draw_trajectories
+from cli.workflows.trajectory import analyze_trajectory
+from spectra.errors import InputError
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True)
+@options.data_source
+@options.what
+@options.solver
+@options.foreign
+@options.output
+@options.seed
+@options.device
+@options.as_json
+def trajectory(
+    runs: tuple[str, ...],
+    source: str | None,
+    arch: str | None,
+    num_classes: int | None,
+    head: str | None,
+    output: Path | None,
+    seed: int,
+    device: str,
+    as_json: bool,
+    **rest: Any,
+) -> None:
+    """Analyze every checkpoint of RUNS and draw |λmin/λmax| over training, run beside run.
+
+    RUNS are folders written by 'spectra train', folders of <epoch>_ckpt.pth.tar files, or
+    bundled:digits/RECIPE. Finished checkpoints are not computed again.
+    """
+    rest["classes"] = rest["classes"] or "head,mid,tail,overall"
+    request = options.analysis_request(rest, seed=seed, device=device)
+    loading = LoadOptions(arch, num_classes, head)
+    names = [run.removeprefix("bundled:").rstrip("/").rpartition("/")[2] for run in runs]
+    if len(set(names)) < len(names):
+        raise InputError(f"runs must have different folder names, got {', '.join(names)}")
+    folder = output or Path("runs") / f"trajectory-{'-'.join(names)}"
+    series = {}
+    with reporting("analyzing") as report:
+        for name, run in zip(names, runs, strict=True):
+            series[name] = analyze_trajectory(
+                run,
+                request,
+                folder=folder / name,
+                source=source,
+                options=loading,
+                on_progress=lambda at, label, i, n, name=name: report.update(  # type: ignore[misc]
+                    f"{name} epoch {at.epoch} class {label}", i, n
+                ),
+            )
+    written = draw_trajectories(series, folder)
+    if as_json:
+        print_json(
+            {
+                "runs": {
+                    name: [{"epoch": a.checkpoint["epoch"], "classes": a.rows()} for a in analyses]
+                    for name, analyses in series.items()
+                },
+                "files": [str(path) for path in written],
+            }
+        )
+        return
+    for name, analyses in series.items():
+        labels = [record.label for record in analyses[0].records]
+        rows = [
+            [str(a.checkpoint["epoch"]), *(number(record.ratio) for record in a.records)]
+            for a in analyses
+        ]
+        print_table(f"{name}: |λmin/λmax|", ["epoch", *labels], rows)
+    click.echo("written:")
+    print_paths(written)

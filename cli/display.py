@@ -1,0 +1,133 @@
+"""What a person sees: tables on standard output, progress on standard error."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from spectra import Analysis
+
+
+class Reporter:
+    """A progress line on standard error; silent where that is not a terminal."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def update(self, text: str, done: int, total: int) -> None:
+        """Show ``text`` and ``done`` of ``total``; a total of 0 shows no bar."""
+        self._progress.update(
+            self._task, description=text, completed=done, total=total or None, refresh=False
+        )
+
+
+@contextmanager
+def reporting(text: str) -> Iterator[Reporter]:
+    """Show progress while the block runs."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        yield Reporter(progress, progress.add_task(text, total=None))
+
+
+def note(text: str) -> None:
+    """Print a remark on standard error."""
+    click.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print strict JSON on standard output."""
+    click.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; columns of numbers are aligned to the right."""
+    console = Console(width=None if Console().is_terminal else 140)
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column, cells in zip(columns, zip(*rows, strict=True) if rows else columns, strict=True):
+        numeric = rows and all(_numeric(cell) for cell in cells)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def print_analysis(analysis: Analysis) -> None:
+    """Print the per-class table, with the protocol that it holds under."""
+    protocol, checkpoint = analysis.protocol, analysis.checkpoint
+    rows = []
+    for record in analysis.records:
+        row = [
+            record.label,
+            str(record.n),
+            _percent(record.accuracy),
+            number(record.loss),
+            with_residual(record.lambda_min, record.residual_min),
+            with_residual(record.lambda_max, record.residual_max),
+            number(record.ratio),
+            number(record.grad_norm),
+            number(record.grad_along_vmin),
+            record.verdict.name,
+        ]
+        rows.append(row)
+    epoch = "" if checkpoint.get("epoch") is None else f" epoch {checkpoint['epoch']}"
+    print_table(
+        f"{checkpoint['name']}{epoch}: Hessian of each class's loss",
+        ["class", "n", "accuracy", "loss", "λmin", "λmax", "|λmin/λmax|", "‖g‖", "|g·vmin|/‖g‖",
+         "verdict"],
+        rows,
+    )  # fmt: skip
+    solver = protocol["solver"]
+    click.echo(
+        f"loss {protocol['loss']}, reduction {protocol['reduction']}, {protocol['split']} images "
+        f"({protocol['images']}), {protocol['dtype']}, engine {solver['engine']}, "
+        f"{solver['num_probes']} probes x {solver['num_steps']} steps, seed {solver['seed']}, "
+        f"r {protocol['radius']}, τ {protocol['tau']}; ± is the residual norm; "
+        "accuracy on test images"
+    )
+
+
+def print_paths(paths: Sequence[Path]) -> None:
+    """Print where files were written."""
+    for path in paths:
+        click.echo(f"  {path}")
+
+
+def number(value: float | None) -> str:
+    """Return three significant digits, or a dash."""
+    return "-" if value is None else f"{value:.3g}"
+
+
+def with_residual(value: float, residual: float | None) -> str:
+    """Return ``value ± residual``."""
+    return number(value) if residual is None else f"{value:.3g} ± {residual:.1g}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _numeric(cell: str) -> bool:
+    return cell[:1].isdigit() or cell[:1] in ("-", "−", "")

@@ -1,0 +1,194 @@
+"""Options that several commands share, and how they become requests."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import torch
+
+from checkpoints import DataRequest
+from checkpoints.data.longtail import PROFILES
+from checkpoints.data.normalisations import NORMALISATIONS
+from checkpoints.models import ARCHITECTURES
+from cli.workflows.analyze import DTYPES, AnalysisRequest
+from cli.workflows.selection import LOSSES, REDUCTIONS
+from spectra import ENGINES, SolverSettings
+from spectra.errors import InputError
+from spectra.extremes import MAX_STEPS, TOLERANCE
+from spectra.hessian import MEMORY_BUDGET
+from spectra.slq import NUM_PROBES, NUM_STEPS, PROBES
+from spectra.verdict import TAU
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _combine(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+output = click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder for results. [runs/NAME]"
+)
+seed = click.option("--seed", default=0, show_default=True, help="Seed of every random number.")
+device = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+
+data_source = click.option(
+    "--data",
+    "source",
+    help="digits, cifar10[:FOLDER], cifar100[:FOLDER] or npz:TRAIN.npz[,TEST.npz]; "
+    "missing places are looked up in SPECTRA_DATA.",
+)
+profile = _combine(
+    click.option("--profile", type=click.Choice(PROFILES), help="Long-tail profile."),
+    click.option("--imbalance-factor", type=float, help="Smallest over largest class."),
+    click.option("--n-max", type=int, help="Images of the largest class."),
+)
+foreign = _combine(
+    click.option(
+        "--arch",
+        help=f"Architecture where the file does not say: {', '.join(ARCHITECTURES)} "
+        "or module:factory.",
+    ),
+    click.option("--num-classes", type=int, help="Outputs, where the file does not say."),
+    click.option("--head", type=click.Choice(["linear", "cosine"]), help="Likewise."),
+)
+normalisation = click.option(
+    "--normalisation",
+    help=f"What the images went through in training: {', '.join(NORMALISATIONS)}, none, data (the "
+    "training images' own moments) or m1,m2,m3/s1,s2,s3. [as recorded, else the data's default]",
+)
+solver = _combine(
+    click.option(
+        "--engine", type=click.Choice(list(ENGINES)), default="spectra", show_default=True
+    ),
+    click.option("--num-probes", default=NUM_PROBES, show_default=True, help="Alias: n_v."),
+    click.option("--num-steps", default=NUM_STEPS, show_default=True, help="Alias: iter, ncv."),
+    click.option("--probe", type=click.Choice(PROBES), default="rademacher", show_default=True),
+    click.option(
+        "--tol", default=TOLERANCE, show_default=True, help="Relative residual of the extremes."
+    ),
+    click.option(
+        "--max-steps", default=MAX_STEPS, show_default=True, help="Limit for the extremes."
+    ),
+)
+what = _combine(
+    click.option(
+        "--classes",
+        help="all, overall, head, mid, tail, labels such as 0,9 or 0-3; joined by commas.",
+    ),
+    normalisation,
+    click.option("--groups", help="Head/mid/tail, such as 0-2/3-6/7-9. [by class size]"),
+    click.option(
+        "--split", type=click.Choice(["train", "test"]), default="train", show_default=True
+    ),
+    click.option(
+        "--loss",
+        type=click.Choice(LOSSES),
+        default="ce",
+        show_default=True,
+        help="ce: cross-entropy of scaled logits; train: as trained; reference: unscaled.",
+    ),
+    click.option(
+        "--reduction",
+        type=click.Choice(REDUCTIONS),
+        default="mean",
+        show_default=True,
+        help="mean over the images of the loss, or its global share of the whole.",
+    ),
+    click.option("--images-per-class", type=int, help="Random subset of each class. [all]"),
+    click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True),
+    click.option("--radius", type=float, help="r of the verdict. [the recipe's ρ, else 0.1]"),
+    click.option("--tau", default=TAU, show_default=True, help="Tolerance of the verdict."),
+    click.option("--micro-chunk", type=int, help="Images in one piece of work. [by image size]"),
+    click.option(
+        "--memory",
+        default=f"{MEMORY_BUDGET // 2**20}MiB",
+        show_default=True,
+        help="For kept graphs: they save time, not results.",
+    ),
+)
+
+
+def pick_device(text: str) -> str:
+    """Return the torch device that ``text`` means.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    if text == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(text).type
+    except RuntimeError as error:
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {text!r}") from error
+    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
+        raise InputError(f"device {text} is not available here; use --device cpu or auto")
+    return text
+
+
+def parse_memory(text: str) -> int:
+    """Return bytes for ``4GiB``, ``500MB``, ``2147483648``.
+
+    Raises:
+        InputError: not a size.
+    """
+    units = {"kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+    number, factor = text.strip().lower(), 1
+    for unit, size in units.items():
+        if number.endswith(unit):
+            number, factor = number.removesuffix(unit), size
+            break
+    try:
+        value = float(number) * factor
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 2**63:
+        raise InputError(f"memory must read like 4GiB or 500MB, got {text!r}")
+    return int(value)
+
+
+def data_request(
+    source: str | None,
+    profile: str | None,
+    imbalance_factor: float | None,
+    n_max: int | None,
+) -> DataRequest:
+    """Return the data that the options ask for."""
+    return DataRequest(source or "digits", profile, imbalance_factor, n_max)
+
+
+def analysis_request(options: dict[str, Any], *, seed: int, device: str) -> AnalysisRequest:
+    """Return the request of the options of ``what`` and ``solver``."""
+    return AnalysisRequest(
+        classes=options["classes"] or "all",
+        split=options["split"],
+        loss=options["loss"],
+        reduction=options["reduction"],
+        groups=options["groups"],
+        normalisation=options["normalisation"],
+        images_per_class=options["images_per_class"],
+        dtype=options["dtype"],
+        device=pick_device(device),
+        radius=options["radius"],
+        tau=options["tau"],
+        micro_chunk=options["micro_chunk"],
+        memory_budget=parse_memory(options["memory"]),
+        solver=SolverSettings(
+            engine=options["engine"],
+            num_probes=options["num_probes"],
+            num_steps=options["num_steps"],
+            probe=options["probe"],
+            tol=options["tol"],
+            max_steps=options["max_steps"],
+            seed=seed,
+        ),
+    )

@@ -1,0 +1,307 @@
+"""Analyze a checkpoint: the spectra of its per-class, group and overall losses."""
+
+import logging
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy
+import scipy
+import torch
+
+from checkpoints import Checkpoint, ImageData
+from checkpoints.data import Normalisation, head_mid_tail
+from checkpoints.data.longtail import parse_groups
+from checkpoints.data.normalisations import from_images, parse_normalisation
+from checkpoints.evaluation import ClassMetrics, evaluate
+from checkpoints.schedules import ascent_radius
+from cli.workflows.selection import (
+    REDUCTIONS,
+    LossTerms,
+    choose_images,
+    loss_terms,
+    parse_selection,
+)
+from spectra import (
+    Analysis,
+    CrossEntropy,
+    HessianOperator,
+    LossAnalysis,
+    SolverSettings,
+    __version__,
+    analyze_loss,
+    load_analysis,
+    save_analysis,
+)
+from spectra.errors import InputError
+from spectra.hessian import MEMORY_BUDGET
+from spectra.verdict import RADIUS, TAU
+
+logger = logging.getLogger(__name__)
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class AnalysisRequest:
+    """What to compute of a checkpoint.
+
+    Attributes:
+        classes: ``all``, ``overall``, ``head``, ``mid``, ``tail``, labels; joined by commas.
+        split: ``train`` or ``test`` images.
+        loss: ``ce``, ``train`` or ``reference``, see :func:`cli.workflows.selection.loss_terms`.
+        reduction: ``mean`` over the images of each loss, or ``global``: its share of the whole.
+        groups: ``0-2/3-6/7-9``; None: the paper's split by class size.
+        normalisation: name or numbers, see ``parse_normalisation``, or ``data``; None: as the
+            checkpoint recorded, else the data's default.
+        images_per_class: limit; None: every image.
+        dtype: ``float32`` or ``float64``.
+        device: torch device.
+        radius: r of the verdict; None: the recipe's last ρ, else .1.
+        tau: relative tolerance of the verdict.
+        micro_chunk: images in one piece of work; None: by image size.
+        memory_budget: bytes for kept graphs.
+        solver: engine, probes, steps, seed.
+    """
+
+    classes: str = "all"
+    split: str = "train"
+    loss: str = "ce"
+    reduction: str = "mean"
+    groups: str | None = None
+    normalisation: str | None = None
+    images_per_class: int | None = None
+    dtype: str = "float32"
+    device: str = "cpu"
+    radius: float | None = None
+    tau: float = TAU
+    micro_chunk: int | None = None
+    memory_budget: int = MEMORY_BUDGET
+    solver: SolverSettings = field(default_factory=SolverSettings)
+
+    def groups_of(self, class_counts: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """Return head, mid and tail."""
+        if self.groups:
+            return parse_groups(self.groups, num_classes=len(class_counts))
+        return head_mid_tail(class_counts)
+
+
+def analyze_checkpoint(
+    checkpoint: Checkpoint,
+    data: ImageData,
+    request: AnalysisRequest,
+    *,
+    units: Path | None = None,
+    on_progress: Progress | None = None,
+) -> Analysis:
+    """Analyze the chosen losses of one checkpoint.
+
+    Args:
+        checkpoint: weights.
+        data: images; see :func:`cli.workflows.data.data_for`.
+        request: what to compute.
+        units: folder in which each loss's result is kept as soon as it is there, and from which a
+            repeated call takes what an interrupted one had finished.
+        on_progress: called with (label, steps done, steps planned).
+
+    Raises:
+        InputError: the request does not fit checkpoint or data.
+        NonFiniteError: a product held NaN or infinity.
+    """
+    if request.reduction not in REDUCTIONS:
+        raise InputError(
+            f"reduction must be one of {', '.join(REDUCTIONS)}, got {request.reduction!r}"
+        )
+    if request.dtype not in DTYPES:
+        raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {request.dtype!r}")
+    counts = checkpoint.class_counts or data.class_counts
+    chosen = parse_selection(
+        request.classes, request.groups_of(counts), num_classes=data.num_classes
+    )
+    normalisation = _normalisation(request, checkpoint, data)
+    terms = loss_terms(checkpoint, request.loss, counts)
+    radius = request.radius if request.radius is not None else _radius(checkpoint)
+    header = Analysis(
+        checkpoint=_identity(checkpoint, data, counts),
+        protocol=_protocol(request, normalisation, radius),
+        records=(),
+        versions=library_versions(),
+    )
+    finished = {label: _finished(header, units, label) for label in chosen}
+    tests: ClassMetrics | None = None
+    model = checkpoint.model()
+    records = []
+    for label, classes in chosen.items():
+        record = finished[label]
+        if record is None:
+            split_counts = data.split(request.split).counts(data.num_classes)
+            if "all" in request.classes and not any(split_counts[c] for c in classes):
+                logger.warning("class %s has no %s images and is left out", label, request.split)
+                continue
+            if tests is None:
+                tests = test_accuracy(checkpoint, data, normalisation, device=request.device)
+            op, factor = _operator(model, data, normalisation, terms, request, classes)
+            record = analyze_loss(
+                op,
+                label=label,
+                classes=classes,
+                settings=request.solver,
+                factor=factor,
+                radius=radius,
+                tau=request.tau,
+                on_step=(lambda i, n, label=label: on_progress(label, i, n))  # type: ignore[misc]
+                if on_progress
+                else None,
+            )
+            record = replace(record, accuracy=_accuracy(tests, classes))
+            if units is not None:
+                save_analysis(_unit_path(units, label), replace(header, records=(record,)))
+        records.append(record)
+    return replace(header, records=tuple(records))
+
+
+def test_accuracy(
+    checkpoint: Checkpoint, data: ImageData, normalisation: Normalisation, *, device: str
+) -> ClassMetrics | None:
+    """Return per-class accuracy on the test images; None where there are none.
+
+    Without test images, what the checkpoint recorded when it was trained is taken.
+    """
+    if data.test is None:
+        recorded = checkpoint.metrics.get("test")
+        if not recorded:
+            return None
+        return ClassMetrics(
+            tuple(recorded["accuracy"]), tuple(recorded["loss"]), recorded["overall"]
+        )
+    return evaluate(
+        checkpoint.model().to(device),
+        normalisation(data.test.images).to(device),
+        data.test.labels.to(device),
+        num_classes=data.num_classes,
+        loss=CrossEntropy(),
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Return what results depend on beside the inputs: library versions and the thread count."""
+    return {
+        "hessian-spectra": __version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "scipy": scipy.__version__,
+        "python": platform.python_version(),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _operator(
+    model: torch.nn.Module,
+    data: ImageData,
+    normalisation: Normalisation,
+    terms: LossTerms,
+    request: AnalysisRequest,
+    classes: tuple[int, ...],
+) -> tuple[HessianOperator, float]:
+    choice = choose_images(
+        data,
+        request.split,
+        classes,
+        terms.weights,
+        per_class=request.images_per_class,
+        seed=request.solver.seed,
+    )
+    subset = data.split(request.split).subset(choice.index)
+    dtype = DTYPES[request.dtype]
+    op = HessianOperator(
+        model,
+        normalisation(subset.images, dtype),
+        subset.labels,
+        loss=terms.loss,
+        weights=choice.weights,
+        dtype=dtype,
+        device=request.device,
+        micro_chunk=request.micro_chunk,
+        memory_budget=request.memory_budget,
+    )
+    return op, choice.share if request.reduction == "global" else 1.0
+
+
+def _accuracy(tests: ClassMetrics | None, classes: tuple[int, ...]) -> float | None:
+    return tests.group_accuracy(classes) if tests else None
+
+
+def _normalisation(
+    request: AnalysisRequest, checkpoint: Checkpoint, data: ImageData
+) -> Normalisation:
+    if request.normalisation is None:
+        return checkpoint.normalisation or data.normalisation
+    images, scale = data.train.images, data.normalisation.scale
+    if request.normalisation == "data":
+        return from_images(images, scale)
+    return parse_normalisation(request.normalisation, channels=images.shape[1], scale=scale)
+
+
+def _radius(checkpoint: Checkpoint) -> float:
+    recipe = checkpoint.recipe
+    if recipe is None or recipe.optimizer != "sam":
+        return RADIUS
+    return ascent_radius(recipe, max(0, (checkpoint.epoch or recipe.epochs) - 1))
+
+
+def _identity(checkpoint: Checkpoint, data: ImageData, counts: tuple[int, ...]) -> dict[str, Any]:
+    recipe = checkpoint.recipe
+    return {
+        "name": checkpoint.name,
+        "epoch": checkpoint.epoch,
+        "recipe": recipe.name if recipe else None,
+        "recipe_fields": recipe.to_dict() if recipe else None,
+        "seed": checkpoint.seed,
+        "architecture": checkpoint.architecture.to_dict(),
+        "class_counts": list(counts),
+        "digest": checkpoint.digest(),
+        "data": {**data.description, "digest": data.digest()},
+        "notes": list(checkpoint.notes),
+    }
+
+
+def _protocol(
+    request: AnalysisRequest, normalisation: Normalisation, radius: float
+) -> dict[str, Any]:
+    return {
+        "images": "plain",
+        "split": request.split,
+        "loss": request.loss,
+        "reduction": request.reduction,
+        "images_per_class": request.images_per_class,
+        "groups": request.groups,
+        "normalisation": normalisation.to_dict(),
+        "dtype": request.dtype,
+        "device": torch.device(request.device).type,
+        "micro_chunk": request.micro_chunk,
+        "radius": radius,
+        "tau": request.tau,
+        "solver": request.solver.to_dict(),
+    }
+
+
+def _unit_path(units: Path, label: str) -> Path:
+    return units / f"{label}.json"
+
+
+def _finished(header: Analysis, units: Path | None, label: str) -> LossAnalysis | None:
+    """Return a loss's kept result if it was computed from the same inputs by the same choices."""
+    if units is None or not _unit_path(units, label).exists():
+        return None
+    try:
+        kept = load_analysis(_unit_path(units, label))
+    except InputError:
+        return None
+    same = (
+        kept.checkpoint == header.checkpoint
+        and kept.protocol == header.protocol
+        and kept.versions == header.versions
+    )
+    return kept.records[0] if same and kept.records else None

@@ -1,0 +1,89 @@
+"""Train by recipe name or file, on named data, into a run's folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from checkpoints import Architecture, DataRequest, ImageData, Recipe, TrainingJob, load_data, train
+from checkpoints.data.sources import recipe_family
+from checkpoints.recipes import get_recipe, load_recipe
+from checkpoints.training import EpochCallback
+from spectra.errors import InputError
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What to train.
+
+    Attributes:
+        recipe: a name, or the path of a TOML file.
+        data: where the images come from, and their profile.
+        arch: architecture name or ``module:factory``; None: digits-resnet for small images,
+            else resnet32.
+        overrides: recipe fields to change.
+        seed: of weights, order and augmentation.
+        keep_epochs: epochs to keep; None: those of the paper's trajectories, scaled.
+    """
+
+    recipe: str
+    data: DataRequest = field(default_factory=DataRequest)
+    arch: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    keep_epochs: tuple[int, ...] | None = None
+
+
+def read_recipe(name: str, family: str, overrides: Mapping[str, Any]) -> Recipe:
+    """Return a recipe by name or from a TOML file, with overrides.
+
+    Raises:
+        InputError: no such recipe or file, or a field does not fit.
+    """
+    if name.endswith(".toml"):
+        return load_recipe(Path(name), family).with_overrides(overrides)
+    return get_recipe(name, family).with_overrides(overrides)
+
+
+def training_job(
+    request: TrainRequest, folder: Path, *, data: ImageData | None = None
+) -> TrainingJob:
+    """Put a job together.
+
+    Args:
+        request: what to train.
+        folder: where it goes.
+        data: already read data of ``request.data``, to save reading it again.
+
+    Raises:
+        InputError: recipe, data or architecture do not fit each other.
+    """
+    data = data or load_data(request.data)
+    recipe = read_recipe(request.recipe, recipe_family(data), request.overrides)
+    _, channels, height, width = data.train.images.shape
+    if height != width:
+        raise InputError(f"images must be square, got {height}x{width}")
+    arch = request.arch or ("digits-resnet" if height < 16 else "resnet32")
+    return TrainingJob(
+        recipe=recipe,
+        data=data,
+        architecture=Architecture(arch, data.num_classes, channels, height, recipe.head),
+        seed=request.seed,
+        folder=folder,
+        keep_epochs=request.keep_epochs,
+        name=f"{data.name}/{recipe.name}",
+    )
+
+
+def run_training(
+    request: TrainRequest,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    resume: bool = False,
+    data: ImageData | None = None,
+    on_epoch: EpochCallback | None = None,
+) -> list[Path]:
+    """Train and return the kept checkpoints; see :func:`checkpoints.training.train`."""
+    job = training_job(request, folder, data=data)
+    return train(job, device=device, resume=resume, on_epoch=on_epoch)

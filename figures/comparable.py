@@ -1,0 +1,107 @@
+"""What may share an axis, and the words that say what an axis shows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from spectra import Analysis, InputError, LossAnalysis, Spectrum
+
+# Two results that differ in one of these are eigenvalues of different functions.
+SHARED = ("loss", "reduction", "images")
+
+
+def require_comparable(analyses: Iterable[tuple[str, Analysis]]) -> None:
+    """Refuse results of different losses.
+
+    Args:
+        analyses: (name, analysis); the name is for the error.
+
+    Raises:
+        InputError: two of them differ in loss, reduction or images.
+    """
+    first: tuple[str, Analysis] | None = None
+    for name, analysis in analyses:
+        if first is None:
+            first = (name, analysis)
+        for key in SHARED:
+            ours, theirs = first[1].protocol.get(key), analysis.protocol.get(key)
+            if ours != theirs:
+                raise InputError(
+                    f"{key} {_said(ours)} and {_said(theirs)} cannot share an axis: "
+                    f"{_origin(*first)} has the one, {_origin(name, analysis)} the other; "
+                    "analyze both alike or draw two figures"
+                )
+
+
+def infer_groups(
+    analyses: Iterable[Analysis], wanted: Sequence[str] = ("head", "mid", "tail")
+) -> dict[str, tuple[int, ...]]:
+    """Return the classes of those ``wanted`` groups that were analyzed as a whole."""
+    groups: dict[str, tuple[int, ...]] = {}
+    for analysis in analyses:
+        for record in analysis.records:
+            if record.label in wanted:
+                groups.setdefault(record.label, record.classes)
+    return {name: groups[name] for name in wanted if name in groups}
+
+
+def find_records(analysis: Analysis, labels: Sequence[str]) -> list[LossAnalysis]:
+    """Return the records of ``labels``; InputError names what is there if one is not."""
+    known = {record.label: record for record in analysis.records}
+    for label in labels:
+        if label not in known:
+            raise InputError(
+                f"{analysis.checkpoint.get('name', 'the result')} holds no analysis of "
+                f"{label!r}; it holds {', '.join(known)}"
+            )
+    return [known[label] for label in labels]
+
+
+def label_text(label: str) -> str:
+    """Return ``class 8`` for ``8``; groups keep their name."""
+    return f"class {label}" if label.isdigit() else label
+
+
+def protocol_text(protocol: Mapping[str, Any]) -> str:
+    """Say in a few words which function was differentiated; empty if the protocol is silent."""
+    parts = []
+    if protocol.get("loss") is not None:
+        parts.append(f"loss {protocol['loss']}")
+    if protocol.get("reduction") is not None:
+        parts.append(f"reduction {protocol['reduction']}")
+    images = " ".join(str(protocol[k]) for k in ("images", "split") if protocol.get(k) is not None)
+    if images:
+        parts.append(f"{images} images")
+    return ", ".join(parts)
+
+
+def solver_text(spectra: Sequence[Spectrum]) -> str:
+    """Say what the densities cost: probes x steps, and P."""
+    probes = _listed(len(s.probes) for s in spectra)
+    steps = _listed(max(len(t) for t in s.probes) for s in spectra)
+    kinds = " or ".join(sorted({s.probe for s in spectra})).capitalize()
+    plural = "" if probes == "1" else "s"
+    sizes = _listed(s.size for s in spectra)
+    return f"{probes} {kinds} probe{plural} × {steps} Lanczos steps; P\u00a0=\u00a0{sizes}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return ``value`` with a true minus sign; a dash for None."""
+    if value is None:
+        return "–"
+    return f"{value:.{digits}g}".replace("-", "−")
+
+
+def _listed(values: Iterable[int]) -> str:
+    distinct = sorted(set(values))
+    if len(distinct) > 2:
+        return f"{distinct[0]:,}–{distinct[-1]:,}"
+    return " or ".join(f"{v:,}" for v in distinct)
+
+
+def _said(value: Any) -> str:
+    return "unstated" if value is None else repr(value)
+
+
+def _origin(name: str, analysis: Analysis) -> str:
+    checkpoint = analysis.checkpoint.get("name")
+    return f"{name!r} ({checkpoint})" if checkpoint and checkpoint != name else repr(name)

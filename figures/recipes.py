@@ -1,0 +1,165 @@
+"""The table of recipes: accuracy by group and the curvature ratio, over seeds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from figures.page import finish_page, new_page
+from figures.style import FONT_SIZE, house_style
+from spectra import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ACCURACIES = ("overall", "head", "mid", "tail")
+RATIOS = ("ratio_head", "ratio_tail")
+_HEADINGS = {
+    "overall": "overall %",
+    "head": "head %",
+    "mid": "mid %",
+    "tail": "tail %",
+    "ratio_head": "head\n|λmin/λmax|",
+    "ratio_tail": "tail\n|λmin/λmax|",
+}
+
+
+_COLUMN_GAP = 0.2  # inches
+
+
+@dataclass(frozen=True)
+class RecipeRow:
+    """One recipe: what each seed reached.
+
+    Attributes:
+        recipe: its name.
+        seeds: one for each run; every tuple below has one value for each, or is empty where the
+            quantity was not measured.
+        overall: accuracy on held-out images, between 0 and 1.
+        head: likewise, of the classes with the most training images.
+        mid: likewise.
+        tail: likewise, of those with the fewest.
+        ratio_head: |λmin/λmax| of the head: of one class, or one number for several; say which in
+            the note under the table.
+        ratio_tail: likewise of the tail.
+    """
+
+    recipe: str
+    seeds: tuple[int, ...]
+    overall: tuple[float, ...] = ()
+    head: tuple[float, ...] = ()
+    mid: tuple[float, ...] = ()
+    tail: tuple[float, ...] = ()
+    ratio_head: tuple[float, ...] = ()
+    ratio_tail: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse rows whose numbers do not belong to their seeds."""
+        for name in ACCURACIES + RATIOS:
+            values = getattr(self, name)
+            if len(values) not in (0, len(self.seeds)):
+                raise InputError(
+                    f"{self.recipe}: {name} must have one value for each of the "
+                    f"{len(self.seeds)} seeds, got {len(values)}"
+                )
+            if name in ACCURACIES and any(not 0 <= v <= 1 for v in values):
+                raise InputError(f"{self.recipe}: {name} must lie in 0..1; give fractions")
+
+
+def recipe_table_markdown(rows: Sequence[RecipeRow], *, note: str = "") -> str:
+    """Return the table as Markdown: mean ± standard deviation (n - 1) over the seeds.
+
+    A column that no row has is left out.
+
+    Args:
+        rows: in the order of the table.
+        note: a sentence for below it, on what the ratios are of.
+    """
+    heading, *body = _cells(rows)
+    # A bar inside a cell would end it.
+    heading = [cell.replace("\n", " ").replace("|", "\\|") for cell in heading]
+    aligned = [":---", *["---:"] * (len(heading) - 1)]
+    escaped = [[cell.replace("|", "\\|") for cell in line] for line in body]
+    lines = [f"| {' | '.join(line)} |" for line in (heading, aligned, *escaped)]
+    return "\n".join(lines) + "\n" + f"\n{_caption(rows, note)}\n"
+
+
+def plot_recipe_table(
+    rows: Sequence[RecipeRow], *, note: str = "", title: str | None = None
+) -> Figure:
+    """Draw the table as a figure, ruled as in print.
+
+    Args:
+        rows: in the order of the table.
+        note: a sentence for below it, on what the ratios are of.
+        title: above it.
+    """
+    table = _cells(rows)
+    line_height = FONT_SIZE * 1.9 / 72
+    with house_style():
+        widths = _column_widths(table)
+        fig = new_page(sum(widths), line_height * (len(table) + 1.4))
+        ax = fig.add_subplot()
+        ax.set_axis_off()
+        ax.set_xlim(0, sum(widths))
+        ax.set_ylim(len(table) + 0.3, -1.1)
+        for k, line in enumerate(table):
+            right = 0.0
+            for c, cell in enumerate(line):
+                right += widths[c]
+                at, side = (0.0, "left") if c == 0 else (right, "right")
+                ax.text(
+                    at,
+                    k + 0.72,
+                    cell,
+                    ha=side,
+                    va="bottom" if k == 0 else "baseline",
+                    weight="bold" if k == 0 else "normal",
+                )
+        for y, thickness in ((-0.9, 1.0), (1.0, 0.6), (len(table) + 0.1, 1.0)):
+            ax.axhline(y, color="black", lw=thickness)
+        return finish_page(fig, caption=_caption(rows, note), title=title)
+
+
+def _column_widths(table: Sequence[Sequence[str]]) -> list[float]:
+    """Measure the widest cell of each column, inches, with the gap to the next."""
+    page = new_page(1, 1)
+
+    def inches(cell: str, weight: str) -> float:
+        return float(page.text(0, 0, cell, weight=weight).get_window_extent().width) / page.dpi
+
+    return [
+        _COLUMN_GAP + max(inches(cell, "normal" if k else "bold") for k, cell in enumerate(column))
+        for column in zip(*table, strict=True)
+    ]
+
+
+def _cells(rows: Sequence[RecipeRow]) -> list[list[str]]:
+    if not rows:
+        raise InputError("the table needs at least one recipe")
+    columns = [name for name in ACCURACIES + RATIOS if any(getattr(row, name) for row in rows)]
+    table = [["recipe", "seeds", *(_HEADINGS[name] for name in columns)]]
+    for row in rows:
+        cells = [_spread(getattr(row, name), percent=name in ACCURACIES) for name in columns]
+        table.append([row.recipe, str(len(row.seeds)), *cells])
+    return table
+
+
+def _spread(values: Sequence[float], *, percent: bool) -> str:
+    if not values:
+        return "–"
+    shown = [100 * v for v in values] if percent else list(values)
+    mean = statistics.fmean(shown)
+    # Two significant digits of the mean for small ratios, which three decimals would erase.
+    decimals = 1 if percent else max(3, 1 - math.floor(math.log10(abs(mean)))) if mean else 3
+    if len(shown) < 2:
+        return f"{mean:.{decimals}f}"
+    return f"{mean:.{decimals}f} ± {statistics.stdev(shown):.{decimals}f}"
+
+
+def _caption(rows: Sequence[RecipeRow], note: str) -> str:
+    rule = "Mean ± standard deviation over seeds." if max(len(r.seeds) for r in rows) > 1 else ""
+    return " ".join(part for part in (rule, note) if part)

@@ -1,0 +1,161 @@
+"""What the tests compare with: dense Hessians, prescribed spectra, small nets, exact saddles."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, hessian
+
+from spectra import make_generator
+
+
+def random_vector(size: int, *names: object, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(size, generator=make_generator(0, *names), dtype=torch.float64).to(dtype)
+
+
+def symmetric_with_spectrum(eigenvalues: Tensor, *, seed: int) -> Tensor:
+    """Return Q diag(eigenvalues) Qᵀ for a random orthogonal Q, exactly symmetric."""
+    n = len(eigenvalues)
+    generator = make_generator(seed, "rotation")
+    q, _ = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))
+    matrix = (q * eigenvalues.double()) @ q.T
+    return (matrix + matrix.T) / 2
+
+
+def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return log Σ exp(o) - o_y, written out."""
+    return outputs.logsumexp(1) - outputs[torch.arange(len(labels)), labels]
+
+
+def dense_hessian(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """Return Σ w_i ∇²ℓ_i / Σ w_i over the trainable parameters, (P, P), float64.
+
+    Forward over reverse on the whole batch at once; the model runs in eval mode in float64.
+    """
+    state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    state = {k: v.double() if v.is_floating_point() else v for k, v in state.items()}
+    trained = {k: state.pop(k) for k, p in model.named_parameters() if p.requires_grad}
+    sizes = [t.numel() for t in trained.values()]
+    w = torch.ones(len(labels)) if weights is None else weights
+    was_training = {m: m.training for m in model.modules()}
+    model.eval()
+
+    def mean_loss(flat: Tensor) -> Tensor:
+        pieces = flat.split(sizes)
+        named = {k: p.view_as(t) for p, (k, t) in zip(pieces, trained.items(), strict=True)}
+        losses = loss(functional_call(model, {**state, **named}, (images.double(),)), labels)
+        return (w.double() * losses).sum() / w.double().sum()
+
+    flat = torch.cat([t.reshape(-1) for t in trained.values()])
+    try:
+        return hessian(mean_loss)(flat).detach()
+    finally:
+        for module, mode in was_training.items():
+            module.training = mode
+
+
+class Residual(nn.Module):
+    """x + f(x), with batch norm inside f."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.body(x))
+
+
+def build_net(kind: str) -> nn.Module:
+    """Return an untrained net for images of 2x4x4 and 3 classes; every draw is from a generator."""
+    with torch.random.fork_rng(devices=[]):  # the constructors draw from the global generator
+        model = {
+            "softmax": lambda: nn.Sequential(nn.Flatten(), nn.Linear(32, 3)),
+            "smooth_mlp": lambda: nn.Sequential(
+                nn.Flatten(), nn.Linear(32, 5), nn.Tanh(), nn.Linear(5, 4), nn.Tanh(),
+                nn.Linear(4, 3),
+            ),
+            "mlp_bn": lambda: nn.Sequential(
+                nn.Flatten(), nn.Linear(32, 24), nn.BatchNorm1d(24), nn.Tanh(),
+                nn.Linear(24, 12), nn.ReLU(), nn.Linear(12, 3),
+            ),
+            "conv_resnet": lambda: nn.Sequential(
+                nn.Conv2d(2, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(),
+                Residual(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
+            ),
+        }[kind]()  # fmt: skip
+    generator = make_generator(0, "initial weights", kind)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            scale = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1
+            parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.weight.add_(1.0)
+    return model
+
+
+def images_and_labels(n: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return ``n`` float32 images of 2x4x4 and labels 0, 1, 2, 0, ...; all three are present."""
+    generator = make_generator(seed, "images", n)
+    return torch.randn(n, 2, 4, 4, generator=generator), torch.arange(n) % 3
+
+
+def train(model: nn.Module, images: Tensor, labels: Tensor, *, steps: int, lr: float) -> nn.Module:
+    """Take plain gradient steps on the whole batch, in training mode; return the model."""
+    model.train()
+    parameters = list(model.parameters())
+    for _ in range(steps):
+        gradients = torch.autograd.grad(cross_entropy(model(images), labels).mean(), parameters)
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.sub_(lr * gradient)
+    return model
+
+
+class QuadraticNet(nn.Module):
+    """Outputs ½ wᵀAw + bᵀw for every image: with :func:`first_output` as loss, H = A, g = Aw + b."""
+
+    def __init__(self, matrix: Tensor, point: Tensor, slope: Tensor) -> None:
+        super().__init__()
+        self.w = nn.Parameter(point.clone())
+        self.register_buffer("matrix", matrix.clone())
+        self.register_buffer("slope", slope.clone())
+
+    def forward(self, images: Tensor) -> Tensor:
+        value = 0.5 * self.w @ (self.matrix @ self.w) + self.slope @ self.w
+        return value.expand(len(images), 1)
+
+
+class ProductNet(nn.Module):
+    """Outputs a·b at a = b = 0: a saddle with eigenvalues ±1 and gradient 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.zeros(()))
+        self.b = nn.Parameter(torch.zeros(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (self.a * self.b).expand(len(images), 1)
+
+
+def first_output(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return the first output as the loss of each image."""
+    return outputs[:, 0]
+
+
+def dense_tridiagonal(alphas: np.ndarray, betas: np.ndarray) -> np.ndarray:
+    return np.diag(alphas) + np.diag(betas, 1) + np.diag(betas, -1)
