@@ -90,8 +90,10 @@ def plot_accuracy(
         if title:
             ax.set_title(title, weight="bold", pad=16 if groups else 6)
         count = f"{lengths.copy().pop()} seeds" if len(lengths) == 1 else "the seeds"
-        caption = f"Median of {count}; bars: smallest to largest." if max(lengths) > 1 else ""
-        return finish_page(fig, caption=caption, legend=handles)
+        parts = [f"Median of {count}; bars: smallest to largest."] if max(lengths) > 1 else []
+        if crowded:
+            parts.append("Lines join the means of tenths of the classes.")
+        return finish_page(fig, caption=" ".join(parts), legend=handles)
 
 
 def _table(name: str, runs: Sequence[Sequence[float]], num_classes: int) -> Any:

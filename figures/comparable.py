@@ -85,10 +85,11 @@ def solver_text(spectra: Sequence[Spectrum]) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return ``value`` with a true minus sign; a dash for None."""
+    """Return ``value`` with a true minus sign, ``4e5`` for 4e+05; a dash for None."""
     if value is None:
         return "–"
-    return f"{value:.{digits}g}".replace("-", "−")
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    return (f"{mantissa}e{int(exponent)}" if exponent else mantissa).replace("-", "−")
 
 
 def _listed(values: Iterable[int]) -> str:

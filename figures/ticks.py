@@ -28,6 +28,6 @@ def set_log_ticks(axis: Axis, low: float, high: float) -> None:
 def plain_number(value: float) -> str:
     """Return ``0.01``, ``5,000``, and ``1e−5`` beyond what is read at a glance."""
     if value != 0 and not 0.0009 < abs(value) < 1e6:
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{float(mantissa):g}e{int(exponent)}".replace("-", "−")
-    return f"{value:,.0f}" if abs(value) >= 1000 else number(value)
+        exponent = math.floor(math.log10(abs(value)) + 1e-9)
+        return f"{value / 10.0**exponent:.3g}e{exponent}".replace("-", "−")
+    return f"{value:,.0f}".replace("-", "−") if abs(value) >= 1000 else number(value)

@@ -96,6 +96,10 @@ def plot_trajectory(
                 _draw_switch(ax, switch_epoch, switch_name)
             ax.set_xlabel("epoch")
         row[0].set_ylabel("|λmin/λmax|")
+        places = {int(a.checkpoint["epoch"]) for _, a in flat}
+        places |= set() if switch_epoch is None else {switch_epoch}
+        if len(places) == 1:
+            row[0].set_xlim(min(places) - 1.5, max(places) + 1.5)
         legend = [handles[label] for label in labels]
         return finish_page(fig, caption=_caption(flat, curves), legend=legend, title=title)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, hessian
+from torch.func import functional_call, grad, jacrev
 
 from spectra import make_generator
 
@@ -38,7 +38,7 @@ def dense_hessian(
 ) -> Tensor:
     """Return Σ w_i ∇²ℓ_i / Σ w_i over the trainable parameters, (P, P), float64.
 
-    Forward over reverse on the whole batch at once; the model runs in eval mode in float64.
+    By torch.func on the whole batch at once; the model runs in eval mode in float64.
     """
     state = {k: v.detach().clone() for k, v in model.state_dict().items()}
     state = {k: v.double() if v.is_floating_point() else v for k, v in state.items()}
@@ -56,7 +56,7 @@ def dense_hessian(
 
     flat = torch.cat([t.reshape(-1) for t in trained.values()])
     try:
-        return hessian(mean_loss)(flat).detach()
+        return jacrev(grad(mean_loss), chunk_size=64)(flat).detach()
     finally:
         for module, mode in was_training.items():
             module.training = mode
@@ -97,7 +97,12 @@ def build_net(kind: str) -> nn.Module:
                 Residual(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
             ),
         }[kind]()  # fmt: skip
-    generator = make_generator(0, "initial weights", kind)
+    return refill(model, kind)
+
+
+def refill(model: nn.Module, name: str) -> nn.Module:
+    """Draw the parameters anew from the generator that ``name`` seeds; return the model."""
+    generator = make_generator(0, "initial weights", name)
     with torch.no_grad():
         for parameter in model.parameters():
             scale = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1

@@ -129,11 +129,11 @@ def test_leaves_the_vector_as_it_was(case):
     assert torch.equal(v, before)
 
 
-@pytest.mark.parametrize("make", [lambda p: (p + 1,), lambda p: (p, 1), lambda p: ()])
-def test_refuses_a_vector_of_another_shape(case, make):
-    shape = make(case.op.size)
-    with pytest.raises(InputError, match=rf"\({case.op.size},\)"):
-        case.op.matvec(torch.zeros(shape, dtype=case.op.dtype))
+def test_refuses_a_vector_of_another_shape(case):
+    size = case.op.size
+    for shape in [(size + 1,), (size, 1), (1, size), ()]:
+        with pytest.raises(InputError, match=rf"\({size},\)"):
+            case.op.matvec(torch.zeros(shape, dtype=case.op.dtype))
 
 
 def test_to_scipy_agrees(case):

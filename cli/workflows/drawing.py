@@ -9,6 +9,7 @@ from cli.workflows.study import Study
 from cli.workflows.summary import recipe_summaries
 from cli.workflows.trajectory import switch_epoch
 from figures import (
+    class_accuracies,
     density_grid,
     density_panels,
     plot_accuracy,
@@ -19,6 +20,7 @@ from figures import (
     save_figure,
 )
 from spectra import Analysis
+from spectra.errors import InputError
 from spectra.files import write_atomically
 
 FORMATS = ("png", "pdf")
@@ -87,7 +89,9 @@ def draw_study(
                 written += save_figure(figure, place / f"density-{base}{suffix}", formats)
         if result.trajectories:
             for base, pair in _pairs(last).items():
-                series = {name: [a for run in result.runs(name, split) for a in run] for name in pair}
+                series = {
+                    name: [a for run in result.runs(name, split) for a in run] for name in pair
+                }
                 written += save_figure(
                     _trajectory_figure(series), place / f"trajectory-{base}{suffix}", formats
                 )
@@ -136,12 +140,10 @@ def _accuracies(result: StudyResult) -> dict[str, list[list[float]]]:
     series: dict[str, list[list[float]]] = {}
     for recipe in result.recipes:
         for analysis in result.last(recipe, result.splits[0]):
-            classes = range(len(analysis.checkpoint["class_counts"]))
-            by_class = {record.label: record.accuracy for record in analysis.records}
-            values = [by_class.get(str(c)) for c in classes]
-            if any(value is None for value in values):
+            try:
+                series.setdefault(recipe, []).append(list(class_accuracies(analysis)))
+            except InputError:
                 return {}
-            series.setdefault(recipe, []).append([v for v in values if v is not None])
     return series
 
 

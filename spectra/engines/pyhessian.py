@@ -5,6 +5,7 @@ leaves warnings behind. All three are dealt with here and nowhere else.
 """
 
 import contextlib
+import importlib
 import types
 import warnings
 from collections.abc import Iterator
@@ -102,13 +103,13 @@ def run_pyhessian(
 
 
 def _module() -> types.ModuleType:
+    # The package hides its submodule "hessian" behind a class of the same name.
     try:
-        import pyhessian.hessian
+        return importlib.import_module("pyhessian.hessian")
     except ImportError as error:
         raise InputError(
             "engine pyhessian needs the package pyhessian; install it with pip install pyhessian"
         ) from error
-    return pyhessian.hessian
 
 
 @contextlib.contextmanager
