@@ -217,7 +217,7 @@ FAMILIES = {
         name="digits",
         source="ours, because nobody has published any: see docs/digits.md",
         common={
-            "epochs": 100,
+            "epochs": 200,
             "batch_size": 32,
             "lr": 0.1,
             "weight_decay": 2e-4,

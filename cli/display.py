@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -65,7 +66,7 @@ def print_json(value: Any) -> None:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; columns of numbers are aligned to the right."""
     console = Console(width=None if Console().is_terminal else 140)
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
     for column, cells in zip(columns, zip(*rows, strict=True) if rows else columns, strict=True):
         numeric = rows and all(_numeric(cell) for cell in cells)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")

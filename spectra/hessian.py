@@ -1,5 +1,6 @@
 """The exact Hessian of a weighted mean of per-sample losses over frozen images."""
 
+import contextlib
 import copy
 from collections.abc import Iterator
 
@@ -109,15 +110,17 @@ class HessianOperator(SymmetricOperator):
         self.check_vector(v)
         vectors = self.unflatten(v.to(self.device, self.dtype))
         total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
-        for chunk in self.chunks():
-            total += self._chunk_product(chunk, vectors)
+        with _full_precision(self.device):
+            for chunk in self.chunks():
+                total += self._chunk_product(chunk, vectors)
         return (total / self.total_weight).to(self.dtype)
 
     def gradient(self) -> Tensor:
         """Return the gradient of the mean loss, shape (P,), float64 sums of own-dtype chunks."""
         total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
-        for chunk in self.chunks():
-            total += self._flatten(self._chunk_gradient(chunk, create_graph=False))
+        with _full_precision(self.device):
+            for chunk in self.chunks():
+                total += self._flatten(self._chunk_gradient(chunk, create_graph=False))
         return total / self.total_weight
 
     @torch.no_grad()
@@ -200,6 +203,23 @@ class HessianOperator(SymmetricOperator):
             self._chunk_gradient(chunk, create_graph=True)
         # Hooks stay alive with the graph that they made; build the one that is used without them.
         return self._chunk_gradient(chunk, create_graph=True), sum(storages.values())
+
+
+@contextlib.contextmanager
+def _full_precision(device: torch.device) -> Iterator[None]:
+    """On CUDA, keep TF32 and non-deterministic convolutions out of the block; put settings back."""
+    if device.type != "cuda":
+        yield
+        return
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 def default_micro_chunk(images: Tensor) -> int:

@@ -132,7 +132,7 @@ def train(model: nn.Module, images: Tensor, labels: Tensor, *, steps: int, lr: f
 
 
 class QuadraticNet(nn.Module):
-    """Outputs ½ wᵀAw + bᵀw for every image: with :func:`first_output` as loss, H = A, g = Aw + b."""
+    """Outputs ½ wᵀAw + bᵀw for every image: with it as the loss, H = A and g = Aw + b."""
 
     def __init__(self, matrix: Tensor, point: Tensor, slope: Tensor) -> None:
         super().__init__()

@@ -69,12 +69,12 @@ def test_flip_without_crop_gives_the_image_or_its_mirror():
 def test_images_of_a_batch_move_independently():
     drawn = random_crop_flip(
         photograph().expand(50, -1, -1, -1),
-        padding=4,
+        padding=2,
         flip=True,
         generator=make_generator(0, "independent"),
     )
-    # 162 views, 50 draws: the expected number of different views is 162 (1 - (1-1/162)^50) = 43.
-    assert len(drawn.flatten(1).unique(dim=0)) > 30
+    # 50 draws of 50 views: 50 (1 - (1-1/50)^50) = 32 different ones expected; 1 if all move alike
+    assert len(drawn.flatten(1).unique(dim=0)) > 20
 
 
 def test_no_padding_and_no_flip_is_the_identity():

@@ -7,8 +7,8 @@ from torch import Tensor
 from spectra import (
     DenseOperator,
     InputError,
-    Lanczos,
     LambdaOperator,
+    Lanczos,
     NonFiniteError,
     SymmetricOperator,
     lanczos_tridiag,

@@ -17,7 +17,7 @@ from spectra.files import write_atomically
 from spectra.results import to_csv
 
 
-@click.command()
+@click.command(short_help="Per-class Hessian spectra of one checkpoint.")
 @click.argument("checkpoint")
 @options.data_source
 @options.profile

@@ -13,7 +13,7 @@ from cli.workflows.selftest import dense_self_test
 from spectra.errors import SpectraError
 
 
-@click.command()
+@click.command(short_help="Versions, device, and a dense-oracle self-test.")
 @options.device
 @options.as_json
 def doctor(device: str, as_json: bool) -> None:

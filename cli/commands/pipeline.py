@@ -12,7 +12,7 @@ from cli.workflows.study import load_study
 from cli.workflows.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_rows, recipe_rows
 
 
-@click.command()
+@click.command(short_help="Train, analyze and draw a whole study.")
 @click.argument("study", type=click.Path(path_type=Path))
 @options.output
 @options.device

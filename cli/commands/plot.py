@@ -14,7 +14,7 @@ from spectra import Analysis, load_analysis
 from spectra.errors import InputError
 
 
-@click.command()
+@click.command(short_help="Draw stored results again.")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--study", type=click.Path(path_type=Path), help="The TOML of a results.json.")
 @click.option(

@@ -6,7 +6,7 @@ from checkpoints.recipes import FAMILIES, RECIPE_NAMES, get_recipe, recipe_field
 from cli.display import number, print_json, print_table
 
 
-@click.command()
+@click.command(short_help="What can be trained, with which numbers.")
 @click.argument("name", required=False)
 @click.option(
     "--family",

@@ -12,7 +12,7 @@ from cli.workflows.training import TrainRequest, run_training, training_job
 from spectra.errors import InputError
 
 
-@click.command()
+@click.command(short_help="Train one recipe on long-tailed data.")
 @click.argument("recipe")
 @options.data_source
 @options.profile

@@ -13,7 +13,7 @@ from cli.workflows.trajectory import analyze_trajectory
 from spectra.errors import InputError
 
 
-@click.command()
+@click.command(short_help="|λmin/λmax| over the checkpoints of runs.")
 @click.argument("runs", nargs=-1, required=True)
 @options.data_source
 @options.what

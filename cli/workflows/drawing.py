@@ -101,7 +101,9 @@ def draw_study(
         rows = recipe_summaries(result, study, split)
         table = folder / f"recipes{suffix}.md"
         write_atomically(table, recipe_table_markdown(rows, note=RATIO_NOTE).encode())
-        figure = plot_recipe_table(rows, note=RATIO_NOTE, title=f"{split} images")
+        figure = plot_recipe_table(
+            rows, note=RATIO_NOTE, title=f"Recipes; curvature on {split} images"
+        )
         written += [table, *save_figure(figure, place / f"recipes{suffix}", formats)]
     accuracies = _accuracies(result)
     if accuracies:

@@ -1,0 +1,207 @@
+import copy
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from spectra import (
+    ENGINES,
+    Analysis,
+    HessianOperator,
+    InputError,
+    NonFiniteError,
+    PyHessianOperator,
+    SolverSettings,
+    analyze_loss,
+)
+
+BOTH = pytest.mark.parametrize("engine", sorted(ENGINES))
+SMALL = {"num_probes": 2, "num_steps": 20}
+
+
+@pytest.fixture
+def net(trained_nets):
+    return trained_nets["smooth_mlp"]
+
+
+def analyze(net, engine, *, label="8", dtype=torch.float32, model=None, **options):
+    op = HessianOperator(
+        net.model if model is None else model, net.images, net.labels, dtype=dtype, micro_chunk=9
+    )
+    settings = SolverSettings(engine=engine, **{**SMALL, **options})
+    return analyze_loss(op, label=label, classes=(0, 1, 2), settings=settings)
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["smooth_mlp", "conv_resnet"])
+def test_largest_node_is_the_largest_eigenvalue_within_a_percent(trained_nets, engine, kind):
+    net = trained_nets[kind]
+    found = analyze(net, engine, num_steps=40)
+    # 40 steps converge to rounding on these nets; PyHessian's 1e-6 in every norm costs the rest.
+    assert found.spectrum.nodes[-1] == pytest.approx(float(net.eigenvalues[-1]), rel=1e-2)
+
+
+@BOTH
+def test_smallest_node_is_the_smallest_eigenvalue_within_a_percent(net, engine):
+    found = analyze(net, engine, num_steps=40)
+    assert found.spectrum.nodes[0] == pytest.approx(float(net.eigenvalues[0]), rel=1e-2)
+
+
+@BOTH
+def test_quadrature_has_the_probes_and_steps_that_were_asked_for(net, engine):
+    probes = analyze(net, engine).spectrum.probes
+    assert [(len(t.alphas), len(t.betas)) for t in probes] == [(20, 19), (20, 19)]
+
+
+@BOTH
+def test_quadrature_weights_sum_to_one(net, engine):
+    # Squared entries of an orthogonal matrix's row.
+    assert abs(analyze(net, engine).spectrum.weights.sum() - 1) <= 1e-12
+
+
+def test_peers_trace_agrees_with_ours(net):
+    ours, peer = (analyze(net, engine, num_probes=40, num_steps=3) for engine in sorted(ENGINES))
+    spread = np.hypot(ours.spectrum.trace_error, peer.spectrum.trace_error)
+    # Independent sign probes: a fixed seed, four standard errors of the difference.
+    assert abs(ours.spectrum.trace - peer.spectrum.trace) <= 4 * spread
+
+
+@BOTH
+def test_same_seed_gives_the_same_bytes(net, engine):
+    a, b = (analyze(net, engine).spectrum for _ in range(2))
+    assert a.nodes.tobytes() == b.nodes.tobytes()
+
+
+@BOTH
+def test_another_seed_or_label_gives_other_probes(net, engine):
+    nodes = [analyze(net, engine, **o).spectrum.nodes[0] for o in ({}, {"seed": 1}, {"label": "7"})]
+    assert len(set(nodes)) == 3
+
+
+@BOTH
+def test_global_generator_is_restored(net, engine):
+    before = torch.get_rng_state()
+    analyze(net, engine)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@BOTH
+def test_callers_model_keeps_its_gradients_and_mode(net, engine):
+    model = copy.deepcopy(net.model).train()
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 3.0)
+    gradients = [p.grad for p in model.parameters()]
+    analyze(net, engine, model=model)
+    assert all(p.grad is g for p, g in zip(model.parameters(), gradients, strict=True))
+    assert all(bool((g == 3).all()) for g in gradients)
+    assert model.training
+
+
+@BOTH
+def test_no_warning_leaks_and_nothing_is_printed(net, engine, capfd):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        analyze(net, engine)
+    assert [str(w.message) for w in caught] == []
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+def test_torch_gains_no_eig(net):
+    before = vars(torch).get("eig")
+    analyze(net, "pyhessian")
+    assert vars(torch).get("eig") is before
+
+
+def test_peers_module_has_its_torch_back(net):
+    analyze(net, "pyhessian")
+    assert sys.modules["pyhessian.hessian"].torch is torch
+
+
+def test_torch_is_restored_when_the_peer_fails(net, monkeypatch):
+    op = HessianOperator(net.model, net.images, net.labels)
+    peer = PyHessianOperator(op)
+
+    def fail(*args, **options):
+        raise KeyError("peer")
+
+    monkeypatch.setattr(peer.peer, "dataloader_hv_product", fail)
+    state = torch.get_rng_state()
+    with pytest.raises(KeyError, match="peer"):
+        peer.density(num_probes=1, num_steps=3, seed=0)
+    assert sys.modules["pyhessian.hessian"].torch is torch
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_peer_leaves_our_operator_as_it_was(net):
+    op = HessianOperator(net.model, net.images, net.labels, micro_chunk=9)
+    v = torch.ones(op.size)
+    before = op.matvec(v)
+    PyHessianOperator(op).density(num_probes=1, num_steps=5, seed=0)
+    assert torch.equal(op.matvec(v), before)
+
+
+def test_pyhessian_decides_nothing_and_says_why(net):
+    verdict = analyze(net, "pyhessian").verdict
+    assert (verdict.name, verdict.reason) == (
+        "undecided",
+        "engine pyhessian gives no eigenvectors and no residuals",
+    )
+
+
+def test_pyhessian_leaves_out_what_it_cannot_know(net):
+    found = analyze(net, "pyhessian")
+    missing = (found.residual_min, found.residual_max, found.converged, found.grad_along_vmin)
+    assert missing == (None, None, None, None)
+
+
+def test_both_engines_give_the_same_columns(net):
+    rows = [Analysis({}, {}, (analyze(net, engine),)).rows()[0] for engine in sorted(ENGINES)]
+    assert list(rows[0]) == list(rows[1])
+
+
+def test_what_does_not_depend_on_the_engine_is_equal(net):
+    a, b = (analyze(net, engine) for engine in sorted(ENGINES))
+    for key in ("n", "loss", "fit_accuracy", "grad_norm", "classes", "factor"):
+        assert getattr(a, key) == getattr(b, key)
+
+
+def test_density_does_not_depend_on_how_far_the_extremes_went(net):
+    short = analyze(net, "spectra", num_steps=5, max_steps=5).spectrum
+    long = analyze(net, "spectra", num_steps=5, max_steps=60, tol=1e-6).spectrum
+    assert short.nodes.tobytes() == long.nodes.tobytes()
+
+
+def test_a_loss_alone_gets_the_probes_that_it_gets_among_others(net):
+    alone = analyze(net, "spectra", num_probes=1).spectrum.probes[0]
+    among = analyze(net, "spectra", num_probes=3).spectrum.probes[0]
+    np.testing.assert_array_equal(alone.alphas, among.alphas)
+
+
+def test_unknown_engine_is_refused_with_the_known_ones(net):
+    with pytest.raises(InputError, match="expected one of spectra, pyhessian"):
+        analyze(net, "hutchinson")
+
+
+@BOTH
+@pytest.mark.parametrize("options", [{"num_probes": 0}, {"num_steps": 0}, {"num_probes": -1}])
+def test_numbers_out_of_range_are_refused(net, engine, options):
+    with pytest.raises(InputError):
+        analyze(net, engine, **options)
+
+
+def nan_for_label_two(outputs, labels):
+    factor = torch.where(labels == 2, float("nan"), 1.0)
+    return factor * F.cross_entropy(outputs, labels, reduction="none")
+
+
+@BOTH
+def test_a_non_finite_product_names_the_class(net, engine):
+    order = net.labels.argsort()  # label 2 comes last, in chunks that are not probed beforehand
+    op = HessianOperator(
+        net.model, net.images[order], net.labels[order], loss=nan_for_label_two, micro_chunk=9
+    )
+    with pytest.raises(NonFiniteError, match="class 8"):
+        analyze_loss(op, label="8", classes=(2,), settings=SolverSettings(engine=engine, **SMALL))

@@ -1,0 +1,213 @@
+import pytest
+import torch
+from oracles import (
+    ProductNet,
+    QuadraticNet,
+    first_output,
+    images_and_labels,
+    symmetric_with_spectrum,
+)
+
+from spectra import (
+    VERDICTS,
+    HessianOperator,
+    InputError,
+    LossAnalysis,
+    SolverSettings,
+    Verdict,
+    analyze_loss,
+    decide,
+)
+
+SADDLE, NEGATIVE_DESCENT, MINIMUM, DESCENT, UNDECIDED = VERDICTS
+
+
+def name(lambda_min, lambda_max, grad_norm, *, low=True, high=True, **options) -> Verdict:
+    """Decide with τ = 0.01 and r = 0.5, which make the borders below exact in binary or nearly."""
+    return decide(
+        lambda_min=lambda_min,
+        lambda_max=lambda_max,
+        grad_norm=grad_norm,
+        converged=low and high,
+        largest_converged=high,
+        **{"radius": 0.5, "tau": 0.01, **options},
+    )
+
+
+@pytest.mark.parametrize(
+    ("lambda_min", "lambda_max", "grad_norm", "expected"),
+    [
+        (-4.0, 100.0, 0.0, SADDLE),  # -4 < -1 and ρ* = 0
+        (-4.0, 100.0, 1.0, SADDLE),  # ρ* = 2/4, just at r
+        (-4.0, 100.0, 1.001, NEGATIVE_DESCENT),  # ρ* = .5005
+        (-1.001, 100.0, 0.2, SADDLE),  # just below -τλmax = -1; ρ* = .3996
+        (-1.0, 100.0, 0.4, MINIMUM),  # at -τλmax; ‖g‖ <= .01 · 100 · .5 = .5
+        (-0.999, 100.0, 0.4, MINIMUM),
+        (3.0, 100.0, 0.5, MINIMUM),  # at the border of ‖g‖
+        (3.0, 100.0, 0.501, DESCENT),
+        (-0.999, 100.0, 0.501, DESCENT),
+        (0.0, 100.0, 0.0, MINIMUM),
+        (0.0, 0.0, 0.0, MINIMUM),  # a constant loss
+        (0.0, 0.0, 1e-9, DESCENT),  # a linear loss
+        (-1.0, -0.5, 0.0, SADDLE),  # curving down everywhere: no minimum, and λmin < 0
+        (-1.0, -0.5, 0.5, NEGATIVE_DESCENT),
+    ],
+)
+def test_name_follows_the_stated_rules(lambda_min, lambda_max, grad_norm, expected):
+    assert name(lambda_min, lambda_max, grad_norm).name == expected
+
+
+def test_nothing_is_decided_while_the_largest_has_not_converged():
+    verdict = name(-4.0, 100.0, 0.0, high=False)
+    assert (verdict.name, verdict.reason) == (
+        UNDECIDED,
+        "λmax did not converge; raise --max-steps",
+    )
+
+
+def test_a_negative_value_needs_no_convergence_at_its_end():
+    assert name(-4.0, 100.0, 0.0, low=False).name == SADDLE
+    assert name(-4.0, 100.0, 5.0, low=False).name == NEGATIVE_DESCENT
+
+
+@pytest.mark.parametrize("grad_norm", [0.0, 5.0])
+def test_a_positive_value_that_has_not_converged_decides_nothing(grad_norm):
+    verdict = name(2.0, 100.0, grad_norm, low=False)
+    assert verdict.name == UNDECIDED
+    assert "λmin did not converge" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("lambda_min", "grad_norm", "expected"),
+    [(-4.0, 3.0, 1.5), (-0.5, 1.0, 4.0), (-2.0, 0.0, 0.0), (0.0, 1.0, None), (1.0, 1.0, None)],
+)
+def test_critical_radius_is_twice_the_gradient_over_the_curvature(lambda_min, grad_norm, expected):
+    assert name(lambda_min, 100.0, grad_norm).critical_radius == expected
+
+
+def test_a_wider_look_turns_descent_into_saddle():
+    assert name(-4.0, 100.0, 3.0, radius=1.4).name == NEGATIVE_DESCENT
+    assert name(-4.0, 100.0, 3.0, radius=1.5).name == SADDLE
+
+
+@pytest.mark.parametrize("factor", [2.0**-10, 2.0**10])
+def test_scaling_the_loss_changes_no_name(factor):
+    for numbers in [(-4.0, 100.0, 1.0), (-4.0, 100.0, 1.001), (3.0, 100.0, 0.5), (3.0, 9.0, 0.5)]:
+        scaled = name(*(factor * x for x in numbers))
+        assert scaled.name == name(*numbers).name
+        assert scaled.critical_radius == name(*numbers).critical_radius
+
+
+def test_reason_holds_the_numbers_that_decided():
+    assert name(-4.0, 100.0, 3.0).reason == "λmin -4 < -τλmax -1 but ρ* 1.5 > r 0.5"
+
+
+def test_radius_and_tau_are_kept():
+    verdict = name(1.0, 2.0, 0.0, radius=0.25, tau=0.125)
+    assert (verdict.radius, verdict.tau) == (0.25, 0.125)
+
+
+@pytest.mark.parametrize("options", [{"radius": 0.0}, {"tau": 0.0}, {"radius": float("nan")}])
+def test_radius_and_tau_must_be_positive(options):
+    with pytest.raises(InputError, match="positive"):
+        name(1.0, 2.0, 0.0, **options)
+
+
+def analysis_of(model: torch.nn.Module, *, seed: int = 0) -> LossAnalysis:
+    images, labels = images_and_labels(4)
+    op = HessianOperator(model, images, labels, loss=first_output, dtype=torch.float64)
+    settings = SolverSettings(seed=seed)
+    return analyze_loss(op, label="1", classes=(1,), settings=settings, radius=0.1)
+
+
+def quadratic(eigenvalues: list[float], slope: float) -> LossAnalysis:
+    """Analyze a quadratic with these eigenvalues at its stationary point, plus a slope there."""
+    matrix = symmetric_with_spectrum(torch.tensor(eigenvalues, dtype=torch.float64), seed=0)
+    point = torch.linspace(-1, 1, len(eigenvalues), dtype=torch.float64)
+    direction = torch.full_like(point, slope / len(eigenvalues) ** 0.5)
+    return analysis_of(QuadraticNet(matrix, point, direction - matrix @ point))
+
+
+INDEFINITE = [-2.0, -0.5, 0.0, 0.3, 1.0, 4.0]
+PSD = [0.0, 0.0, 0.3, 0.7, 1.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("eigenvalues", "slope", "expected"),
+    [
+        (INDEFINITE, 0.0, SADDLE),
+        (INDEFINITE, 0.05, SADDLE),  # ρ* = .05 <= .1
+        (INDEFINITE, 0.2, NEGATIVE_DESCENT),  # ρ* = .2
+        (PSD, 0.0, MINIMUM),
+        (PSD, 1e-4, MINIMUM),  # <= τλmax r = 1e-3 · 4 · .1
+        (PSD, 1e-3, DESCENT),
+        ([-1e-3, 0.3, 4.0], 0.0, MINIMUM),  # -1e-3 >= -τλmax = -4e-3
+        ([-8e-3, 0.3, 4.0], 0.0, SADDLE),
+        ([-3.0, -2.0, -1.0], 0.0, SADDLE),
+        ([0.0] * 5, 0.0, MINIMUM),
+        ([0.0] * 5, 1.0, DESCENT),
+        ([2.0] * 5, 0.0, MINIMUM),
+    ],
+)
+def test_a_quadratic_of_known_spectrum_and_slope_is_named_rightly(eigenvalues, slope, expected):
+    assert quadratic(eigenvalues, slope).verdict.name == expected
+
+
+def test_numbers_of_a_saddle_are_those_it_was_built_with():
+    found = quadratic(INDEFINITE, 0.2)
+    # Rounding: H, point and gradient are of order 1 in float64.
+    assert found.lambda_min == pytest.approx(-2.0, abs=1e-12)
+    assert found.lambda_max == pytest.approx(4.0, abs=1e-12)
+    assert found.grad_norm == pytest.approx(0.2, abs=1e-12)
+    assert found.verdict.critical_radius == pytest.approx(0.2, abs=1e-12)
+
+
+def test_gradient_along_the_lowest_eigenvector_is_a_cosine():
+    matrix = torch.diag(torch.tensor([-2.0, 1.0, 3.0], dtype=torch.float64))
+    slope = torch.tensor([3.0, 4.0, 0.0], dtype=torch.float64)
+    found = analysis_of(QuadraticNet(matrix, torch.zeros(3, dtype=torch.float64), slope))
+    # v_min is the first axis, on which the gradient (3, 4, 0) has the cosine 3/5.
+    assert found.grad_along_vmin == pytest.approx(0.6, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_saddle_of_a_product_is_named_saddle(seed):
+    # λ = ±1, but every sign vector is an eigenvector: one Lanczos step closes on one end alone.
+    found = analysis_of(ProductNet(), seed=seed)
+    assert (found.verdict.name, found.lambda_min, found.lambda_max) == (
+        SADDLE,
+        pytest.approx(-1.0, abs=1e-12),
+        pytest.approx(1.0, abs=1e-12),
+    )
+
+
+@pytest.mark.parametrize("factor", [0.25, 8.0])
+def test_a_factor_scales_the_numbers_and_not_the_verdict(factor):
+    matrix = symmetric_with_spectrum(torch.tensor(INDEFINITE, dtype=torch.float64), seed=0)
+    slope = torch.full((6,), 0.1, dtype=torch.float64)
+    images, labels = images_and_labels(4)
+    op = HessianOperator(
+        QuadraticNet(matrix, torch.zeros(6, dtype=torch.float64), slope),
+        images,
+        labels,
+        loss=first_output,
+        dtype=torch.float64,
+    )
+    one, other = (
+        analyze_loss(op, label="1", classes=(1,), settings=SolverSettings(), factor=f)
+        for f in (1.0, factor)
+    )
+    scaled = ("loss", "lambda_min", "lambda_max", "residual_min", "residual_max", "grad_norm")
+    for key in scaled:  # powers of two: exact
+        assert getattr(other, key) == factor * getattr(one, key)
+    assert other.spectrum.trace == factor * one.spectrum.trace
+    assert (other.verdict, other.ratio) == (one.verdict, one.ratio)
+    assert other.grad_along_vmin == one.grad_along_vmin
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_factor_must_be_positive_and_finite(trained_nets, factor):
+    net = trained_nets["softmax"]
+    op = HessianOperator(net.model, net.images, net.labels)
+    with pytest.raises(InputError, match="factor"):
+        analyze_loss(op, label="1", classes=(1,), settings=SolverSettings(), factor=factor)
