@@ -121,9 +121,9 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
 
 
-def with_residual(value: float, residual: float | None) -> str:
+def with_residual(value: float, residual: float) -> str:
     """Return ``value ± residual``."""
-    return number(value) if residual is None else f"{value:.3g} ± {residual:.1g}"
+    return f"{value:.3g} ± {residual:.1g}"
 
 
 def _percent(value: float | None) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from spectra.engines import run_pyhessian, run_spectra
 from spectra.engines.settings import EngineResult, SolverSettings
@@ -10,7 +10,7 @@ from spectra.errors import InputError, NonFiniteError
 from spectra.hessian import HessianOperator
 from spectra.slq import StepCallback
 from spectra.spectrum import Spectrum
-from spectra.verdict import RADIUS, TAU, UNDECIDED, Verdict, decide
+from spectra.verdict import RADIUS, TAU, Verdict, decide
 
 ENGINES: dict[str, Callable[..., EngineResult]] = {
     "spectra": run_spectra,
@@ -35,12 +35,12 @@ class LossAnalysis:
         fit_accuracy: fraction of these same images that the network gets right.
         lambda_min: Rayleigh quotient at the lower end.
         lambda_max: likewise at the upper end.
-        residual_min: ‖Hy - λmin y‖ of a fresh product; None where the engine gives none.
+        residual_min: ‖Hy - λmin y‖ of a fresh product.
         residual_max: likewise for λmax.
-        converged: both residuals met their tolerance; None where the engine gives none.
+        converged: both ends met their tolerance.
         steps: Lanczos steps of the run that the extremes come from.
         grad_norm: ‖g‖.
-        grad_along_vmin: |⟨g, v_min⟩| / ‖g‖, between 0 and 1; None where there is no v_min.
+        grad_along_vmin: |⟨g, v_min⟩| / ‖g‖, between 0 and 1.
         spectrum: raw quadrature.
         verdict: what the point is, and why.
         accuracy: fraction right on test images of the same classes, where there are any.
@@ -54,12 +54,12 @@ class LossAnalysis:
     fit_accuracy: float
     lambda_min: float
     lambda_max: float
-    residual_min: float | None
-    residual_max: float | None
-    converged: bool | None
+    residual_min: float
+    residual_max: float
+    converged: bool
     steps: int
     grad_norm: float
-    grad_along_vmin: float | None
+    grad_along_vmin: float
     spectrum: Spectrum
     verdict: Verdict
     accuracy: float | None = None
@@ -112,40 +112,17 @@ def analyze_loss(
         raise NonFiniteError(f"class {label}: {error}") from error
     gradient = op.gradient()
     grad_norm = float(gradient.norm())
-    extremes = result.extremes
-    if extremes is None:
-        nodes = result.spectrum.nodes
-        low, high = float(nodes[0]), float(nodes[-1])
-        verdict = decide(
-            lambda_min=low,
-            lambda_max=high,
-            grad_norm=grad_norm,
-            converged=False,
-            largest_converged=False,
-            radius=radius,
-            tau=tau,
-        )
-        reason = f"engine {settings.engine} gives no eigenvectors and no residuals"
-        verdict = replace(verdict, name=UNDECIDED, reason=reason)
-        residuals: tuple[float | None, float | None] = (None, None)
-        converged, along = None, None
-        steps = len(result.spectrum.probes[0])
-    else:
-        small, large = extremes.smallest, extremes.largest
-        low, high = small.value, large.value
-        residuals = (small.residual_norm * factor, large.residual_norm * factor)
-        converged = small.converged and large.converged
-        along = abs(float(gradient @ small.vector)) / grad_norm if grad_norm else 0.0
-        steps = extremes.steps
-        verdict = decide(
-            lambda_min=low,
-            lambda_max=high,
-            grad_norm=grad_norm,
-            converged=converged,
-            largest_converged=large.converged,
-            radius=radius,
-            tau=tau,
-        )
+    small, large = result.extremes.smallest, result.extremes.largest
+    converged = small.converged and large.converged
+    verdict = decide(
+        lambda_min=small.value,
+        lambda_max=large.value,
+        grad_norm=grad_norm,
+        converged=converged,
+        largest_converged=large.converged,
+        radius=radius,
+        tau=tau,
+    )
     return LossAnalysis(
         label=label,
         classes=classes,
@@ -153,14 +130,14 @@ def analyze_loss(
         factor=factor,
         loss=op.loss() * factor,
         fit_accuracy=op.accuracy(),
-        lambda_min=low * factor,
-        lambda_max=high * factor,
-        residual_min=residuals[0],
-        residual_max=residuals[1],
+        lambda_min=small.value * factor,
+        lambda_max=large.value * factor,
+        residual_min=small.residual_norm * factor,
+        residual_max=large.residual_norm * factor,
         converged=converged,
-        steps=steps,
+        steps=result.extremes.steps,
         grad_norm=grad_norm * factor,
-        grad_along_vmin=along,
+        grad_along_vmin=abs(float(gradient @ small.vector)) / grad_norm if grad_norm else 0.0,
         spectrum=result.spectrum if factor == 1.0 else result.spectrum.scaled(factor),
         verdict=verdict,
     )

@@ -72,8 +72,9 @@ class Tridiagonal:
 class Lanczos:
     """A Lanczos run that can be carried on: one basis vector and one product a step.
 
-    Vectors are stored in the operator's dtype; inner products, norms and the vector in work are
-    float64. Each new vector is orthogonalised against all former ones, twice.
+    The basis is stored, and its projections are taken, in the operator's dtype; α, β and the vector
+    in work are float64. Each new vector is orthogonalised against all former ones, twice, which
+    leaves them orthogonal to the rounding of that dtype.
 
     Memory: one vector of the operator's dtype a step.
 
@@ -143,22 +144,14 @@ class Lanczos:
         """Return Q s, shape (P,), float64, of length 1, for ``coefficients`` s of shape (m,)."""
         s = torch.from_numpy(np.ascontiguousarray(coefficients)).to(self.op.device)
         vector = torch.empty(self.op.size, dtype=torch.float64, device=self.op.device)
-        for block in self._blocks():
+        for start in range(0, self.op.size, _BLOCK):
+            block = slice(start, start + _BLOCK)
             vector[block] = s @ self._basis[: len(s), block].double()
         return vector / vector.norm()
 
     def _orthogonalise(self, w: Tensor) -> Tensor:
-        m = len(self)
-        coefficients = torch.zeros(m, dtype=torch.float64, device=w.device)
-        for block in self._blocks():
-            coefficients += self._basis[:m, block].double() @ w[block]
-        w = w.clone()
-        for block in self._blocks():
-            w[block] -= coefficients @ self._basis[:m, block].double()
-        return w
-
-    def _blocks(self) -> list[slice]:
-        return [slice(i, i + _BLOCK) for i in range(0, self.op.size, _BLOCK)]
+        basis = self._basis[: len(self)]
+        return w - ((basis @ w.to(basis.dtype)) @ basis).double()
 
     def _append(self, q: Tensor) -> None:
         k = len(self)

@@ -134,6 +134,8 @@ def _row(record: LossAnalysis) -> dict[str, Any]:
         "grad_along_vmin": record.grad_along_vmin,
         "critical_radius": record.verdict.critical_radius,
         "radius": record.verdict.radius,
+        "node_min": float(record.spectrum.nodes[0]),
+        "node_max": float(record.spectrum.nodes[-1]),
         "trace": record.spectrum.trace,
         "trace_error": record.spectrum.trace_error,
         "negative_mass": record.spectrum.negative_mass,

@@ -12,9 +12,9 @@ from spectra.spectrum import Spectrum
 
 PROBES = ("rademacher", "normal")
 # Nodes: ours, because 80 resolve the densities of the test nets to the width of a plotted line;
-# the paper's code uses 100. Probes: ours, the fewest that give a usable standard error; it uses 1.
+# the paper's code uses 100. Probes: ours, the fewest that give a standard error; it uses 1.
 NUM_STEPS = 80
-NUM_PROBES = 4
+NUM_PROBES = 2
 
 StepCallback = Callable[[int, int], None]
 

@@ -39,12 +39,16 @@ class DataRequest:
     selection_seed: int = 0
 
 
-def load_data(request: DataRequest) -> ImageData:
+def load_data(request: DataRequest | None = None) -> ImageData:
     """Read a source and cut its training set to the requested profile.
+
+    Args:
+        request: what is wanted; the digits with their default profile where None.
 
     Raises:
         InputError: the source is unknown, missing, or not what it claims to be.
     """
+    request = request or DataRequest()
     kind, _, place = request.source.partition(":")
     test: LabelledImages | None
     if kind == "digits":

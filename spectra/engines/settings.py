@@ -43,8 +43,8 @@ class EngineResult:
 
     Attributes:
         spectrum: raw quadrature.
-        extremes: eigenpairs with residuals; None where the engine has no vectors.
+        extremes: eigenpairs with residuals.
     """
 
     spectrum: Spectrum
-    extremes: Extremes | None
+    extremes: Extremes
