@@ -34,7 +34,7 @@ class ClassMetrics:
 def evaluate(
     model: nn.Module, images: Tensor, labels: Tensor, *, num_classes: int, loss: PerSampleLoss
 ) -> ClassMetrics:
-    """Evaluate ``model`` in eval mode; its mode is restored.
+    """Evaluate ``model`` in eval mode; the mode of every layer is restored.
 
     Args:
         model: maps images to outputs.
@@ -43,15 +43,18 @@ def evaluate(
         num_classes: C.
         loss: per-sample loss to report.
     """
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     right, losses = [], []
-    for start in range(0, len(labels), EVALUATION_BATCH):
-        y = labels[start : start + EVALUATION_BATCH]
-        outputs = model(images[start : start + EVALUATION_BATCH])
-        right.append((outputs.argmax(1) == y).double())
-        losses.append(loss(outputs, y).double())
-    model.train(was_training)
+    try:
+        for start in range(0, len(labels), EVALUATION_BATCH):
+            y = labels[start : start + EVALUATION_BATCH]
+            outputs = model(images[start : start + EVALUATION_BATCH])
+            right.append((outputs.argmax(1) == y).double())
+            losses.append(loss(outputs, y).double())
+    finally:
+        for module, mode in modes:
+            module.training = mode
     y = labels.cpu()
     n = torch.bincount(y, minlength=num_classes)
     hits = torch.bincount(y, weights=torch.cat(right).cpu(), minlength=num_classes)

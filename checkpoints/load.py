@@ -66,6 +66,8 @@ def find_checkpoint(reference: str | Path) -> Path:
     text, epoch = _split_epoch(str(reference))
     path = _place(text)
     if path.is_file():
+        if epoch is not None:
+            raise InputError(f"{text} is one file; @{epoch} goes with a run's folder")
         return path
     found = list_checkpoints(text)
     if epoch is None:

@@ -1,6 +1,7 @@
 """Recipes: one small description for each way of training, with overridable fields."""
 
 import dataclasses
+import math
 import tomllib
 import types
 import typing
@@ -89,6 +90,10 @@ class Recipe:
         for name in ("rho", "momentum", "weight_decay", "augment_crop", "asam_eta"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{f.name} must be finite, got {value}")
         if not self.lr > 0:
             raise InputError(f"lr must be positive, got {self.lr}")
         if self.uses_ascent and self.rho <= 0 and not self.rho_schedule:
@@ -96,7 +101,9 @@ class Recipe:
         if not 0 <= self.cb_beta < 1:
             raise InputError(f"cb_beta must lie in [0, 1), got {self.cb_beta}")
         starts = [fraction for fraction, _ in self.rho_schedule]
-        if starts != sorted(starts) or any(not 0 <= f < 1 or r <= 0 for f, r in self.rho_schedule):
+        if starts != sorted(starts) or any(
+            not (0 <= f < 1 and 0 < r < math.inf) for f, r in self.rho_schedule
+        ):
             raise InputError(
                 "rho_schedule must list (epoch fraction in [0, 1), rho > 0) pairs in rising order, "
                 f"got {self.rho_schedule}"

@@ -42,7 +42,11 @@ class TrainingState:
             buffer = optimizer.state[parameter].get("momentum_buffer")
             if buffer is not None:
                 tensors[f"momentum.{name}"] = buffer
-        tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+        # Clones: safetensors refuses tensors that share memory (tied weights).
+        tensors = {
+            key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for key, value in tensors.items()
+        }
         return cls(epoch, tensors, history)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.SGD) -> None:

@@ -131,6 +131,12 @@ def train(
     elif 0 in keep:
         save_native(checkpoint_path(job.folder, 0), _snapshot(job, model, 0, {}, identity["data"]))
     trainer = _Trainer(job, model, optimizer, device)
+    lost = [e for e in keep if 0 < e <= done and not checkpoint_path(job.folder, e).exists()]
+    if lost:
+        raise InputError(
+            f"{job.folder} is past epochs {lost}, which were not kept; leave them out of the "
+            "epochs to keep, or start anew in another folder"
+        )
     for epoch in range(done, recipe.epochs):
         metrics = {"epoch": epoch + 1, **trainer.run_epoch(epoch), **trainer.validate()}
         history.append(metrics)
@@ -183,6 +189,25 @@ class _Trainer:
         order = self._order(make_generator(seed, "order", epoch))
         generator = make_generator(seed, "augmentation", epoch)
         self.model.train()
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            # For a user's network that draws random numbers of its own (dropout).
+            torch.manual_seed(derive_seed(seed, "network", epoch))
+            mean, accuracy = self._batches(order, generator, weights)
+        finite = all(bool(torch.isfinite(t).all()) for t in self.model.state_dict().values())
+        if not (np.isfinite(mean) and finite):
+            raise NonFiniteError(
+                f"training loss of {recipe.name} is {mean} in epoch {epoch + 1}"
+                + ("" if finite else " and its weights are not finite")
+                + ("; lower --lr or --rho" if self.sam else "; lower --lr")
+            )
+        return {"lr": rate, "train_loss": mean, "train_accuracy": accuracy}
+
+    def _batches(
+        self, order: Tensor, generator: torch.Generator, weights: Tensor
+    ) -> tuple[float, float]:
+        """Step through the images in ``order``; return mean loss and accuracy at w."""
+        recipe = self.job.recipe
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         right = torch.zeros((), dtype=torch.int64, device=self.device)
         for batch in order.split(recipe.batch_size):
@@ -196,13 +221,7 @@ class _Trainer:
             loss, hits = self._step(x, y, weights[y])
             total += loss.double() * len(y)
             right += hits
-        mean = float(total) / len(order)
-        if not np.isfinite(mean):
-            raise NonFiniteError(
-                f"training loss of {recipe.name} is {mean} in epoch {epoch + 1}; lower --lr"
-                + (" or --rho" if self.sam else "")
-            )
-        return {"lr": rate, "train_loss": mean, "train_accuracy": int(right) / len(order)}
+        return float(total) / len(order), int(right) / len(order)
 
     def _order(self, generator: torch.Generator) -> Tensor:
         n = len(self.job.data.train)

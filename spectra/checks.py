@@ -19,6 +19,10 @@ SYMMETRY_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-9}
 # Relative; a batch of another size may take another convolution algorithm.
 SEPARABILITY_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-9}
 
+# Length of a central difference in float64: rounding 1e-9, hardly ever a kink within reach.
+STEP = 1e-7
+CHECKED_IMAGES = 16
+
 
 def check_operator(op: HessianOperator) -> None:
     """Check that the first micro-chunk's Hessian is a finite, fixed and symmetric matrix.
@@ -48,15 +52,15 @@ def check_operator(op: HessianOperator) -> None:
     generator = make_generator(0, "operator check")
     u, v = (torch.randn(op.size, generator=generator).to(op.device, op.dtype) for _ in range(2))
     hu, again, hv = (_product(op, chunk, x) for x in (u, u, v))
-    if not torch.allclose(hu, again, rtol=1e-5, atol=1e-7 * float(hu.abs().max())):
-        raise OperatorError(
-            "the same product gives two answers: backward is not deterministic (an operation "
-            "with atomic sums?); try another device, or torch.use_deterministic_algorithms"
-        )
     if not (torch.isfinite(hu).all() and torch.isfinite(hv).all()):
         raise NonFiniteError(
             "a Hessian-vector product holds NaN or infinity while the loss is finite: a second "
             "derivative is infinite somewhere (sqrt or norm at 0?)"
+        )
+    if not torch.allclose(hu, again, rtol=1e-5, atol=1e-7 * float(hu.abs().max())):
+        raise OperatorError(
+            "the same product gives two answers: backward is not deterministic (an operation "
+            "with atomic sums?); try another device, or torch.use_deterministic_algorithms"
         )
     gap = abs(float(v.double() @ hu) - float(u.double() @ hv))
     bound = float(hu.norm() * v.norm() + hv.norm() * u.norm())
@@ -86,3 +90,59 @@ def _check_separable(op: HessianOperator, chunk: slice, losses: Tensor) -> None:
             "averages (track_running_stats=False), or another operation across the batch; the "
             "class's loss is then not a mean over its images"
         )
+
+
+def check_derivatives(op: HessianOperator) -> None:
+    """Compare gradient and product with central differences in float64.
+
+    ``op`` holds a few images in float64; its parameters are moved by h = 1e-7 in all and put back.
+    A kink within reach of h spoils a comparison by chance, so only three failures in a row count.
+
+    Raises:
+        OperatorError: the gradient is not that of the loss, or the product not that of the
+            gradient.
+    """
+    generator = make_generator(0, "derivative check")
+    gradient = op.gradient()
+    norm = float(gradient.norm())
+    # A parameter that no gradient reaches (unused, or detached for good) is held still.
+    reached = torch.cat([(g != 0).any().expand(g.numel()) for g in op.unflatten(gradient)])
+    if not reached.any():
+        return
+    loss_fails, gradient_fails = True, True
+    for _ in range(3):
+        u = torch.randn(op.size, generator=generator, dtype=torch.float64).to(op.device)
+        u = u * reached / (u * reached).norm()
+        v = (gradient / norm + u) / 2**0.5
+        (up, _), (down, _) = _moved(op, v, STEP), _moved(op, v, -STEP)
+        slope, wanted = (up - down) / (2 * STEP), float(gradient @ v)
+        loss_fails &= abs(slope - wanted) > 0.05 * (abs(slope) + abs(wanted)) + 1e-6 * abs(up)
+        (_, up_g), (_, down_g) = _moved(op, u, STEP), _moved(op, u, -STEP)
+        difference, product = (up_g - down_g) / (2 * STEP), op.matvec(u)
+        size = float(difference.norm() + product.norm())
+        gradient_fails &= float((difference - product).norm()) > 0.05 * size + 1e-6 * norm
+    if loss_fails:
+        raise OperatorError(
+            "the gradient is not the derivative of the loss: a custom backward is wrong, or a part "
+            "of the graph is detached (straight-through, stop-gradient)"
+        )
+    if gradient_fails:
+        raise OperatorError(
+            "the Hessian-vector product is not the derivative of the gradient: a custom backward "
+            "is wrong in second order or has none, or a part of it is detached"
+        )
+
+
+def _moved(op: HessianOperator, direction: Tensor, step: float) -> tuple[float, Tensor]:
+    """Return loss and gradient at w + step · direction."""
+    pieces = op.unflatten(direction)
+    kept = [p.detach().clone() for p in op.parameters]
+    with torch.no_grad():
+        for p, d in zip(op.parameters, pieces, strict=True):
+            p.add_(d, alpha=step)
+    try:
+        return op.loss(), op.gradient()
+    finally:
+        with torch.no_grad():
+            for p, w in zip(op.parameters, kept, strict=True):
+                p.copy_(w)

@@ -9,6 +9,7 @@ from torch import Tensor
 from spectra.errors import InputError
 from spectra.lanczos import Lanczos
 from spectra.operators import SymmetricOperator
+from spectra.seeding import make_generator
 from spectra.slq import StepCallback, draw_probe
 
 # Ours: with |β s| <= .01 |θ| the eigenvalue nearest to θ is within 1 %, and in practice, the error
@@ -66,7 +67,8 @@ def extreme_eigenpairs(
     """Find λmin and λmax by Lanczos, from a random start or by carrying on ``run``.
 
     Stops when |β s| <= max(tol |θ|, floor max|θ|) at both ends, or after ``max_steps``. Then one
-    product with each Ritz vector gives the values that are returned.
+    product with each Ritz vector gives the values that are returned. Where the Krylov space closes
+    first, the run goes on once from a new direction.
 
     Cost: at most ``max_steps`` + 2 products.
 
@@ -93,9 +95,16 @@ def extreme_eigenpairs(
     limit = min(max_steps, op.size)
     if not len(run):
         run.step()
-    while len(run) < limit and not (_is_due(run) and all(_converged(run, tol, floor))):
-        if not run.step():
+    restarted = False
+    while len(run) < limit:
+        if run.closed:
+            # A start vector may have missed an eigenvector; a Gaussian one does so with chance 0.
+            if restarted or not run.restart(_restart_vector(op)):
+                break
+            restarted = True
+        elif _is_due(run) and all(_converged(run, tol, floor)):
             break
+        run.step()
         if on_step:
             on_step(len(run), limit)
     low, high = _converged(run, tol, floor)
@@ -105,6 +114,11 @@ def extreme_eigenpairs(
         largest=_checked_pair(op, run.ritz_vector(coefficients[:, -1]), high),
         steps=len(run),
     )
+
+
+def _restart_vector(op: SymmetricOperator) -> Tensor:
+    """Return a fixed Gaussian vector; what it finds is checked, so that it need not vary."""
+    return draw_probe(op.size, probe="normal", generator=make_generator(0, "Lanczos restart"))
 
 
 def _is_due(run: Lanczos) -> bool:

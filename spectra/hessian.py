@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from spectra.checks import check_operator
+from spectra.checks import CHECKED_IMAGES, check_derivatives, check_operator
 from spectra.errors import InputError, NonFiniteError
 from spectra.losses import CrossEntropy, PerSampleLoss
 from spectra.operators import SymmetricOperator
@@ -43,7 +43,8 @@ class HessianOperator(SymmetricOperator):
         device: where to compute; None: where ``images`` are.
         micro_chunk: images in one piece of work; None: :func:`default_micro_chunk`.
         memory_budget: bytes that kept graphs may take.
-        check: probe determinism, symmetry and separability on the first chunk.
+        check: probe the first chunk: is it a fixed, symmetric matrix, the derivative of the
+            gradient of a loss that is a mean over images? (float64 central differences)
 
     Raises:
         InputError: shapes, labels or dtype are not as above, or there are no images.
@@ -88,12 +89,13 @@ class HessianOperator(SymmetricOperator):
         self.images = images.detach().to(self.device, dtype, copy=True)
         self.labels = labels.detach().to(self.device, copy=True)
         kept = torch.ones(len(labels)) if weights is None else weights.detach()
-        self.weights = kept.to(self.device, dtype)
+        self.weights = kept.to(self.device, dtype, copy=True)
         self.total_weight = float(kept.double().sum())
         self._kept_graphs: dict[int, list[Tensor]] = {}
         self._graph_bytes: int | None = None
         if check:
             check_operator(self)
+            check_derivatives(self._few_images())
 
     @property
     def num_images(self) -> int:
@@ -153,11 +155,28 @@ class HessianOperator(SymmetricOperator):
         pieces = v.split([p.numel() for p in self.parameters])
         return [piece.view_as(p) for piece, p in zip(pieces, self.parameters, strict=True)]
 
+    def _few_images(self) -> "HessianOperator":
+        """Return the operator of the first few images, in float64, unchecked and without cache."""
+        few = slice(0, min(CHECKED_IMAGES, self.num_images))
+        weights = self.weights[few]
+        return HessianOperator(
+            self.model,
+            self.images[few],
+            self.labels[few],
+            loss=self.loss_function,
+            weights=weights if weights.sum() > 0 else None,
+            dtype=torch.float64,
+            memory_budget=0,
+            check=False,
+        )
+
     def _flatten(self, tensors: list[Tensor]) -> Tensor:
         return torch.cat([t.reshape(-1) for t in tensors])
 
     def _chunk_gradient(self, chunk: slice, *, create_graph: bool) -> list[Tensor]:
         loss = self.chunk_losses(chunk).sum()
+        if not loss.requires_grad:  # no parameter reaches the loss
+            return [torch.zeros_like(p) for p in self.parameters]
         gradients = torch.autograd.grad(
             loss, self.parameters, create_graph=create_graph, materialize_grads=True
         )

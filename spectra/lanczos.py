@@ -15,6 +15,8 @@ from spectra.operators import SymmetricOperator
 FloatArray = npt.NDArray[np.float64]
 # Columns of the basis that are widened to float64 at a time: bounds the extra memory.
 _BLOCK = 65536
+# Ours: ulps of the largest recurrence coefficients under which β is the rounding of a product.
+_ROUNDING = 50
 
 
 @dataclass(frozen=True)
@@ -119,13 +121,32 @@ class Lanczos:
         beta = float(w.norm())
         # Below rounding of the products, direction and size of w are noise.
         scale = max(abs(a) for a in self.alphas) + max(self.betas, default=0.0)
-        negligible = beta <= 10 * torch.finfo(self.op.dtype).eps * scale
+        negligible = beta <= _ROUNDING * torch.finfo(self.op.dtype).eps * scale
         if negligible or len(self) == self.op.size:
             self.closed = True
             beta = 0.0
         self.betas.append(beta)
         if not self.closed:
-            self._append(w / beta)
+            # Once more at length 1: where w was small, what is left of the basis has grown with it.
+            self._append(self._orthogonalise(w / beta))
+        return True
+
+    def restart(self, vector: Tensor) -> bool:
+        """Go on from a closed space with a new direction; return False where none is left.
+
+        The new block is coupled to the old one by β = 0, so a start vector that happened to miss
+        an eigenvector does not hide it.
+
+        Args:
+            vector: shape (P,), random.
+        """
+        if not self.closed or len(self) == self.op.size:
+            return False
+        q = vector.to(self.op.device).double()
+        for _ in range(3):
+            q = self._orthogonalise(q / q.norm())
+        self.closed = False
+        self._append(q)
         return True
 
     def run(self, num_steps: int) -> "Lanczos":
@@ -158,7 +179,7 @@ class Lanczos:
         if k == len(self._basis):
             room = min(k, max(0, self.op.size - k)) or 1
             self._basis = torch.cat([self._basis, self._basis.new_empty((room, self.op.size))])
-        self._basis[k] = q.to(self.op.dtype)
+        self._basis[k] = (q / q.norm()).to(self.op.dtype)
 
 
 def lanczos_tridiag(op: SymmetricOperator, v0: Tensor, *, num_steps: int) -> Tridiagonal:

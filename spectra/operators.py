@@ -38,7 +38,7 @@ class SymmetricOperator(ABC):
         from scipy.sparse.linalg import LinearOperator
 
         def product(v: Any) -> Any:
-            x = torch.from_numpy(np.ascontiguousarray(v, dtype=np.float64).reshape(-1))
+            x = torch.from_numpy(np.array(v, dtype=np.float64).reshape(-1))
             return self.matvec(x.to(self.device, self.dtype)).double().cpu().numpy()
 
         return LinearOperator(

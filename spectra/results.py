@@ -82,7 +82,9 @@ def load_analysis(path: Path) -> Analysis:
         raise InputError(f"cannot read {path} as a result file: {error}") from error
     if not isinstance(plain, dict) or plain.get("format") != FORMAT:
         raise InputError(f"{path} is not a result file of 'spectra analyze'")
-    if plain.get("schema", 0) > SCHEMA:
+    if not isinstance(plain.get("schema"), int):
+        raise InputError(f"{path}: schema must be a number, got {plain.get('schema')!r}")
+    if plain["schema"] > SCHEMA:
         raise InputError(
             f"{path} has schema {plain['schema']}, this version reads up to {SCHEMA}; update "
             "hessian-spectra"
@@ -169,13 +171,15 @@ def _record(plain: Mapping[str, Any]) -> LossAnalysis:
     spectrum = plain["spectrum"]
     probes = tuple(
         Tridiagonal(
-            np.array(t["alphas"], dtype=np.float64),
-            np.array(t["betas"], dtype=np.float64),
+            np.array([float(a) for a in t["alphas"]]),
+            np.array([float(b) for b in t["betas"]]),
             float("nan") if t["residual_beta"] is None else float(t["residual_beta"]),
             bool(t["closed"]),
         )
         for t in spectrum["probes"]
     )
+    if not probes or any(len(t) < 1 or len(t.betas) != len(t) - 1 for t in probes):
+        raise ValueError("a probe must hold m >= 1 alphas and m - 1 betas")
     names = (
         "n", "factor", "loss", "fit_accuracy", "lambda_min", "lambda_max", "residual_min",
         "residual_max", "converged", "steps", "grad_norm", "grad_along_vmin", "accuracy",

@@ -1,6 +1,8 @@
 import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +82,11 @@ def test_streams_depend_on_seed_and_every_name():
 def test_derived_seed_is_fixed_for_good():
     # Stored results name their seed: a change here would make them unrepeatable.
     assert spectra.derive_seed(0, "probe", "8", 0) == 3449975957407094385
+
+
+def test_the_python_of_the_readme_runs():
+    readme = Path(__file__).parents[1] / "README.md"
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        subprocess.run([sys.executable, "-W", "error", "-c", block], check=True)

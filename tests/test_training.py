@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from checkpoints import Architecture, ImageData, Recipe, TrainingJob, get_recipe, train
 from checkpoints import training as training_module
 from checkpoints.data import LabelledImages, Normalisation
-from checkpoints.evaluation import evaluate
+from checkpoints.evaluation import ClassMetrics, evaluate
 from checkpoints.formats.native import load_native, read_metadata
 from checkpoints.schedules import class_weights
 from checkpoints.training import checkpoint_path, frozen_batch_norm
@@ -331,7 +331,7 @@ def test_an_epoch_to_keep_beyond_the_run_is_refused(tmp_path, epoch):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
-    with pytest.raises(NonFiniteError, match="training loss of ce is .* in epoch"):
+    with pytest.raises(NonFiniteError, match=r"training loss of ce is .* in epoch"):
         train(tiny_job(tmp_path, tiny_recipe(lr=1e30)))
 
 
@@ -367,11 +367,11 @@ def test_the_last_epoch_is_always_kept(tmp_path):
     assert train(tiny_job(tmp_path, keep_epochs=())) == [checkpoint_path(tmp_path, 5)]
 
 
-def test_every_returned_path_exists_after_a_resumption_that_keeps_more(tmp_path):
+def test_a_resumption_that_asks_for_an_epoch_already_past_is_refused(tmp_path):
     with pytest.raises(Killed):
         train(tiny_job(tmp_path, keep_epochs=()), on_epoch=kill_after(3))
-    paths = train(tiny_job(tmp_path, keep_epochs=(2, 4)), resume=True)
-    assert [path for path in paths if not path.exists()] == []
+    with pytest.raises(InputError, match=r"past epochs \[2\]"):
+        train(tiny_job(tmp_path, keep_epochs=(2, 4)), resume=True)
 
 
 def test_checkpoint_zero_holds_the_initial_weights(tmp_path):
@@ -601,6 +601,51 @@ def test_without_resampling_an_epoch_shows_every_image_once(tmp_path, monkeypatc
     assert shown == sorted(image.numpy().tobytes() for image in tiny_data().train.images)
 
 
+def recorded(folder: Path, monkeypatch, **fields) -> tuple[list[Tensor], list[Tensor]]:
+    """Train for two epochs of one step; return the images before and after augmentation."""
+    before, after = [], []
+    augment = training_module.random_crop_flip
+
+    def recording(images, **options):
+        before.append(images)
+        after.append(augment(images, **options))
+        return after[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_module, "random_crop_flip", recording)
+        train(tiny_job(folder, tiny_recipe(epochs=2, batch_size=100), **fields))
+    return before, after
+
+
+def test_every_epoch_has_its_own_order(tmp_path, monkeypatch):
+    before, _ = recorded(tmp_path, monkeypatch)
+    assert not torch.equal(before[0], before[1])
+
+
+def test_every_seed_has_its_own_order(tmp_path, monkeypatch):
+    first, _ = recorded(tmp_path / "0", monkeypatch, seed=0)
+    second, _ = recorded(tmp_path / "1", monkeypatch, seed=1)
+    assert not torch.equal(first[0], second[0])
+
+
+def one_image_repeated() -> ImageData:
+    data = tiny_data()
+    images = data.train.images[:1].expand_as(data.train.images).contiguous()
+    return dataclasses.replace(data, train=LabelledImages(images, data.train.labels))
+
+
+def test_every_epoch_has_its_own_crops(tmp_path, monkeypatch):
+    _, after = recorded(tmp_path, monkeypatch, data=one_image_repeated())
+    assert not torch.equal(after[0], after[1])
+
+
+def test_every_seed_has_its_own_crops(tmp_path, monkeypatch):
+    data = one_image_repeated()
+    _, first = recorded(tmp_path / "0", monkeypatch, data=data, seed=0)
+    _, second = recorded(tmp_path / "1", monkeypatch, data=data, seed=1)
+    assert not torch.equal(first[0], second[0])
+
+
 # --- evaluation -------------------------------------------------------------------------------
 
 
@@ -663,7 +708,7 @@ def test_a_class_without_images_has_neither_accuracy_nor_loss():
 
 
 def test_group_accuracy_is_the_mean_of_the_class_accuracies():
-    metrics = training_module.evaluate.__globals__["ClassMetrics"]((1.0, 0.25, None), (), 0.9)
+    metrics = ClassMetrics((1.0, 0.25, None), (2.0, 1.0, None), 0.9)
     assert metrics.group_accuracy((0, 1, 2)) == 0.625
 
 

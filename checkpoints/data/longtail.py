@@ -115,6 +115,8 @@ def parse_groups(text: str, *, num_classes: int) -> dict[str, tuple[int, ...]]:
         name: parse_class_list(part, num_classes=num_classes)
         for name, part in zip(("head", "mid", "tail"), parts, strict=True)
     }
+    if not groups["head"] or not groups["tail"]:
+        raise InputError(f"head and tail need at least one class each, got {text!r}")
     named = [c for classes in groups.values() for c in classes]
     if len(named) != len(set(named)):
         raise InputError(f"a class stands in two groups of {text!r}")
@@ -130,11 +132,15 @@ def parse_class_list(text: str, *, num_classes: int) -> tuple[int, ...]:
     classes: list[int] = []
     try:
         for part in filter(None, text.split(",")):
-            first, _, last = part.partition("-")
-            classes.extend(range(int(first), int(last or first) + 1))
+            text_first, _, text_last = part.partition("-")
+            first, last = int(text_first), int(text_last or text_first)
+            if first > last:
+                raise InputError(f"a range of classes must rise, got {part!r}")
+            if last >= num_classes:
+                raise InputError(f"class {last} does not exist; classes are 0..{num_classes - 1}")
+            classes.extend(range(first, last + 1))
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"classes must read like 0,2-4,9, got {text!r}") from error
-    outside = [c for c in classes if not 0 <= c < num_classes]
-    if outside:
-        raise InputError(f"class {outside[0]} does not exist; classes are 0..{num_classes - 1}")
     return tuple(dict.fromkeys(classes))

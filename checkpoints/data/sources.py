@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ from spectra.errors import InputError
 
 DATA_VARIABLE = "SPECTRA_DATA"
 DIGITS_TEST_PER_CLASS = 50
+# What numpy, zipfile and zlib raise on a file that is no intact npz (a plain .npy: TypeError).
+_DAMAGE = (
+    OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -153,16 +159,16 @@ def _existing(path: Path) -> Path:
 
 def _read_npz(path: Path) -> LabelledImages:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             if not {"images", "labels"} <= set(file.files):
                 raise InputError(
                     f"{path} must hold the arrays images and labels, it holds "
                     f"{', '.join(file.files) or 'none'}"
                 )
-            images, labels = file["images"], file["labels"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
+            images, labels = np.asarray(file["images"]), np.asarray(file["labels"])
+    except InputError:
+        raise
+    except _DAMAGE as error:
         raise InputError(
             f"cannot read {path} as an npz file of images and labels: {error}"
         ) from error

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 
 from checkpoints.checkpoint import Checkpoint
@@ -34,7 +35,11 @@ def save_native(path: Path, checkpoint: Checkpoint) -> None:
         "versions": dict(checkpoint.versions),
         "notes": list(checkpoint.notes),
     }
-    tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.state.items()}
+    # Clones: safetensors refuses tensors that share memory (tied weights).
+    tensors = {
+        key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, value in checkpoint.state.items()
+    }
     header = {HEADER_KEY: json.dumps(metadata, allow_nan=False)}
     write_atomically(path, safetensors.torch.save(tensors, header))
 
@@ -51,9 +56,8 @@ def load_native(path: Path) -> Checkpoint:
     except SafetensorError as error:
         raise InputError(f"{path} is damaged or truncated: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: metadata is incomplete or malformed: {error!r}") from error
+        said = str(error) if isinstance(error, InputError) else repr(error)
+        raise InputError(f"{path}: metadata is incomplete or malformed: {said}") from error
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

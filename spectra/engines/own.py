@@ -34,6 +34,7 @@ def run_spectra(
             while len(run) < steps and run.step():
                 if on_step:
                     on_step(k * steps + len(run), planned)
+            quadratures.append(run.tridiagonal())
             if k == 0:
                 extremes = extreme_eigenpairs(
                     op,
@@ -44,5 +45,4 @@ def run_spectra(
                 )
         except NonFiniteError as error:
             raise NonFiniteError(f"probe {k + 1}: {error}") from error
-        quadratures.append(run.tridiagonal().leading(steps))
     return EngineResult(Spectrum(tuple(quadratures), op.size, settings.probe), extremes)

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from spectra.errors import InputError
 from spectra.extremes import FLOOR, MAX_STEPS, TOLERANCE, Extremes
 from spectra.slq import NUM_PROBES, NUM_STEPS
 from spectra.spectrum import Spectrum
@@ -31,6 +32,13 @@ class SolverSettings:
     floor: float = FLOOR
     max_steps: int = MAX_STEPS
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_probes < 1 or self.num_steps < 1:
+            raise InputError(
+                "num_probes and num_steps must be at least 1, got "
+                f"{self.num_probes} and {self.num_steps}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form that result files store."""

@@ -1,0 +1,246 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from checkpoints import (
+    Architecture,
+    Checkpoint,
+    LoadOptions,
+    build_model,
+    list_checkpoints,
+    load_checkpoint,
+    save_native,
+)
+from checkpoints import load as load_module
+from checkpoints.load import bundled_runs, find_checkpoint, verify_bundled
+from checkpoints.models import initialise
+from spectra import make_generator
+from spectra.errors import InputError
+
+
+def write(path: Path, epoch: int) -> Path:
+    architecture = Architecture("softmax", 3, 1, 4)
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(architecture)
+    initialise(model, make_generator(epoch, "load"))
+    save_native(path, Checkpoint("run", model.state_dict(), architecture, epoch=epoch))
+    return path
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    """A run's folder with the epochs 2, 10 and 160, written in another order, and its state."""
+    folder = tmp_path / "run"
+    for epoch in (160, 2, 10):
+        write(folder / "checkpoints" / f"epoch-{epoch:04d}.safetensors", epoch)
+    (folder / "resume.safetensors").write_bytes(b"the state of a run is no checkpoint")
+    return folder
+
+
+def refused(reference: str | Path, message: str | None = None) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        load_checkpoint(reference)
+    assert "\n" not in str(error.value)
+
+
+# --- folders and epochs -----------------------------------------------------------------------
+
+
+def test_a_runs_folder_means_its_last_epoch(run):
+    assert load_checkpoint(run).epoch == 160
+
+
+@pytest.mark.parametrize("epoch", [2, 10, 160])
+def test_an_epoch_is_named_after_an_at_sign(run, epoch):
+    assert load_checkpoint(f"{run}@{epoch}").epoch == epoch
+
+
+def test_an_epoch_may_be_written_with_zeros(run):
+    assert load_checkpoint(f"{run}@0010").epoch == 10
+
+
+def test_a_file_means_itself(run):
+    assert load_checkpoint(run / "checkpoints" / "epoch-0010.safetensors").epoch == 10
+
+
+def test_the_folder_of_checkpoints_means_its_last_epoch_too(run):
+    assert load_checkpoint(run / "checkpoints").epoch == 160
+
+
+def test_an_epoch_that_was_not_kept_is_refused_with_those_that_were(run):
+    refused(f"{run}@3", "no checkpoint of epoch 3; it has 2, 10, 160")
+
+
+def test_a_file_has_no_other_epochs(run):
+    refused(f"{run / 'checkpoints' / 'epoch-0010.safetensors'}@160", "160")
+
+
+def test_a_folder_whose_name_ends_like_an_epoch_means_itself(run):
+    renamed = run.rename(run.parent / "run@2")
+    assert load_checkpoint(renamed).epoch == 160
+
+
+def test_an_epoch_of_a_folder_whose_name_ends_like_an_epoch(run):
+    renamed = run.rename(run.parent / "run@7")
+    assert load_checkpoint(f"{renamed}@2").epoch == 2
+
+
+def test_checkpoints_are_listed_in_the_order_of_training(run):
+    expected = [(e, run / "checkpoints" / f"epoch-{e:04d}.safetensors") for e in (2, 10, 160)]
+    assert list_checkpoints(run) == expected
+
+
+def test_epochs_are_ordered_as_numbers_beyond_four_digits(run):
+    write(run / "checkpoints" / "epoch-10000.safetensors", 10000)
+    assert [epoch for epoch, _ in list_checkpoints(run)] == [2, 10, 160, 10000]
+
+
+def test_files_of_other_names_are_not_listed(run):
+    for name in ("epoch-last.safetensors", ".epoch-0003.safetensors.x.tmp", "epoch-0004.pt"):
+        (run / "checkpoints" / name).write_bytes(b"")
+    assert [epoch for epoch, _ in list_checkpoints(run)] == [2, 10, 160]
+
+
+def test_checkpoints_of_the_reference_code_are_listed_by_epoch(tmp_path):
+    for name in ("160_ckpt.pth.tar", "20_ckpt.pth.tar", "ckpt.pth.tar", "ckpt.best.pth.tar"):
+        (tmp_path / name).write_bytes(b"")
+    assert list_checkpoints(tmp_path) == [
+        (20, tmp_path / "20_ckpt.pth.tar"),
+        (160, tmp_path / "160_ckpt.pth.tar"),
+    ]
+
+
+def test_the_reference_codes_latest_file_stands_in_where_there_is_nothing_else(tmp_path):
+    (tmp_path / "ckpt.pth.tar").write_bytes(b"")
+    assert list_checkpoints(tmp_path) == [(None, tmp_path / "ckpt.pth.tar")]
+
+
+def test_a_file_is_listed_alone(run):
+    file = run / "checkpoints" / "epoch-0010.safetensors"
+    assert list_checkpoints(file) == [(None, file)]
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    refused(tmp_path, "holds no checkpoint; expected epoch-")
+
+
+def test_a_place_where_nothing_is_is_refused(tmp_path):
+    refused(tmp_path / "absent", "no checkpoint at .*absent; expected a file, a run's folder")
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(run, monkeypatch):
+    monkeypatch.setenv("HOME", str(run.parent))
+    assert load_checkpoint("~/run@2").epoch == 2
+
+
+# --- options ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (LoadOptions(), Architecture("softmax", 3, 1, 4)),
+        (LoadOptions(arch="resnet8"), Architecture("resnet8", 3, 1, 4)),
+        (LoadOptions(num_classes=5), Architecture("softmax", 5, 1, 4)),
+        (LoadOptions(head="cosine"), Architecture("softmax", 3, 1, 4, "cosine")),
+    ],
+    ids=["none", "arch", "num_classes", "head"],
+)
+def test_given_options_replace_what_our_own_file_says(run, options, expected):
+    assert load_checkpoint(run, options).architecture == expected
+
+
+# --- the bundled set --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bundled(tmp_path, monkeypatch) -> Path:
+    """A bundled set of two runs in place of the package's own."""
+    root = tmp_path / "bundled"
+    for name, epochs in (("digits/vs", (4,)), ("digits/ce-drw", (100, 5))):
+        for epoch in epochs:
+            write(root / name / f"epoch-{epoch:04d}.safetensors", epoch)
+    files = sorted(root.glob("*/*/*"))
+    digests = {
+        f.relative_to(root).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest() for f in files
+    }
+    (root / "MANIFEST.json").write_text(json.dumps({"sha256": digests}))
+    monkeypatch.setattr(load_module, "_bundled_root", lambda: root)
+    return root
+
+
+def test_bundled_runs_are_listed_with_their_epochs(bundled):
+    assert bundled_runs() == {"digits/ce-drw": [5, 100], "digits/vs": [4]}
+
+
+@pytest.mark.parametrize(("suffix", "epoch"), [("", 100), ("@5", 5)])
+def test_a_bundled_run_is_loaded_by_name(bundled, suffix, epoch):
+    assert load_checkpoint(f"bundled:digits/ce-drw{suffix}").epoch == epoch
+
+
+def test_a_bundled_run_lists_its_checkpoints(bundled):
+    names = [file.name for _, file in list_checkpoints("bundled:digits/ce-drw")]
+    assert names == ["epoch-0005.safetensors", "epoch-0100.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["digits/none", "digits", "", "../bundled/digits/vs", "digits/"])
+def test_an_unknown_bundled_name_is_refused_with_the_known_ones(bundled, name):
+    refused(
+        f"bundled:{name}",
+        "no bundled run .*one of bundled:digits/ce-drw, bundled:digits/vs",
+    )
+
+
+def test_an_unknown_epoch_of_a_bundled_run_is_refused_with_the_known_ones(bundled):
+    refused("bundled:digits/ce-drw@6", "no checkpoint of epoch 6; it has 5, 100")
+
+
+def test_an_unknown_bundled_name_is_refused_where_nothing_is_bundled(tmp_path, monkeypatch):
+    monkeypatch.setattr(load_module, "_bundled_root", lambda: tmp_path)
+    refused("bundled:digits/ce", "no bundled run 'digits/ce'")
+
+
+def test_a_mistaken_place_is_answered_with_the_bundled_names(bundled):
+    refused("digits/ce-drw", "or one of bundled:digits/ce-drw, bundled:digits/vs")
+
+
+def test_an_intact_bundled_set_is_counted(bundled):
+    assert verify_bundled() == 3
+
+
+def test_a_changed_bundled_file_is_reported_by_name(bundled):
+    file = bundled / "digits" / "vs" / "epoch-0004.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(InputError, match=r"digits/vs/epoch-0004\.safetensors is damaged"):
+        verify_bundled()
+
+
+def test_a_missing_bundled_file_is_reported_by_name(bundled):
+    (bundled / "digits" / "vs" / "epoch-0004.safetensors").unlink()
+    with pytest.raises(InputError, match=r"digits/vs/epoch-0004\.safetensors"):
+        verify_bundled()
+
+
+def test_a_bundled_file_that_is_not_listed_is_reported_by_name(bundled):
+    write(bundled / "digits" / "vs" / "epoch-0009.safetensors", 9)
+    with pytest.raises(InputError, match=r"digits/vs/epoch-0009\.safetensors"):
+        verify_bundled()
+
+
+# --- what cannot be loaded --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pt", "a.pth.tar", "a.txt"])
+@pytest.mark.parametrize("content", [b"", b"no weights here"], ids=["empty", "text"])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    refused(tmp_path / name)
+
+
+def test_finding_a_checkpoint_does_not_read_it(run):
+    file = run / "checkpoints" / "epoch-0160.safetensors"
+    file.write_bytes(b"")
+    assert find_checkpoint(run) == file
