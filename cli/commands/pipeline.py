@@ -48,9 +48,14 @@ def pipeline(study: Path, output: Path | None, device: str, as_json: bool) -> No
             }
         )
         return
-    for recipe in result.recipes:
-        title, rows = class_rows(result, recipe)
-        print_table(title, CLASS_COLUMNS, rows)
-    print_table("Recipes, mean ± sd over seeds", RECIPE_COLUMNS, recipe_rows(result, described))
+    for split in result.splits:
+        for recipe in result.recipes:
+            title, rows = class_rows(result, recipe, split)
+            print_table(title, CLASS_COLUMNS, rows)
+        print_table(
+            f"Recipes, curvature on {split} images (mean ± sd over seeds)",
+            RECIPE_COLUMNS,
+            recipe_rows(result, described, split),
+        )
     click.echo("written:")
     print_paths(written)
