@@ -93,21 +93,22 @@ def extreme_eigenpairs(
             raise InputError("a generator or a Lanczos run is needed; randomness is explicit")
         run = Lanczos(op, draw_probe(op.size, probe="normal", generator=generator))
     limit = min(max_steps, op.size)
+    block = 0
     if not len(run):
         run.step()
-    restarted = False
     while len(run) < limit:
         if run.closed:
             # A start vector may have missed an eigenvector; a Gaussian one does so with chance 0.
-            if restarted or not run.restart(_restart_vector(op)):
+            closed_at = len(run)
+            if block or not run.restart(_restart_vector(op)):
                 break
-            restarted = True
-        elif _is_due(run) and all(_converged(run, tol, floor)):
+            block = closed_at
+        elif _is_due(run) and all(_converged(run, block, tol, floor)):
             break
         run.step()
         if on_step:
             on_step(len(run), limit)
-    low, high = _converged(run, tol, floor)
+    low, high = _converged(run, block, tol, floor)
     coefficients = run.tridiagonal().ritz_coefficients()
     return Extremes(
         smallest=_checked_pair(op, run.ritz_vector(coefficients[:, 0]), low),
@@ -126,10 +127,12 @@ def _is_due(run: Lanczos) -> bool:
     return len(run) <= 50 or len(run) % 5 == 0
 
 
-def _converged(run: Lanczos, tol: float, floor: float) -> tuple[bool, bool]:
-    t = run.tridiagonal()
+def _converged(run: Lanczos, block: int, tol: float, floor: float) -> tuple[bool, bool]:
+    """Say whether both ends of the current block have converged; a former block has closed."""
+    t = run.tridiagonal(since=block)
     values, residuals = t.ritz_values(), t.residual_bounds()
-    allowed = np.maximum(tol * np.abs(values), floor * np.abs(values).max())
+    largest = np.abs(run.tridiagonal().ritz_values() if block else values).max()
+    allowed = np.maximum(tol * np.abs(values), floor * largest)
     return bool(residuals[0] <= allowed[0]), bool(residuals[-1] <= allowed[-1])
 
 

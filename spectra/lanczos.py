@@ -15,8 +15,9 @@ from spectra.operators import SymmetricOperator
 FloatArray = npt.NDArray[np.float64]
 # Columns of the basis that are widened to float64 at a time: bounds the extra memory.
 _BLOCK = 65536
-# Ours: ulps of the largest recurrence coefficients under which β is the rounding of a product.
-_ROUNDING = 50
+# Ours: relative to the largest recurrence coefficients, β under this is the rounding of a product,
+# which grows as √P; in float32 it is held below the couplings of a real bulk beside outliers.
+_ROUNDING, _ROUNDING_LIMIT = 10.0, 5e-6
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ class Lanczos:
         beta = float(w.norm())
         # Below rounding of the products, direction and size of w are noise.
         scale = max(abs(a) for a in self.alphas) + max(self.betas, default=0.0)
-        negligible = beta <= _ROUNDING * torch.finfo(self.op.dtype).eps * scale
+        rounding = _ROUNDING * self.op.size**0.5 * torch.finfo(self.op.dtype).eps
+        negligible = beta <= min(rounding, _ROUNDING_LIMIT) * scale
         if negligible or len(self) == self.op.size:
             self.closed = True
             beta = 0.0
@@ -155,10 +157,13 @@ class Lanczos:
             pass
         return self
 
-    def tridiagonal(self) -> Tridiagonal:
-        """Return the projection so far."""
+    def tridiagonal(self, *, since: int = 0) -> Tridiagonal:
+        """Return the projection so far, or that of the block that began at step ``since``."""
         return Tridiagonal(
-            np.array(self.alphas), np.array(self.betas[:-1]), self.betas[-1], self.closed
+            np.array(self.alphas[since:]),
+            np.array(self.betas[since:-1]),
+            self.betas[-1],
+            self.closed,
         )
 
     def ritz_vector(self, coefficients: FloatArray) -> Tensor:

@@ -185,6 +185,17 @@ def test_a_start_that_misses_an_end_does_not_pass_for_converged(sign):
     assert right or not (found.smallest.converged and found.largest.converged)
 
 
+def test_a_closed_space_does_not_hide_ends_that_lie_outside_it():
+    # The start spans the eigenvalues 1, 3, 5 alone. Of the others, -1 to 4, the first Ritz value
+    # after a restart lies near their mean, between the ends already found: it must not end the run.
+    others = torch.linspace(-1, 4, 30, dtype=DOUBLE)
+    op = DenseOperator(torch.diag(torch.cat([torch.tensor([1.0, 3.0, 5.0]), others])))
+    run = Lanczos(op, torch.cat([torch.ones(3), torch.zeros(30)]))
+    found = extreme_eigenpairs(op, run=run, tol=1e-6)
+    # A residual of floor · max|θ| = 5e-4 leaves its square over the gap, some 1e-7.
+    assert found.smallest.value == pytest.approx(-1.0, abs=2e-6)
+
+
 @pytest.mark.parametrize("options", [{"tol": 0.0}, {"floor": -1.0}, {"max_steps": 0}])
 def test_numbers_out_of_range_are_refused(dense, options):
     with pytest.raises(InputError, match="out of range"):

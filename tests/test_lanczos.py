@@ -90,7 +90,7 @@ def test_betas_are_never_negative(eigenvalues):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("copies", [6, 25])
+@pytest.mark.parametrize("copies", [6, 25, 100])
 def test_repeated_eigenvalues_close_the_space_at_their_distinct_count(seed, copies):
     distinct = torch.tensor([-2.0, 0.0, 1.0, 3.0], dtype=torch.float64)
     op = DenseOperator(symmetric_with_spectrum(distinct.repeat_interleave(copies), seed=seed))

@@ -86,12 +86,21 @@ def test_a_killed_study_ends_in_the_same_bytes(study_file, tmp_path, whole):
     assert _resumed(study_file, tmp_path / "out") == whole
 
 
+@pytest.fixture(scope="module")
+def length(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """Seconds that a whole study takes here."""
+    folder = tmp_path_factory.mktemp("timing")
+    (folder / "small.toml").write_text(STUDY)
+    begun = time.monotonic()
+    subprocess.run(_command(folder / "small.toml", folder / "out"), check=True, capture_output=True)
+    return time.monotonic() - begun
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("attempt", range(10))
-def test_a_study_killed_at_random_ends_in_the_same_bytes(attempt, study_file, tmp_path, whole):
-    begun = time.monotonic()
-    subprocess.run(_command(study_file, tmp_path / "timing"), check=True, capture_output=True)
-    length = time.monotonic() - begun
+def test_a_study_killed_at_random_ends_in_the_same_bytes(
+    attempt, study_file, tmp_path, whole, length
+):
     moment = random.Random(attempt).uniform(0.1, 0.95) * length
     _kill_after(moment, study_file, tmp_path / "out")
     assert _resumed(study_file, tmp_path / "out") == whole

@@ -12,6 +12,7 @@ from cli.display import note, print_analysis, print_json, print_paths, reporting
 from cli.workflows.analyze import analyze_checkpoint
 from cli.workflows.data import data_for
 from cli.workflows.drawing import draw_analysis
+from cli.workflows.threads import suitable_threads
 from spectra import save_analysis
 from spectra.files import write_atomically
 from spectra.results import to_csv
@@ -58,7 +59,7 @@ def analyze(
     for text in (*loaded.notes, *notes):
         note(f"note: {text}")
     folder = output or Path("runs") / f"analyze-{_slug(checkpoint)}"
-    with reporting(f"analyzing {loaded.name}") as report:
+    with reporting(f"analyzing {loaded.name}") as report, suitable_threads(data):
         analysis = analyze_checkpoint(
             loaded,
             data,

@@ -9,6 +9,7 @@ from typing import Any
 from checkpoints import ImageData, load_data, train
 from cli.workflows.analyze import AnalysisRequest, library_versions
 from cli.workflows.study import Study
+from cli.workflows.threads import suitable_threads
 from cli.workflows.training import TrainRequest, training_job
 from cli.workflows.trajectory import analyze_trajectory
 from spectra import Analysis
@@ -83,14 +84,16 @@ def run_study(
     data = load_data(study.data)
     analyses: list[Analysis] = []
     trajectories: list[Analysis] = []
-    for recipe in study.recipes:
-        for seed in study.seeds:
-            unit = _Unit(study, folder, data, recipe, seed, device, on_unit)
-            last = unit.train()
-            for split in study.splits:
-                analyses += unit.analyze(study.request, split, "analyses", epochs=(last,))
-                if study.trajectory is not None:
-                    trajectories += unit.analyze(study.trajectory, split, "trajectories")
+    with suitable_threads(data):
+        for recipe in study.recipes:
+            for seed in study.seeds:
+                unit = _Unit(study, folder, data, recipe, seed, device, on_unit)
+                last = unit.train()
+                for split in study.splits:
+                    analyses += unit.analyze(study.request, split, "analyses", epochs=(last,))
+                    if study.trajectory is not None:
+                        trajectories += unit.analyze(study.trajectory, split, "trajectories")
+        versions = library_versions()
     result = StudyResult(study.name, tuple(analyses), tuple(trajectories))
     write_json(
         folder / "results.json",
@@ -98,7 +101,7 @@ def run_study(
             "format": FORMAT,
             "schema": SCHEMA,
             "name": study.name,
-            "versions": library_versions(),
+            "versions": versions,
             "analyses": [analysis_to_dict(a) for a in analyses],
             "trajectories": [analysis_to_dict(a) for a in trajectories],
         },

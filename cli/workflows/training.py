@@ -9,6 +9,7 @@ from checkpoints import Architecture, DataRequest, ImageData, Recipe, TrainingJo
 from checkpoints.data.sources import recipe_family
 from checkpoints.recipes import get_recipe, load_recipe
 from checkpoints.training import EpochCallback
+from cli.workflows.threads import suitable_threads
 from spectra.errors import InputError
 
 
@@ -86,4 +87,5 @@ def run_training(
 ) -> list[Path]:
     """Train and return the kept checkpoints; see :func:`checkpoints.training.train`."""
     job = training_job(request, folder, data=data)
-    return train(job, device=device, resume=resume, on_epoch=on_epoch)
+    with suitable_threads(job.data):
+        return train(job, device=device, resume=resume, on_epoch=on_epoch)

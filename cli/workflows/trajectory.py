@@ -7,6 +7,7 @@ from checkpoints import Checkpoint, ImageData, LoadOptions, list_checkpoints, lo
 from checkpoints.schedules import drw_switch
 from cli.workflows.analyze import AnalysisRequest, analyze_checkpoint
 from cli.workflows.data import data_for
+from cli.workflows.threads import suitable_threads
 from spectra import Analysis, save_analysis
 
 TrajectoryProgress = Callable[[Checkpoint, str, int, int], None]
@@ -52,9 +53,10 @@ def analyze_trajectory(
             if on_progress:
                 on_progress(at, label, done, planned)
 
-        analysis = analyze_checkpoint(
-            checkpoint, data, request, units=folder / "units" / name, on_progress=progress
-        )
+        with suitable_threads(data):
+            analysis = analyze_checkpoint(
+                checkpoint, data, request, units=folder / "units" / name, on_progress=progress
+            )
         save_analysis(folder / f"{name}.json", analysis)
         analyses.append(analysis)
     return analyses
