@@ -52,7 +52,8 @@ class Checkpoint:
         Raises:
             InputError: the weights belong to another architecture, or are not finite.
         """
-        model = build_model(self.architecture)
+        with torch.random.fork_rng(devices=[]):  # torch's own initialisation draws numbers
+            model = build_model(self.architecture)
         expected = model.state_dict()
         # Absent in files from before torch 0.4.1; never used in eval mode.
         state = {

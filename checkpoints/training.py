@@ -105,6 +105,8 @@ def train(
     if min(data.class_counts) == 0:
         empty = [c for c, n in enumerate(data.class_counts) if n == 0]
         raise InputError(f"classes {empty} have no training images; every class needs one")
+    if recipe.head == "cosine" and job.architecture.head != "cosine":
+        raise InputError(f"loss {recipe.loss} is defined on a cosine head, got a linear one")
     identity: dict[str, Any] = {
         "recipe": recipe.to_dict(),
         "architecture": job.architecture.to_dict(),
@@ -128,6 +130,8 @@ def train(
         state = load_state(state_path, expected=identity)
         done, history = state.epoch, state.history
         state.restore(model, optimizer)
+    elif not resume and any((job.folder / "checkpoints").glob("epoch-*.safetensors")):
+        raise InputError(f"{job.folder} holds checkpoints already; choose another -o")
     elif 0 in keep:
         save_native(checkpoint_path(job.folder, 0), _snapshot(job, model, 0, {}, identity["data"]))
     trainer = _Trainer(job, model, optimizer, device)

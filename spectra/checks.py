@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from spectra.errors import NonFiniteError, OperatorError
+from spectra.errors import InputError, NonFiniteError, OperatorError
 from spectra.seeding import make_generator
 
 if TYPE_CHECKING:
@@ -35,7 +35,14 @@ def check_operator(op: HessianOperator) -> None:
     """
     chunk = next(op.chunks())
     with torch.no_grad():
-        losses, again = op.chunk_losses(chunk), op.chunk_losses(chunk)
+        try:
+            losses = op.chunk_losses(chunk)
+        except IndexError as error:
+            raise InputError(
+                f"the loss cannot take labels up to {int(op.labels.max())}: {error}; do they fit "
+                "the model's outputs?"
+            ) from error
+        again = op.chunk_losses(chunk)
     if not torch.isfinite(losses).all():
         bad = int((~torch.isfinite(losses)).sum())
         raise NonFiniteError(

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import math
 from collections.abc import Iterator
 
 import torch
@@ -173,6 +174,7 @@ class HessianOperator(SymmetricOperator):
     def _flatten(self, tensors: list[Tensor]) -> Tensor:
         return torch.cat([t.reshape(-1) for t in tensors])
 
+    @torch.enable_grad()
     def _chunk_gradient(self, chunk: slice, *, create_graph: bool) -> list[Tensor]:
         loss = self.chunk_losses(chunk).sum()
         if not loss.requires_grad:  # no parameter reaches the loss
@@ -182,6 +184,7 @@ class HessianOperator(SymmetricOperator):
         )
         return list(gradients)
 
+    @torch.enable_grad()
     def _chunk_product(self, chunk: slice, vectors: list[Tensor]) -> Tensor:
         gradients = self._kept_graphs.get(chunk.start)
         if gradients is None:
@@ -296,14 +299,16 @@ def _check_inputs(
             f"labels must be int64 of shape ({len(images)},), got {labels.dtype} of shape "
             f"{tuple(labels.shape)}"
         )
+    if int(labels.min()) < 0:
+        raise InputError(f"labels must not be negative, got {int(labels.min())}")
     if micro_chunk < 1:
         raise InputError(f"micro_chunk must be at least 1, got {micro_chunk}")
     if not torch.isfinite(images).all():
         raise NonFiniteError("images hold NaN or infinity")
-    if weights is not None and (
-        weights.shape != labels.shape or not (weights >= 0).all() or not weights.sum() > 0
+    if weights is not None and not (
+        weights.shape == labels.shape and (weights >= 0).all() and 0 < weights.sum() < math.inf
     ):
         raise InputError(
-            f"weights must be {len(images)} values >= 0 with a positive sum, got shape "
+            f"weights must be {len(images)} finite values >= 0 with a positive sum, got shape "
             f"{tuple(weights.shape)}"
         )

@@ -407,3 +407,13 @@ def test_real_long_tailed_cifar_has_the_published_counts(name, num_classes, size
     expected = tuple(int(n_max * 0.01 ** (c / (num_classes - 1))) for c in range(num_classes))
     assert data.class_counts == expected
     assert len(data.train) == size
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [DataRequest("digits:folder"), DataRequest(n_max=0), DataRequest(selection_seed=-1)],
+    ids=["folder", "n_max", "seed"],
+)
+def test_a_request_that_would_be_ignored_or_fail_later_is_refused(request_):
+    with pytest.raises(InputError):
+        load_data(request_)

@@ -471,3 +471,19 @@ def test_building_twice_gives_the_same_bytes(net):
     v = random_vector(len(net.hessian), "v", dtype=torch.float32)
     products = [operator(net, dtype=torch.float32, micro_chunk=5).matvec(v) for _ in range(2)]
     assert torch.equal(*products)
+
+
+@pytest.mark.parametrize("label", [-100, 3])
+def test_a_label_without_output_is_refused(net, label):
+    labels = net.labels.clone()
+    labels[0] = label
+    with pytest.raises(InputError, match="labels"):
+        HessianOperator(net.model, net.images, labels)
+
+
+def test_products_do_not_depend_on_no_grad(net):
+    op = HessianOperator(net.model, net.images, net.labels)
+    v = torch.ones(op.size)
+    with torch.no_grad():
+        inside = op.matvec(v)
+    assert torch.equal(inside, op.matvec(v))

@@ -57,7 +57,13 @@ def load_data(request: DataRequest | None = None) -> ImageData:
     request = request or DataRequest()
     kind, _, place = request.source.partition(":")
     test: LabelledImages | None
+    if request.n_max is not None and request.n_max < 1:
+        raise InputError(f"n_max must be at least 1, got {request.n_max}")
+    if request.selection_seed < 0:
+        raise InputError(f"selection_seed must not be negative, got {request.selection_seed}")
     if kind == "digits":
+        if place:
+            raise InputError(f"digits take no folder, got {request.source!r}")
         train, test = _digits()
         scale, default_factor = 16.0, 0.05
     elif kind in ("cifar10", "cifar100"):
@@ -90,6 +96,8 @@ def load_data(request: DataRequest | None = None) -> ImageData:
         kept = select_long_tail(train.labels.numpy(), counts, seed=request.selection_seed)
         train = train.subset(torch.from_numpy(kept))
         description |= {"imbalance_factor": factor, "n_max": n_max}
+    elif request.n_max is not None or request.imbalance_factor is not None:
+        raise InputError("npz data is taken as it is; give --profile to cut it to a long tail")
     name = kind
     if kind == "npz":
         name, *more = [Path(part).stem for part in place.split(",") if part]
