@@ -128,6 +128,8 @@ def check_derivatives(op: HessianOperator) -> None:
         difference, product = (up_g - down_g) / (2 * STEP), op.matvec(u)
         size = float(difference.norm() + product.norm())
         gradient_fails &= float((difference - product).norm()) > 0.05 * size + 1e-6 * norm
+        if not (loss_fails or gradient_fails):
+            return
     if loss_fails:
         raise OperatorError(
             "the gradient is not the derivative of the loss: a custom backward is wrong, or a part "

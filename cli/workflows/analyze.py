@@ -133,6 +133,7 @@ def analyze_checkpoint(
     tests: ClassMetrics | None = None
     model = checkpoint.model()
     records = []
+    checked = False  # the checks are of the network: once for a checkpoint is enough
     for label, classes in chosen.items():
         record = finished[label]
         if record is None:
@@ -142,7 +143,10 @@ def analyze_checkpoint(
                 continue
             if tests is None:
                 tests = test_accuracy(checkpoint, data, normalisation, device=request.device)
-            op, factor = _operator(model, data, normalisation, terms, request, classes)
+            op, factor = _operator(
+                model, data, normalisation, terms, request, classes, check=not checked
+            )
+            checked = True
             record = analyze_loss(
                 op,
                 label=label,
@@ -204,6 +208,8 @@ def _operator(
     terms: LossTerms,
     request: AnalysisRequest,
     classes: tuple[int, ...],
+    *,
+    check: bool,
 ) -> tuple[HessianOperator, float]:
     choice = choose_images(
         data,
@@ -225,6 +231,7 @@ def _operator(
         device=request.device,
         micro_chunk=request.micro_chunk,
         memory_budget=request.memory_budget,
+        check=check,
     )
     return op, choice.share if request.reduction == "global" else 1.0
 
