@@ -87,7 +87,7 @@ def draw_study(
             if labels:
                 figure = density_grid(pair, labels)
                 written += save_figure(figure, place / f"density-{base}{suffix}", formats)
-        if result.trajectories:
+        if any(a.protocol["split"] == split for a in result.trajectories):
             for base, pair in _pairs(last).items():
                 series = {
                     name: [a for run in result.runs(name, split) for a in run] for name in pair

@@ -29,7 +29,7 @@ class StudyResult:
     Attributes:
         name: of the study.
         analyses: of the last epoch, in the order recipes, seeds, splits.
-        trajectories: of every kept epoch, in the order recipes, seeds, splits, epochs.
+        trajectories: of every kept epoch, in the order recipes, seeds, epochs.
     """
 
     name: str
@@ -91,8 +91,10 @@ def run_study(
                 last = unit.train()
                 for split in study.splits:
                     analyses += unit.analyze(study.request, split, "analyses", epochs=(last,))
-                    if study.trajectory is not None:
-                        trajectories += unit.analyze(study.trajectory, split, "trajectories")
+                if study.trajectory is not None:
+                    trajectories += unit.analyze(
+                        study.trajectory, study.trajectory.split, "trajectories"
+                    )
         versions = library_versions()
     result = StudyResult(study.name, tuple(analyses), tuple(trajectories))
     write_json(
