@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -131,7 +132,11 @@ class ImageData:
         return self.test
 
     def digest(self) -> str:
-        """Return the SHA-256 of the training images and labels, in order."""
+        """Return the SHA-256 of the training images and labels, in order; computed once."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         h = hashlib.sha256()
         h.update(repr(tuple(self.train.images.shape)).encode())
         h.update(self.train.images.contiguous().numpy().tobytes())
