@@ -82,14 +82,19 @@ def load_analysis(path: Path) -> Analysis:
         raise InputError(f"cannot read {path} as a result file: {error}") from error
     if not isinstance(plain, dict) or plain.get("format") != FORMAT:
         raise InputError(f"{path} is not a result file of 'spectra analyze'")
+    check_schema(plain, SCHEMA, origin=str(path))
+    return analysis_from_dict(plain, origin=str(path))
+
+
+def check_schema(plain: Mapping[str, Any], newest: int, *, origin: str) -> None:
+    """Raise InputError unless ``plain`` has a schema up to ``newest``; ``origin`` names it."""
     if not isinstance(plain.get("schema"), int):
-        raise InputError(f"{path}: schema must be a number, got {plain.get('schema')!r}")
-    if plain["schema"] > SCHEMA:
+        raise InputError(f"{origin}: schema must be a number, got {plain.get('schema')!r}")
+    if plain["schema"] > newest:
         raise InputError(
-            f"{path} has schema {plain['schema']}, this version reads up to {SCHEMA}; update "
+            f"{origin} has schema {plain['schema']}, this version reads up to {newest}; update "
             "hessian-spectra"
         )
-    return analysis_from_dict(plain, origin=str(path))
 
 
 def analysis_from_dict(plain: Mapping[str, Any], *, origin: str = "result") -> Analysis:

@@ -15,7 +15,7 @@ from cli.workflows.trajectory import analyze_trajectory
 from spectra import Analysis
 from spectra.errors import InputError
 from spectra.files import write_json
-from spectra.results import analysis_from_dict, analysis_to_dict
+from spectra.results import analysis_from_dict, analysis_to_dict, check_schema
 
 FORMAT = "spectra.study"
 SCHEMA = 1
@@ -117,8 +117,9 @@ def load_study_result(plain: dict[str, Any], *, origin: str) -> StudyResult:
     Raises:
         InputError: another format, a newer schema, or incomplete.
     """
-    if plain.get("format") != FORMAT or plain.get("schema", 0) > SCHEMA:
-        raise InputError(f"{origin} is not a study's results.json of this version")
+    if plain.get("format") != FORMAT:
+        raise InputError(f"{origin} is not a study's results.json")
+    check_schema(plain, SCHEMA, origin=origin)
     analyses, trajectories = (
         tuple(analysis_from_dict(a, origin=origin) for a in plain.get(key, []))
         for key in ("analyses", "trajectories")
