@@ -24,14 +24,14 @@ STEP = 1e-7
 CHECKED_IMAGES = 16
 
 
-def check_operator(op: HessianOperator) -> None:
-    """Check that the first micro-chunk's Hessian is a finite, fixed and symmetric matrix.
+def check_losses(op: HessianOperator) -> None:
+    """Check that the first micro-chunk's losses are finite, fixed, and each its image's own.
 
-    Cost: three products and one forward pass over one micro-chunk.
+    Cost: three forward passes over one micro-chunk.
 
     Raises:
         NonFiniteError: a loss is NaN or infinite.
-        OperatorError: two runs differ, images influence each other, or H is not symmetric.
+        OperatorError: two runs differ, or images influence each other.
     """
     chunk = next(op.chunks())
     with torch.no_grad():
@@ -56,9 +56,21 @@ def check_operator(op: HessianOperator) -> None:
             "model?); a Hessian needs a fixed function"
         )
     _check_separable(op, chunk, losses)
+
+
+def check_products(op: HessianOperator) -> None:
+    """Check that the first micro-chunk's Hessian is a finite, fixed and symmetric matrix.
+
+    Cost: three products over one micro-chunk.
+
+    Raises:
+        NonFiniteError: a product is NaN or infinite.
+        OperatorError: two products differ, or H is not symmetric.
+    """
+    chunk = next(op.chunks())
     generator = make_generator(0, "operator check")
     u, v = (torch.randn(op.size, generator=generator).to(op.device, op.dtype) for _ in range(2))
-    hu, again, hv = (_product(op, chunk, x) for x in (u, u, v))
+    hu, again, hv = (op.chunk_product(chunk, x) for x in (u, u, v))
     if not (torch.isfinite(hu).all() and torch.isfinite(hv).all()):
         raise NonFiniteError(
             "a Hessian-vector product holds NaN or infinity while the loss is finite: a second "
@@ -69,17 +81,13 @@ def check_operator(op: HessianOperator) -> None:
             "the same product gives two answers: backward is not deterministic (an operation "
             "with atomic sums?); try another device, or torch.use_deterministic_algorithms"
         )
-    gap = abs(float(v.double() @ hu) - float(u.double() @ hv))
+    gap = abs(float(v.double() @ hu.double()) - float(u.double() @ hv.double()))
     bound = float(hu.norm() * v.norm() + hv.norm() * u.norm())
     if gap > SYMMETRY_TOLERANCE[op.dtype] * bound:
         raise OperatorError(
             f"uᵀHv and vᵀHu differ by {gap:.2e} where {bound:.2e} is their scale: a custom "
             "backward is wrong in second order, or a part of the graph is detached"
         )
-
-
-def _product(op: HessianOperator, chunk: slice, v: Tensor) -> Tensor:
-    return op._chunk_product(chunk, op.unflatten(v))
 
 
 def _check_separable(op: HessianOperator, chunk: slice, losses: Tensor) -> None:

@@ -3,36 +3,66 @@
 import contextlib
 import copy
 import math
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from spectra.checks import CHECKED_IMAGES, check_derivatives, check_operator
+from spectra.checks import CHECKED_IMAGES, check_derivatives, check_losses, check_products
 from spectra.errors import InputError, NonFiniteError
 from spectra.losses import CrossEntropy, PerSampleLoss
 from spectra.operators import SymmetricOperator
+from spectra.products import ChunkHessian, Choice, choose, make_products
+from spectra.products.workers import map_in_order
 
-# Ours: the pixels of 128 CIFAR images, which keep two cores busy and take about 1 GB of graph on a
-# ResNet-32. The chunk fixes the order of summation, so changing it moves results by rounding.
-CHUNK_PIXELS = 128 * 32 * 32
+# Ours: the pixels of 32 CIFAR images: enough to keep one core busy, few enough that a class of 50
+# keeps two busy. On CUDA a chunk is 32 times as large. The chunk fixes the order of summation, so
+# changing it moves results by rounding.
+CHUNK_PIXELS = 32 * 32 * 32
+CUDA_FACTOR = 32
 # Ours: what a laptop can spare.
 MEMORY_BUDGET = 2 * 2**30
 
 
+@dataclass
+class ImageCount:
+    """What was computed, in images: the currency of :mod:`spectra` against its peers.
+
+    Attributes:
+        forwards: forward passes, a sixth of a product each.
+        products: images times vectors.
+        double_products: those in float64 beside a float32 operator, which count twice.
+    """
+
+    forwards: int = 0
+    products: int = 0
+    double_products: int = 0
+
+    @property
+    def total(self) -> float:
+        """Image products in all."""
+        return self.forwards / 6 + self.products + 2 * self.double_products
+
+
 class HessianOperator(SymmetricOperator):
-    """H = Σ_i w_i ∇²ℓ_i / Σ_i w_i over the trainable parameters, by double backward.
+    """H = Σ_i w_i ∇²ℓ_i / Σ_i w_i over the trainable parameters.
 
     The network and the images are copied when the operator is built: the caller's model keeps its
     mode, gradients, dtype and device, and later changes to it change nothing here. The copy runs
     in eval mode. Weight decay is not part of H.
 
-    Images are worked through in constant micro-chunks, summed in index order in float64, so that
-    the result does not depend on the memory budget; the budget only decides for how many chunks
-    the graph of the gradient is kept between products (about 1.5 times faster), not how it is
-    computed.
+    Images are worked through in constant micro-chunks, one a core, summed in index order in
+    float64: the result depends neither on the memory budget nor on the number of cores. The budget
+    only decides for how many chunks the primal work (values, cotangents) is kept between products.
 
-    Cost of a product: about 9 forward passes over the images, 6 where the graph is kept.
+    How products are made is chosen when the operator is built (:func:`spectra.products.choose`): by
+    a tangent pass over known layers, by ``torch.func.linearize`` of the gradient, or by double
+    backward; ``choice`` says which, and why not faster.
+
+    Cost of a product: 6 forward passes over the images, 9 where the primal work is not kept.
 
     Args:
         model: maps images (n, ...) to outputs (n, C). Buffers are frozen too.
@@ -43,7 +73,8 @@ class HessianOperator(SymmetricOperator):
         dtype: of parameters, images and products: float32 or float64.
         device: where to compute; None: where ``images`` are.
         micro_chunk: images in one piece of work; None: :func:`default_micro_chunk`.
-        memory_budget: bytes that kept graphs may take.
+        memory_budget: bytes that kept primal work may take.
+        products: ``auto``, or a key of :data:`spectra.products.WAYS`.
         check: probe the first chunk: is it a fixed, symmetric matrix, the derivative of the
             gradient of a loss that is a mean over images? (float64 central differences)
 
@@ -52,7 +83,7 @@ class HessianOperator(SymmetricOperator):
         NonFiniteError: loss or gradient is NaN or infinite.
         OperatorError: a check failed; the message names the likely cause.
 
-    Source: Pearlmutter 1994, as double backward.
+    Source: Pearlmutter 1994.
     """
 
     def __init__(
@@ -67,12 +98,13 @@ class HessianOperator(SymmetricOperator):
         device: torch.device | str | None = None,
         micro_chunk: int | None = None,
         memory_budget: int = MEMORY_BUDGET,
+        products: str = "auto",
         check: bool = True,
     ) -> None:
-        if micro_chunk is None:
-            micro_chunk = default_micro_chunk(images)
-        _check_inputs(images, labels, weights, dtype, micro_chunk)
         self.device = torch.device(device) if device is not None else images.device
+        if micro_chunk is None:
+            micro_chunk = default_micro_chunk(images, self.device)
+        _check_inputs(images, labels, weights, dtype, micro_chunk)
         self.dtype = dtype
         self.micro_chunk = micro_chunk
         self.memory_budget = memory_budget
@@ -92,10 +124,20 @@ class HessianOperator(SymmetricOperator):
         kept = torch.ones(len(labels)) if weights is None else weights.detach()
         self.weights = kept.to(self.device, dtype, copy=True)
         self.total_weight = float(kept.double().sum())
-        self._kept_graphs: dict[int, list[Tensor]] = {}
-        self._graph_bytes: int | None = None
+        self.count = ImageCount()
+        self._as_double = False
+        self._forget()
         if check:
-            check_operator(self)
+            check_losses(self)
+        self.choice = Choice(products)
+        if products == "auto":
+            with exact_products(self.device):
+                self.choice = choose(
+                    self.model, self._sample_losses, self.images, self.labels, self.weights
+                )
+        self._products = make_products(self.choice.name, self.model, self._sample_losses)
+        if check:
+            check_products(self)
             check_derivatives(self._few_images())
 
     @property
@@ -111,19 +153,51 @@ class HessianOperator(SymmetricOperator):
     def matvec(self, v: Tensor) -> Tensor:
         """Return H v for ``v`` of shape (P,), in the operator's dtype."""
         self.check_vector(v)
-        vectors = self.unflatten(v.to(self.device, self.dtype))
-        total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
-        with _full_precision(self.device):
-            for chunk in self.chunks():
-                total += self._chunk_product(chunk, vectors)
-        return (total / self.total_weight).to(self.dtype)
+        return self.matmat(v[None])[0]
+
+    def matmat(self, vectors: Tensor) -> Tensor:
+        """Return H v for each row of ``vectors``, shape (K, P): the primal work serves all of them.
+
+        Each row is, to the last bit, what :meth:`matvec` returns for it.
+        """
+        return (self.sums(vectors) / self.total_weight).to(self.dtype)
+
+    def sums(self, vectors: Tensor) -> Tensor:
+        """Return Σ_i w_i ∇²ℓ_i v for each row v, shape (K, P), float64."""
+        if vectors.ndim != 2 or vectors.shape[1] != self.size:
+            raise InputError(f"vectors must have shape (K, {self.size}), got {vectors.shape}")
+        rows = [self.named(v.to(self.device, self.dtype)) for v in vectors]
+        total = torch.zeros((len(rows), self.size), dtype=torch.float64, device=self.device)
+
+        def work(chunk: slice) -> list[Tensor]:
+            hessian = self._linearised(chunk)
+            return [self._flat(hessian.product(row)) for row in rows]
+
+        with exact_products(self.device):  # its settings are the process's, so not in each worker
+            for products in self._map(work):
+                for k, product in enumerate(products):
+                    total[k] += product
+        images = len(rows) * self.num_images
+        if self._as_double:
+            self.count.double_products += images
+        else:
+            self.count.products += images
+        return total
+
+    def chunk_product(self, chunk: slice, v: Tensor) -> Tensor:
+        """Return Σ_i w_i ∇²ℓ_i v over the images of ``chunk``, shape (P,), keeping nothing."""
+        with exact_products(self.device):
+            hessian = self._products.linearise(
+                self.images[chunk], self.labels[chunk], self.weights[chunk]
+            )
+            return self._flat(hessian.product(self.named(v)))
 
     def gradient(self) -> Tensor:
         """Return the gradient of the mean loss, shape (P,), float64 sums of own-dtype chunks."""
         total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
-        with _full_precision(self.device):
+        with exact_products(self.device):
             for chunk in self.chunks():
-                total += self._flatten(self._chunk_gradient(chunk, create_graph=False))
+                total += torch.cat([g.reshape(-1) for g in self._chunk_gradient(chunk)])
         return total / self.total_weight
 
     @torch.no_grad()
@@ -143,18 +217,76 @@ class HessianOperator(SymmetricOperator):
 
     def chunk_losses(self, chunk: slice) -> Tensor:
         """Return w_i ℓ_i for the images of ``chunk``."""
-        losses = self.loss_function(self.model(self.images[chunk]), self.labels[chunk])
-        if losses.shape != self.labels[chunk].shape:
-            raise InputError(
-                f"loss must return one value an image, shape {tuple(self.labels[chunk].shape)}, "
-                f"got {tuple(losses.shape)}; use reduction='none'"
-            )
+        losses = self._sample_losses(self.model(self.images[chunk]), self.labels[chunk])
         return self.weights[chunk] * losses
+
+    def scores(self) -> Tensor:
+        """Return w_i ‖∂ℓ_i/∂outputs‖ for each image, shape (n,): how much it can bend the loss.
+
+        Every term of an image's Hessian carries the first or the second derivative of ℓ_i with
+        respect to the outputs; for cross-entropy both are of the size of 1 - p_y.
+
+        Cost: one forward pass.
+        """
+        found = []
+        for chunk in self.chunks():
+            with torch.no_grad():
+                outputs = self.model(self.images[chunk])
+            outputs.requires_grad_()
+            losses = self._sample_losses(outputs, self.labels[chunk])
+            (slope,) = torch.autograd.grad(losses.sum(), outputs)
+            found.append(self.weights[chunk].abs() * slope.flatten(1).norm(dim=1))
+        self.count.forwards += self.num_images
+        return torch.cat(found)
+
+    def restricted(self, index: Tensor) -> "HessianOperator":
+        """Return the part of H that the images ``index`` contribute: Σ_{i in index} w_i ∇²ℓ_i / Σ w.
+
+        The weight of the whole stays in the denominator, so that the parts of a partition add up
+        to H. Network, products and count are shared with this operator; kept work is not.
+
+        Args:
+            index: positions of images, int64 (k,), k >= 1.
+        """
+        part = copy.copy(self)
+        index = index.to(self.device)
+        part.images, part.labels = self.images[index], self.labels[index]
+        part.weights = self.weights[index]
+        part._forget()
+        return part
+
+    def in_float64(self) -> "HessianOperator":
+        """Return the same operator in float64, unchecked; itself if it is in float64."""
+        if self.dtype == torch.float64:
+            return self
+        double = HessianOperator(
+            self.model,
+            self.images,
+            self.labels,
+            loss=self.loss_function,
+            weights=self.weights,
+            dtype=torch.float64,
+            micro_chunk=self.micro_chunk,
+            memory_budget=0,
+            products=self.choice.name,
+            check=False,
+        )
+        double.total_weight = self.total_weight
+        double.count, double._as_double = self.count, True
+        return double
 
     def unflatten(self, v: Tensor) -> list[Tensor]:
         """Return ``v`` (P,) as one tensor a parameter, in the order of ``names``."""
         pieces = v.split([p.numel() for p in self.parameters])
         return [piece.view_as(p) for piece, p in zip(pieces, self.parameters, strict=True)]
+
+    def named(self, v: Tensor) -> dict[str, Tensor]:
+        """Return ``v`` (P,) as one tensor a parameter, by name."""
+        return dict(zip(self.names, self.unflatten(v), strict=True))
+
+    def forget(self) -> None:
+        """Give back the memory of kept primal work; the next product does it again."""
+        self._forget()
 
     def _few_images(self) -> "HessianOperator":
         """Return the operator of the first few images, in float64, unchecked and without cache."""
@@ -168,86 +300,85 @@ class HessianOperator(SymmetricOperator):
             weights=weights if weights.sum() > 0 else None,
             dtype=torch.float64,
             memory_budget=0,
+            products=self.choice.name,
             check=False,
         )
 
-    def _flatten(self, tensors: list[Tensor]) -> Tensor:
-        return torch.cat([t.reshape(-1) for t in tensors])
+    def _flat(self, named: dict[str, Tensor]) -> Tensor:
+        pieces = [
+            named[n].reshape(-1) if n in named else torch.zeros_like(p).reshape(-1)
+            for n, p in zip(self.names, self.parameters, strict=True)
+        ]
+        return torch.cat(pieces)
+
+    def _sample_losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        losses = self.loss_function(outputs, labels)
+        if losses.shape != labels.shape:
+            raise InputError(
+                f"loss must return one value an image, shape {tuple(labels.shape)}, "
+                f"got {tuple(losses.shape)}; use reduction='none'"
+            )
+        return losses
 
     @torch.enable_grad()
-    def _chunk_gradient(self, chunk: slice, *, create_graph: bool) -> list[Tensor]:
+    def _chunk_gradient(self, chunk: slice) -> list[Tensor]:
         loss = self.chunk_losses(chunk).sum()
         if not loss.requires_grad:  # no parameter reaches the loss
             return [torch.zeros_like(p) for p in self.parameters]
-        gradients = torch.autograd.grad(
-            loss, self.parameters, create_graph=create_graph, materialize_grads=True
+        return list(torch.autograd.grad(loss, self.parameters, materialize_grads=True))
+
+    def _map(self, work: Callable[[slice], list[Tensor]]) -> Iterator[list[Tensor]]:
+        chunks = list(self.chunks())
+        if self.device.type == "cpu" and self._products.on_many_cores:
+            return map_in_order(work, chunks)
+        return map(work, chunks)
+
+    def _forget(self) -> None:
+        self._kept: dict[int, ChunkHessian] = {}
+        self._kept_bytes = 0
+        self._lock = threading.Lock()
+
+    def _linearised(self, chunk: slice) -> ChunkHessian:
+        """Return the chunk with its primal work done, kept for later while the budget lasts."""
+        kept = self._kept.get(chunk.start)
+        if kept is not None:
+            return kept
+        hessian = self._products.linearise(
+            self.images[chunk], self.labels[chunk], self.weights[chunk]
         )
-        return list(gradients)
-
-    @torch.enable_grad()
-    def _chunk_product(self, chunk: slice, vectors: list[Tensor]) -> Tensor:
-        gradients = self._kept_graphs.get(chunk.start)
-        if gradients is None:
-            gradients = self._differentiable_gradient(chunk)
-        # A gradient that does not depend on the parameters has no graph: its Hessian rows are 0.
-        pairs = [(g, v) for g, v in zip(gradients, vectors, strict=True) if g.requires_grad]
-        if not pairs:
-            return torch.zeros(self.size, dtype=torch.float64, device=self.device)
-        products = torch.autograd.grad(
-            [g for g, _ in pairs],
-            self.parameters,
-            grad_outputs=[v for _, v in pairs],
-            retain_graph=chunk.start in self._kept_graphs,
-            materialize_grads=True,
-        )
-        return self._flatten(list(products)).double()
-
-    def _differentiable_gradient(self, chunk: slice) -> list[Tensor]:
-        """Return the chunk's gradient with its graph, kept for later while the budget lasts."""
-        if self._graph_bytes is None:
-            gradients, self._graph_bytes = self._measured_gradient(chunk)
-        else:
-            gradients = self._chunk_gradient(chunk, create_graph=True)
-        if (len(self._kept_graphs) + 1) * self._graph_bytes <= self.memory_budget:
-            self._kept_graphs[chunk.start] = gradients
-        return gradients
-
-    def _measured_gradient(self, chunk: slice) -> tuple[list[Tensor], int]:
-        """Return the chunk's gradient and the bytes of the tensors that its graph holds."""
-        storages: dict[int, int] = {}
-
-        def pack(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            storages[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            self._chunk_gradient(chunk, create_graph=True)
-        # Hooks stay alive with the graph that they made; build the one that is used without them.
-        return self._chunk_gradient(chunk, create_graph=True), sum(storages.values())
+        with self._lock:
+            if self._kept_bytes + hessian.nbytes <= self.memory_budget:
+                self._kept_bytes += hessian.nbytes
+                self._kept[chunk.start] = hessian
+        return hessian
 
 
 @contextlib.contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """On CUDA, keep TF32 and non-deterministic convolutions out of the block; put settings back."""
-    if device.type != "cuda":
-        yield
-        return
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        ):
+def exact_products(device: torch.device) -> Iterator[None]:
+    """Keep out of the block what spoils second derivatives; put settings back.
+
+    Fused attention has no second derivative; on CUDA, TF32 and non-deterministic convolutions.
+    """
+    with sdpa_kernel(SDPBackend.MATH):
+        if device.type != "cuda":
             yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
+            return
+        precision = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            with torch.backends.cudnn.flags(
+                enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+            ):
+                yield
+        finally:
+            torch.set_float32_matmul_precision(precision)
 
 
-def default_micro_chunk(images: Tensor) -> int:
-    """Return the images in one piece of work: 128 of 32x32 pixels, between 16 and 1024 in all."""
+def default_micro_chunk(images: Tensor, device: torch.device | None = None) -> int:
+    """Return the images in one piece of work: 32 of 32x32 pixels (1024 on CUDA), 4 to 1024 in all."""
     pixels = images.shape[-1] * images.shape[-2] if images.ndim >= 3 else 1
-    return min(1024, max(16, CHUNK_PIXELS // max(1, pixels)))
+    factor = CUDA_FACTOR if device is not None and device.type == "cuda" else 1
+    return min(1024, max(4, factor * CHUNK_PIXELS // max(1, pixels)))
 
 
 def class_hessian(

@@ -1,0 +1,111 @@
+"""Choosing how to make products: the fastest way that agrees with double backward."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from spectra.errors import InputError
+from spectra.losses import PerSampleLoss
+from spectra.products.double_backward import DoubleBackwardProducts
+from spectra.products.interface import Products
+from spectra.products.linearized import LinearizedProducts
+from spectra.products.tangent import TangentProducts
+from spectra.products.trace import trace
+from spectra.seeding import make_generator
+
+# Two float64 passes over the same images differ by some 1e-15; a wrong formula by order 1.
+AGREEMENT = 1e-9
+COMPARED_IMAGES = 4
+
+
+def _tangent(model: nn.Module, loss: PerSampleLoss) -> Products | None:
+    traced = trace(model)
+    return None if traced is None else TangentProducts(model, traced, loss)
+
+
+WAYS: dict[str, Callable[[nn.Module, PerSampleLoss], Products | None]] = {
+    "tangent": _tangent,
+    "linearize": LinearizedProducts,
+    "double-backward": DoubleBackwardProducts,
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How products are made, and why not faster.
+
+    Attributes:
+        name: a key of :data:`WAYS`.
+        reason: what became of the faster ways; empty where the fastest one serves.
+    """
+
+    name: str
+    reason: str = ""
+
+
+def make_products(name: str, model: nn.Module, loss: PerSampleLoss) -> Products:
+    """Return products of ``model``, in eval mode, made in the named way.
+
+    Raises:
+        InputError: there is no such way, or it does not fit the network.
+    """
+    if name not in WAYS:
+        raise InputError(f"products must be one of {', '.join(WAYS)} or auto, got {name!r}")
+    products = WAYS[name](model, loss)
+    if products is None:
+        raise InputError(
+            f"products {name} cannot read this network: its forward pass is not a chain of known "
+            "layers; use auto"
+        )
+    return products
+
+
+def choose(
+    model: nn.Module, loss: PerSampleLoss, images: Tensor, labels: Tensor, weights: Tensor
+) -> Choice:
+    """Return the first way that agrees with double backward on a few images in float64.
+
+    Args:
+        model: in eval mode; not modified.
+        loss: per-sample.
+        images: the first of them are used.
+        labels: theirs.
+        weights: theirs.
+    """
+    few = slice(0, min(COMPARED_IMAGES, len(labels)))
+    double = copy.deepcopy(model).double()
+    batch = (images[few].double(), labels[few], torch.ones_like(weights[few]).double())
+    generator = make_generator(0, "choice of products")
+    direction = {
+        n: torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p.device)
+        for n, p in double.named_parameters()
+        if p.requires_grad
+    }
+    wanted = DoubleBackwardProducts(double, loss).linearise(*batch).product(direction)
+    refused = []
+    for name in ("tangent", "linearize"):
+        try:
+            products = WAYS[name](double, loss)
+            if products is None:
+                refused.append(f"{name}: not a chain of known layers")
+                continue
+            found = products.linearise(*batch).product(direction)
+        except Exception as error:  # whatever a stranger's operations raise
+            refused.append(f"{name}: {' '.join(str(error).split())[:120]}")
+            continue
+        if _agree(found, wanted):
+            return Choice(name, "; ".join(refused))
+        refused.append(f"{name}: differs from double backward")
+    return Choice("double-backward", "; ".join(refused))
+
+
+def _agree(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> bool:
+    error = scale = 0.0
+    for name, value in wanted.items():
+        other = found.get(name)
+        error += float((value - (0 if other is None else other)).square().sum())
+        scale += float(value.square().sum())
+    return error <= AGREEMENT**2 * scale
