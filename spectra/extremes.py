@@ -47,11 +47,22 @@ class Extremes:
         smallest: pair of λmin.
         largest: pair of λmax.
         steps: Lanczos steps done.
+        start: ``cold`` (random) or ``warm`` (from a neighbouring checkpoint).
+        images_used: by Lanczos: ``all``, or ``active``: a selection; values and residuals are over
+            all images in either case.
+        active_images: how many images Lanczos ran on; 0 where the operator has none.
+        refinements: passes over all images, beyond Lanczos and the last one, that were needed.
+        proven: values and residuals come from float64 products.
     """
 
     smallest: Eigenpair
     largest: Eigenpair
     steps: int
+    start: str = "cold"
+    images_used: str = "all"
+    active_images: int = 0
+    refinements: int = 0
+    proven: bool = False
 
 
 def extreme_eigenpairs(

@@ -175,6 +175,11 @@ class Lanczos:
             vector[block] = s @ self._basis[: len(s), block].double()
         return vector / vector.norm()
 
+    def ritz_vectors(self, coefficients: FloatArray) -> Tensor:
+        """Return the columns of ``coefficients`` (m, k) as vectors, shape (k, P), in op's dtype."""
+        s = torch.from_numpy(np.ascontiguousarray(coefficients.T)).to(self._basis)
+        return s @ self._basis[: len(coefficients)]
+
     def _orthogonalise(self, w: Tensor) -> Tensor:
         basis = self._basis[: len(self)]
         return w - ((basis @ w.to(basis.dtype)) @ basis).double()

@@ -28,6 +28,10 @@ class SymmetricOperator(ABC):
     def matvec(self, v: Tensor) -> Tensor:
         """Return H v for ``v`` of shape (P,); ``v`` is not modified."""
 
+    def matmat(self, vectors: Tensor) -> Tensor:
+        """Return H v for each row of ``vectors``, shape (K, P)."""
+        return torch.stack([self.matvec(v) for v in vectors])
+
     def check_vector(self, v: Tensor) -> None:
         """Raise InputError unless ``v`` has shape (P,)."""
         if v.shape != (self.size,):

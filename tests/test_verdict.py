@@ -113,6 +113,78 @@ def test_radius_and_tau_must_be_positive(options):
         name(1.0, 2.0, 0.0, **options)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "options", "expected"),
+    [
+        # λmin + δ < -τ λmax for the largest λmax there may be; τ = .01.
+        ((-1.5, 100.0, 0.0), {"rounding": 0.4}, SADDLE),
+        ((-1.5, 100.0, 0.0), {"rounding": 0.6}, UNDECIDED),
+        ((-1.5, 100.0, 0.0), {"residual_max": 40.0}, SADDLE),
+        ((-1.5, 100.0, 0.0), {"residual_max": 60.0}, UNDECIDED),
+        ((-1.5, 100.0, 0.0), {"upper_bound": 140.0}, SADDLE),
+        ((-1.5, 100.0, 0.0), {"upper_bound": 160.0}, UNDECIDED),
+        ((-1.5, 100.0, 0.0), {"upper_bound": 140.0, "residual_max": 60.0}, SADDLE),
+        ((-1.5, 100.0, 5.0), {"upper_bound": 140.0}, NEGATIVE_DESCENT),
+        # A bound above -τ λmax = -1; ‖g‖ against .5.
+        ((2.0, 100.0, 0.4), {"lower_bound": -0.9}, MINIMUM),
+        ((2.0, 100.0, 0.6), {"lower_bound": -0.9}, DESCENT),
+        ((2.0, 100.0, 0.4), {"lower_bound": -1.1}, UNDECIDED),
+        ((2.0, 100.0, 0.6), {"lower_bound": -1.1}, UNDECIDED),
+        ((-0.9, 100.0, 0.4), {"lower_bound": -0.8}, MINIMUM),  # counts as -.9
+        # λmax is at least 100 - δ only.
+        ((2.0, 100.0, 0.4), {"lower_bound": -0.9, "rounding": 20.0}, UNDECIDED),
+        ((0.0, 0.0, 0.0), {"lower_bound": 0.0}, MINIMUM),
+        ((0.0, 0.0, 0.0), {"lower_bound": -1e-9}, UNDECIDED),
+        # A saddle stays one whatever the bound says.
+        ((-4.0, 100.0, 0.0), {"lower_bound": -5.0}, SADDLE),
+        ((-4.0, 100.0, 0.0), {"bounded": True}, SADDLE),
+        # bounded: insisted on, or not used.
+        ((2.0, 100.0, 0.4), {"bounded": True}, UNDECIDED),
+        ((2.0, 100.0, 0.4), {"bounded": True, "lower_bound": -0.9}, MINIMUM),
+        ((2.0, 100.0, 0.4), {"bounded": False, "lower_bound": -1.1}, MINIMUM),
+        ((-1.5, 100.0, 0.0), {"bounded": False, "upper_bound": 160.0}, SADDLE),
+    ],
+)
+def test_bounds_and_rounding_move_the_borders_as_stated(numbers, options, expected):
+    assert name(*numbers, **options).name == expected
+
+
+@pytest.mark.parametrize(
+    ("numbers", "options", "expected"),
+    [
+        ((2.0, 100.0, 0.4), {"low": False, "lower_bound": -0.9}, MINIMUM),
+        ((2.0, 100.0, 0.4), {"high": False, "lower_bound": -0.9}, MINIMUM),  # λmax >= 100
+        ((2.0, 100.0, 0.6), {"high": False, "lower_bound": -0.9}, UNDECIDED),  # > .5, but λmax?
+        ((-4.0, 100.0, 0.0), {"high": False, "upper_bound": 300.0}, SADDLE),
+        ((-4.0, 100.0, 0.0), {"high": False, "upper_bound": 500.0}, UNDECIDED),
+        ((-4.0, 100.0, 0.0), {"high": False, "lower_bound": -5.0}, UNDECIDED),
+        ((2.0, 100.0, 0.4), {"low": False, "upper_bound": 101.0}, UNDECIDED),
+    ],
+)
+def test_a_bound_stands_in_for_convergence_at_its_end(numbers, options, expected):
+    assert name(*numbers, **options).name == expected
+
+
+@pytest.mark.parametrize("grad_norm", [0.4, 0.6])
+def test_a_name_that_rests_on_convergence_alone_says_so(grad_norm):
+    said = "nothing below found, not bounded"
+    assert said in name(2.0, 100.0, grad_norm).reason
+    assert said not in name(2.0, 100.0, grad_norm, lower_bound=-0.5).reason
+
+
+def test_a_bound_that_is_too_low_says_how_far_and_what_to_do():
+    reason = name(2.0, 100.0, 0.4, lower_bound=-2.5).reason
+    assert "λmin >= -2.5 only, 2.5 times as deep" in reason  # as -τλmax = -1
+    assert "--certify-below with more steps" in reason
+
+
+@pytest.mark.parametrize("key", ["rounding", "residual_max"])
+@pytest.mark.parametrize("number", [-1.0, float("nan"), float("inf")])
+def test_rounding_and_residual_must_be_finite_and_not_negative(key, number):
+    with pytest.raises(InputError, match="rounding and residual_max"):
+        name(1.0, 2.0, 0.0, **{key: number})
+
+
 def analysis_of(model: torch.nn.Module, *, seed: int = 0) -> LossAnalysis:
     images, labels = images_and_labels(4)
     op = HessianOperator(model, images, labels, loss=first_output, dtype=torch.float64)

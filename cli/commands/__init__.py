@@ -1,6 +1,7 @@
 """One file for each command."""
 
 from cli.commands.analyze import analyze
+from cli.commands.bench import bench
 from cli.commands.checkpoints import checkpoints
 from cli.commands.data import data
 from cli.commands.doctor import doctor
@@ -10,4 +11,4 @@ from cli.commands.recipes import recipes
 from cli.commands.train import train
 from cli.commands.trajectory import trajectory
 
-COMMANDS = (train, analyze, trajectory, plot, pipeline, checkpoints, data, recipes, doctor)
+COMMANDS = (train, analyze, trajectory, plot, pipeline, checkpoints, data, recipes, bench, doctor)

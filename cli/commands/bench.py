@@ -1,0 +1,117 @@
+"""``spectra bench``: our engine beside its peers, in one run."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from checkpoints import LoadOptions
+from cli import options
+from cli.display import note, print_json, print_table, reporting
+from cli.workflows.analyze import DTYPES
+from cli.workflows.bench import render
+from cli.workflows.bench.plan import BenchResult, run_bench
+from cli.workflows.bench.request import BenchRequest
+from spectra.errors import SpectraError
+from spectra.hessian import MEMORY_BUDGET
+
+
+@click.command(short_help="Time and check us beside PyHessian, curvlinops, hessian-eigenthings.")
+@click.argument("checkpoint", required=False)
+@click.option(
+    "--what",
+    default="products",
+    show_default=True,
+    help="products, extremes, density, trajectory; joined by commas.",
+)
+@click.option(
+    "--data", "source", help="Images, as in analyze. [the checkpoint's, else random 32x32]"
+)
+@click.option("--classes", help="Labels for the jobs, such as 0,9 or 0-3. [all]")
+@click.option(
+    "--images", "num_images", default=256, show_default=True, help="Images for the products."
+)
+@click.option(
+    "--images-per-class", default=1000, show_default=True, help="Limit for the jobs' classes."
+)
+@click.option("--rounds", default=5, show_default=True, help="Timed products of each.")
+@click.option("--micro-chunk", type=int, help="Images we take at a time. [by image size]")
+@click.option("--peer-batch", type=int, help="Images a peer takes at a time. [all, up to 128]")
+@click.option(
+    "--memory",
+    default=f"{MEMORY_BUDGET // 2**20}MiB",
+    show_default=True,
+    help="For our kept primal work in the jobs; the products keep all.",
+)
+@click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True)
+@click.option(
+    "--reference-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where converged extremes are kept for the next run.",
+)
+@options.normalisation
+@options.foreign
+@options.device
+@options.seed
+@options.as_json
+def bench(
+    checkpoint: str | None,
+    what: str,
+    arch: str | None,
+    num_classes: int | None,
+    head: str | None,
+    device: str,
+    memory: str,
+    as_json: bool,
+    **rest: Any,
+) -> None:
+    """Run the same work on our engine and on every peer that is installed, in turn.
+
+    Without CHECKPOINT: products of a ResNet-32 with random weights. The jobs need a CHECKPOINT;
+    trajectory takes a run's folder. Peers that are not installed are named and left out; 'make
+    bench-env' installs them. Exits with an error if a peer's product, or ours, is wrong.
+    """
+    request = BenchRequest(
+        checkpoint=checkpoint,
+        what=tuple(part.strip() for part in what.split(",") if part.strip()),
+        loading=LoadOptions(arch, num_classes, head),
+        device=options.pick_device(device),
+        memory_budget=options.parse_memory(memory),
+        **rest,
+    )
+    with reporting("bench") as report:
+        result = run_bench(request, on_progress=report.update)
+    for text in result.notes:
+        note(f"note: {text}")
+    if as_json:
+        print_json(render.as_plain(result.products, result.jobs, result.classes, result.machine))
+    else:
+        _print(result)
+    if result.products.wrong:
+        raise SpectraError(
+            f"products differ from float64 by more than {result.products.allowed_error:.0e}: "
+            f"{', '.join(result.products.wrong)}"
+        )
+
+
+def _print(result: BenchResult) -> None:
+    table = result.products
+    print_table(f"Products, {result.subject}", render.PRODUCT_COLUMNS, render.product_rows(table))
+    click.echo(render.product_footnote(table))
+    for job in dict.fromkeys(r.job for r in result.classes):
+        mine = [r for r in result.classes if r.job == job]
+        print_table(f"{job}: classes", render.CLASS_COLUMNS, render.class_rows(mine))
+        click.echo(render.CLASS_FOOTNOTE)
+        print_table(
+            f"{job}: passes over a checkpoint's images",
+            render.PASS_COLUMNS,
+            render.passes_per_checkpoint(mine),
+        )
+    if result.jobs:
+        print_table("Jobs", render.JOB_COLUMNS, render.job_rows(result.jobs))
+        click.echo(render.JOB_FOOTNOTE)
+    facts = result.machine
+    click.echo(
+        f"{facts['cpu']}, {facts['threads']} threads of {facts['cores']} cores, "
+        f"device {facts['device']}, torch {facts['torch']}"
+    )

@@ -1,0 +1,1 @@
+"""Our engine beside its peers: the same products and the same jobs, interleaved, in one run."""

@@ -1,0 +1,166 @@
+"""What is known of one extreme eigenvalue: three statements, kept apart, each with its grounds."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from spectra.errors import InputError
+
+# The assumption behind every δ: one float64 product over a chunk of images is wrong by at most
+# K u of its length. Ours: on the test nets two differently ordered computations differ by at most
+# 2 u of the scales below; K leaves more than three decades for depth and width.
+ROUNDING_FACTOR = 1e4
+UNIT_ROUNDOFF = 2.0**-53
+
+SMALLEST, LARGEST = "smallest", "largest"
+
+# Causes for :func:`unbounded`.
+WARM_START = "warm start"
+ACTIVE_IMAGES = "active images"
+RADEMACHER_PROBE = "Rademacher probe"
+RESTARTED = "restarted"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is known of λmin or of λmax.
+
+    The statements are of different kinds: the first two follow from one product with one vector,
+    however that was found; the third from a whole run and its random start.
+
+    Attributes:
+        which: ``smallest`` or ``largest``.
+        value: θ = yᵀHy, eigenvalue units (loss / parameter²).
+        rounding: δ >= 0, see :func:`rounding_bound`; a bound under its stated assumption.
+        residual: r = ‖H y - θ y‖ >= 0.
+        proven: θ and r come from a float64 pass over all images; else every statement is labelled
+            ``estimated``.
+        beyond: no eigenvalue lies beyond this, eigenvalue units; None where nothing bounds it.
+        confidence: probability, over the start vector, of what ``beyond`` says; 0 where None.
+        why: what ``beyond`` rests on, as ``cold start, 80 steps``; where it is None, why there is
+            none, as ``not bounded below: warm start`` (:func:`unbounded`).
+
+    Raises:
+        InputError: a number is out of range.
+    """
+
+    which: str
+    value: float
+    rounding: float
+    residual: float
+    proven: bool
+    beyond: float | None
+    confidence: float
+    why: str
+
+    def __post_init__(self) -> None:
+        if self.which not in (SMALLEST, LARGEST):
+            raise InputError(f"which must be {SMALLEST} or {LARGEST}, got {self.which!r}")
+        numbers = (self.value, self.rounding, self.residual, self.beyond or 0.0)
+        if not all(math.isfinite(x) for x in numbers) or self.rounding < 0 or self.residual < 0:
+            raise InputError(
+                "value, rounding, residual and beyond must be finite, the middle two >= 0, got "
+                f"{self.value}, {self.rounding}, {self.residual} and {self.beyond}"
+            )
+        if not (0 < self.confidence < 1 if self.beyond is not None else self.confidence == 0):
+            raise InputError(
+                "confidence must lie between 0 and 1, and be 0 without a bound, got "
+                f"{self.confidence} for beyond {self.beyond}"
+            )
+
+    @property
+    def attained(self) -> float:
+        """θ + δ for λmin, θ - δ for λmax: the extreme is there or further out."""
+        return self.value - self._outward * self.rounding
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether θ itself lies beyond ``beyond``: the unlikely happened, or float32 misled."""
+        return self.beyond is not None and self._outward * (self.attained - self.beyond) > 0
+
+    def attained_statement(self) -> str:
+        """Return statement (i), λmin <= θ + δ or λmax >= θ - δ: a Rayleigh quotient."""
+        sign = "<=" if self.which == SMALLEST else ">="
+        return f"{self._symbol} {sign} {self.attained:.6g} ({self._label})"
+
+    def nearby_statement(self) -> str:
+        """Return statement (ii), some eigenvalue lies in [θ - r - δ, θ + r + δ]: a residual."""
+        reach = self.residual + self.rounding
+        return (
+            f"some eigenvalue lies in [{self.value - reach:.6g}, {self.value + reach:.6g}] "
+            f"({self._label})"
+        )
+
+    def beyond_statement(self) -> str:
+        """Return statement (iii), λmin >= beyond or λmax <= beyond, with its probability."""
+        if self.beyond is None:
+            return f"{self._symbol} {self.why}"
+        sign = ">=" if self.which == SMALLEST else "<="
+        if self.contradicted:
+            return f"{self._symbol} {sign} {self.beyond:.6g} is contradicted by {self.value:.6g}"
+        label = self.why if self.proven or "estimated" in self.why else f"{self.why}, estimated"
+        return (
+            f"{self._symbol} {sign} {self.beyond:.6g} with probability {self.confidence:.6g} "
+            f"over the start vector ({label})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers and strings, as a result file holds them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "Certificate":
+        """Return the certificate that :meth:`to_dict` wrote.
+
+        Raises:
+            InputError: a key is missing or unknown.
+        """
+        try:
+            return cls(**plain)
+        except TypeError as error:
+            raise InputError(f"not a certificate: {error}") from error
+
+    @property
+    def _outward(self) -> int:
+        return -1 if self.which == SMALLEST else 1
+
+    @property
+    def _symbol(self) -> str:
+        return "λmin" if self.which == SMALLEST else "λmax"
+
+    @property
+    def _label(self) -> str:
+        if not self.proven:
+            return "estimated"
+        return f"float64 pass over all images, rounding {self.rounding:.2g}"
+
+
+def unbounded(which: str, cause: str) -> str:
+    """Return the ``why`` of a certificate without a bound: ``not bounded below: warm start``."""
+    return f"not bounded {'below' if which == SMALLEST else 'above'}: {cause}"
+
+
+def rounding_bound(
+    products_scale: float, theta_scale: float, *, factor: float = ROUNDING_FACTOR
+) -> float:
+    """Return δ = K 2^-53 (Σ_c ‖w_c H_c y‖ / W + max|θ|), what a float64 yᵀHy is wrong by at most.
+
+    Assumption, not theorem: the product of one chunk of images is wrong by at most K u of its own
+    length. Then the chunks' errors add up to K u Σ_c ‖w_c H_c y‖ / W, also where they cancel, and
+    inner products and sums of P and n terms add less than K u max|θ|. ‖H y - θ y‖ is covered too.
+
+    Args:
+        products_scale: Σ_c ‖w_c H_c y‖ / W over the chunks, for y of length 1, eigenvalue units.
+        theta_scale: the largest |θ|.
+        factor: K.
+
+    Raises:
+        InputError: a number is negative or not finite.
+
+    Source: ours; Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., chapter 3, for
+    the form of such bounds.
+    """
+    for number in (products_scale, theta_scale, factor):
+        if not (math.isfinite(number) and number >= 0):
+            raise InputError(f"scales and factor must be finite and >= 0, got {number}")
+    return factor * UNIT_ROUNDOFF * (products_scale + theta_scale)
