@@ -108,6 +108,49 @@ def print_analysis(analysis: Analysis) -> None:
         f"r {protocol['radius']}, τ {protocol['tau']}; ± is the residual norm; "
         "accuracy on test images"
     )
+    click.echo(_grounds(analysis))
+
+
+def print_certificates(analysis: Analysis) -> None:
+    """Print the three statements on each extreme of each class."""
+    for line in certificate_lines(analysis):
+        click.echo(line)
+
+
+def certificate_lines(analysis: Analysis) -> list[str]:
+    """Return, for each loss, what is known of λmin and λmax, a line for each statement."""
+    lines = []
+    for record in analysis.records:
+        lines.append(f"class {record.label}, {record.n} images")
+        for certificate in record.certificates or ():
+            lines += [f"  {text}" for text in certificate.statements()]
+        if record.density is not None:
+            lines.append(
+                f"  density from {record.density.images} images: W1 to that of all at most "
+                f"{record.density.distance:.3g} ({record.density.relative:.1%} of the mean |λ|; 95 %)"
+            )
+        if record.bootstrap is not None:
+            low, high = record.bootstrap.smallest, record.bootstrap.largest
+            lines.append(
+                f"  other images of the class, to first order: λmin {low.lower:.3g} to "
+                f"{low.upper:.3g}, λmax {high.lower:.3g} to {high.upper:.3g} (95 %)"
+            )
+    return lines
+
+
+def _grounds(analysis: Analysis) -> str:
+    """Say in a line how the extremes were come by."""
+    records = analysis.records
+    ways = ", ".join(sorted({r.products for r in records if r.products})) or "unrecorded"
+    proven = sum(bool(r.certificates and r.certificates[0].proven) for r in records)
+    bounded = sum(bool(r.certificates and r.certificates[0].beyond is not None) for r in records)
+    active = sum((r.active_images or r.n) < r.n for r in records)
+    cost = sum(r.image_products or 0.0 for r in records) / max(1, sum(r.n for r in records))
+    return (
+        f"products by {ways}, {cost:.1f} passes over the images; λmin and λmax from a float64 pass "
+        f"in {proven} of {len(records)}, Lanczos on active images in {active}, λmin bounded from "
+        f"below (95 %) in {bounded}; --certificates says it class by class"
+    )
 
 
 def print_paths(paths: Sequence[Path]) -> None:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 import torch
+from spectra.basis import STORAGES
 
 from checkpoints import DataRequest
 from checkpoints.data.longtail import PROFILES
@@ -15,8 +16,7 @@ from cli.workflows.analyze import DTYPES, AnalysisRequest
 from cli.workflows.selection import LOSSES, REDUCTIONS
 from spectra import ENGINES, SolverSettings
 from spectra.errors import InputError
-from spectra.extremes import MAX_STEPS, TOLERANCE
-from spectra.hessian import MEMORY_BUDGET
+from spectra.extremes import MAX_STEPS
 from spectra.slq import NUM_PROBES, NUM_STEPS, PROBES
 from spectra.verdict import TAU
 
@@ -70,14 +70,46 @@ solver = _combine(
     click.option(
         "--engine", type=click.Choice(list(ENGINES)), default="spectra", show_default=True
     ),
-    click.option("--num-probes", default=NUM_PROBES, show_default=True, help="Alias: n_v."),
-    click.option("--num-steps", default=NUM_STEPS, show_default=True, help="Alias: iter, ncv."),
-    click.option("--probe", type=click.Choice(PROBES), default="rademacher", show_default=True),
     click.option(
-        "--tol", default=TOLERANCE, show_default=True, help="Relative residual of the extremes."
+        "--num-probes",
+        type=int,
+        help="Probes of the density; 0: extremes alone, on active images. Alias: n_v.  "
+        f"[{NUM_PROBES}; trajectory: 0]",
+    ),
+    click.option("--num-steps", default=NUM_STEPS, show_default=True, help="Alias: iter, ncv."),
+    click.option("--probe", type=click.Choice(PROBES), default="normal", show_default=True),
+    click.option(
+        "--tol",
+        type=float,
+        help="Relative residual of the extremes. [0.01; without a density 0.05 over all images]",
     ),
     click.option(
         "--max-steps", default=MAX_STEPS, show_default=True, help="Limit for the extremes."
+    ),
+    click.option(
+        "--proof/--no-proof",
+        default=None,
+        help="Judge the extremes in a float64 pass over all images. [yes; trajectory: no]",
+    ),
+    click.option(
+        "--density-images",
+        type=click.Choice(["all", "auto"]),
+        default="all",
+        show_default=True,
+        help="auto: density from the images that bend the loss, where a stated bound allows it.",
+    ),
+    click.option(
+        "--certify-below",
+        is_flag=True,
+        help="Run until λmin is bounded from below, with 95 % probability: all images, a cold "
+        "start, often 2 to 5 times the steps.",
+    ),
+    click.option(
+        "--basis",
+        type=click.Choice(STORAGES),
+        default="device",
+        show_default=True,
+        help="Where Lanczos keeps its vectors; none: a second pass instead.",
     ),
 )
 what = _combine(
@@ -111,9 +143,8 @@ what = _combine(
     click.option("--micro-chunk", type=int, help="Images in one piece of work. [by image size]"),
     click.option(
         "--memory",
-        default=f"{MEMORY_BUDGET // 2**20}MiB",
-        show_default=True,
-        help="For kept graphs: they save time, not results.",
+        help="What the process may hold in all, such as 4GiB. It decides how much work is kept "
+        "between products, not the results. [half of what is free]",
     ),
 )
 
@@ -166,8 +197,19 @@ def data_request(
     return DataRequest(source or "digits", profile, imbalance_factor, n_max)
 
 
-def analysis_request(options: dict[str, Any], *, seed: int, device: str) -> AnalysisRequest:
-    """Return the request of the options of ``what`` and ``solver``."""
+def analysis_request(
+    options: dict[str, Any],
+    *,
+    seed: int,
+    device: str,
+    num_probes: int = NUM_PROBES,
+    proof: bool = True,
+) -> AnalysisRequest:
+    """Return the request of the options of ``what`` and ``solver``; the rest are their defaults."""
+    if options["num_probes"] is not None:
+        num_probes = options["num_probes"]
+    if options["proof"] is not None:
+        proof = options["proof"]
     return AnalysisRequest(
         classes=options["classes"] or "all",
         split=options["split"],
@@ -181,14 +223,18 @@ def analysis_request(options: dict[str, Any], *, seed: int, device: str) -> Anal
         radius=options["radius"],
         tau=options["tau"],
         micro_chunk=options["micro_chunk"],
-        memory_budget=parse_memory(options["memory"]),
+        memory=None if options["memory"] is None else parse_memory(options["memory"]),
         solver=SolverSettings(
             engine=options["engine"],
-            num_probes=options["num_probes"],
+            num_probes=num_probes,
             num_steps=options["num_steps"],
             probe=options["probe"],
             tol=options["tol"],
             max_steps=options["max_steps"],
+            proof=proof,
+            certify_below=options["certify_below"],
+            basis=options["basis"],
+            density_images=options["density_images"],
             seed=seed,
         ),
     )

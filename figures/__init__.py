@@ -7,6 +7,7 @@ from figures.accuracy import class_accuracies, plot_accuracy
 from figures.comparable import infer_groups, require_comparable
 from figures.contrast import plot_contrast
 from figures.density import density_grid, density_panels, plot_density
+from figures.overlaps import plot_overlaps
 from figures.recipes import RecipeRow, plot_recipe_table, recipe_table_markdown
 from figures.spectral_axes import density_curve
 from figures.style import house_style, save_figure
@@ -23,6 +24,7 @@ __all__ = [
     "plot_accuracy",
     "plot_contrast",
     "plot_density",
+    "plot_overlaps",
     "plot_recipe_table",
     "plot_trajectory",
     "recipe_table_markdown",

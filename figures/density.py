@@ -26,7 +26,7 @@ from figures.style import (
     label_styles,
     series_styles,
 )
-from spectra import Analysis, InputError, LossAnalysis, Spectrum
+from spectra import Analysis, InputError, LossAnalysis, Spectrum, density_band
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 _PANEL_HEIGHT = 2.35  # inches, with its five lines of numbers
+_BAND = "band: 95 % at each point by itself, over the random probes"
 _HOLLOW = (
     "Hollow marks, ≤\u00a0and\u00a0≥: not known to have converged, so λmin may be lower, λmax "
     "higher."
@@ -54,6 +55,11 @@ class _Drawn:
     def of(cls, source: Spectrum | LossAnalysis) -> _Drawn:
         if isinstance(source, LossAnalysis):
             certain = bool(source.converged)
+            if source.spectrum is None:
+                raise InputError(
+                    f"{source.label} has no density: it was analyzed for its extremes alone; "
+                    "analyze it with --num-probes 2"
+                )
             return cls(source.spectrum, source.lambda_min, source.lambda_max, certain, source)
         closed = all(t.closed for t in source.probes)
         return cls(source, float(source.nodes[0]), float(source.nodes[-1]), closed, None)
@@ -210,6 +216,12 @@ def _draw(ax: Axes, one: _Drawn, style: SeriesStyle, window: Window, *, fill: bo
     (line,) = ax.plot(x, y + FLOOR, color=style.colour, linestyle="-" if fill else style.line, lw=1)
     if fill:
         ax.fill_between(x, FLOOR, y + FLOOR, color=style.colour, alpha=0.2, lw=0)
+        if one.spectrum.probe == "normal":
+            band = density_band(one.spectrum, x, window.sigma)
+            ax.fill_between(
+                x, band.lower + FLOOR, band.upper + FLOOR, color=style.colour, alpha=0.25, lw=0,
+                label="band",
+            )  # fmt: skip
     for value, marker, name in ((one.low, "<", "λmin"), (one.high, ">", "λmax")):
         ax.axvline(value, color=style.colour, lw=0.7, ls=":", zorder=1)
         ax.plot(
@@ -240,6 +252,7 @@ def _caption(
     parts = [
         f"Gaussian smoothing, σ\u00a0=\u00a0{number(window.sigma)}{rule}",
         solver_text([d.spectrum for d in drawn]),
+        _BAND if any(d.spectrum.probe == "normal" for d in drawn) and len(drawn) > 0 else "",
         protocol_text(protocol),
     ]
     text = "; ".join(part for part in parts if part) + "."

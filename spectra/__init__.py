@@ -1,13 +1,17 @@
 """Per-class Hessian spectra: operators, Lanczos, quadrature, verdicts and result files."""
 
 from spectra._version import __version__
+from spectra.active import solve_extremes
 from spectra.analysis import ENGINES, LossAnalysis, analyze_loss
+from spectra.bands import Band, Interval, density_band, image_bootstrap, negative_mass
+from spectra.certificates import Certificate
 from spectra.engines import EngineResult, PyHessianOperator, SolverSettings
 from spectra.errors import InputError, NonFiniteError, OperatorError, SpectraError
 from spectra.extremes import Eigenpair, Extremes, extreme_eigenpairs
 from spectra.hessian import HessianOperator, class_hessian
 from spectra.lanczos import Lanczos, Tridiagonal, lanczos_tridiag
 from spectra.losses import CrossEntropy, PerSampleLoss
+from spectra.lower_bound import TailBounds, bounds
 from spectra.operators import DenseOperator, LambdaOperator, ScaledOperator, SymmetricOperator
 from spectra.results import Analysis, load_analysis, save_analysis
 from spectra.seeding import derive_seed, make_generator
@@ -19,6 +23,8 @@ __all__ = [
     "ENGINES",
     "VERDICTS",
     "Analysis",
+    "Band",
+    "Certificate",
     "CrossEntropy",
     "DenseOperator",
     "Eigenpair",
@@ -26,6 +32,7 @@ __all__ = [
     "Extremes",
     "HessianOperator",
     "InputError",
+    "Interval",
     "LambdaOperator",
     "Lanczos",
     "LossAnalysis",
@@ -38,18 +45,24 @@ __all__ = [
     "SpectraError",
     "Spectrum",
     "SymmetricOperator",
+    "TailBounds",
     "Tridiagonal",
     "Verdict",
     "__version__",
     "analyze_loss",
+    "bounds",
     "class_hessian",
     "decide",
+    "density_band",
     "derive_seed",
     "draw_probe",
     "extreme_eigenpairs",
+    "image_bootstrap",
     "lanczos_tridiag",
     "load_analysis",
     "make_generator",
+    "negative_mass",
     "save_analysis",
     "slq",
+    "solve_extremes",
 ]

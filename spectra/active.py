@@ -1,8 +1,8 @@
 """Both extremes of a class's Hessian, most of the work done on the images that bend the loss.
 
-After training, a few images carry nearly all of the curvature. Lanczos runs on those; what it finds is
-refined on more images, and judged on all of them: value and residual come from products over every
-image, so the answer never depends on the selection. Where it does not pay, all images are used.
+After training, a few images carry nearly all of the curvature. Lanczos runs on those; what it finds
+is refined and judged on all of them: value and residual come from products over every image, so the
+answer never depends on the selection. Where it does not pay, all images are used throughout.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from spectra.errors import InputError
-from spectra.extremes import FLOOR, MAX_STEPS, Eigenpair, Extremes
+from spectra.extremes import FLOOR, MAX_STEPS, Extremes
 from spectra.hessian import HessianOperator
+from spectra.judge import Judged, allowed_residuals, as_pairs, judge
 from spectra.lanczos import Lanczos
+from spectra.lower_bound import TailBounds, bounds
 from spectra.slq import StepCallback, draw_probe
 from spectra.subspace import RitzSpace, Subspace
 
@@ -63,6 +65,19 @@ def choose_active(scores: Tensor) -> ActiveImages:
     return ActiveImages(index, share) if share >= PAYS else ActiveImages(None, 1.0)
 
 
+@dataclass(frozen=True)
+class ActiveExtremes(Extremes):
+    """Both ends, and what certificates need.
+
+    Attributes:
+        scales: see :class:`spectra.judge.Judged`.
+        tail: what bounds the spectrum from outside, after a cold start with all images.
+    """
+
+    scales: tuple[float, float] = (0.0, 0.0)
+    tail: TailBounds | None = None
+
+
 def solve_extremes(
     op: HessianOperator,
     *,
@@ -73,7 +88,7 @@ def solve_extremes(
     max_steps: int = MAX_STEPS,
     proof: bool = True,
     on_step: StepCallback | None = None,
-) -> Extremes:
+) -> ActiveExtremes:
     """Find λmin and λmax over all images of ``op``.
 
     Cost: one forward pass, some 20 to 30 Lanczos steps on a fifth of the images, and for each end a
@@ -107,41 +122,61 @@ def solve_extremes(
         part.forget()
     space = RitzSpace.of(run, scale=1 / active.share)
     ends = space.vectors[[0, -1]].double()
-    judge = op.in_float64() if proof else op
+    exact = op.in_float64() if proof else op
     sub, refinements = None, 0
-    if active.index is None or active.share >= CONCENTRATED:
-        products = judge.matmat(ends.to(judge.dtype)).double()
-    else:
+    if active.index is not None and active.share < CONCENTRATED:
         sub = Subspace(op)
         sub.extend(list(ends))
         refinements = _refine(sub, space, tol, floor, MAX_REFINEMENTS)
-        ends, products = sub.ends()
-        if judge is not op:
-            products = judge.matmat(ends.to(judge.dtype)).double()
-    pairs = _pairs(ends, products, tol, floor)
-    while not all(p.converged for p in pairs) and refinements < MAX_REFINEMENTS:
+        ends = sub.ends()[0]
+    judged = _last_word(exact, sub, ends, tol, floor, again=proof or sub is None)
+    while not all(p.converged for p in judged.pairs) and refinements < MAX_REFINEMENTS:
+        vectors = torch.stack([p.vector for p in judged.pairs])
         if sub is None:
             sub = Subspace(op)
-            sub.add(*_orthonormal(ends, products))
-        # A margin that shrinks, for products in float32 and in float64 differ.
+            sub.add(*_orthonormal(vectors, judged.products))
+        # A margin, for products in float32 and in float64 differ.
         made = _refine(sub, space, 0.8 * tol, floor, MAX_REFINEMENTS - refinements)
         refinements += max(1, made)
-        unmet = [i for i, pair in enumerate(pairs) if not pair.converged]
-        new, new_products = sub.ends()
-        ends[unmet], products[unmet] = new[unmet], new_products[unmet]
-        if judge is not op:
-            products[unmet] = judge.matmat(ends[unmet].to(judge.dtype)).double()
-        pairs = _pairs(ends, products, tol, floor)
-    return Extremes(
-        smallest=pairs[0],
-        largest=pairs[1],
+        judged = _last_word(exact, sub, sub.ends()[0], tol, floor, again=proof)
+    small, large = judged.pairs
+    tail = None
+    if active.index is None and warm is None:
+        tail = bounds(run.tridiagonal(), op.size, rounding=_rounding(op))
+    return ActiveExtremes(
+        smallest=small,
+        largest=large,
         steps=len(run),
         start="cold" if warm is None else "warm",
         images_used="all" if active.index is None else "active",
         active_images=op.num_images if active.index is None else len(active.index),
         refinements=refinements,
-        proven=judge.dtype == torch.float64,
+        proven=judged.proven,
+        scales=judged.scales,
+        tail=tail,
     )
+
+
+def _last_word(
+    op: HessianOperator,
+    sub: Subspace | None,
+    ends: Tensor,
+    tol: float,
+    floor: float,
+    *,
+    again: bool,
+) -> Judged:
+    """Judge ``ends`` by new products, or by those that the subspace holds."""
+    if again or sub is None:
+        return judge(op, ends, tol=tol, floor=floor)
+    vectors, products = sub.ends()
+    pairs = as_pairs(vectors, products, tol=tol, floor=floor)
+    return Judged(pairs, products, (0.0, 0.0), proven=op.dtype == torch.float64)
+
+
+def _rounding(op: HessianOperator) -> float:
+    """Return what bounds() is told of a product's rounding, relative to max|θ|."""
+    return float(10 * op.size**0.5 * torch.finfo(op.dtype).eps)
 
 
 def _lanczos(
@@ -164,7 +199,7 @@ def _lanczos(
             on_step(len(run), limit)
         t = run.tridiagonal()
         values, residuals = t.ritz_values()[[0, -1]], t.residual_bounds()[[0, -1]]
-        allowed = _allowed(values.tolist(), tol, floor)
+        allowed = allowed_residuals(values.tolist(), tol=tol, floor=floor)
         if len(run) > 2 and all(r <= a for r, a in zip(residuals, allowed, strict=True)):
             break
     return run
@@ -174,7 +209,7 @@ def _refine(sub: Subspace, space: RitzSpace, tol: float, floor: float, limit: in
     """Add corrections of the ends that have not converged; return how many passes it took."""
     for made in range(limit):
         ritz = [sub.pair(i) for i in (0, -1)]
-        allowed = _allowed([value for value, _, _ in ritz], tol, floor)
+        allowed = allowed_residuals([r[0] for r in ritz], tol=tol, floor=floor)
         open_ends = [
             space.correction(residual, value)
             for (value, _, residual), a in zip(ritz, allowed, strict=True)
@@ -183,22 +218,6 @@ def _refine(sub: Subspace, space: RitzSpace, tol: float, floor: float, limit: in
         if not open_ends or not sub.extend(open_ends):
             return made
     return limit
-
-
-def _pairs(vectors: Tensor, products: Tensor, tol: float, floor: float) -> list[Eigenpair]:
-    norms = (vectors * vectors).sum(1)
-    values = (vectors * products).sum(1) / norms
-    residuals = (products - values[:, None] * vectors).norm(dim=1) / norms.sqrt()
-    allowed = _allowed(values.tolist(), tol, floor)
-    return [
-        Eigenpair(float(v), y / y.norm(), float(r), bool(r <= a))
-        for v, y, r, a in zip(values, vectors, residuals, allowed, strict=True)
-    ]
-
-
-def _allowed(values: list[float], tol: float, floor: float) -> list[float]:
-    largest = max(abs(v) for v in values)
-    return [max(tol * abs(v), floor * largest) for v in values]
 
 
 def _orthonormal(vectors: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:

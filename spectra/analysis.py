@@ -2,12 +2,20 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import torch
+from torch import Tensor
+
+from spectra.active_density import DensityBound
+from spectra.bands import ImageBootstrap, image_bootstrap
+from spectra.certificates import LARGEST, SMALLEST, Certificate, rounding_bound, unbounded
 from spectra.engines import run_pyhessian, run_spectra
 from spectra.engines.settings import EngineResult, SolverSettings
 from spectra.errors import InputError, NonFiniteError
+from spectra.extremes import Extremes
 from spectra.hessian import HessianOperator
+from spectra.seeding import make_generator
 from spectra.slq import StepCallback
 from spectra.spectrum import Spectrum
 from spectra.verdict import RADIUS, TAU, Verdict, decide
@@ -16,6 +24,10 @@ ENGINES: dict[str, Callable[..., EngineResult]] = {
     "spectra": run_spectra,
     "pyhessian": run_pyhessian,
 }
+
+# Ours: where a class has fewer images, which images it happens to have matters, and the bootstrap
+# costs less than the products.
+BOOTSTRAP_IMAGES = 250
 
 
 @dataclass(frozen=True)
@@ -41,9 +53,19 @@ class LossAnalysis:
         steps: Lanczos steps of the run that the extremes come from.
         grad_norm: ‖g‖.
         grad_along_vmin: |⟨g, v_min⟩| / ‖g‖, between 0 and 1.
-        spectrum: raw quadrature.
+        spectrum: raw quadrature; None where no density was asked for.
         verdict: what the point is, and why.
         accuracy: fraction right on test images of the same classes, where there are any.
+        certificates: what is known of λmin and of λmax, and on what grounds; in the units above.
+        products: how Hessian-vector products were made.
+        image_products: what all this cost, in images times vectors (:class:`spectra.ImageCount`).
+        active_images: images that Lanczos ran on; ``n`` where it ran on all.
+        start: ``cold`` or ``warm``.
+        overlaps: |⟨v, v_before⟩| of both extreme vectors with those of the warm start.
+        bootstrap: how λmin, λmax and their ratio vary over draws of the images, to first order;
+            small classes only.
+        density: how far ``spectrum`` can be from that of all images; None: it is that of all.
+        extremes: the vectors, for a warm start; not part of a result file.
     """
 
     label: str
@@ -60,9 +82,18 @@ class LossAnalysis:
     steps: int
     grad_norm: float
     grad_along_vmin: float
-    spectrum: Spectrum
+    spectrum: Spectrum | None
     verdict: Verdict
     accuracy: float | None = None
+    certificates: tuple[Certificate, Certificate] | None = None
+    products: str = ""
+    image_products: float | None = None
+    active_images: int | None = None
+    start: str = "cold"
+    overlaps: tuple[float, float] | None = None
+    bootstrap: ImageBootstrap | None = None
+    density: DensityBound | None = None
+    extremes: Extremes | None = field(default=None, repr=False, compare=False)
 
     @property
     def ratio(self) -> float | None:
@@ -79,12 +110,14 @@ def analyze_loss(
     factor: float = 1.0,
     radius: float = RADIUS,
     tau: float = TAU,
+    warm: Extremes | None = None,
     on_step: StepCallback | None = None,
 ) -> LossAnalysis:
     """Analyze the loss that ``op`` is the Hessian of.
 
-    Cost: num_probes · num_steps products, those that the extremes need beyond num_steps, two
-    products to check them, and one gradient.
+    Cost: num_probes · num_steps products, those that the extremes need beyond num_steps, four to
+    check them, two of them in float64, and one gradient; without probes, see
+    :func:`spectra.active.solve_extremes`.
 
     Args:
         op: operator over the frozen images.
@@ -94,6 +127,7 @@ def analyze_loss(
         factor: multiplies the loss, see :class:`LossAnalysis`; > 0.
         radius: r of the verdict, parameter units.
         tau: relative tolerance of the verdict.
+        warm: extremes of the same loss at a neighbouring checkpoint, to start from; without probes.
         on_step: called with (steps done, steps planned).
 
     Raises:
@@ -107,13 +141,16 @@ def analyze_loss(
     if not (factor > 0 and math.isfinite(factor)):
         raise InputError(f"factor must be positive and finite, got {factor}")
     try:
-        result = ENGINES[settings.engine](op, label=label, settings=settings, on_step=on_step)
+        result = ENGINES[settings.engine](
+            op, label=label, settings=settings, warm=warm, on_step=on_step
+        )
     except NonFiniteError as error:
         raise NonFiniteError(f"class {label}: {error}") from error
     gradient = op.gradient()
     grad_norm = float(gradient.norm())
     small, large = result.extremes.smallest, result.extremes.largest
     converged = small.converged and large.converged
+    low, high = _certificates(result)
     verdict = decide(
         lambda_min=small.value,
         lambda_max=large.value,
@@ -122,7 +159,17 @@ def analyze_loss(
         largest_converged=large.converged,
         radius=radius,
         tau=tau,
+        rounding=max(low.rounding, high.rounding),
+        residual_max=large.residual_norm,
+        lower_bound=low.beyond,
+        upper_bound=high.beyond,
     )
+    bootstrap = None
+    if settings.proof and 2 <= op.num_images <= BOOTSTRAP_IMAGES:
+        bootstrap = _bootstrap(op, label, settings, (small.vector, large.vector), factor)
+    spectrum = result.spectrum
+    if spectrum is not None and factor != 1.0:
+        spectrum = spectrum.scaled(factor)
     return LossAnalysis(
         label=label,
         classes=classes,
@@ -138,6 +185,54 @@ def analyze_loss(
         steps=result.extremes.steps,
         grad_norm=grad_norm * factor,
         grad_along_vmin=abs(float(gradient @ small.vector)) / grad_norm if grad_norm else 0.0,
-        spectrum=result.spectrum if factor == 1.0 else result.spectrum.scaled(factor),
+        spectrum=spectrum,
         verdict=verdict,
+        certificates=(low.scaled(factor), high.scaled(factor)),
+        products=op.choice.name,
+        image_products=op.count.total,
+        active_images=result.extremes.active_images or op.num_images,
+        start=result.extremes.start,
+        overlaps=None
+        if warm is None or result.extremes.start == "cold"
+        else (
+            abs(float(small.vector @ warm.smallest.vector)),
+            abs(float(large.vector @ warm.largest.vector)),
+        ),
+        bootstrap=bootstrap,
+        density=result.density,
+        extremes=result.extremes,
     )
+
+
+def _certificates(result: EngineResult) -> tuple[Certificate, Certificate]:
+    """Return what is known of both ends."""
+    extremes, tail = result.extremes, result.tail
+    pairs = (extremes.smallest, extremes.largest)
+    largest = max(abs(pair.value) for pair in pairs)
+    low, high = (
+        Certificate(
+            which=which,
+            value=pair.value,
+            rounding=rounding_bound(scale, largest) if extremes.proven else 0.0,
+            residual=pair.residual_norm,
+            proven=extremes.proven,
+            beyond=None if tail is None else (tail.below if which == SMALLEST else tail.above),
+            confidence=0.0 if tail is None else 1 - tail.failure,
+            why=result.cause if tail is not None else unbounded(which, result.cause),
+        )
+        for which, pair, scale in zip((SMALLEST, LARGEST), pairs, result.scales, strict=True)
+    )
+    return low, high
+
+
+def _bootstrap(
+    op: HessianOperator,
+    label: str,
+    settings: SolverSettings,
+    vectors: tuple[Tensor, Tensor],
+    factor: float,
+) -> ImageBootstrap:
+    curvatures = op.curvatures(torch.stack(vectors).to(op.dtype)).double() * factor
+    low, high = curvatures
+    generator = make_generator(settings.seed, "image bootstrap", label)
+    return image_bootstrap(low, high, generator=generator)

@@ -1,7 +1,7 @@
 """What is known of one extreme eigenvalue: three statements, kept apart, each with its grounds."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from spectra.errors import InputError
@@ -19,6 +19,7 @@ WARM_START = "warm start"
 ACTIVE_IMAGES = "active images"
 RADEMACHER_PROBE = "Rademacher probe"
 RESTARTED = "restarted"
+OTHER_ENGINE = "another engine's products"
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,20 @@ class Certificate:
             f"{self._symbol} {sign} {self.beyond:.6g} with probability {self.confidence:.6g} "
             f"over the start vector ({label})"
         )
+
+    def scaled(self, factor: float) -> "Certificate":
+        """Return the certificate of factor · H; ``factor`` > 0."""
+        return replace(
+            self,
+            value=self.value * factor,
+            rounding=self.rounding * factor,
+            residual=self.residual * factor,
+            beyond=None if self.beyond is None else self.beyond * factor,
+        )
+
+    def statements(self) -> tuple[str, str, str]:
+        """Return (i), (ii) and (iii), a line each."""
+        return self.attained_statement(), self.nearby_statement(), self.beyond_statement()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers and strings, as a result file holds them."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from spectra.errors import InputError
 from spectra.lanczos import Lanczos
 from spectra.operators import SymmetricOperator
-from spectra.seeding import make_generator
+from spectra.restart import MIN_BASIS, restart_vector, restarted_extremes
 from spectra.slq import StepCallback, draw_probe
 
 # Ours: with |β s| <= .01 |θ| the eigenvalue nearest to θ is within 1 %, and in practice, the error
@@ -53,6 +53,7 @@ class Extremes:
         active_images: how many images Lanczos ran on; 0 where the operator has none.
         refinements: passes over all images, beyond Lanczos and the last one, that were needed.
         proven: values and residuals come from float64 products.
+        restarts: how often the Lanczos basis was cut back for want of memory.
     """
 
     smallest: Eigenpair
@@ -63,6 +64,7 @@ class Extremes:
     active_images: int = 0
     refinements: int = 0
     proven: bool = False
+    restarts: int = 0
 
 
 def extreme_eigenpairs(
@@ -73,6 +75,8 @@ def extreme_eigenpairs(
     max_steps: int = MAX_STEPS,
     generator: torch.Generator | None = None,
     run: Lanczos | None = None,
+    basis: str = "device",
+    max_basis: int | None = None,
     on_step: StepCallback | None = None,
 ) -> Extremes:
     """Find λmin and λmax by Lanczos, from a random start or by carrying on ``run``.
@@ -81,7 +85,12 @@ def extreme_eigenpairs(
     product with each Ritz vector gives the values that are returned. Where the Krylov space closes
     first, the run goes on once from a new direction.
 
-    Cost: at most ``max_steps`` + 2 products.
+    With ``max_basis``, a run that has as many vectors is cut back to its ends, time and again
+    (:mod:`spectra.restart`), and ``run`` then has no vectors left. ``basis="none"`` needs no such
+    bound.
+
+    Cost: at most ``max_steps`` + 2 products; twice as many with ``basis="none"``, whose vectors
+    take a second pass.
 
     Args:
         op: symmetric operator on R^P.
@@ -90,6 +99,8 @@ def extreme_eigenpairs(
         max_steps: limit on all steps, those of ``run`` included.
         generator: source of the start vector; needed without ``run``.
         run: a Lanczos run on the same operator to carry on.
+        basis: where a new run keeps its vectors, see :data:`spectra.basis.STORAGES`.
+        max_basis: vectors that may be held, at least 6; None: one a step.
         on_step: called after each step with (steps done, limit).
 
     Returns:
@@ -102,8 +113,13 @@ def extreme_eigenpairs(
     if run is None:
         if generator is None:
             raise InputError("a generator or a Lanczos run is needed; randomness is explicit")
-        run = Lanczos(op, draw_probe(op.size, probe="normal", generator=generator))
+        start = draw_probe(op.size, probe="normal", generator=generator)
+        run = Lanczos(op, start, basis=basis, capacity=_capacity(max_basis, max_steps))
+    if max_basis is not None and max_basis < MIN_BASIS:
+        raise InputError(f"max_basis must be at least {MIN_BASIS}, got {max_basis}")
     limit = min(max_steps, op.size)
+    # The vector that the last step leaves is none that a further step would need.
+    bound = max_basis if max_basis and max_basis < limit and run.basis.complete else None
     block = 0
     if not len(run):
         run.step()
@@ -111,26 +127,52 @@ def extreme_eigenpairs(
         if run.closed:
             # A start vector may have missed an eigenvector; a Gaussian one does so with chance 0.
             closed_at = len(run)
-            if block or not run.restart(_restart_vector(op)):
+            if block or not run.restart(restart_vector(op)):
                 break
             block = closed_at
         elif _is_due(run) and all(_converged(run, block, tol, floor)):
             break
+        if bound is not None and len(run.basis) >= bound:
+            return _with_restarts(run, block, bound, tol, floor, max_steps, on_step)
         run.step()
         if on_step:
             on_step(len(run), limit)
     low, high = _converged(run, block, tol, floor)
-    coefficients = run.tridiagonal().ritz_coefficients()
+    first, last = run.unit_ritz_vectors(run.tridiagonal().ritz_coefficients()[:, [0, -1]])
     return Extremes(
-        smallest=_checked_pair(op, run.ritz_vector(coefficients[:, 0]), low),
-        largest=_checked_pair(op, run.ritz_vector(coefficients[:, -1]), high),
+        smallest=_checked_pair(op, first, low),
+        largest=_checked_pair(op, last, high),
         steps=len(run),
     )
 
 
-def _restart_vector(op: SymmetricOperator) -> Tensor:
-    """Return a fixed Gaussian vector; what it finds is checked, so that it need not vary."""
-    return draw_probe(op.size, probe="normal", generator=make_generator(0, "Lanczos restart"))
+def _capacity(max_basis: int | None, max_steps: int) -> int | None:
+    return None if max_basis is None else min(max_basis, max_steps) + 1
+
+
+def _with_restarts(
+    run: Lanczos,
+    block: int,
+    max_basis: int,
+    tol: float,
+    floor: float,
+    max_steps: int,
+    on_step: StepCallback | None,
+) -> Extremes:
+    found = restarted_extremes(
+        run,
+        block=block,
+        max_basis=max_basis,
+        tol=tol,
+        floor=floor,
+        max_steps=max_steps,
+        on_step=on_step,
+    )
+    low, high = (
+        _checked_pair(run.op, vector, converged)
+        for vector, converged in zip(found.vectors, found.converged, strict=True)
+    )
+    return Extremes(low, high, found.steps, restarts=found.restarts)
 
 
 def _is_due(run: Lanczos) -> bool:

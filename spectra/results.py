@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from spectra.active_density import DensityBound
 from spectra.analysis import LossAnalysis
+from spectra.bands import ImageBootstrap, Interval, negative_mass
+from spectra.certificates import Certificate
 from spectra.errors import InputError
 from spectra.files import write_json
 from spectra.lanczos import Tridiagonal
@@ -19,7 +22,7 @@ from spectra.spectrum import Spectrum
 from spectra.verdict import Verdict
 
 FORMAT = "spectra.analysis"
-SCHEMA = 1
+SCHEMA = 2  # 2 added certificates; a file of schema 1 reads as one without
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,14 @@ def analysis_to_dict(analysis: Analysis) -> dict[str, Any]:
         "protocol": dict(analysis.protocol),
         "versions": dict(analysis.versions),
         "records": [
-            {**_row(record), "verdict_detail": asdict(record.verdict), **_quadrature(record)}
+            {
+                **_row(record),
+                "verdict_detail": asdict(record.verdict),
+                "certificates": [c.to_dict() for c in record.certificates or ()],
+                "density_bound": None if record.density is None else asdict(record.density),
+                "bootstrap": None if record.bootstrap is None else asdict(record.bootstrap),
+                **_quadrature(record),
+            }
             for record in analysis.records
         ],
     }
@@ -122,7 +132,22 @@ def to_csv(analysis: Analysis) -> str:
     return out.getvalue()
 
 
+def _of_spectrum(spectrum: Spectrum | None) -> dict[str, Any]:
+    """Return what the quadrature says; nulls where there is none."""
+    names = ("node_min", "node_max", "trace", "trace_error", "negative_mass",
+             "negative_mass_low", "negative_mass_high")  # fmt: skip
+    if spectrum is None:
+        return dict.fromkeys(names)
+    mass = negative_mass(spectrum) if spectrum.probe == "normal" else None
+    values = (
+        float(spectrum.nodes[0]), float(spectrum.nodes[-1]), spectrum.trace, spectrum.trace_error,
+        spectrum.negative_mass, mass and mass.lower, mass and mass.upper,
+    )  # fmt: skip
+    return dict(zip(names, values, strict=True))
+
+
 def _row(record: LossAnalysis) -> dict[str, Any]:
+    low, high = record.certificates or (None, None)
     return {
         "class": int(record.label) if record.label.isdigit() else record.label,
         "classes": list(record.classes),
@@ -141,11 +166,18 @@ def _row(record: LossAnalysis) -> dict[str, Any]:
         "grad_along_vmin": record.grad_along_vmin,
         "critical_radius": record.verdict.critical_radius,
         "radius": record.verdict.radius,
-        "node_min": float(record.spectrum.nodes[0]),
-        "node_max": float(record.spectrum.nodes[-1]),
-        "trace": record.spectrum.trace,
-        "trace_error": record.spectrum.trace_error,
-        "negative_mass": record.spectrum.negative_mass,
+        **_of_spectrum(record.spectrum),
+        "lambda_min_at_most": None if low is None else low.attained,
+        "lambda_min_at_least": None if low is None else low.beyond,
+        "lambda_max_at_least": None if high is None else high.attained,
+        "lambda_max_at_most": None if high is None else high.beyond,
+        "proven": low is not None and low.proven,
+        "products": record.products,
+        "image_products": record.image_products,
+        "active_images": record.active_images,
+        "start": record.start,
+        "overlap_min": record.overlaps[0] if record.overlaps else None,
+        "overlap_max": record.overlaps[1] if record.overlaps else None,
         "factor": record.factor,
         "verdict": record.verdict.name,
     }
@@ -153,6 +185,8 @@ def _row(record: LossAnalysis) -> dict[str, Any]:
 
 def _quadrature(record: LossAnalysis) -> dict[str, Any]:
     spectrum = record.spectrum
+    if spectrum is None:
+        return {"spectrum": None}
     return {
         "spectrum": {
             "size": spectrum.size,
@@ -172,8 +206,9 @@ def _quadrature(record: LossAnalysis) -> dict[str, Any]:
     }
 
 
-def _record(plain: Mapping[str, Any]) -> LossAnalysis:
-    spectrum = plain["spectrum"]
+def _spectrum(plain: Mapping[str, Any] | None) -> Spectrum | None:
+    if plain is None:
+        return None
     probes = tuple(
         Tridiagonal(
             np.array([float(a) for a in t["alphas"]]),
@@ -181,10 +216,22 @@ def _record(plain: Mapping[str, Any]) -> LossAnalysis:
             float("nan") if t["residual_beta"] is None else float(t["residual_beta"]),
             bool(t["closed"]),
         )
-        for t in spectrum["probes"]
+        for t in plain["probes"]
     )
     if not probes or any(len(t) < 1 or len(t.betas) != len(t) - 1 for t in probes):
         raise ValueError("a probe must hold m >= 1 alphas and m - 1 betas")
+    return Spectrum(probes, int(plain["size"]), str(plain["probe"]))
+
+
+def _bootstrap(plain: Mapping[str, Any] | None) -> ImageBootstrap | None:
+    if plain is None:
+        return None
+    return ImageBootstrap(**{name: Interval(**value) for name, value in plain.items()})
+
+
+def _record(plain: Mapping[str, Any]) -> LossAnalysis:
+    certificates = [Certificate.from_dict(c) for c in plain.get("certificates", ())]
+    overlaps = [float(plain[k]) for k in ("overlap_min", "overlap_max") if plain.get(k) is not None]
     names = (
         "n", "factor", "loss", "fit_accuracy", "lambda_min", "lambda_max", "residual_min",
         "residual_max", "converged", "steps", "grad_norm", "grad_along_vmin", "accuracy",
@@ -192,7 +239,15 @@ def _record(plain: Mapping[str, Any]) -> LossAnalysis:
     return LossAnalysis(
         label=str(plain["class"]),
         classes=tuple(plain["classes"]),
-        spectrum=Spectrum(probes, int(spectrum["size"]), str(spectrum["probe"])),
+        spectrum=_spectrum(plain["spectrum"]),
         verdict=Verdict(**plain["verdict_detail"]),
+        certificates=(certificates[0], certificates[1]) if certificates else None,
+        overlaps=(overlaps[0], overlaps[1]) if len(overlaps) == 2 else None,
+        bootstrap=_bootstrap(plain.get("bootstrap")),
+        density=DensityBound(**plain["density_bound"]) if plain.get("density_bound") else None,
+        products=plain.get("products", ""),
+        image_products=plain.get("image_products"),
+        active_images=plain.get("active_images"),
+        start=plain.get("start", "cold"),
         **{name: plain[name] for name in names},
     )

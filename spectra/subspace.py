@@ -95,7 +95,7 @@ class Subspace:
         self.products = torch.cat([self.products, products])
 
     def pair(self, index: int) -> tuple[float, Tensor, Tensor]:
-        """Return value, vector of length 1, and residual of the Ritz pair ``index`` (0, -1, ...)."""
+        """Return value, vector of length 1 and residual of the Ritz pair ``index``: 0, -1."""
         matrix = (self.vectors @ self.products.T).cpu().numpy()
         values, coefficients = np.linalg.eigh((matrix + matrix.T) / 2)
         s = torch.from_numpy(np.ascontiguousarray(coefficients[:, index])).to(self.op.device)
@@ -105,7 +105,7 @@ class Subspace:
         return value, vector / length, (s @ self.products - value * vector) / length
 
     def ends(self) -> tuple[Tensor, Tensor]:
-        """Return the vectors of the smallest and the largest pair, and their products: (2, P) each."""
+        """Return vectors and products, (2, P) each, of the smallest and the largest pair."""
         vectors, products = [], []
         for index in (0, -1):
             value, vector, residual = self.pair(index)

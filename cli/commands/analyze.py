@@ -8,7 +8,15 @@ import click
 
 from checkpoints import LoadOptions, load_checkpoint
 from cli import options
-from cli.display import note, print_analysis, print_json, print_paths, reporting
+from cli.display import (
+    certificate_lines,
+    note,
+    print_analysis,
+    print_certificates,
+    print_json,
+    print_paths,
+    reporting,
+)
 from cli.workflows.analyze import analyze_checkpoint
 from cli.workflows.data import data_for
 from cli.workflows.drawing import draw_analysis
@@ -27,6 +35,9 @@ from spectra.results import to_csv
 @options.foreign
 @options.output
 @click.option("--no-figures", is_flag=True, help="Write no figures.")
+@click.option(
+    "--certificates", is_flag=True, help="Print what is known of each λmin and λmax, and why."
+)
 @options.seed
 @options.device
 @options.as_json
@@ -41,6 +52,7 @@ def analyze(
     head: str | None,
     output: Path | None,
     no_figures: bool,
+    certificates: bool,
     seed: int,
     device: str,
     as_json: bool,
@@ -69,13 +81,17 @@ def analyze(
         )
     save_analysis(folder / "analysis.json", analysis)
     write_atomically(folder / "table.csv", to_csv(analysis).encode())
-    written = [folder / "analysis.json", folder / "table.csv"]
+    text = "\n".join(certificate_lines(analysis)) + "\n"
+    write_atomically(folder / "certificates.txt", text.encode())
+    written = [folder / name for name in ("analysis.json", "table.csv", "certificates.txt")]
     if not no_figures:
         written += draw_analysis(analysis, folder)
     if as_json:
         print_json({"classes": analysis.rows(), "files": [str(path) for path in written]})
         return
     print_analysis(analysis)
+    if certificates:
+        print_certificates(analysis)
     click.echo("written:")
     print_paths(written)
 

@@ -41,7 +41,10 @@ def trajectory(
     bundled:digits/RECIPE. Finished checkpoints are not computed again.
     """
     rest["classes"] = rest["classes"] or "head,mid,tail,overall"
-    request = options.analysis_request(rest, seed=seed, device=device)
+    extremes_alone = 0 if rest["engine"] == "spectra" else 1
+    request = options.analysis_request(
+        rest, seed=seed, device=device, num_probes=extremes_alone, proof=False
+    )
     loading = LoadOptions(arch, num_classes, head)
     names = [run.removeprefix("bundled:").rstrip("/").rpartition("/")[2] for run in runs]
     if len(set(names)) < len(names):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import scipy
 import torch
+from spectra.memory import available_bytes, forecast, resident_bytes
 
 from checkpoints import Checkpoint, ImageData
 from checkpoints.data import Normalisation, head_mid_tail
@@ -24,6 +25,7 @@ from cli.workflows.selection import (
     loss_terms,
     parse_selection,
 )
+from cli.workflows.warm import WarmStarts
 from spectra import (
     Analysis,
     CrossEntropy,
@@ -36,7 +38,6 @@ from spectra import (
     save_analysis,
 )
 from spectra.errors import InputError
-from spectra.hessian import MEMORY_BUDGET
 from spectra.verdict import RADIUS, TAU
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class AnalysisRequest:
         radius: r of the verdict; None: the recipe's last ρ, else .1.
         tau: relative tolerance of the verdict.
         micro_chunk: images in one piece of work; None: by image size.
-        memory_budget: bytes for kept graphs.
+        memory: bytes that the process may hold in all; None: half of what is free.
         solver: engine, probes, steps, seed.
     """
 
@@ -78,7 +79,7 @@ class AnalysisRequest:
     radius: float | None = None
     tau: float = TAU
     micro_chunk: int | None = None
-    memory_budget: int = MEMORY_BUDGET
+    memory: int | None = None
     solver: SolverSettings = field(default_factory=SolverSettings)
 
     def groups_of(self, class_counts: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
@@ -94,6 +95,7 @@ def analyze_checkpoint(
     request: AnalysisRequest,
     *,
     units: Path | None = None,
+    warm: WarmStarts | None = None,
     on_progress: Progress | None = None,
 ) -> Analysis:
     """Analyze the chosen losses of one checkpoint.
@@ -104,6 +106,7 @@ def analyze_checkpoint(
         request: what to compute.
         units: folder in which each loss's result is kept as soon as it is there, and from which a
             repeated call takes what an interrupted one had finished.
+        warm: eigenvectors of the checkpoint before, and where to keep this one's.
         on_progress: called with (label, steps done, steps planned).
 
     Raises:
@@ -124,7 +127,11 @@ def analyze_checkpoint(
     terms = loss_terms(checkpoint, request.loss, counts)
     radius = request.radius if request.radius is not None else _radius(checkpoint)
     header = Analysis(
-        checkpoint=_identity(checkpoint, data, counts),
+        checkpoint={
+            **_identity(checkpoint, data, counts),
+            # A warm start moves a result within its tolerance, so it is part of what it is of.
+            **({"warm_from": warm.before} if warm else {}),
+        },
         protocol=_protocol(request, normalisation, radius),
         records=(),
         versions=library_versions(),
@@ -146,20 +153,27 @@ def analyze_checkpoint(
             op, factor = _operator(
                 model, data, normalisation, terms, request, classes, check=not checked
             )
+            if checked is False:
+                logger.info("products by %s %s", op.choice.name, op.choice.reason)
             checked = True
+            solver = _within_memory(op, request)
             record = analyze_loss(
                 op,
                 label=label,
                 classes=classes,
-                settings=request.solver,
+                settings=solver,
                 factor=factor,
                 radius=radius,
                 tau=request.tau,
+                warm=warm.load(label) if warm else None,
                 on_step=(lambda i, n, label=label: on_progress(label, i, n))  # type: ignore[misc]
                 if on_progress
                 else None,
             )
-            record = replace(record, accuracy=_accuracy(tests, classes))
+            if warm is not None and record.extremes is not None:
+                warm.save(label, record.extremes)
+            # Without its vectors: a class's basis is not to stay while the next one runs.
+            record = replace(record, accuracy=_accuracy(tests, classes), extremes=None)
             if units is not None:
                 save_analysis(_unit_path(units, label), replace(header, records=(record,)))
         records.append(record)
@@ -230,10 +244,22 @@ def _operator(
         dtype=dtype,
         device=request.device,
         micro_chunk=request.micro_chunk,
-        memory_budget=request.memory_budget,
+        memory_budget=0,
         check=check,
     )
     return op, choice.share if request.reduction == "global" else 1.0
+
+
+def _within_memory(op: HessianOperator, request: AnalysisRequest) -> SolverSettings:
+    """Give the operator what memory is left for kept work; return settings that fit the rest."""
+    limit = request.memory
+    if limit is None:
+        limit = resident_bytes(op.device) + available_bytes(op.device) // 2
+    solver = request.solver
+    plan = forecast(op, num_vectors=max(solver.num_steps, solver.max_steps), limit=limit, basis=solver.basis)
+    logger.info("memory: %s", plan.describe())
+    op.memory_budget = plan.kept
+    return replace(solver, max_basis=plan.max_basis)
 
 
 def _accuracy(tests: ClassMetrics | None, classes: tuple[int, ...]) -> float | None:

@@ -14,6 +14,7 @@ from figures import (
     density_panels,
     plot_accuracy,
     plot_contrast,
+    plot_overlaps,
     plot_recipe_table,
     plot_trajectory,
     recipe_table_markdown,
@@ -40,7 +41,7 @@ def draw_analysis(
     sigma: float | None = None,
     formats: Sequence[str] = FORMATS,
 ) -> list[Path]:
-    """Draw the densities of the records, up to five panels a page.
+    """Draw the densities of the records that have one, up to five panels a page.
 
     Args:
         analysis: one result.
@@ -49,7 +50,7 @@ def draw_analysis(
         sigma: width of the smoothing, eigenvalue units; None for the reference width.
         formats: of ``png``, ``pdf``, ``svg``.
     """
-    labels = labels or [record.label for record in analysis.records]
+    labels = labels or [r.label for r in analysis.records if r.spectrum is not None]
     pages = [labels[i : i + PANELS] for i in range(0, len(labels), PANELS)]
     written = []
     for k, page in enumerate(pages):
@@ -66,8 +67,16 @@ def draw_trajectories(
     labels: Sequence[str] | None = None,
     formats: Sequence[str] = FORMATS,
 ) -> list[Path]:
-    """Draw |λmin/λmax| over the epochs, one panel a run, the DRW switch where there is one."""
-    return save_figure(_trajectory_figure(series, labels), folder / "trajectory", formats)
+    """Draw |λmin/λmax| over the epochs, one panel a run, the DRW switch where there is one.
+
+    Where checkpoints were warm-started, also how far the extreme eigenvectors turned between them.
+    """
+    written = save_figure(_trajectory_figure(series, labels), folder / "trajectory", formats)
+    if any(r.overlaps for runs in series.values() for a in runs for r in a.records):
+        wanted = labels or [record.label for record in next(iter(series.values()))[0].records]
+        figure = plot_overlaps(series, labels=wanted)
+        written += save_figure(figure, folder / "overlaps", formats)
+    return written
 
 
 def draw_study(

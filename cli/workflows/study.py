@@ -13,7 +13,7 @@ from spectra import SolverSettings
 from spectra.errors import InputError
 
 # A trajectory shows extremes, not densities: one probe, carried on until they converge.
-TRAJECTORY_SOLVER = {"num_probes": 1, "num_steps": 10}
+TRAJECTORY_SOLVER = {"num_probes": 0, "proof": False}
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def load_study(path: Path) -> Study:
     Tables: ``[data]`` (fields of DataRequest), ``[train]`` (recipes, seeds, arch, keep_epochs,
     and recipe fields), ``[train.RECIPE]`` (fields of one recipe), ``[analyze]`` (splits, fields
     of AnalysisRequest and SolverSettings; at the last epoch), ``[trajectory]`` (fields likewise;
-    at every kept epoch, on ``split``; what it leaves out is as in [analyze], but with one probe of
-    10 steps, carried on until the extremes converge), ``[figures]`` (density_classes).
+    at every kept epoch, on ``split``; what it leaves out is as in [analyze], but without density
+    and float64 passes, warm-started from epoch to epoch), ``[figures]`` (density_classes).
 
     Raises:
         InputError: not TOML, or a key that no table has.

@@ -1,5 +1,6 @@
 """Analyze every checkpoint of a run: spectra over training."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from checkpoints.schedules import drw_switch
 from cli.workflows.analyze import AnalysisRequest, analyze_checkpoint
 from cli.workflows.data import data_for
 from cli.workflows.threads import suitable_threads
+from cli.workflows.warm import WarmStarts
 from spectra import Analysis, save_analysis
 
 TrajectoryProgress = Callable[[Checkpoint, str, int, int], None]
@@ -27,7 +29,9 @@ def analyze_trajectory(
     """Analyze the checkpoints of a run in the order of training.
 
     Each checkpoint's result goes to ``folder/epoch-0100.json`` as soon as it is there, each
-    loss's to ``folder/units``; what is there already is not computed again.
+    loss's to ``folder/units``; what is there already is not computed again. Where only extremes are
+    asked for (no probes), each checkpoint starts from the eigenvectors of the one before, which are
+    kept in ``folder/warm`` until the last is done.
 
     Args:
         run: a run's folder or ``bundled:...``.
@@ -43,6 +47,8 @@ def analyze_trajectory(
     if epochs is not None:
         found = [(epoch, path) for epoch, path in found if epoch in set(epochs)]
     analyses = []
+    before: str | None = None
+    warm_folder = folder / "warm"
     for epoch, path in found:
         checkpoint = load_checkpoint(path, options)
         if data is None:
@@ -53,12 +59,22 @@ def analyze_trajectory(
             if on_progress:
                 on_progress(at, label, done, planned)
 
+        warm = None
+        if request.solver.num_probes == 0 and not request.solver.certify_below:
+            warm = WarmStarts(warm_folder, before, name)
         with suitable_threads(data):
             analysis = analyze_checkpoint(
-                checkpoint, data, request, units=folder / "units" / name, on_progress=progress
+                checkpoint,
+                data,
+                request,
+                units=folder / "units" / name,
+                warm=warm,
+                on_progress=progress,
             )
         save_analysis(folder / f"{name}.json", analysis)
         analyses.append(analysis)
+        before = name
+    shutil.rmtree(warm_folder, ignore_errors=True)
     return analyses
 
 

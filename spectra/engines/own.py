@@ -1,48 +1,159 @@
-"""Our engine: the first probe's Lanczos run serves the density and the extremes."""
+"""Our engine: one run serves density and extremes; without a density, active images do."""
 
+from dataclasses import replace
+
+import torch
+
+from spectra.active import solve_extremes
+from spectra.active_density import active_slq
+from spectra.certificates import ACTIVE_IMAGES, RADEMACHER_PROBE, RESTARTED, WARM_START
 from spectra.engines.settings import EngineResult, SolverSettings
 from spectra.errors import NonFiniteError
-from spectra.extremes import extreme_eigenpairs
-from spectra.lanczos import Lanczos
-from spectra.operators import SymmetricOperator
+from spectra.extremes import TOLERANCE, Extremes, extreme_eigenpairs
+from spectra.hessian import HessianOperator
+from spectra.judge import judge
+from spectra.lanczos import Lanczos, Tridiagonal
+from spectra.lower_bound import TailBounds, bounds
 from spectra.seeding import make_generator
 from spectra.slq import StepCallback, draw_probe
 from spectra.spectrum import Spectrum
 
+# Ours: a run that is to bound λmin from below goes on until the bound is this close to it, relative
+# to the larger of |λmin| and 1e-3 λmax, the verdicts' tolerance.
+BOUND_TOLERANCE = 0.1
+_BOUND_EVERY = 5
+
 
 def run_spectra(
-    op: SymmetricOperator,
+    op: HessianOperator,
     *,
     label: str,
     settings: SolverSettings,
+    warm: Extremes | None = None,
     on_step: StepCallback | None = None,
 ) -> EngineResult:
-    """Run the probes for ``num_steps`` steps; carry the first on until the extremes converge.
+    """Find extremes, and the density where probes are asked for.
 
-    Probe k depends on (seed, label, k) alone.
+    With probes: each runs for ``num_steps`` steps; the first is carried on until the extremes
+    converge, and a float64 pass then judges them. Probe k depends on (seed, label, k) alone.
+    Without: :func:`spectra.active.solve_extremes`, from ``warm`` if there is one.
 
     Raises:
         NonFiniteError: a product held NaN or infinity; the message names probe and step.
     """
+    if settings.num_probes == 0 and not settings.certify_below:
+        return _extremes_alone(op, label, settings, warm, on_step)
+    if settings.density_images == "auto" and not settings.certify_below:
+        spectrum, density = active_slq(
+            op,
+            num_probes=settings.num_probes,
+            num_steps=settings.num_steps,
+            generator=make_generator(settings.seed, "active density", label),
+            on_step=on_step,
+        )
+        alone = _extremes_alone(op, label, settings, warm, None)
+        return replace(alone, spectrum=spectrum, density=density)
+    probes = max(1, settings.num_probes)
+    probe = "normal" if settings.certify_below else settings.probe
     steps = min(settings.num_steps, op.size)
-    planned = steps * settings.num_probes
-    quadratures = []
-    for k in range(settings.num_probes):
+    planned = steps * probes
+    capacity = None if settings.max_basis is None else max(settings.max_basis, steps) + 1
+    quadratures: list[Tridiagonal] = []
+    for k in range(probes):
         generator = make_generator(settings.seed, "probe", label, k)
-        run = Lanczos(op, draw_probe(op.size, probe=settings.probe, generator=generator))
+        start = draw_probe(op.size, probe=probe, generator=generator)
+        run = Lanczos(op, start, basis=settings.basis, capacity=capacity)
         try:
             while len(run) < steps and run.step():
                 if on_step:
                     on_step(k * steps + len(run), planned)
             quadratures.append(run.tridiagonal())
             if k == 0:
-                extremes = extreme_eigenpairs(
-                    op,
-                    tol=settings.tol,
-                    floor=settings.floor,
-                    max_steps=max(settings.max_steps, steps),
-                    run=run,
-                )
+                if settings.certify_below:
+                    _carry_on_to_bound(run, settings.max_steps)
+                first = _judged_extremes(op, run, settings, steps)
+                tail, cause = _tail(run, probe, first)
         except NonFiniteError as error:
             raise NonFiniteError(f"probe {k + 1}: {error}") from error
-    return EngineResult(Spectrum(tuple(quadratures), op.size, settings.probe), extremes)
+    spectrum = Spectrum(tuple(quadratures), op.size, probe)
+    return replace(first, spectrum=spectrum, tail=tail, cause=cause)
+
+
+def _extremes_alone(
+    op: HessianOperator,
+    label: str,
+    settings: SolverSettings,
+    warm: Extremes | None,
+    on_step: StepCallback | None,
+) -> EngineResult:
+    options = {} if settings.tol is None else {"tol": settings.tol}
+    found = solve_extremes(
+        op,
+        generator=make_generator(settings.seed, "extremes", label),
+        warm=warm,
+        floor=settings.floor,
+        max_steps=settings.max_steps,
+        proof=settings.proof,
+        on_step=on_step,
+        **options,
+    )
+    cause = grounds(found.steps, op.dtype)
+    if found.tail is None:
+        cause = WARM_START if warm is not None else ACTIVE_IMAGES
+    return EngineResult(None, found, found.scales, found.tail, cause)
+
+
+def _judged_extremes(
+    op: HessianOperator, run: Lanczos, settings: SolverSettings, steps: int
+) -> EngineResult:
+    """Carry ``run`` on until the extremes converge; judge them in float64 if asked to."""
+    tol = TOLERANCE if settings.tol is None else settings.tol
+    found = extreme_eigenpairs(
+        op,
+        tol=tol,
+        floor=settings.floor,
+        max_steps=max(settings.max_steps, steps),
+        run=run,
+        max_basis=settings.max_basis,
+    )
+    if not settings.proof:
+        return EngineResult(None, found)
+    vectors = torch.stack([found.smallest.vector, found.largest.vector])
+    judged = judge(op.in_float64(), vectors, tol=tol, floor=settings.floor)
+    low, high = (
+        replace(pair, converged=before.converged)  # what Lanczos met; the judge adds no steps
+        for pair, before in zip(judged.pairs, (found.smallest, found.largest), strict=True)
+    )
+    found = replace(found, smallest=low, largest=high, proven=judged.proven)
+    return EngineResult(None, found, judged.scales)
+
+
+def _tail(run: Lanczos, probe: str, result: EngineResult) -> tuple[TailBounds | None, str]:
+    """Return what bounds the spectrum from outside and on what grounds, or None and why not."""
+    if probe != "normal":
+        return None, RADEMACHER_PROBE
+    if result.extremes.restarts or 0.0 in run.tridiagonal().betas:
+        return None, RESTARTED
+    return _bounds(run), grounds(len(run), run.op.dtype)
+
+
+def _bounds(run: Lanczos) -> TailBounds:
+    rounding = 10 * run.op.size**0.5 * torch.finfo(run.op.dtype).eps
+    return bounds(run.tridiagonal(), run.op.size, rounding=float(rounding))
+
+
+def grounds(steps: int, dtype: torch.dtype) -> str:
+    """Return what a bound from outside rests on."""
+    precision = "" if dtype == torch.float64 else ", float32 products: estimated"
+    return f"cold start, {steps} steps over all images{precision}"
+
+
+def _carry_on_to_bound(run: Lanczos, max_steps: int) -> None:
+    """Step until the bound below is close to the smallest Ritz value, or ``max_steps``."""
+    while len(run) < min(max_steps, run.op.size) and not run.closed:
+        if len(run) >= 10 and len(run) % _BOUND_EVERY == 0:
+            values = run.tridiagonal().ritz_values()
+            scale = max(abs(values[0]), 1e-3 * abs(values[-1]))
+            if values[0] - _bounds(run).below <= BOUND_TOLERANCE * scale:
+                return
+        run.step()

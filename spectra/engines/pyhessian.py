@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spectra.certificates import OTHER_ENGINE
 from spectra.engines.settings import EngineResult, SolverSettings
 from spectra.errors import InputError
-from spectra.extremes import extreme_eigenpairs
+from spectra.extremes import TOLERANCE, Extremes, extreme_eigenpairs
 from spectra.hessian import HessianOperator
 from spectra.lanczos import Tridiagonal
 from spectra.operators import SymmetricOperator
@@ -87,6 +88,7 @@ def run_pyhessian(
     *,
     label: str,
     settings: SolverSettings,
+    warm: Extremes | None = None,
     on_step: StepCallback | None = None,
 ) -> EngineResult:
     """Run PyHessian on the same frozen images.
@@ -95,12 +97,13 @@ def run_pyhessian(
     residuals, are ours over PyHessian's products. Its extreme Ritz values are the extreme nodes of
     the density: where they differ from the extremes, its recurrence has lost orthogonality (it
     orthogonalises once, in float32, and adds 1e-6 to every norm, which tells on small Hessians).
+    ``warm`` is not used.
     """
     products = PyHessianOperator(op)
     generator = make_generator(settings.seed, "pyhessian", label)
     extremes = extreme_eigenpairs(
         products,
-        tol=settings.tol,
+        tol=TOLERANCE if settings.tol is None else settings.tol,
         floor=settings.floor,
         max_steps=settings.max_steps,
         generator=generator,
@@ -111,7 +114,7 @@ def run_pyhessian(
         num_steps=settings.num_steps,
         seed=derive_seed(settings.seed, "pyhessian density", label) % 2**32,
     )
-    return EngineResult(spectrum, extremes)
+    return EngineResult(spectrum, extremes, cause=OTHER_ENGINE)
 
 
 def _module() -> types.ModuleType:

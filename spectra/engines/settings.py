@@ -3,8 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from spectra.active_density import DensityBound
 from spectra.errors import InputError
-from spectra.extremes import FLOOR, MAX_STEPS, TOLERANCE, Extremes
+from spectra.extremes import FLOOR, MAX_STEPS, Extremes
+from spectra.lower_bound import TailBounds
 from spectra.slq import NUM_PROBES, NUM_STEPS
 from spectra.spectrum import Spectrum
 
@@ -15,29 +17,49 @@ class SolverSettings:
 
     Attributes:
         engine: ``spectra`` or ``pyhessian``.
-        num_probes: random probes of the density (PyHessian: ``n_v``).
+        num_probes: random probes of the density (PyHessian: ``n_v``); 0: no density, the extremes
+            alone, most of the work done on active images (:mod:`spectra.active`).
         num_steps: Lanczos steps for each (PyHessian: ``iter``).
         probe: distribution of the probes.
-        tol: relative residual asked of the extremes.
+        tol: relative residual asked of the extremes; None: .01 beside a density, .05 over all
+            images without one.
         floor: relative size under which an eigenvalue counts as zero.
         max_steps: limit on the steps of the run that the extremes come from.
         seed: of the probes.
+        proof: take the extremes' values and residuals from float64 products.
+        certify_below: carry a cold run over all images on until it bounds λmin from below.
+        basis: where Lanczos keeps its vectors, see :data:`spectra.basis.STORAGES`.
+        max_basis: Lanczos vectors that fit into memory; None: any number.
+        density_images: ``all``, or ``auto``: those that bend the loss, where a stated bound on the
+            error allows it (:mod:`spectra.active_density`).
     """
 
     engine: str = "spectra"
     num_probes: int = NUM_PROBES
     num_steps: int = NUM_STEPS
-    probe: str = "rademacher"
-    tol: float = TOLERANCE
+    probe: str = "normal"
+    tol: float | None = None
     floor: float = FLOOR
     max_steps: int = MAX_STEPS
     seed: int = 0
+    proof: bool = True
+    certify_below: bool = False
+    basis: str = "device"
+    max_basis: int | None = None
+    density_images: str = "all"
 
     def __post_init__(self) -> None:
-        if self.num_probes < 1 or self.num_steps < 1:
+        if self.num_probes < 0 or self.num_steps < 1:
             raise InputError(
-                "num_probes and num_steps must be at least 1, got "
+                "num_probes must be at least 0 and num_steps at least 1, got "
                 f"{self.num_probes} and {self.num_steps}"
+            )
+        if self.density_images not in ("all", "auto"):
+            raise InputError(f"density_images must be all or auto, got {self.density_images!r}")
+        if self.engine != "spectra" and (self.num_probes < 1 or self.certify_below):
+            raise InputError(
+                f"engine {self.engine} needs at least one probe and bounds nothing from below; "
+                "use engine spectra"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,9 +72,17 @@ class EngineResult:
     """What an engine found.
 
     Attributes:
-        spectrum: raw quadrature.
+        spectrum: raw quadrature; None where no density was asked for.
         extremes: eigenpairs with residuals.
+        scales: what rounding of their values is measured against, lower and upper end.
+        tail: what bounds the spectrum from outside; None where nothing does.
+        density: how far the density can be from that of all images; None: it is that of all.
+        cause: why nothing does, see :mod:`spectra.certificates`; with ``tail``, what it rests on.
     """
 
-    spectrum: Spectrum
+    spectrum: Spectrum | None
     extremes: Extremes
+    scales: tuple[float, float] = (0.0, 0.0)
+    tail: TailBounds | None = None
+    cause: str = ""
+    density: DensityBound | None = None

@@ -1,6 +1,17 @@
 """Ways of making Hessian-vector products, and the choice among them."""
 
 from spectra.products.choose import WAYS, Choice, choose, make_products
+from spectra.products.exact import exact_products
 from spectra.products.interface import ChunkHessian, Products
+from spectra.products.kept import KeptWork
 
-__all__ = ["WAYS", "ChunkHessian", "Choice", "Products", "choose", "make_products"]
+__all__ = [
+    "WAYS",
+    "Choice",
+    "ChunkHessian",
+    "KeptWork",
+    "Products",
+    "choose",
+    "exact_products",
+    "make_products",
+]

@@ -1,6 +1,7 @@
 """Products by ``torch.func.linearize`` of the gradient: forward mode over reverse mode."""
 
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -41,10 +42,14 @@ class LinearizedProducts(Products):
 
 
 class _Linearized(ChunkHessian):
-    def __init__(self, moved: "torch.types._Callable", trained: dict[str, Tensor]) -> None:
+    def __init__(
+        self,
+        moved: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+        trained: dict[str, Tensor],
+    ) -> None:
         self.moved, self.trained = moved, trained
         storages: dict[int, int] = {}
-        for cell in moved.__closure__ or ():
+        for cell in getattr(moved, "__closure__", None) or ():
             graph = cell.cell_contents
             if isinstance(graph, nn.Module):
                 for value in (*vars(graph).values(), *graph.buffers()):

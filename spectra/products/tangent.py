@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from spectra.losses import PerSampleLoss
+from spectra.products.affine import Convolution
 from spectra.products.interface import ChunkHessian, Products
-from spectra.products.layers import Convolution, Directions, Saved
+from spectra.products.layers import Directions, Saved
 from spectra.products.trace import Trace
 
 
@@ -73,11 +73,11 @@ class TangentChunk(ChunkHessian):
         """Take the rest of the network and the loss, and keep the graph of their gradient."""
         trace = self.products.trace
         known = dict(trace.rest.named_parameters())
-        self.leaves = [known[name].detach().requires_grad_() for name in trace.rest_names]
+        # Not functional_call with copies: it writes to the module, which other threads are reading.
+        self.leaves = [known[name] for name in trace.rest_names]
         with torch.enable_grad():
             self.features = features.detach().requires_grad_()
-            replaced = {**known, **dict(zip(trace.rest_names, self.leaves, strict=True))}
-            outputs = functional_call(trace.rest, replaced, (self.features,))
+            outputs = trace.rest(self.features)
             loss = (weights * self.products.loss(outputs, labels)).sum()
             self.rest_gradients = torch.autograd.grad(
                 loss, [self.features, *self.leaves], create_graph=True, materialize_grads=True
@@ -87,16 +87,16 @@ class TangentChunk(ChunkHessian):
     def _pull(self) -> None:
         """Take the cotangents back through the layers."""
         trace, moving = self.products.trace, self.products.moving
-        cotangents = {trace.features: self.rest_gradients[0].detach()}
+        cotangents: dict[str, Tensor | None] = {trace.features: self.rest_gradients[0].detach()}
         for step, saved in zip(reversed(trace.steps), reversed(self.saved), strict=True):
             if step.output not in moving:
+                saved.keep(frozenset())
                 continue
             saved.delta = _in_order_of(cotangents.pop(step.output), saved.output)
             wanted = [name in moving for name in step.inputs]
             pulled = step.layer.pull(saved, wanted)
             _accumulate(cotangents, step.inputs, pulled, wanted)
-            if not step.layer.keeps_output:
-                saved.output = saved.output.new_empty(0)
+            saved.keep(step.layer.keeps)
 
     @torch.no_grad()
     def product(self, directions: Directions) -> Directions:
@@ -152,10 +152,8 @@ class TangentChunk(ChunkHessian):
         """Bytes of the tensors that are kept."""
         storages: dict[int, int] = {}
         for saved in self.saved:
-            extra = [t for t in saved.extra.values() if isinstance(t, Tensor)]
-            for t in (*saved.inputs, saved.output, saved.delta, *extra):
-                if t is not None:
-                    storages[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+            for t in saved.tensors:
+                storages[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
         return sum(storages.values())
 
 
@@ -175,8 +173,10 @@ def _accumulate(
             cotangents[name] = before + value
 
 
-def _in_order_of(cotangent: Tensor, output: Tensor) -> Tensor:
+def _in_order_of(cotangent: Tensor | None, output: Tensor | None) -> Tensor:
     """Return ``cotangent`` in the memory order of ``output``, which fast convolutions need."""
+    assert cotangent is not None
+    assert output is not None
     if output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last):
         return cotangent.contiguous(memory_format=torch.channels_last)
     return cotangent

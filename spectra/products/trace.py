@@ -11,19 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from spectra.products.layers import (
-    Activation,
-    Convolution,
-    Layer,
-    LinearLayer,
-    LinearMap,
-    MaxPool,
-    Relu,
-    Sum,
-)
+from spectra.products.affine import Convolution, LinearLayer
+from spectra.products.folding import Norm
+from spectra.products.layers import Layer
+from spectra.products.linear_maps import LinearMap, MaxPool
+from spectra.products.pointwise import Activation, Relu, Sum
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 _ACTIVATION_MODULES = (
     nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.Softplus, nn.LeakyReLU, nn.ReLU6, nn.Mish,
@@ -89,7 +83,9 @@ class _Reader:
         self.graph = graph
         self.nodes = list(graph.graph.nodes)
         self.modules = dict(graph.named_modules())
-        self.folded: dict[fx.Node, fx.Node] = {}  # a convolution and the norm that is folded into it
+        self.folded: dict[
+            fx.Node, fx.Node
+        ] = {}  # a convolution and the norm that is folded into it
 
     def read(self) -> Trace | None:
         images = [node for node in self.nodes if node.op == "placeholder"]
@@ -113,9 +109,7 @@ class _Reader:
         if any(isinstance(module, _CONVOLUTIONS) for module in rest.modules()):
             return None
         names = tuple(n for n, p in rest.named_parameters() if p.requires_grad)
-        return Trace(
-            tuple(step for _, step in steps), images[0].name, features.name, rest, names
-        )
+        return Trace(tuple(step for _, step in steps), images[0].name, features.name, rest, names)
 
     def _step(self, node: fx.Node) -> Step | None:
         layer = self._layer(node)
@@ -128,8 +122,8 @@ class _Reader:
         if node.op == "call_module":
             return self._module_layer(node)
         tensors = node.all_input_nodes
-        if node.op not in ("call_function", "call_method") or node.op == "call_method" and (
-            node.target not in _METHODS
+        if node.op not in ("call_function", "call_method") or (
+            node.op == "call_method" and (node.target not in _METHODS)
         ):
             return None
         if node.target in (operator.add, operator.iadd, torch.add) and not node.kwargs:
@@ -161,7 +155,7 @@ class _Reader:
         module = self.modules[str(node.target)]
         if len(node.all_input_nodes) != 1 or len(node.args) != 1:
             return None
-        if type(module) in _CONVOLUTIONS or type(module) is nn.Linear:
+        if type(module) in (*_CONVOLUTIONS, nn.Linear):
             return self._affine(node, module)
         if type(module) is nn.ReLU:
             return Relu()
@@ -172,21 +166,21 @@ class _Reader:
         return LinearMap(module) if isinstance(module, _LINEAR_MODULES) else None
 
     def _affine(self, node: fx.Node, module: nn.Module) -> Layer | None:
-        if type(module) is nn.Linear:
-            kind: type[Convolution] | type[LinearLayer] = LinearLayer
-        elif module.padding_mode == "zeros" and not isinstance(module.padding, str):
-            kind = Convolution
-        else:
+        if isinstance(module, _CONVOLUTIONS) and (
+            module.padding_mode != "zeros" or isinstance(module.padding, str)
+        ):
             return None
         names = _parameter_names(module, str(node.target), weight="weight", bias="bias")
         users, norm = list(node.users), None
         if len(users) == 1 and users[0].op == "call_module":
             after = self.modules[str(users[0].target)]
-            if isinstance(after, _NORMS) and after.track_running_stats:
+            if isinstance(after, Norm) and after.track_running_stats:
                 norm = after
                 self.folded[node] = users[0]
                 names |= _parameter_names(after, str(users[0].target), gamma="weight", beta="bias")
-        return kind(names, module, norm)
+        if isinstance(module, _CONVOLUTIONS):
+            return Convolution(names, module, norm)
+        return LinearLayer(names, module, norm) if isinstance(module, nn.Linear) else None
 
     def _is_cut(self, done: list[fx.Node]) -> bool:
         """Say whether nothing but the last of ``done`` is read outside of it."""
@@ -228,4 +222,4 @@ def _is_zero_pad(node: fx.Node) -> bool:
 
 def _keeps_the_batch(index: Any) -> bool:
     first = index[0] if isinstance(index, tuple) else index
-    return first == slice(None) or first is Ellipsis and len(index) > 1
+    return first == slice(None) or (first is Ellipsis and len(index) > 1)

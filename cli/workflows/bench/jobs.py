@@ -21,19 +21,17 @@ from cli.workflows.bench.reference import (
     relative_error,
 )
 from cli.workflows.bench.subject import Subject
-from spectra import (
-    Extremes,
-    HessianOperator,
-    extreme_eigenpairs,
-    make_generator,
-)
+from spectra import Extremes, HessianOperator, make_generator, solve_extremes
 
 
 def our_extremes(
     op: HessianOperator, generator: torch.Generator, warm: Extremes | None = None
 ) -> Extremes:
-    """Find both ends with our solver, from ``warm``, a neighbouring checkpoint's, where given."""
-    return extreme_eigenpairs(op, generator=generator)
+    """Find both ends with our solver, from ``warm``, a neighbouring checkpoint's, where given.
+
+    Values are judged in float64, but for warm-started trajectories, where float32 has to do.
+    """
+    return solve_extremes(op, generator=generator, warm=warm, proof=warm is None)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,30 @@
+"""Counting what was computed."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class ImageCount:
+    """What was computed, in images: the currency of :mod:`spectra` against its peers.
+
+    Attributes:
+        forwards: forward passes, a sixth of a product each.
+        products: images times vectors.
+        double_products: those in float64 beside a float32 operator, which count twice.
+    """
+
+    forwards: int = 0
+    products: int = 0
+    double_products: int = 0
+
+    @property
+    def total(self) -> float:
+        """Image products in all."""
+        return self.forwards / 6 + self.products + 2 * self.double_products
+
+    def add_products(self, images: int, *, beside_float32: bool) -> None:
+        """Count ``images`` products of one image, in float64 ``beside_float32`` or not."""
+        if beside_float32:
+            self.double_products += images
+        else:
+            self.products += images

@@ -1,0 +1,137 @@
+"""A weighted mean of per-sample losses over frozen images, as a function of the parameters."""
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from spectra.checks import check_inputs
+from spectra.errors import InputError
+from spectra.losses import CrossEntropy, PerSampleLoss
+from spectra.products import exact_products
+
+
+class FrozenLoss:
+    """L(w) = Σ_i w_i ℓ_i / Σ_i w_i at one point, and its gradient; copies of all it is given.
+
+    Args:
+        model: see :class:`spectra.HessianOperator`, here and below.
+        images: (n, ...).
+        labels: int64 (n,).
+        loss: per-sample loss.
+        weights: w_i >= 0, shape (n,), or None.
+        dtype: of parameters and images.
+        device: where to compute, or None.
+        micro_chunk: images in one piece of work.
+
+    Raises:
+        InputError: shapes, labels or dtype are not as above, or there are no images.
+        NonFiniteError: images hold NaN or infinity.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        loss: PerSampleLoss | None,
+        weights: Tensor | None,
+        dtype: torch.dtype,
+        device: torch.device | str | None,
+        micro_chunk: int,
+    ) -> None:
+        self.device = torch.device(device) if device is not None else images.device
+        check_inputs(images, labels, weights, dtype, micro_chunk)
+        self.dtype = dtype
+        self.micro_chunk = micro_chunk
+        self.loss_function: PerSampleLoss = loss if loss is not None else CrossEntropy()
+        self.model = copy.deepcopy(model).to(self.device, dtype).eval()
+        self.names: list[str] = []
+        self.parameters: list[nn.Parameter] = []
+        for name, parameter in self.model.named_parameters():
+            parameter.grad = None
+            if parameter.requires_grad:
+                self.names.append(name)
+                self.parameters.append(parameter)
+        if not self.parameters:
+            raise InputError("the model has no parameter with requires_grad; nothing to analyze")
+        self.size = sum(p.numel() for p in self.parameters)
+        self.images = images.detach().to(self.device, dtype, copy=True)
+        self.labels = labels.detach().to(self.device, copy=True)
+        kept = torch.ones(len(labels)) if weights is None else weights.detach()
+        self.weights = kept.to(self.device, dtype, copy=True)
+        self.total_weight = float(kept.double().sum())
+
+    @property
+    def num_images(self) -> int:
+        """Number of frozen images."""
+        return len(self.labels)
+
+    def chunks(self) -> Iterator[slice]:
+        """Yield the constant micro-chunks in index order; the last one may be ragged."""
+        for start in range(0, self.num_images, self.micro_chunk):
+            yield slice(start, min(start + self.micro_chunk, self.num_images))
+
+    def gradient(self) -> Tensor:
+        """Return the gradient of the mean loss, shape (P,), float64 sums of own-dtype chunks."""
+        total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
+        with exact_products(self.device):
+            for chunk in self.chunks():
+                total += torch.cat([g.reshape(-1) for g in self._chunk_gradient(chunk)])
+        return total / self.total_weight
+
+    @torch.no_grad()
+    def loss(self) -> float:
+        """Return the weighted mean loss."""
+        return float(sum(float(self.chunk_losses(c).double().sum()) for c in self.chunks())) / (
+            self.total_weight
+        )
+
+    @torch.no_grad()
+    def accuracy(self) -> float:
+        """Return the fraction of the frozen images whose largest output is at their label."""
+        right = [
+            (self.model(self.images[c]).argmax(1) == self.labels[c]).sum() for c in self.chunks()
+        ]
+        return int(torch.stack(right).sum()) / self.num_images
+
+    def chunk_losses(self, chunk: slice) -> Tensor:
+        """Return w_i ℓ_i for the images of ``chunk``."""
+        losses = self.sample_losses(self.model(self.images[chunk]), self.labels[chunk])
+        return self.weights[chunk] * losses
+
+    def sample_losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return ℓ_i, unweighted, checked to be one value an image."""
+        losses = self.loss_function(outputs, labels)
+        if losses.shape != labels.shape:
+            raise InputError(
+                f"loss must return one value an image, shape {tuple(labels.shape)}, "
+                f"got {tuple(losses.shape)}; use reduction='none'"
+            )
+        return losses
+
+    def unflatten(self, v: Tensor) -> list[Tensor]:
+        """Return ``v`` (P,) as one tensor a parameter, in the order of ``names``."""
+        pieces = v.split([p.numel() for p in self.parameters])
+        return [piece.view_as(p) for piece, p in zip(pieces, self.parameters, strict=True)]
+
+    def named(self, v: Tensor) -> dict[str, Tensor]:
+        """Return ``v`` (P,) as one tensor a parameter, by name."""
+        return dict(zip(self.names, self.unflatten(v), strict=True))
+
+    def flat(self, named: dict[str, Tensor]) -> Tensor:
+        """Return what :meth:`named` takes apart, shape (P,); absent names stand for 0."""
+        pieces = [
+            named[n].reshape(-1) if n in named else torch.zeros_like(p).reshape(-1)
+            for n, p in zip(self.names, self.parameters, strict=True)
+        ]
+        return torch.cat(pieces)
+
+    @torch.enable_grad()
+    def _chunk_gradient(self, chunk: slice) -> list[Tensor]:
+        loss = self.chunk_losses(chunk).sum()
+        if not loss.requires_grad:  # no parameter reaches the loss
+            return [torch.zeros_like(p) for p in self.parameters]
+        return list(torch.autograd.grad(loss, self.parameters, materialize_grads=True))

@@ -1,0 +1,70 @@
+"""The last word on a pair of vectors: values and residuals over all images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spectra.extremes import Eigenpair
+from spectra.hessian import HessianOperator
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one pass over all images says of two vectors.
+
+    Attributes:
+        pairs: of the lower and the upper end.
+        products: H y of each, shape (2, P), float64.
+        scales: Σ_chunks ‖w_c H_c y‖ / Σ w of each: what rounding is measured against.
+        proven: the pass was in float64.
+    """
+
+    pairs: tuple[Eigenpair, Eigenpair]
+    products: Tensor
+    scales: tuple[float, float]
+    proven: bool
+
+
+def judge(op: HessianOperator, vectors: Tensor, *, tol: float, floor: float) -> Judged:
+    """Return Rayleigh quotients and residuals of two vectors.
+
+    Cost: two products.
+
+    Args:
+        op: the Hessian, in the precision that the judgement is to have.
+        vectors: shape (2, P): of the lower and the upper end; of any length but zero.
+        tol: residual relative to |θ| at which an end counts as converged.
+        floor: size, relative to the largest |θ|, under which an eigenvalue counts as zero.
+    """
+    seen = (vectors / vectors.norm(dim=1, keepdim=True)).to(op.dtype).double()
+    products, scales = op.scaled_products(seen.to(op.dtype))
+    return Judged(
+        pairs=as_pairs(seen, products, tol=tol, floor=floor),
+        products=products,
+        scales=(float(scales[0]), float(scales[1])),
+        proven=op.dtype == torch.float64,
+    )
+
+
+def as_pairs(
+    vectors: Tensor, products: Tensor, *, tol: float, floor: float
+) -> tuple[Eigenpair, Eigenpair]:
+    """Return both ends from vectors (2, P) and their products, float64."""
+    norms = (vectors * vectors).sum(1)
+    values = (vectors * products).sum(1) / norms
+    residuals = (products - values[:, None] * vectors).norm(dim=1) / norms.sqrt()
+    allowed = allowed_residuals(values.tolist(), tol=tol, floor=floor)
+    low, high = (
+        Eigenpair(float(v), y / y.norm(), float(r), bool(r <= a))
+        for v, y, r, a in zip(values, vectors, residuals, allowed, strict=True)
+    )
+    return low, high
+
+
+def allowed_residuals(values: list[float], *, tol: float, floor: float) -> list[float]:
+    """Return max(tol |θ|, floor max|θ|) for each value."""
+    largest = max(abs(v) for v in values)
+    return [max(tol * abs(v), floor * largest) for v in values]

@@ -1,0 +1,34 @@
+"""Primal work kept between products, within a budget of memory."""
+
+import threading
+from collections.abc import Callable
+
+from spectra.products.interface import ChunkHessian
+
+
+class KeptWork:
+    """Chunks with their primal work done, by where they start; safe for several threads.
+
+    Args:
+        budget: bytes that they may take in all.
+
+    Attributes:
+        nbytes: that they take.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget, self.nbytes = budget, 0
+        self._chunks: dict[int, ChunkHessian] = {}
+        self._lock = threading.Lock()
+
+    def get(self, start: int, make: Callable[[], ChunkHessian]) -> ChunkHessian:
+        """Return the chunk that begins at ``start``; ``make`` and, in the budget, keep it."""
+        kept = self._chunks.get(start)
+        if kept is not None:
+            return kept
+        made = make()
+        with self._lock:
+            if self.nbytes + made.nbytes <= self.budget:
+                self.nbytes += made.nbytes
+                self._chunks[start] = made
+        return made

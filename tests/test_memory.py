@@ -1,0 +1,95 @@
+import pytest
+import torch
+
+from spectra import HessianOperator, InputError, LambdaOperator
+from spectra.memory import available_bytes, forecast, resident_bytes
+
+MIB = 2**20
+
+
+class Chunked(LambdaOperator):
+    def __init__(self, size: int, chunk: int) -> None:
+        super().__init__(lambda v: v, size, dtype=torch.float32)
+        self.chunk = chunk
+
+    def chunk_nbytes(self) -> int:
+        return self.chunk
+
+
+@pytest.fixture(autouse=True)
+def _resident(monkeypatch):
+    # Fixed, so that forecasts are sums that a reader can check.
+    monkeypatch.setattr("spectra.memory.resident_bytes", lambda device="cpu": 300 * MIB)
+
+
+OP = Chunked(MIB, 10 * MIB)  # a vector is 4 MiB
+# 3 chunks in work, twice for temporaries, and 8 float64 vectors.
+WORKING = 3 * 2 * 10 * MIB + 8 * 8 * MIB
+
+
+def test_resident_bytes_grow_with_what_is_written():
+    before = resident_bytes()
+    held = torch.ones(64 * MIB, dtype=torch.uint8)
+    assert resident_bytes() - before >= 0.9 * held.nbytes
+
+
+def test_available_bytes_are_positive_and_within_the_machine():
+    assert 0 < available_bytes() < 2**50
+
+
+def test_everything_fits_and_the_rest_is_for_kept_work():
+    plan = forecast(OP, num_vectors=50, limit=2048 * MIB)
+    assert (plan.resident, plan.working, plan.basis) == (300 * MIB, WORKING, 200 * MIB)
+    assert (plan.max_basis, plan.total) == (50, plan.limit)
+    assert plan.kept == 2048 * MIB - 300 * MIB - WORKING - 200 * MIB
+
+
+def test_kept_work_goes_before_vectors_do():
+    limit = 300 * MIB + WORKING + 200 * MIB
+    plan = forecast(OP, num_vectors=50, limit=limit)
+    assert (plan.kept, plan.max_basis) == (0, 50)
+    fewer = forecast(OP, num_vectors=50, limit=limit - 1)
+    assert (fewer.kept, fewer.max_basis) == (0, 49)
+    assert fewer.total <= limit - 1
+
+
+def test_twelve_vectors_and_a_chunk_are_the_least():
+    limit = 300 * MIB + WORKING + 48 * MIB
+    assert forecast(OP, num_vectors=50, limit=limit).max_basis == 12
+    with pytest.raises(InputError, match=r"one chunk and 12 vectors .* raise --memory, lower"):
+        forecast(OP, num_vectors=50, limit=limit - 1)
+
+
+def test_storages_take_what_they_hold():
+    plans = {
+        s: forecast(OP, num_vectors=50, limit=2048 * MIB, basis=s)
+        for s in ("device", "host", "half", "none")
+    }
+    # half: 50 at 2 MiB and two whole ones; none: three whole ones.
+    assert [p.basis // MIB for p in plans.values()] == [200, 200, 108, 12]
+    assert plans["none"].max_basis == 50
+
+
+def test_more_vectors_than_dimensions_are_never_wanted():
+    assert forecast(Chunked(20, 0), num_vectors=300, limit=2048 * MIB).max_basis == 21
+
+
+def test_a_line_for_people():
+    line = forecast(OP, num_vectors=50, limit=2048 * MIB).describe()
+    assert line.startswith("0.293 resident + 0.121 working + 0.195 basis (50 vectors)")
+    assert line.endswith("of 2 GiB")
+    assert "\n" not in line
+
+
+def test_a_hessian_can_be_forecast(trained_nets):
+    net = trained_nets["conv_resnet"]
+    op = HessianOperator(net.model, net.images, net.labels, check=False)
+    plan = forecast(op, num_vectors=40, limit=2048 * MIB)
+    assert plan.kept > 0
+    primal = op._products.linearise(op.images, op.labels, op.weights).nbytes
+    assert plan.working >= 6 * primal > 0
+
+
+def test_no_vectors_are_refused():
+    with pytest.raises(InputError, match="at least 1, got 0"):
+        forecast(OP, num_vectors=0, limit=MIB)
