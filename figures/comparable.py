@@ -74,11 +74,14 @@ def protocol_text(protocol: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+_PROBES = {"rademacher": "Rademacher", "normal": "Gaussian"}
+
+
 def solver_text(spectra: Sequence[Spectrum]) -> str:
     """Say what the densities cost: probes x steps, and P."""
     probes = _listed(len(s.probes) for s in spectra)
     steps = _listed(max(len(t) for t in s.probes) for s in spectra)
-    kinds = " or ".join(sorted({s.probe for s in spectra})).capitalize()
+    kinds = " or ".join(sorted({_PROBES.get(s.probe, s.probe) for s in spectra}))
     plural = "" if probes == "1" else "s"
     sizes = _listed(s.size for s in spectra)
     return f"{probes} {kinds} probe{plural} × {steps} Lanczos steps; P\u00a0=\u00a0{sizes}"

@@ -42,6 +42,8 @@ def plot_overlaps(
         fig = new_page(TEXT_WIDTH, 2.0 * len(series) + 0.4)
         grid = fig.subplots(len(series), 2, sharex=True, sharey=True, squeeze=False)
         handles: dict[str, Line2D] = {}
+        for ax in grid[-1]:
+            ax.set_xlabel("epoch")
         for row, (name, runs) in zip(grid, series.items(), strict=True):
             for end, ax in enumerate(row):
                 for label in labels:
@@ -58,8 +60,6 @@ def plot_overlaps(
                         handles.setdefault(label, line)
                 ax.set_ylim(0, 1.03)
                 ax.set_title(f"{name}: {_ENDS[end]}", weight="bold")
-                if row is grid[-1]:
-                    ax.set_xlabel("epoch")
             row[0].set_ylabel("|⟨v, v before⟩|")
         legend = [handles[label] for label in labels if label in handles]
         caption = f"{protocol_text(flat[0].protocol)}; in brackets: images."

@@ -71,6 +71,8 @@ def test_round_trip_is_exact(analysis, path):
         assert getattr(loaded, key) == getattr(analysis, key)
     for after, before in zip(loaded.records, analysis.records, strict=True):
         for field in fields(LossAnalysis):
+            if field.name == "extremes":  # vectors for warm starts, not part of a file
+                continue
             a, b = getattr(after, field.name), getattr(before, field.name)
             assert exact(a) == exact(b), field.name
             assert type(a) is type(b), field.name

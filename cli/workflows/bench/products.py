@@ -175,8 +175,7 @@ def single_column_rows(table: ProductTable) -> list[ProductRow]:
 
 def _exact_products(subject: Subject, vectors: Tensor) -> Tensor:
     """Return our float64 products; the operator is checked against finite differences."""
-    op = subject.operator(dtype=torch.float64, memory_budget=0)
-    return op.matmat(vectors.double())
+    return subject.operator().in_float64().matmat(vectors.double())
 
 
 def _error(peer: Peer, vectors: Tensor, exact: Tensor) -> float:

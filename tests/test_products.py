@@ -1,0 +1,366 @@
+import copy
+
+import pytest
+import torch
+from oracles import cross_entropy, dense_hessian, random_vector
+from product_nets import DOUBLE_BACKWARD, LINEARIZE, NETS, TANGENT, make_net
+from torch import Tensor, nn
+
+from spectra import HessianOperator, InputError, make_generator
+from spectra.curvatures import by_forward_mode, by_products
+from spectra.products import WAYS
+
+DOUBLE = torch.float64
+# Relative to max|H| or ‖H v‖: sums of some thousand terms in float64, each way in another order.
+ROUNDING = 1e-12
+
+
+def images_and_labels(n: int = 7) -> tuple[Tensor, Tensor]:
+    generator = make_generator(0, "product images")
+    return torch.randn(n, 3, 12, 12, generator=generator), torch.arange(n) % 4
+
+
+def operator(model: nn.Module | str, **options) -> HessianOperator:
+    net = make_net(model) if isinstance(model, str) else model
+    images, labels = images_and_labels()
+    defaults = {"dtype": DOUBLE, "check": False, "micro_chunk": 3}
+    return HessianOperator(net, images, labels, **{**defaults, **options})
+
+
+def assert_same_product(a: HessianOperator, b: HessianOperator) -> None:
+    v = random_vector(a.size, "v")
+    expected = b.matvec(v)
+    assert float(expected.norm()) > 0
+    assert float((a.matvec(v) - expected).norm()) <= ROUNDING * float(expected.norm())
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_double_backward_is_the_dense_hessian(name):
+    if name == "no-forward-mode":
+        pytest.skip("the dense oracle needs torch.func, which refuses this net")
+    model = make_net(name)
+    op = operator(model, products="double-backward")
+    v = random_vector(op.size, "v")
+    expected = dense_products(model, v)
+    assert float((op.matvec(v) - expected).norm()) <= ROUNDING * float(expected.norm())
+
+
+def dense_products(model: nn.Module, v: Tensor) -> Tensor:
+    """Return H v from the dense matrix on a chain of few parameters, by torch.func elsewhere."""
+    images, labels = images_and_labels()
+    if sum(p.numel() for p in model.parameters()) < 1000:
+        return dense_hessian(model, images, labels) @ v
+    double = copy.deepcopy(model).double()
+    names = [n for n, _ in double.named_parameters()]
+    point = {n: p.detach() for n, p in double.named_parameters()}
+
+    def loss(named: dict[str, Tensor]) -> Tensor:
+        outputs = torch.func.functional_call(double, named, (images.double(),))
+        return cross_entropy(outputs, labels).mean()
+
+    pieces = v.split([p.numel() for p in point.values()])
+    along = {n: piece.view_as(point[n]) for n, piece in zip(names, pieces, strict=True)}
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        _, pull = torch.func.vjp(torch.func.grad(loss), point)
+        (moved,) = pull(along)  # H is symmetric
+    return torch.cat([moved[n].reshape(-1) for n in names])
+
+
+@pytest.mark.parametrize("name", sorted(TANGENT))
+def test_tangent_pass_gives_the_product_of_double_backward(name):
+    model = make_net(name)
+    assert_same_product(
+        operator(model, products="tangent"), operator(model, products="double-backward")
+    )
+
+
+@pytest.mark.parametrize("name", sorted(TANGENT | LINEARIZE))
+def test_linearized_gradient_gives_the_product_of_double_backward(name):
+    model = make_net(name)
+    assert_same_product(
+        operator(model, products="linearize"), operator(model, products="double-backward")
+    )
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_the_fastest_way_that_serves_is_chosen(name):
+    wanted = next(
+        way
+        for way, nets in zip(WAYS, (TANGENT, LINEARIZE, DOUBLE_BACKWARD), strict=True)
+        if name in nets
+    )
+    assert operator(name).choice.name == wanted
+
+
+def test_the_choice_says_nothing_where_the_fastest_way_serves():
+    assert operator("conv-bn-relu").choice.reason == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("control-flow", "tangent: not a chain of known layers"),
+        ("same-padding", "tangent: not a chain of known layers"),
+        ("overwritten-value", "tangent: differs from double backward"),
+        ("tied-weights", "tangent: differs from double backward"),
+    ],
+)
+def test_the_choice_says_why_the_tangent_pass_does_not_serve(name, reason):
+    assert operator(name).choice.reason == reason
+
+
+def test_the_choice_says_why_nothing_but_double_backward_serves():
+    choice = operator("no-forward-mode").choice
+    assert choice.name == "double-backward"
+    tangent, linearize = choice.reason.split("; ", 1)
+    assert tangent.startswith("tangent: ")
+    assert linearize.startswith("linearize: ")
+    assert len(linearize) > len("linearize: ")
+
+
+FROZEN = {
+    "all-weights": lambda name, p: p.ndim > 1,
+    "all-vectors": lambda name, p: p.ndim == 1,
+    "norm-weights": lambda name, p: p.ndim == 1 and name.endswith("weight"),
+    "biases": lambda name, p: name.endswith("bias"),
+    "all-but-first": None,
+    "all-but-last": None,
+}
+
+
+def freeze(model: nn.Module, which: str) -> nn.Module:
+    named = list(model.named_parameters())
+    kept = {"all-but-first": named[0][0], "all-but-last": named[-1][0]}.get(which)
+    for name, p in named:
+        frozen = name != kept if kept is not None else FROZEN[which](name, p)
+        p.requires_grad_(not frozen)
+    return model
+
+
+@pytest.mark.parametrize("which", FROZEN)
+@pytest.mark.parametrize("name", ["conv-bn-relu", "activations", "cosine-head", "flatten-first"])
+@pytest.mark.parametrize("way", ["tangent", "linearize"])
+def test_frozen_parameters_leave_the_products_of_the_others(name, which, way):
+    model = freeze(make_net(name), which)
+    assert_same_product(operator(model, products=way), operator(model, products="double-backward"))
+
+
+def test_a_way_that_does_not_exist_is_refused():
+    with pytest.raises(InputError, match=r"one of tangent, linearize, double-backward or auto"):
+        operator("no-bias", products="forward")
+
+
+def test_a_tangent_pass_over_unknown_layers_is_refused():
+    with pytest.raises(InputError, match="not a chain of known layers; use auto"):
+        operator("control-flow", products="tangent")
+
+
+EACH_WAY = pytest.mark.parametrize("way", WAYS)
+
+
+@EACH_WAY
+@pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
+def test_rows_of_matmat_are_matvecs_to_the_bit(way, dtype):
+    op = operator("activations", products=way, dtype=dtype)
+    vectors = torch.stack([random_vector(op.size, i, dtype=dtype) for i in range(3)])
+    rows = op.matmat(vectors)
+    assert all(torch.equal(row, op.matvec(v)) for row, v in zip(rows, vectors, strict=True))
+
+
+@EACH_WAY
+@pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
+def test_kept_primal_work_changes_no_byte(way, dtype):
+    model = make_net("option-b")
+    ops = [operator(model, products=way, dtype=dtype, memory_budget=b) for b in (0, 2**40)]
+    for name in "uv":  # the second product uses what the first one kept
+        v = random_vector(ops[0].size, name, dtype=dtype)
+        assert torch.equal(*(op.matvec(v) for op in ops))
+
+
+@EACH_WAY
+def test_a_product_leaves_the_next_one_as_it_was(way):
+    op = operator("residual-sums", products=way)
+    u, v = (random_vector(op.size, name) for name in "uv")
+    before = op.matvec(v)
+    op.matvec(u)
+    assert torch.equal(op.matvec(v), before)
+
+
+def test_forgetting_kept_work_changes_no_byte():
+    op = operator("activations")
+    v = random_vector(op.size, "v")
+    before = op.matvec(v)
+    op.forget()
+    assert torch.equal(op.matvec(v), before)
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("micro_chunk", [3, 7], ids=["three chunks", "one chunk"])
+@pytest.mark.parametrize("name", ["option-a", "cosine-head", "view-by-size"])
+def test_bytes_do_not_depend_on_the_number_of_threads(threads, name, micro_chunk):
+    found = []
+    for count in (1, 2):
+        threads(count)
+        op = operator(name, dtype=torch.float32, micro_chunk=micro_chunk)
+        assert op.choice.name == "tangent"
+        found.append(op.matvec(random_vector(op.size, "v", dtype=torch.float32)))
+    assert torch.equal(*found)
+
+
+def test_parts_of_a_partition_sum_to_the_whole():
+    weights = torch.linspace(0.5, 2, 7, dtype=DOUBLE)
+    op = operator("activations", weights=weights)
+    v = random_vector(op.size, "v")
+    parts = [op.restricted(torch.tensor(i)) for i in ([4, 0, 2], [1], [6, 3, 5])]
+    expected = op.matvec(v)
+    error = float((sum(part.matvec(v) for part in parts) - expected).norm())
+    assert error <= ROUNDING * float(expected.norm())
+
+
+def test_a_part_keeps_the_weight_of_the_whole():
+    op = operator("no-bias", weights=torch.arange(1.0, 8.0))
+    part = op.restricted(torch.tensor([2, 5]))
+    assert (part.total_weight, part.weights.tolist()) == (28.0, [3.0, 6.0])
+
+
+def test_a_part_does_not_use_the_kept_work_of_the_whole():
+    op = operator("no-bias")
+    v = random_vector(op.size, "v")
+    op.matvec(v)
+    images, labels = images_and_labels()
+    part = operator("no-bias").restricted(torch.tensor([6, 5, 4]))
+    assert torch.equal(op.restricted(torch.tensor([6, 5, 4])).matvec(v), part.matvec(v))
+    assert len(images) == len(labels) == op.num_images
+
+
+def test_a_part_in_float64_keeps_the_weight_of_the_whole():
+    op = operator("activations", dtype=torch.float32)
+    double = op.restricted(torch.tensor([1, 2])).in_float64()
+    expected = operator("activations").restricted(torch.tensor([1, 2]))
+    assert double.total_weight == 7.0
+    assert_same_product(double, expected)
+
+
+def test_products_in_float64_count_double_in_the_shared_count():
+    op = operator("no-bias", dtype=torch.float32)
+    double = op.in_float64()
+    assert double.count is op.count
+    op.matvec(torch.ones(op.size))
+    double.matmat(torch.ones(2, op.size, dtype=DOUBLE))
+    assert (op.count.products, op.count.double_products) == (7, 14)
+    assert op.count.total == 7 + 2 * 14
+
+
+def test_an_operator_in_float64_is_its_own_double_and_counts_once():
+    op = operator("no-bias")
+    assert op.in_float64() is op
+    op.matvec(torch.ones(op.size, dtype=DOUBLE))
+    assert op.count.total == 7
+
+
+def test_six_forward_passes_count_as_one_product():
+    op = operator("no-bias")
+    for _ in range(6):
+        op.scores()
+    assert op.count.total == 7
+
+
+def test_parts_count_with_the_whole():
+    op = operator("no-bias")
+    op.restricted(torch.tensor([0, 1])).matvec(torch.ones(op.size, dtype=DOUBLE))
+    assert op.count.products == 2
+
+
+def test_scores_are_the_weighted_distances_of_probabilities_from_the_label():
+    model, weights = make_net("activations"), torch.linspace(0, 2, 7, dtype=DOUBLE)
+    op = operator(model, weights=weights)
+    images, labels = images_and_labels()
+    with torch.no_grad():
+        probabilities = copy.deepcopy(model).double()(images.double()).softmax(1)
+    distance = (probabilities - nn.functional.one_hot(labels, 4)).norm(dim=1)
+    # Entries below 2; some ulp.
+    torch.testing.assert_close(op.scores(), weights * distance, rtol=0, atol=1e-14)
+
+
+def test_scaled_products_are_the_products_in_float64():
+    op = operator("activations", dtype=torch.float32)
+    vectors = torch.stack([random_vector(op.size, i, dtype=torch.float32) for i in range(2)])
+    products, _ = op.scaled_products(vectors)
+    assert products.dtype == DOUBLE
+    assert torch.equal(products.float(), op.matmat(vectors))
+
+
+def test_scales_are_the_sums_of_the_norms_of_chunks():
+    op = operator("activations", weights=torch.linspace(0.5, 2, 7))
+    vectors = torch.stack([random_vector(op.size, i) for i in range(2)])
+    _, scales = op.scaled_products(vectors)
+    norms = [[op.chunk_product(c, v).norm() for c in op.chunks()] for v in vectors]
+    expected = torch.tensor(norms, dtype=DOUBLE).sum(1) / op.total_weight
+    torch.testing.assert_close(scales, expected, rtol=ROUNDING, atol=0)
+
+
+def test_one_chunk_has_the_norm_of_its_product_as_scale():
+    op = operator("activations", micro_chunk=7)
+    products, scales = op.scaled_products(random_vector(op.size, "v")[None])
+    torch.testing.assert_close(scales, products.norm(dim=1), rtol=ROUNDING, atol=0)
+
+
+@pytest.mark.parametrize("method", ["matmat", "scaled_products", "curvatures"])
+@pytest.mark.parametrize("shape", [(5,), (2, 5)])
+def test_vectors_of_another_shape_are_refused(method, shape):
+    op = operator("no-bias")
+    with pytest.raises(InputError, match=rf"\(K, {op.size}\), got"):
+        getattr(op, method)(torch.ones(shape))
+
+
+@pytest.mark.parametrize("name", ["activations", "max-pool", "attention", "cosine-head"])
+def test_both_ways_to_curvatures_agree(name):
+    op = operator(name, weights=torch.linspace(0, 2, 7))
+    vectors = torch.stack([random_vector(op.size, i) for i in range(2)])
+    expected = by_products(op, vectors)
+    # Terms of both signs cancel in q; the largest is their size.
+    atol = 100 * ROUNDING * float(expected.abs().max())
+    torch.testing.assert_close(by_forward_mode(op, vectors), expected, rtol=0, atol=atol)
+
+
+def test_curvatures_are_those_of_each_images_dense_hessian():
+    model = make_net("conv-bn-relu")
+    op = operator(model, weights=torch.linspace(0, 2, 7))
+    images, labels = images_and_labels()
+    v = random_vector(op.size, "v")
+    expected = torch.stack(
+        [v @ dense_hessian(model, images[i : i + 1], labels[i : i + 1]) @ v for i in range(7)]
+    )
+    atol = 100 * ROUNDING * float(expected.abs().max())
+    torch.testing.assert_close(op.curvatures(v[None])[0], expected, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("name", ["activations", "no-forward-mode"])
+def test_the_weighted_mean_of_curvatures_is_that_of_the_whole(name):
+    weights = torch.linspace(0, 2, 7, dtype=DOUBLE)
+    op = operator(name, weights=weights)
+    v = random_vector(op.size, "v")
+    mean = float((weights * op.curvatures(v[None])[0]).sum() / weights.sum())
+    assert mean == pytest.approx(float(v @ op.matvec(v)), rel=100 * ROUNDING)
+
+
+def test_curvatures_without_forward_mode_come_from_products():
+    op = operator("no-forward-mode")
+    v = random_vector(op.size, "v")[None]
+    with pytest.raises(RuntimeError):
+        by_forward_mode(op, v)
+    assert torch.equal(op.curvatures(v), by_products(op, v))
+
+
+def test_curvatures_in_float32_are_those_in_float64_to_its_rounding():
+    op = operator("activations", dtype=torch.float32)
+    v = random_vector(op.size, "v", dtype=torch.float32)[None]
+    found, exact = op.curvatures(v), op.in_float64().curvatures(v.double())
+    # Float32 sums of some thousand terms.
+    torch.testing.assert_close(found, exact, rtol=0, atol=1e-4 * float(exact.abs().max()))
