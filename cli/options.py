@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import click
 import torch
-from spectra.basis import STORAGES
 
 from checkpoints import DataRequest
 from checkpoints.data.longtail import PROFILES
@@ -15,6 +14,7 @@ from checkpoints.models import ARCHITECTURES
 from cli.workflows.analyze import DTYPES, AnalysisRequest
 from cli.workflows.selection import LOSSES, REDUCTIONS
 from spectra import ENGINES, SolverSettings
+from spectra.basis import STORAGES
 from spectra.errors import InputError
 from spectra.extremes import MAX_STEPS
 from spectra.slq import NUM_PROBES, NUM_STEPS, PROBES

@@ -112,12 +112,8 @@ def active_slq(
     used, distance = op, 0.0
     if size <= LARGEST_PART * op.num_images:
         used = op.restricted(order[:size].sort().values)
-        distance = distance_bound(
-            op.restricted(order[size:].sort().values), generator=generator
-        )
-    starts = [
-        draw_probe(op.size, probe="normal", generator=generator) for _ in range(num_probes)
-    ]
+        distance = distance_bound(op.restricted(order[size:].sort().values), generator=generator)
+    starts = [draw_probe(op.size, probe="normal", generator=generator) for _ in range(num_probes)]
     steps = min(num_steps, op.size)
     pilot = Lanczos(used, starts[0]).run(min(PILOT_STEPS, steps))
     if distance > allowed * _mean_size(Spectrum((pilot.tridiagonal(),), op.size, "normal")):

@@ -142,7 +142,9 @@ TANGENT: dict[str, Callable[[], nn.Module]] = {
     "max-pool": lambda: nn.Sequential(
         conv(3, 4, 3), nn.MaxPool2d(2), conv(4, 4, 3, padding=1), nn.MaxPool2d(3, 2, 1), *head(4)
     ),
-    "avg-pool": lambda: nn.Sequential(conv(3, 4, 3), nn.AvgPool2d(3, 2, 1), conv(4, 4, 3), *head(4)),
+    "avg-pool": lambda: nn.Sequential(
+        conv(3, 4, 3), nn.AvgPool2d(3, 2, 1), conv(4, 4, 3), *head(4)
+    ),
     "in-place-relu": lambda: nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3),
         nn.ReLU(inplace=True), *head(4),

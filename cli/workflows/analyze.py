@@ -10,7 +10,6 @@ from typing import Any
 import numpy
 import scipy
 import torch
-from spectra.memory import available_bytes, forecast, resident_bytes
 
 from checkpoints import Checkpoint, ImageData
 from checkpoints.data import Normalisation, head_mid_tail
@@ -38,6 +37,7 @@ from spectra import (
     save_analysis,
 )
 from spectra.errors import InputError
+from spectra.memory import available_bytes, forecast, resident_bytes
 from spectra.verdict import RADIUS, TAU
 
 logger = logging.getLogger(__name__)

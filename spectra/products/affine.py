@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spectra.products.folding import AffineModule, Folded, Norm, Plain
-from spectra.products.layers import Directions, Layer, Saved, total
+from spectra.products.layers import Directions, Layer, Saved, packed, total
 
 _convolution_backward = torch.ops.aten.convolution_backward
 
@@ -131,6 +131,15 @@ class Convolution(Affine):
     ) -> None:
         super().__init__(names, module, norm)
         self.groups = module.groups
+        # What a 1x1 convolution of few channels skips is taken out before its weights' gradient:
+        # oneDNN 3.12 else writes past its memory (channels last, fewer channels than a vector
+        # register holds; github.com/uxlfoundation/oneDNN/issues/6035).
+        self.skips = (
+            max(module.weight.shape[2:]) == 1
+            and max(module.stride) > 1
+            and not any(module.padding)
+            and module.weight.shape[1] < 16
+        )
         self.options: tuple[Any, ...] = (
             list(module.stride), list(module.padding), list(module.dilation), False,
             [0] * len(module.stride), module.groups,
@@ -163,8 +172,13 @@ class Convolution(Affine):
     def gradient(self, delta: Tensor, x: Tensor) -> Tensor:
         """Return the gradient of the weight."""
         # Without the bias: asking for both halves the speed on narrow layers (oneDNN, AVX2).
+        strides, *options = self.options
+        if self.skips:
+            places: tuple[Any, ...] = (..., *(slice(None, None, step) for step in strides))
+            x = packed(x[places])
+            strides = [1] * len(strides)
         return _convolution_backward(
-            delta, x, self.weight, None, *self.options, [False, True, False]
+            delta, x, self.weight, None, strides, *options, [False, True, False]
         )[1]
 
 

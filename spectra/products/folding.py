@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spectra.products.layers import Directions, total
+from spectra.products.layers import Directions, packed, total
 
 AffineModule = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 Norm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
@@ -33,13 +33,13 @@ class Plain:
 
     def __init__(self, names: dict[str, str], module: AffineModule) -> None:
         self.names = names
-        self.weight = _packed(module.weight.detach())
+        self.weight = packed(module.weight.detach())
         self.bias: Tensor | None = None if module.bias is None else module.bias.detach()
 
     def fold(self, directions: Directions) -> tuple[Tensor | None, Tensor | None]:
         """Return the tangents of W' and b' along ``directions``."""
         d_weight = self._along(directions, "weight")
-        return None if d_weight is None else _packed(d_weight), self._along(directions, "bias")
+        return None if d_weight is None else packed(d_weight), self._along(directions, "bias")
 
     def unfold(
         self,
@@ -94,7 +94,7 @@ class Folded(Plain):
         beta = norm.bias.detach() if affine else torch.zeros_like(self.inverse)
         self.scale = gamma * self.inverse
         self.shift = -mean if self.bias is None else self.bias - mean
-        self.weight = _packed(self.unscaled * self.scale.view(self.shape))
+        self.weight = packed(self.unscaled * self.scale.view(self.shape))
         self.bias = beta + self.scale * self.shift
 
     def fold(self, directions: Directions) -> tuple[Tensor | None, Tensor | None]:
@@ -110,7 +110,7 @@ class Folded(Plain):
             None if d_scale is None else d_scale * self.shift,
             None if d_bias is None else d_bias * self.scale,
         )
-        return None if folded is None else _packed(folded), offset
+        return None if folded is None else packed(folded), offset
 
     def unfold(
         self,
@@ -153,8 +153,3 @@ class Folded(Plain):
 
 def _by_channel(product: Tensor) -> Tensor:
     return product.flatten(1).sum(1)
-
-
-def _packed(weight: Tensor) -> Tensor:
-    """Return ``weight`` in channels-last order where it is a 2-d convolution's."""
-    return weight.contiguous(memory_format=torch.channels_last) if weight.ndim == 4 else weight

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from spectra.losses import PerSampleLoss
 from spectra.products.affine import Convolution
 from spectra.products.interface import ChunkHessian, Products
-from spectra.products.layers import Directions, Saved
+from spectra.products.layers import Directions, Saved, packed
 from spectra.products.trace import Trace
 
 
@@ -54,9 +54,7 @@ class TangentChunk(ChunkHessian):
     ) -> None:
         self.products = products
         trace = products.trace
-        if images.ndim == 4:
-            images = images.contiguous(memory_format=torch.channels_last)
-        values, self.saved = {trace.image: images}, []
+        values, self.saved = {trace.image: packed(images)}, []
         with torch.no_grad():
             for i, step in enumerate(trace.steps):
                 inputs = tuple(values[name] for name in step.inputs)
@@ -178,5 +176,5 @@ def _in_order_of(cotangent: Tensor | None, output: Tensor | None) -> Tensor:
     assert cotangent is not None
     assert output is not None
     if output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last):
-        return cotangent.contiguous(memory_format=torch.channels_last)
+        return packed(cotangent)
     return cotangent
