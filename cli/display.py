@@ -127,7 +127,7 @@ def certificate_lines(analysis: Analysis) -> list[str]:
         if record.density is not None:
             lines.append(
                 f"  density from {record.density.images} images: W1 to that of all at most "
-                f"{record.density.distance:.3g}, {record.density.relative:.1%} of the mean |λ| (95 %)"
+                f"{record.density.distance:.3g}, {record.density.relative:.1%} of mean |λ| (95 %)"
             )
         if record.bootstrap is not None:
             low, high = record.bootstrap.smallest, record.bootstrap.largest
