@@ -62,8 +62,9 @@ def residual_sums() -> nn.Module:
     def forward(net: nn.Module, x: Tensor) -> Tensor:
         h = net.stem(x)
         h = h + net.a(h)
-        h += net.b(h)
-        return net.head(torch.add(F.relu(h), net.a(h)).mean((2, 3)))
+        g = net.b(h)
+        g += h
+        return net.head(torch.add(F.relu(g), net.a(h)).mean((2, 3)))
 
     a, b = conv(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
     return Graph(forward, stem=conv(3, 4, 3), a=a, b=b, head=nn.Linear(4, 4))
@@ -95,11 +96,16 @@ def tied() -> nn.Module:
     return net
 
 
-def control_flow() -> nn.Module:
+def control_flow_by_shape() -> nn.Module:
     def forward(net: nn.Module, x: Tensor) -> Tensor:
-        if x.mean() > 100:
-            x = -x
-        return net.body(x)
+        return net.body(x if x.shape[-1] > 4 else F.interpolate(x, scale_factor=2))
+
+    return Graph(forward, body=nn.Sequential(conv(3, 4, 3), *head(4)))
+
+
+def control_flow_by_value() -> nn.Module:
+    def forward(net: nn.Module, x: Tensor) -> Tensor:
+        return net.body(x if x.mean() < 100 else -x)
 
     return Graph(forward, body=nn.Sequential(conv(3, 4, 3), *head(4)))
 
@@ -122,9 +128,9 @@ def attention() -> nn.Module:
 
 def without_jvp() -> nn.Module:
     def forward(net: nn.Module, x: Tensor) -> Tensor:
-        return net.head(CubeWithoutJvp.apply(net.stem(x)).mean((2, 3)))
+        return net.head(CubeWithoutJvp.apply(net.stem(x)))
 
-    return Graph(forward, stem=nn.Conv2d(3, 4, 3), head=nn.Linear(4, 4))
+    return Graph(forward, stem=nn.Conv2d(3, 4, 3), head=nn.Sequential(nn.Conv2d(4, 4, 3), *head(4)))
 
 
 # Nets that the tangent pass reads.
@@ -155,6 +161,10 @@ TANGENT: dict[str, Callable[[], nn.Module]] = {
     "option-b": lambda: resnet(shortcut="B"),
     "cosine-head": lambda: resnet(head="cosine"),
     "view-by-size": views,
+    "view": lambda: Graph(
+        lambda net, x: net.head(net.stem(x).view(-1, 48)), stem=conv(3, 3, 3, stride=3),
+        head=nn.Linear(48, 4),
+    ),
     "dropout": lambda: nn.Sequential(conv(3, 4, 3), nn.Dropout2d(), *head(4)[:2], nn.Dropout(),
                                      nn.Linear(4, 4)),
     "module-used-twice": twice,
@@ -166,14 +176,18 @@ TANGENT: dict[str, Callable[[], nn.Module]] = {
 
 # Nets that it does not: the gradient is linearised.
 LINEARIZE: dict[str, Callable[[], nn.Module]] = {
-    "control-flow": control_flow,
+    "control-flow-by-shape": control_flow_by_shape,
     "same-padding": lambda: nn.Sequential(conv(3, 4, 3, padding="same"), *head(4)),
     "tied-weights": tied,
     "overwritten-value": overwritten,
     "attention": attention,
 }
 
-DOUBLE_BACKWARD: dict[str, Callable[[], nn.Module]] = {"no-forward-mode": without_jvp}
+# Nets that only double backward serves.
+DOUBLE_BACKWARD: dict[str, Callable[[], nn.Module]] = {
+    "control-flow-by-value": control_flow_by_value,
+    "no-forward-mode": without_jvp,
+}
 NETS = TANGENT | LINEARIZE | DOUBLE_BACKWARD
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from oracles import build_net, dense_hessian, images_and_labels, symmetric_with_spectrum
-from test_active_density import fitted
+from test_active_density import fitted, spectrum_of
 
 from spectra import DenseOperator, HessianOperator, InputError, Lanczos, draw_probe, make_generator
 from spectra.active import choose_active, solve_extremes
@@ -13,7 +13,7 @@ DOUBLE = torch.float64
 def operator(kind, seed, **options):
     model, images, labels = fitted(kind, seed)
     op = HessianOperator(model, images, labels, check=False, **{"dtype": DOUBLE, **options})
-    return op, torch.linalg.eigvalsh(dense_hessian(model, images, labels))
+    return op, spectrum_of(kind, seed)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -11,9 +11,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 def exact_products(device: torch.device) -> Iterator[None]:
     """Keep out of the block what spoils second derivatives; put settings back.
 
-    Fused attention has no second derivative; on CUDA, TF32 and non-deterministic convolutions.
+    Fused attention has no second derivative, a fused transformer layer no forward mode; on CUDA,
+    TF32 and non-deterministic convolutions.
     """
-    with sdpa_kernel(SDPBackend.MATH):
+    with sdpa_kernel(SDPBackend.MATH), _no_fused_layers():
         if device.type != "cuda":
             yield
             return
@@ -26,3 +27,13 @@ def exact_products(device: torch.device) -> Iterator[None]:
                 yield
         finally:
             torch.set_float32_matmul_precision(precision)
+
+
+@contextlib.contextmanager
+def _no_fused_layers() -> Iterator[None]:
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

@@ -74,7 +74,8 @@ class TangentChunk(ChunkHessian):
         # Not functional_call with copies: it writes to the module, which other threads are reading.
         self.leaves = [known[name] for name in trace.rest_names]
         with torch.enable_grad():
-            self.features = features.detach().requires_grad_()
+            # In the order that the network itself would see: a view may depend on it.
+            self.features = features.detach().contiguous().requires_grad_()
             outputs = trace.rest(self.features)
             loss = (weights * self.products.loss(outputs, labels)).sum()
             self.rest_gradients = torch.autograd.grad(
@@ -134,7 +135,7 @@ class TangentChunk(ChunkHessian):
             if d is not None and g.requires_grad
         ]
         if not pairs:
-            return torch.zeros_like(self.features)
+            return packed(torch.zeros_like(self.features))
         moved = torch.autograd.grad(
             [g for g, _ in pairs],
             [self.features, *self.leaves],
@@ -143,7 +144,7 @@ class TangentChunk(ChunkHessian):
             materialize_grads=True,
         )
         gradients.update(zip(names, moved[1:], strict=True))
-        return moved[0]
+        return packed(moved[0])
 
     @property
     def nbytes(self) -> int:

@@ -148,6 +148,8 @@ class _Reader:
         keywords.pop("inplace", None)
         target: Any = node.target
         if node.op == "call_method":
+            # Values are in channels-last order here, which a view may not fit.
+            target = "reshape" if target == "view" else target
             return lambda x: getattr(x, target)(*rest, **keywords)
         return lambda x: target(x, *rest, **keywords)
 
