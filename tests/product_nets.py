@@ -151,6 +151,9 @@ TANGENT: dict[str, Callable[[], nn.Module]] = {
     "avg-pool": lambda: nn.Sequential(
         conv(3, 4, 3), nn.AvgPool2d(3, 2, 1), conv(4, 4, 3), *head(4)
     ),
+    "strided-1x1": lambda: nn.Sequential(
+        conv(3, 4, 1, stride=2), conv(4, 20, 3), conv(20, 4, 1, stride=(1, 2)), *head(4)
+    ),
     "in-place-relu": lambda: nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3),
         nn.ReLU(inplace=True), *head(4),
