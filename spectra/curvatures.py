@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -60,7 +61,8 @@ def by_forward_mode(op: HessianOperator, vectors: Tensor) -> Tensor:
     One chunk at a time: the level of forward mode is the process's, not the thread's.
     """
     point = {n: p.detach() for n, p in zip(op.names, op.parameters, strict=True)}
-    with exact_products(op.device):
+    with exact_products(op.device), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's forward mode warns of its own internals
         rows = [
             torch.cat([_along(op, chunk, point, op.named(v)) for chunk in op.chunks()])
             for v in vectors
