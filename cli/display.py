@@ -1,7 +1,7 @@
 """What a person sees: tables on standard output, progress on standard error."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,36 @@ def print_analysis(analysis: Analysis) -> None:
     click.echo(_grounds(analysis))
 
 
+def print_protocols(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what each choice of images gives, and what of it belongs to a matrix."""
+    table = [
+        [
+            row["class"],
+            row["protocol"],
+            str(row["n"]),
+            number(row["loss"]),
+            with_residual(row["lambda_min"], row["residual_min"]),
+            number(row["lambda_max"]),
+            number(row["ratio"]),
+            number(row["grad_norm"]),
+            number(row["alpha_over_beta"]),
+            number(row["asymmetry"]),
+            row["verdict"],
+        ]
+        for row in rows
+    ]
+    print_table(
+        f"{name}: the same weights under each choice of images",
+        ["class", "images", "n", "loss", "λmin", "λmax", "|λmin/λmax|", "‖g‖", "|α|/β",
+         "asymmetry", "verdict"],
+        table,
+    )  # fmt: skip
+    click.echo(
+        "fresh: a new draw at every product, so λmin and λmax are Ritz values of no matrix; "
+        "few frozen draws exaggerate both extremes: read frozen:1, 4, 16 together"
+    )
+
+
 def print_certificates(analysis: Analysis) -> None:
     """Print the three statements on each extreme of each class."""
     for line in certificate_lines(analysis):
@@ -164,8 +194,10 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
 
 
-def with_residual(value: float, residual: float) -> str:
-    """Return ``value ± residual``."""
+def with_residual(value: float, residual: float | None) -> str:
+    """Return ``value ± residual``, or the value alone."""
+    if residual is None:
+        return number(value)
     return f"{value:.3g} ± {residual:.1g}"
 
 

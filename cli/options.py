@@ -136,6 +136,13 @@ what = _combine(
         show_default=True,
         help="mean over the images of the loss, or its global share of the whole.",
     ),
+    click.option(
+        "--images",
+        default="plain",
+        show_default=True,
+        help="plain; frozen:K fixed augmentations of each image; frozen:all, every crop and flip; "
+        "fresh: a new draw at every product, as published, which is no fixed matrix.",
+    ),
     click.option("--images-per-class", type=int, help="Random subset of each class. [all]"),
     click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True),
     click.option("--radius", type=float, help="r of the verdict. [the recipe's ρ, else 0.1]"),
@@ -217,6 +224,7 @@ def analysis_request(
         reduction=options["reduction"],
         groups=options["groups"],
         normalisation=options["normalisation"],
+        images=options["images"],
         images_per_class=options["images_per_class"],
         dtype=options["dtype"],
         device=pick_device(device),

@@ -71,6 +71,8 @@ def protocol_text(protocol: Mapping[str, Any]) -> str:
     images = " ".join(str(protocol[k]) for k in ("images", "split") if protocol.get(k) is not None)
     if images:
         parts.append(f"{images} images")
+    if protocol.get("images") == "fresh":
+        parts.append("a new draw at every product: not a fixed matrix")
     return ", ".join(parts)
 
 

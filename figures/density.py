@@ -65,7 +65,8 @@ class _Drawn:
         return cls(source, float(source.nodes[0]), float(source.nodes[-1]), closed, None)
 
     def extremes_text(self) -> str:
-        below, above = ("", "") if self.certain else ("≤ ", "≥ ")
+        fixed = self.record is None or self.record.noise is None
+        below, above = ("", "") if self.certain or not fixed else ("≤ ", "≥ ")
         return f"λmin {below}{number(self.low, 4)}   λmax {above}{number(self.high, 4)}"
 
     def block(self) -> list[str]:

@@ -2,12 +2,13 @@
 
 from spectra._version import __version__
 from spectra.active import solve_extremes
-from spectra.analysis import ENGINES, LossAnalysis, analyze_loss
+from spectra.analysis import ENGINES, LossAnalysis, analyze_fresh, analyze_loss
 from spectra.bands import Band, Interval, density_band, image_bootstrap, negative_mass
 from spectra.certificates import Certificate
 from spectra.engines import EngineResult, PyHessianOperator, SolverSettings
 from spectra.errors import InputError, NonFiniteError, OperatorError, SpectraError
 from spectra.extremes import Eigenpair, Extremes, extreme_eigenpairs
+from spectra.fresh import FreshOperator, ProductNoise, product_noise
 from spectra.hessian import HessianOperator, class_hessian
 from spectra.lanczos import Lanczos, Tridiagonal, lanczos_tridiag
 from spectra.losses import CrossEntropy, PerSampleLoss
@@ -30,6 +31,7 @@ __all__ = [
     "Eigenpair",
     "EngineResult",
     "Extremes",
+    "FreshOperator",
     "HessianOperator",
     "InputError",
     "Interval",
@@ -39,6 +41,7 @@ __all__ = [
     "NonFiniteError",
     "OperatorError",
     "PerSampleLoss",
+    "ProductNoise",
     "PyHessianOperator",
     "ScaledOperator",
     "SolverSettings",
@@ -49,6 +52,7 @@ __all__ = [
     "Tridiagonal",
     "Verdict",
     "__version__",
+    "analyze_fresh",
     "analyze_loss",
     "bounds",
     "class_hessian",
@@ -62,6 +66,7 @@ __all__ = [
     "load_analysis",
     "make_generator",
     "negative_mass",
+    "product_noise",
     "save_analysis",
     "slq",
     "solve_extremes",

@@ -10,15 +10,16 @@ from torch import Tensor
 from spectra.active_density import DensityBound
 from spectra.bands import ImageBootstrap, image_bootstrap
 from spectra.certificates import LARGEST, SMALLEST, Certificate, rounding_bound, unbounded
-from spectra.engines import run_pyhessian, run_spectra
+from spectra.engines import fresh_density, run_pyhessian, run_spectra
 from spectra.engines.settings import EngineResult, SolverSettings
 from spectra.errors import InputError, NonFiniteError
 from spectra.extremes import Extremes
+from spectra.fresh import Draw, ProductNoise, product_noise
 from spectra.hessian import HessianOperator
 from spectra.seeding import make_generator
 from spectra.slq import StepCallback
 from spectra.spectrum import Spectrum
-from spectra.verdict import RADIUS, TAU, Verdict, decide
+from spectra.verdict import NOT_A_MATRIX, RADIUS, TAU, Verdict, decide
 
 ENGINES: dict[str, Callable[..., EngineResult]] = {
     "spectra": run_spectra,
@@ -65,6 +66,8 @@ class LossAnalysis:
         bootstrap: how λmin, λmax and their ratio vary over draws of the images, to first order;
             small classes only.
         density: how far ``spectrum`` can be from that of all images; None: it is that of all.
+        noise: where every product had a new draw of the images; the extremes are then Ritz values,
+            without residual or certificate, of no matrix.
         extremes: the vectors, for a warm start; not part of a result file.
     """
 
@@ -76,12 +79,12 @@ class LossAnalysis:
     fit_accuracy: float
     lambda_min: float
     lambda_max: float
-    residual_min: float
-    residual_max: float
+    residual_min: float | None
+    residual_max: float | None
     converged: bool
     steps: int
     grad_norm: float
-    grad_along_vmin: float
+    grad_along_vmin: float | None
     spectrum: Spectrum | None
     verdict: Verdict
     accuracy: float | None = None
@@ -93,6 +96,7 @@ class LossAnalysis:
     overlaps: tuple[float, float] | None = None
     bootstrap: ImageBootstrap | None = None
     density: DensityBound | None = None
+    noise: ProductNoise | None = None
     extremes: Extremes | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -111,6 +115,7 @@ def analyze_loss(
     radius: float = RADIUS,
     tau: float = TAU,
     warm: Extremes | None = None,
+    independent: bool = True,
     on_step: StepCallback | None = None,
 ) -> LossAnalysis:
     """Analyze the loss that ``op`` is the Hessian of.
@@ -128,6 +133,8 @@ def analyze_loss(
         radius: r of the verdict, parameter units.
         tau: relative tolerance of the verdict.
         warm: extremes of the same loss at a neighbouring checkpoint, to start from; without probes.
+        independent: whether the images are draws of their own, as a bootstrap takes them to be;
+            views of one image are not.
         on_step: called with (steps done, steps planned).
 
     Raises:
@@ -165,7 +172,7 @@ def analyze_loss(
         upper_bound=high.beyond,
     )
     bootstrap = None
-    if settings.proof and 2 <= op.num_images <= BOOTSTRAP_IMAGES:
+    if independent and settings.proof and 2 <= op.num_images <= BOOTSTRAP_IMAGES:
         bootstrap = _bootstrap(op, label, settings, (small.vector, large.vector), factor)
     spectrum = result.spectrum
     if spectrum is not None and factor != 1.0:
@@ -201,6 +208,68 @@ def analyze_loss(
         bootstrap=bootstrap,
         density=result.density,
         extremes=result.extremes,
+    )
+
+
+def analyze_fresh(
+    op: HessianOperator,
+    draw: Draw,
+    *,
+    label: str,
+    classes: tuple[int, ...],
+    settings: SolverSettings,
+    factor: float = 1.0,
+    radius: float = RADIUS,
+    tau: float = TAU,
+    on_step: StepCallback | None = None,
+) -> LossAnalysis:
+    """Run the recurrence with a new draw of the images at every product, as published.
+
+    λmin and λmax are the extreme Ritz values. They belong to no matrix: there is no residual, no
+    certificate, and the verdict says so. Loss, accuracy and gradient are over the last draw.
+
+    Cost: num_probes · num_steps products (one probe where none are asked for) and one gradient.
+
+    Args:
+        op: over a first draw of the images, which are replaced.
+        draw: returns the next draw.
+        label: see :func:`analyze_loss`, here and below.
+        classes: likewise.
+        settings: likewise; ``pyhessian`` runs PyHessian's own recurrence.
+        factor: likewise.
+        radius: likewise.
+        tau: likewise.
+        on_step: likewise.
+
+    Source: the code of Rangwani et al. 2022.
+    """
+    spectrum = fresh_density(op, draw, label=label, settings=settings, on_step=on_step)
+    noise = product_noise(spectrum)
+    reason = (
+        "the images are drawn anew at every product: mean|α| / mean β "
+        f"{noise.alpha_over_beta:.3g}, asymmetry {noise.asymmetry:.3g}"
+    )
+    return LossAnalysis(
+        label=label,
+        classes=classes,
+        n=op.num_images,
+        factor=factor,
+        loss=op.loss() * factor,
+        fit_accuracy=op.accuracy(),
+        lambda_min=float(spectrum.nodes[0]) * factor,
+        lambda_max=float(spectrum.nodes[-1]) * factor,
+        residual_min=None,
+        residual_max=None,
+        converged=False,
+        steps=max(len(t) for t in spectrum.probes),
+        grad_norm=float(op.gradient().norm()) * factor,
+        grad_along_vmin=None,
+        spectrum=spectrum if factor == 1.0 else spectrum.scaled(factor),
+        verdict=Verdict(NOT_A_MATRIX, reason, radius, tau, None),
+        products=op.choice.name if settings.engine == "spectra" else settings.engine,
+        image_products=op.count.total if settings.engine == "spectra" else None,
+        active_images=op.num_images,
+        noise=noise,
     )
 
 

@@ -213,6 +213,11 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         double.count, double._beside_float32 = self.count, True
         return double
 
+    def replace_images(self, images: Tensor) -> None:
+        """Take other images of the same shape; labels and weights stay."""
+        self.images.copy_(images)
+        self.forget()
+
     def forget(self) -> None:
         """Give back the memory of kept primal work; the next product does it again."""
         self._kept = KeptWork(self.memory_budget)

@@ -17,6 +17,7 @@ from spectra.bands import ImageBootstrap, Interval, negative_mass
 from spectra.certificates import Certificate
 from spectra.errors import InputError
 from spectra.files import write_json
+from spectra.fresh import ProductNoise
 from spectra.lanczos import Tridiagonal
 from spectra.spectrum import Spectrum
 from spectra.verdict import Verdict
@@ -72,6 +73,7 @@ def analysis_to_dict(analysis: Analysis) -> dict[str, Any]:
                 "verdict_detail": asdict(record.verdict),
                 "certificates": [c.to_dict() for c in record.certificates or ()],
                 "density_bound": None if record.density is None else asdict(record.density),
+                "noise": None if record.noise is None else asdict(record.noise),
                 "bootstrap": None if record.bootstrap is None else asdict(record.bootstrap),
                 **_quadrature(record),
             }
@@ -245,6 +247,7 @@ def _record(plain: Mapping[str, Any]) -> LossAnalysis:
         overlaps=(overlaps[0], overlaps[1]) if len(overlaps) == 2 else None,
         bootstrap=_bootstrap(plain.get("bootstrap")),
         density=DensityBound(**plain["density_bound"]) if plain.get("density_bound") else None,
+        noise=ProductNoise(**plain["noise"]) if plain.get("noise") else None,
         products=plain.get("products", ""),
         image_products=plain.get("image_products"),
         active_images=plain.get("active_images"),

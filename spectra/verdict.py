@@ -16,7 +16,8 @@ NEGATIVE_DESCENT = "descent with negative curvature"
 MINIMUM = "minimum to tolerance"
 DESCENT = "descent"
 UNDECIDED = "undecided"
-VERDICTS = (SADDLE, NEGATIVE_DESCENT, MINIMUM, DESCENT, UNDECIDED)
+NOT_A_MATRIX = "not a fixed matrix"  # of products that change
+VERDICTS = (SADDLE, NEGATIVE_DESCENT, MINIMUM, DESCENT, UNDECIDED, NOT_A_MATRIX)
 
 
 @dataclass(frozen=True)

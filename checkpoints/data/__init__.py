@@ -2,11 +2,13 @@
 
 from checkpoints.data.dataset import ImageData, LabelledImages, Normalisation
 from checkpoints.data.longtail import class_counts, head_mid_tail, select_long_tail
+from checkpoints.data.protocols import ImageProtocol
 from checkpoints.data.sources import DataRequest, load_data
 
 __all__ = [
     "DataRequest",
     "ImageData",
+    "ImageProtocol",
     "LabelledImages",
     "Normalisation",
     "class_counts",

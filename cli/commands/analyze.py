@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from checkpoints import LoadOptions, load_checkpoint
+from checkpoints import Checkpoint, ImageData, LoadOptions, load_checkpoint
 from cli import options
 from cli.display import (
     certificate_lines,
@@ -15,15 +15,18 @@ from cli.display import (
     print_certificates,
     print_json,
     print_paths,
+    print_protocols,
     reporting,
 )
-from cli.workflows.analyze import analyze_checkpoint
+from cli.workflows import protocols
+from cli.workflows.analyze import AnalysisRequest, analyze_checkpoint
 from cli.workflows.data import data_for
 from cli.workflows.drawing import draw_analysis
 from cli.workflows.threads import suitable_threads
 from spectra import save_analysis
-from spectra.files import write_atomically
+from spectra.files import write_atomically, write_json
 from spectra.results import to_csv
+from spectra.slq import NUM_PROBES
 
 
 @click.command(short_help="Per-class Hessian spectra of one checkpoint.")
@@ -37,6 +40,12 @@ from spectra.results import to_csv
 @click.option("--no-figures", is_flag=True, help="Write no figures.")
 @click.option(
     "--certificates", is_flag=True, help="Print what is known of each λmin and λmax, and why."
+)
+@click.option(
+    "--compare-protocols",
+    is_flag=True,
+    help="Plain images, 1, 4 and 16 frozen augmentations, and the published fresh draws by our "
+    "recurrence and PyHessian's, side by side; extremes alone unless --num-probes is given.",
 )
 @options.seed
 @options.device
@@ -53,6 +62,7 @@ def analyze(
     output: Path | None,
     no_figures: bool,
     certificates: bool,
+    compare_protocols: bool,
     seed: int,
     device: str,
     as_json: bool,
@@ -63,14 +73,20 @@ def analyze(
     CHECKPOINT is a file, a run's folder (its last epoch), either folder with @EPOCH, or
     bundled:digits/RECIPE. Other people's .pth, .pt, .th and .pth.tar files work too.
     """
-    request = options.analysis_request(rest, seed=seed, device=device)
+    request = options.analysis_request(
+        rest, seed=seed, device=device, num_probes=0 if compare_protocols else NUM_PROBES
+    )
     loaded = load_checkpoint(checkpoint, LoadOptions(arch, num_classes, head))
     custom = profile or imbalance_factor is not None or n_max is not None
     wanted = options.data_request(source, profile, imbalance_factor, n_max) if custom else None
     data, notes = data_for(loaded, source, request=wanted)
     for text in (*loaded.notes, *notes):
         note(f"note: {text}")
-    folder = output or Path("runs") / f"analyze-{_slug(checkpoint)}"
+    kind = "protocols" if compare_protocols else "analyze"
+    folder = output or Path("runs") / f"{kind}-{_slug(checkpoint)}"
+    if compare_protocols:
+        _compare(loaded, data, request, folder, as_json=as_json)
+        return
     with reporting(f"analyzing {loaded.name}") as report, suitable_threads(data):
         analysis = analyze_checkpoint(
             loaded,
@@ -94,6 +110,32 @@ def analyze(
         print_certificates(analysis)
     click.echo("written:")
     print_paths(written)
+
+
+def _compare(
+    checkpoint: Checkpoint,
+    data: ImageData,
+    request: AnalysisRequest,
+    folder: Path,
+    *,
+    as_json: bool,
+) -> None:
+    with reporting(f"analyzing {checkpoint.name}") as report, suitable_threads(data):
+        found = protocols.compare_protocols(
+            checkpoint,
+            data,
+            request,
+            folder=folder,
+            on_progress=lambda at, label, i, n: report.update(f"{at} class {label}", i, n),
+        )
+    rows = protocols.comparison_rows(found)
+    write_json(folder / "protocols.json", rows)
+    if as_json:
+        print_json(rows)
+        return
+    print_protocols(checkpoint.name, rows)
+    click.echo("written:")
+    print_paths([folder / "protocols.json"])
 
 
 def _slug(reference: str) -> str:

@@ -12,9 +12,10 @@ import scipy
 import torch
 
 from checkpoints import Checkpoint, ImageData
-from checkpoints.data import Normalisation, head_mid_tail
+from checkpoints.data import ImageProtocol, Normalisation, head_mid_tail
 from checkpoints.data.longtail import parse_groups
 from checkpoints.data.normalisations import from_images, parse_normalisation
+from checkpoints.data.protocols import FRESH
 from checkpoints.evaluation import ClassMetrics, evaluate
 from checkpoints.schedules import ascent_radius
 from cli.workflows.selection import (
@@ -32,12 +33,16 @@ from spectra import (
     LossAnalysis,
     SolverSettings,
     __version__,
+    analyze_fresh,
     analyze_loss,
     load_analysis,
+    make_generator,
     save_analysis,
 )
 from spectra.errors import InputError
+from spectra.fresh import Draw
 from spectra.memory import available_bytes, forecast, resident_bytes
+from spectra.slq import StepCallback
 from spectra.verdict import RADIUS, TAU
 
 logger = logging.getLogger(__name__)
@@ -60,6 +65,8 @@ class AnalysisRequest:
         images_per_class: limit; None: every image.
         dtype: ``float32`` or ``float64``.
         device: torch device.
+        images: ``plain``, ``frozen:K``, ``frozen:all`` or ``fresh``, see
+            :class:`checkpoints.data.ImageProtocol`; crops and flips are those of the recipe.
         radius: r of the verdict; None: the recipe's last ρ, else .1.
         tau: relative tolerance of the verdict.
         micro_chunk: images in one piece of work; None: by image size.
@@ -76,6 +83,7 @@ class AnalysisRequest:
     images_per_class: int | None = None
     dtype: str = "float32"
     device: str = "cpu"
+    images: str = "plain"
     radius: float | None = None
     tau: float = TAU
     micro_chunk: int | None = None
@@ -125,6 +133,7 @@ def analyze_checkpoint(
     )
     normalisation = _normalisation(request, checkpoint, data)
     terms = loss_terms(checkpoint, request.loss, counts)
+    protocol = image_protocol(request, checkpoint)
     radius = request.radius if request.radius is not None else _radius(checkpoint)
     header = Analysis(
         checkpoint={
@@ -150,26 +159,39 @@ def analyze_checkpoint(
                 continue
             if tests is None:
                 tests = test_accuracy(checkpoint, data, normalisation, device=request.device)
-            op, factor = _operator(
-                model, data, normalisation, terms, request, classes, check=not checked
+            op, factor, draw = _operator(
+                model,
+                data,
+                normalisation,
+                terms,
+                request,
+                protocol,
+                label,
+                classes,
+                check=not checked,
             )
             if checked is False:
                 logger.info("products by %s %s", op.choice.name, op.choice.reason)
             checked = True
             solver = _within_memory(op, request)
-            record = analyze_loss(
-                op,
-                label=label,
-                classes=classes,
-                settings=solver,
-                factor=factor,
-                radius=radius,
-                tau=request.tau,
-                warm=warm.load(label) if warm else None,
-                on_step=(lambda i, n, label=label: on_progress(label, i, n))  # type: ignore[misc]
-                if on_progress
-                else None,
-            )
+            common: dict[str, Any] = {
+                "label": label,
+                "classes": classes,
+                "settings": solver,
+                "factor": factor,
+                "radius": radius,
+                "tau": request.tau,
+                "on_step": _step_callback(on_progress, label),
+            }
+            if draw is not None:
+                record = analyze_fresh(op, draw, **common)
+            else:
+                record = analyze_loss(
+                    op,
+                    warm=warm.load(label) if warm else None,
+                    independent=protocol.views == 1,
+                    **common,
+                )
             if warm is not None and record.extremes is not None:
                 warm.save(label, record.extremes)
             # Without its vectors: a class's basis is not to stay while the next one runs.
@@ -221,10 +243,13 @@ def _operator(
     normalisation: Normalisation,
     terms: LossTerms,
     request: AnalysisRequest,
+    protocol: ImageProtocol,
+    label: str,
     classes: tuple[int, ...],
     *,
     check: bool,
-) -> tuple[HessianOperator, float]:
+) -> tuple[HessianOperator, float, Draw | None]:
+    """Return the Hessian, the factor of its loss, and where images are drawn anew, how."""
     choice = choose_images(
         data,
         request.split,
@@ -234,20 +259,42 @@ def _operator(
         seed=request.solver.seed,
     )
     subset = data.split(request.split).subset(choice.index)
-    dtype = DTYPES[request.dtype]
+    dtype, views = DTYPES[request.dtype], protocol.views
+    generator = make_generator(request.solver.seed, "augmentation", request.split, label)
     op = HessianOperator(
         model,
-        normalisation(subset.images, dtype),
-        subset.labels,
+        normalisation(protocol.apply(subset.images, generator), dtype),
+        subset.labels.repeat_interleave(views),
         loss=terms.loss,
-        weights=choice.weights,
+        weights=choice.weights.repeat_interleave(views),
         dtype=dtype,
         device=request.device,
         micro_chunk=request.micro_chunk,
         memory_budget=0,
         check=check,
     )
-    return op, choice.share if request.reduction == "global" else 1.0
+    draw = None
+    if protocol.kind == FRESH:
+        draw = protocol.fresh(subset.images, lambda x: normalisation(x, dtype), generator)
+    return op, choice.share if request.reduction == "global" else 1.0, draw
+
+
+def image_protocol(request: AnalysisRequest, checkpoint: Checkpoint) -> ImageProtocol:
+    """Return the choice of images, with the crops and flips that the checkpoint was trained with.
+
+    Raises:
+        InputError: it reads wrong, or the recipe has no augmentation to draw from.
+    """
+    recipe = checkpoint.recipe
+    if recipe is None:  # the published code's, and most strangers'
+        return ImageProtocol.parse(request.images)
+    return ImageProtocol.parse(request.images, crop=recipe.augment_crop, flip=recipe.augment_flip)
+
+
+def _step_callback(on_progress: Progress | None, label: str) -> StepCallback | None:
+    if on_progress is None:
+        return None
+    return lambda done, planned: on_progress(label, done, planned)
 
 
 def _within_memory(op: HessianOperator, request: AnalysisRequest) -> SolverSettings:
@@ -306,7 +353,7 @@ def _protocol(
     request: AnalysisRequest, normalisation: Normalisation, radius: float
 ) -> dict[str, Any]:
     return {
-        "images": "plain",
+        "images": request.images,
         "split": request.split,
         "loss": request.loss,
         "reduction": request.reduction,

@@ -8,7 +8,7 @@ import contextlib
 import importlib
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -31,11 +31,17 @@ from spectra.spectrum import Spectrum
 class PyHessianOperator(SymmetricOperator):
     """The products of PyHessian's dataloader mode over the frozen images of ``op``.
 
-    Batches are the micro-chunks of ``op``; the criterion is its weighted loss, scaled so that
-    PyHessian's average over the images is the weighted mean.
+    The criterion is the weighted loss of ``op``, scaled so that PyHessian's average over the images
+    is the weighted mean.
+
+    Args:
+        op: whose Hessian.
+        batches: of images and their positions in ``op``; None: its micro-chunks.
     """
 
-    def __init__(self, op: HessianOperator) -> None:
+    def __init__(
+        self, op: HessianOperator, batches: Iterable[tuple[Tensor, Tensor]] | None = None
+    ) -> None:
         self.size, self.device, self.dtype = op.size, op.device, op.dtype
         self._unflatten = op.unflatten
         scale = op.num_images / op.total_weight
@@ -44,8 +50,9 @@ class PyHessianOperator(SymmetricOperator):
             losses = op.loss_function(outputs, op.labels[index])
             return scale * (op.weights[index] * losses).mean()
 
-        index = torch.arange(op.num_images)
-        batches = [(op.images[chunk], index[chunk]) for chunk in op.chunks()]
+        if batches is None:
+            index = torch.arange(op.num_images)
+            batches = [(op.images[chunk], index[chunk]) for chunk in op.chunks()]
         with _quiet():
             self.peer = _module().hessian(
                 op.model, criterion, dataloader=batches, cuda=op.device.type == "cuda"

@@ -1,0 +1,114 @@
+"""Which images a loss is over: plain, augmented and frozen, or drawn anew at every product."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from checkpoints.data.augment import crop_flip, draw_crop_flip
+from spectra.errors import InputError
+
+PLAIN, FROZEN, FRESH = "plain", "frozen", "fresh"
+FORMS = "plain, frozen:K, frozen:all or fresh"
+
+
+@dataclass(frozen=True)
+class ImageProtocol:
+    """A choice of images.
+
+    * ``plain``: as they are.
+    * ``frozen:K``: K augmentations of each image, drawn once: a Monte Carlo estimate of the loss
+      averaged over augmentations. λmin is concave in the Hessian, so a few draws exaggerate both
+      extremes: look at several K.
+    * ``frozen:all``: every crop and flip, (2·crop+1)² · 2 views of each image: that average itself.
+    * ``fresh``: a new draw at every product, as in the code of Rangwani et al. 2022. There is then
+      no Hessian that the numbers belong to.
+
+    Attributes:
+        kind: ``plain``, ``frozen`` or ``fresh``.
+        draws: K; None with ``frozen``: all views.
+        crop: pixels of zero padding before the crop; 0: none.
+        flip: whether to flip.
+    """
+
+    kind: str = PLAIN
+    draws: int | None = None
+    crop: int = 4
+    flip: bool = True
+
+    @classmethod
+    def parse(cls, text: str, *, crop: int = 4, flip: bool = True) -> "ImageProtocol":
+        """Read ``plain``, ``frozen:K``, ``frozen:all`` or ``fresh``.
+
+        Raises:
+            InputError: it reads otherwise, or there is nothing to augment by.
+        """
+        kind, _, draws = text.partition(":")
+        if text in (PLAIN, FRESH) or (kind == FROZEN and draws == "all"):
+            protocol = cls(kind, None, crop, flip)
+        elif kind == FROZEN and draws.isdigit() and int(draws) >= 1:
+            protocol = cls(kind, int(draws), crop, flip)
+        else:
+            raise InputError(f"images must be {FORMS}, got {text!r}")
+        if kind != PLAIN and not (crop or flip):
+            raise InputError(
+                f"images {text} need an augmentation, but the recipe has neither crops nor flips; "
+                "use plain, or set --augment-crop"
+            )
+        return protocol
+
+    @property
+    def name(self) -> str:
+        """What :meth:`parse` reads."""
+        return f"{self.kind}:{self.draws or 'all'}" if self.kind == FROZEN else self.kind
+
+    @property
+    def views(self) -> int:
+        """Number of images that stand for each."""
+        if self.kind != FROZEN:
+            return 1
+        return self.draws or (2 * self.crop + 1) ** 2 * (2 if self.flip else 1)
+
+    def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the frozen views of each image, one image's beside each other.
+
+        Args:
+            images: uint8 (n, channels, h, w), before normalisation.
+            generator: of the draws; not used where nothing is drawn.
+
+        Returns:
+            uint8 (n · views, channels, h, w); for ``fresh`` a first draw.
+        """
+        if self.kind == PLAIN:
+            return images
+        repeated = images.repeat_interleave(self.views, 0)
+        if self.kind == FROZEN and self.draws is None:
+            side = 2 * self.crop + 1
+            grid = torch.cartesian_prod(
+                torch.arange(side), torch.arange(side), torch.arange(2 if self.flip else 1)
+            ).repeat(len(images), 1)
+            return crop_flip(repeated, grid[:, :2].T, grid[:, 2].bool(), padding=self.crop)
+        return self.draw(repeated, generator)
+
+    def draw(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return one random view of each image."""
+        offsets, flipped = draw_crop_flip(
+            len(images), padding=self.crop, flip=self.flip, generator=generator
+        )
+        return crop_flip(images, offsets, flipped, padding=self.crop)
+
+    def fresh(
+        self,
+        images: Tensor,
+        finish: Callable[[Tensor], Tensor],
+        generator: torch.Generator,
+    ) -> Callable[[], Tensor]:
+        """Return what draws the images anew at each call.
+
+        Args:
+            images: uint8.
+            finish: normalises a draw.
+            generator: of the draws.
+        """
+        return lambda: finish(self.draw(images, generator))

@@ -1,0 +1,49 @@
+"""The recurrences of both engines over images that are drawn anew at every product."""
+
+import torch
+
+from spectra.engines.pyhessian import PyHessianOperator
+from spectra.engines.settings import SolverSettings
+from spectra.fresh import Draw, FreshBatches, FreshOperator
+from spectra.hessian import HessianOperator
+from spectra.seeding import derive_seed, make_generator
+from spectra.slq import StepCallback, slq
+from spectra.spectrum import Spectrum
+
+# Of the published script.
+BATCH_SIZE = 128
+
+
+def fresh_density(
+    op: HessianOperator,
+    draw: Draw,
+    *,
+    label: str,
+    settings: SolverSettings,
+    on_step: StepCallback | None = None,
+) -> Spectrum:
+    """Return what quadrature makes of products that change.
+
+    Args:
+        op: over a first draw.
+        draw: returns the next draw.
+        label: names the loss; probes depend on it and on the seed alone.
+        settings: engine, probes (at least one is run), steps, seed.
+        on_step: called with (steps done, steps planned); not by PyHessian.
+    """
+    probes = max(1, settings.num_probes)
+    if settings.engine == "pyhessian":
+        batches = FreshBatches(draw, torch.arange(op.num_images), BATCH_SIZE)
+        return PyHessianOperator(op, batches).density(
+            num_probes=probes,
+            num_steps=settings.num_steps,
+            seed=derive_seed(settings.seed, "pyhessian density", label) % 2**32,
+        )
+    return slq(
+        FreshOperator(op, draw),
+        num_probes=probes,
+        num_steps=settings.num_steps,
+        probe=settings.probe,
+        generator=make_generator(settings.seed, "fresh probes", label),
+        on_step=on_step,
+    )
