@@ -11,9 +11,9 @@ from cli.workflows.analyze import AnalysisRequest, analyze_checkpoint
 from spectra import Analysis, LossAnalysis, product_noise, save_analysis
 from spectra.slq import NUM_STEPS
 
-# Several K, because few draws exaggerate both extremes. Both recurrences, on images that stay and on
-# images that do not: PyHessian takes β before it orthogonalises, ours after, and products that change
-# leave much to orthogonalise.
+# Several K, because few draws exaggerate both extremes. Both recurrences, on images that stay and
+# on images that do not: PyHessian takes β before it orthogonalises against all former vectors, ours
+# after, and products that change leave much to orthogonalise.
 PROTOCOLS = (
     "plain", "plain/pyhessian", "frozen:1", "frozen:4", "frozen:16", "fresh", "fresh/pyhessian",
 )  # fmt: skip

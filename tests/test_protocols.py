@@ -1,0 +1,262 @@
+import copy
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from oracles import dense_hessian, random_vector
+from torch import nn
+
+from checkpoints import load_checkpoint, load_data
+from checkpoints.data import ImageProtocol
+from checkpoints.data.augment import crop_flip
+from cli.main import cli
+from cli.workflows.analyze import AnalysisRequest
+from cli.workflows.protocols import compare_protocols, comparison_rows
+from spectra import (
+    FreshOperator,
+    HessianOperator,
+    InputError,
+    SolverSettings,
+    Spectrum,
+    Tridiagonal,
+    analyze_fresh,
+    load_analysis,
+    make_generator,
+    product_noise,
+)
+from spectra.fresh import FreshBatches
+
+DOUBLE = torch.float64
+
+
+def generator(name: str = "views") -> torch.Generator:
+    return make_generator(0, name)
+
+
+def pictures(n: int = 3, size: int = 5) -> torch.Tensor:
+    return torch.randint(0, 256, (n, 2, size, size), dtype=torch.uint8, generator=generator("x"))
+
+
+@pytest.mark.parametrize("name", ["plain", "frozen:1", "frozen:16", "frozen:all", "fresh"])
+def test_a_protocol_reads_its_own_name(name):
+    assert ImageProtocol.parse(name).name == name
+
+
+@pytest.mark.parametrize("text", ["", "frozen", "frozen:0", "frozen:-1", "frozen:x", "plain:2"])
+def test_other_names_are_refused(text):
+    with pytest.raises(InputError, match="plain, frozen:K, frozen:all or fresh"):
+        ImageProtocol.parse(text)
+
+
+def test_augmenting_by_nothing_is_refused():
+    with pytest.raises(InputError, match="neither crops nor flips"):
+        ImageProtocol.parse("frozen:4", crop=0, flip=False)
+
+
+@pytest.mark.parametrize(("crop", "flip", "views"), [(4, True, 162), (1, False, 9), (0, True, 2)])
+def test_all_views_are_every_crop_and_flip(crop, flip, views):
+    assert ImageProtocol.parse("frozen:all", crop=crop, flip=flip).views == views
+
+
+def shifted(image: torch.Tensor, down: int, right: int) -> torch.Tensor:
+    """Return the image moved by whole pixels over black, pixel by pixel."""
+    out = torch.zeros_like(image)
+    size = image.shape[-1]
+    for i in range(size):
+        for j in range(size):
+            if 0 <= i - down < size and 0 <= j - right < size:
+                out[:, i, j] = image[:, i - down, j - right]
+    return out
+
+
+def test_all_views_are_those_of_pixelwise_shifts_and_flips():
+    images = pictures(2)
+    views = ImageProtocol.parse("frozen:all", crop=1).apply(images, generator())
+    wanted = set()
+    for k, image in enumerate(images):
+        for right, down in itertools.product((-1, 0, 1), repeat=2):
+            moved = shifted(image, down, right)
+            wanted |= {(k, tuple(x.flatten().tolist())) for x in (moved, moved.flip(-1))}
+    assert {(i // 18, tuple(v.flatten().tolist())) for i, v in enumerate(views)} == wanted
+
+
+def test_every_draw_is_one_of_all_views():
+    images = pictures(1)
+    views = ImageProtocol.parse("frozen:all", crop=1).apply(images, generator())
+    drawn = ImageProtocol.parse("frozen:200", crop=1).apply(images, generator())
+    known = {tuple(v.flatten().tolist()) for v in views}
+    assert {tuple(v.flatten().tolist()) for v in drawn} == known  # 200 draws of 18 miss none here
+
+
+def test_views_of_one_image_lie_beside_each_other():
+    images = torch.arange(1, 4, dtype=torch.uint8)[:, None, None, None].expand(3, 1, 6, 6)
+    views = ImageProtocol.parse("frozen:4", crop=1).apply(images, generator())
+    assert views.amax((1, 2, 3)).tolist() == [1] * 4 + [2] * 4 + [3] * 4
+
+
+def test_draws_depend_on_the_generator_alone():
+    protocol, images = ImageProtocol.parse("frozen:3", crop=2), pictures()
+    first, again = (protocol.apply(images, generator()) for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, protocol.apply(images, generator("another")))
+
+
+def net() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv2d(2, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(27, 4))
+
+
+def floats(images: torch.Tensor) -> torch.Tensor:
+    return images.double() / 255 - 0.5
+
+
+def operator(images: torch.Tensor, labels: torch.Tensor, model: nn.Module) -> HessianOperator:
+    return HessianOperator(model, floats(images), labels, dtype=DOUBLE)
+
+
+def test_all_views_give_the_hessian_averaged_over_augmentations():
+    model, images, labels = net(), pictures(), torch.tensor([0, 3, 1])
+    protocol = ImageProtocol.parse("frozen:all", crop=1)
+    op = operator(protocol.apply(images, generator()), labels.repeat_interleave(18), model)
+    double = copy.deepcopy(model).double()
+    average = torch.zeros(op.size, op.size, dtype=DOUBLE)
+    for right in (0, 1, 2):
+        for down in (0, 1, 2):
+            for flipped in (False, True):
+                offsets = torch.tensor([[down] * 3, [right] * 3])
+                view = crop_flip(images, offsets, torch.tensor([flipped] * 3), padding=1)
+                average += dense_hessian(double, floats(view), labels) / 18
+    v = random_vector(op.size, "v")
+    torch.testing.assert_close(op.matvec(v), average @ v, rtol=0, atol=1e-12)
+
+
+def test_a_draw_that_stays_is_the_hessian():
+    model, images, labels = net(), pictures(), torch.tensor([0, 3, 1])
+    fresh = FreshOperator(operator(images, labels, model), lambda: floats(images))
+    v = random_vector(fresh.size, "v")
+    assert torch.equal(fresh.matvec(v), operator(images, labels, model).matvec(v))
+
+
+def test_each_product_is_that_of_its_own_draw():
+    model, images, labels = net(), pictures(), torch.tensor([0, 3, 1])
+    protocol = ImageProtocol.parse("fresh", crop=2)
+    fresh = FreshOperator(
+        operator(images, labels, model), protocol.fresh(images, floats, generator())
+    )
+    again, v = generator(), random_vector(fresh.size, "v")
+    for _ in range(3):
+        expected = operator(protocol.draw(images, again), labels, model).matvec(v)
+        assert torch.equal(fresh.matvec(v), expected)
+
+
+def test_every_pass_over_fresh_batches_is_one_new_draw():
+    count = iter(range(100))
+    batches = FreshBatches(lambda: torch.full((5, 1), float(next(count))), torch.arange(5), 2)
+    passes = [[(x[:, 0].tolist(), i.tolist()) for x, i in batches] for _ in range(2)]
+    assert passes[0] == [([0.0, 0.0], [0, 1]), ([0.0, 0.0], [2, 3]), ([0.0], [4])]
+    assert passes[1] == [([1.0, 1.0], [0, 1]), ([1.0, 1.0], [2, 3]), ([1.0], [4])]
+    assert len(batches) == 3
+
+
+def spectrum(alphas: list[float], betas: list[float]) -> Spectrum:
+    return Spectrum((Tridiagonal(np.array(alphas), np.array(betas), 1.0, closed=False),), 10)
+
+
+def test_noise_of_a_symmetric_matrix_of_two_steps():
+    found = product_noise(spectrum([0.0, 0.0], [3.0]))  # eigenvalues ±3, weight 1/2 each
+    assert (found.alpha_over_beta, found.asymmetry) == (0.0, pytest.approx(0, abs=1e-15))
+
+
+def test_noise_of_a_positive_matrix():
+    found = product_noise(spectrum([2.0, 2.0], [1.0]))  # eigenvalues 1 and 3
+    assert (found.alpha_over_beta, found.asymmetry) == (2.0, pytest.approx(1.0))
+
+
+def test_one_step_has_no_noise_figure():
+    with pytest.raises(InputError, match="at least 2"):
+        product_noise(spectrum([1.0], []))
+
+
+def softmax_regression() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    data = load_data()
+    keep = torch.nonzero(data.train.labels == 8)[:, 0]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    return model, data.train.images[keep], data.train.labels[keep]
+
+
+@pytest.mark.parametrize("name", ["plain", "frozen:1", "frozen:4", "frozen:all"])
+def test_a_convex_model_has_no_negative_eigenvalue_over_frozen_images(name):
+    model, images, labels = softmax_regression()
+    protocol = ImageProtocol.parse(name, crop=1, flip=False)
+    views = protocol.apply(images, generator()).double() / 16
+    op = HessianOperator(model, views, labels.repeat_interleave(protocol.views), dtype=DOUBLE)
+    values = torch.linalg.eigvalsh(op.dense())
+    assert float(values[0]) >= -1e-6 * float(values[-1])
+
+
+@pytest.mark.parametrize("engine", ["spectra", "pyhessian"])
+def test_a_convex_model_under_fresh_draws_is_flagged(engine):
+    model, images, labels = softmax_regression()
+    protocol = ImageProtocol.parse("fresh", crop=1, flip=False)
+    op = HessianOperator(model, images.double() / 16, labels, dtype=DOUBLE)
+    draw = protocol.fresh(images, lambda x: x.double() / 16, generator())
+    found = analyze_fresh(
+        op,
+        draw,
+        label="8",
+        classes=(8,),
+        settings=SolverSettings(engine=engine, num_probes=1, num_steps=30, probe="rademacher"),
+    )
+    assert found.verdict.name == "not a fixed matrix"
+    assert (found.certificates, found.residual_min, found.converged) == (None, None, False)
+    assert found.noise is not None
+
+
+def invoke(*arguments: object):
+    return CliRunner().invoke(cli, [str(a) for a in arguments])
+
+
+ANALYZE = ("analyze", "bundled:digits/ce-drw", "--classes", "9", "--num-probes", 1)
+
+
+def test_fresh_images_are_named_in_the_result_and_survive_a_round_trip(tmp_path):
+    result = invoke(*ANALYZE, "--num-steps", 6, "--images", "fresh", "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "not a fixed matrix" in result.output
+    kept = load_analysis(tmp_path / "analysis.json")
+    assert kept.protocol["images"] == "fresh"
+    assert kept.records[0].noise == product_noise(kept.records[0].spectrum)
+
+
+def test_frozen_views_count_as_images(tmp_path):
+    result = invoke(*ANALYZE, "--num-steps", 4, "--images", "frozen:all", "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    record = load_analysis(tmp_path / "analysis.json").records[0]
+    assert record.n == 6 * 9
+    assert record.bootstrap is None
+
+
+def test_a_wrong_protocol_is_one_line_and_exit_code_two(tmp_path):
+    result = invoke(*ANALYZE, "--images", "augmented", "-o", tmp_path)
+    assert result.exit_code == 2
+    assert "plain, frozen:K, frozen:all or fresh" in result.stderr
+
+
+def test_a_comparison_says_what_belongs_to_a_matrix(tmp_path):
+    checkpoint, data = load_checkpoint("bundled:digits/ce-drw"), load_data()
+    request = AnalysisRequest(classes="9", solver=SolverSettings(num_probes=0))
+    wanted = ("plain", "plain/pyhessian", "frozen:1", "fresh", "fresh/pyhessian")
+    found = compare_protocols(checkpoint, data, request, folder=tmp_path, protocols=wanted)
+    rows = {row["protocol"]: row for row in comparison_rows(found)}
+    assert list(rows) == list(wanted)
+    certain = [name for name, row in rows.items() if row["lambda_min_at_most"] is not None]
+    assert certain == ["plain", "frozen:1"]
+    assert rows["fresh"]["alpha_over_beta"] > 0
+    assert rows["plain/pyhessian"]["lambda_max"] == pytest.approx(
+        rows["plain"]["lambda_max"], rel=1e-2
+    )
