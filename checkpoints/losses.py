@@ -63,6 +63,23 @@ class VectorScaling:
         return F.cross_entropy(adjusted, labels, reduction="none")
 
 
+@dataclass(frozen=True)
+class Focal:
+    """(1 - p_y)^γ times the cross-entropy.
+
+    Source: Lin et al., ICCV 2017, without their α.
+    """
+
+    gamma: float
+    scale: float = 1.0
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each image, shape (n,)."""
+        losses = F.cross_entropy(self.scale * outputs, labels, reduction="none")
+        # 1 - p_y = 1 - exp(-CE), exact where p_y is near 1.
+        return (-torch.expm1(-losses)) ** self.gamma * losses
+
+
 def training_loss(recipe: Recipe, class_counts: tuple[int, ...]) -> PerSampleLoss:
     """Return the per-sample loss that ``recipe`` minimises, class weights aside."""
     scale = output_scale(recipe)
@@ -70,6 +87,10 @@ def training_loss(recipe: Recipe, class_counts: tuple[int, ...]) -> PerSampleLos
         return LDAM(class_counts, recipe.ldam_max_margin, scale)
     if recipe.loss == "vs":
         return VectorScaling(class_counts, recipe.vs_gamma, recipe.vs_tau, scale)
+    if recipe.loss == "la":
+        return VectorScaling(class_counts, 0.0, recipe.vs_tau, scale)
+    if recipe.loss == "focal":
+        return Focal(recipe.focal_gamma, scale)
     return CrossEntropy(scale)
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from spectra.errors import InputError
 
-LOSSES = ("ce", "ldam", "vs")
+LOSSES = ("ce", "ldam", "vs", "la", "focal")
 WEIGHTINGS = ("none", "drw", "reweight", "resample")
-OPTIMIZERS = ("sgd", "sam", "asam")
+ASCENT = ("sam", "asam", "imbsam", "cc-sam", "focal-sam")
+OPTIMIZERS = ("sgd", *ASCENT, "pgd", "lpf-sgd")
 LR_SCHEDULES = ("step", "cosine")
 BN_CHOICES = ("both", "first")
 
@@ -25,10 +26,11 @@ class Recipe:
 
     Attributes:
         name: what the recipe is called.
-        loss: ``ce``, ``ldam`` or ``vs``.
+        loss: ``ce``, ``ldam``, ``vs``, ``la`` (logit adjustment, VS with γ 0) or ``focal``.
         weighting: ``none``; ``drw``: class-balanced weights from the DRW switch on; ``reweight``:
             the same weights from the start; ``resample``: class-balanced sampling.
-        optimizer: ``sgd``, ``sam`` or ``asam``.
+        optimizer: ``sgd``, ``sam``, ``asam``, ``imbsam``, ``cc-sam``, ``focal-sam``, ``pgd`` or
+            ``lpf-sgd``; :mod:`checkpoints.gradients`.
         rho: radius of the ascent step, in parameter units (relative units for ``asam``).
         rho_schedule: (epoch fraction, ρ) pairs that replace ``rho`` from that fraction of the
             training on; empty for a constant ρ.
@@ -47,7 +49,17 @@ class Recipe:
         ldam_max_margin: margin of the smallest class.
         logit_scale: s, which multiplies the outputs of a cosine head inside the loss.
         vs_gamma: exponent of the multiplicative adjustment of the VS loss.
-        vs_tau: factor of its additive adjustment.
+        vs_tau: factor of its additive adjustment, and of that of ``la``.
+        focal_gamma: exponent of the focal loss.
+        tail_below: η of ImbSAM: classes of fewer images count as tail; 0: those of the last third.
+        cc_power: CC-SAM's ρ_c = ρ (n_max / n_c)^power (power ours).
+        focal_sam_factor: λ of Focal-SAM (ours: 1).
+        focal_sam_gamma: γ of Focal-SAM (ours: 1).
+        pgd_radius: r of PGD, parameter units (ours).
+        pgd_threshold: g_thres of PGD (ours).
+        pgd_interval: t_thres of PGD, steps (ours).
+        lpf_gamma: γ of LPF-SGD.
+        lpf_draws: M of LPF-SGD.
     """
 
     name: str
@@ -71,6 +83,16 @@ class Recipe:
     logit_scale: float = 30.0
     vs_gamma: float = 0.2
     vs_tau: float = 1.2
+    focal_gamma: float = 2.0
+    tail_below: int = 0
+    cc_power: float = 0.25
+    focal_sam_factor: float = 1.0
+    focal_sam_gamma: float = 1.0
+    pgd_radius: float = 0.01
+    pgd_threshold: float = 0.5
+    pgd_interval: int = 50
+    lpf_gamma: float = 0.002
+    lpf_draws: int = 1
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -84,10 +106,14 @@ class Recipe:
                 raise InputError(
                     f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
                 )
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "lpf_draws"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("rho", "momentum", "weight_decay", "augment_crop", "asam_eta"):
+        for name in (
+            "rho", "momentum", "weight_decay", "augment_crop", "asam_eta", "focal_gamma",
+            "tail_below", "cc_power", "focal_sam_factor", "focal_sam_gamma", "pgd_radius",
+            "pgd_threshold", "pgd_interval", "lpf_gamma",
+        ):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
         for f in fields(self):
@@ -116,8 +142,8 @@ class Recipe:
 
     @property
     def uses_ascent(self) -> bool:
-        """Whether each step starts with an ascent step (SAM, ASAM)."""
-        return self.optimizer in ("sam", "asam")
+        """Whether each step starts with an ascent step of radius ρ."""
+        return self.optimizer in ASCENT
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form that checkpoints store."""
@@ -186,7 +212,20 @@ _BASE: dict[str, dict[str, Any]] = {
     "ldam-drw": {"loss": "ldam", "weighting": "drw"},
     "vs": {"loss": "vs"},
 }
-RECIPE_NAMES = tuple(name + sam for name in _BASE for sam in ("", "-sam"))
+# Beside the paper's four and their SAM twins: its other optimizers, and rivals of SAM, on CE+DRW.
+_VARIANTS: dict[str, dict[str, Any]] = {
+    "ce-drw-pgd": {"optimizer": "pgd"},
+    # The published code trains it without augmentation; the paper's table does not say.
+    "ce-drw-lpf-sgd": {"optimizer": "lpf-sgd"},
+    "ce-drw-asam": {"optimizer": "asam"},
+    "ce-drw-imbsam": {"optimizer": "imbsam"},
+    "ce-drw-cc-sam": {"optimizer": "cc-sam"},
+    "ce-drw-focal-sam": {"optimizer": "focal-sam"},
+    "la": {"loss": "la", "vs_tau": 1.0},
+    "focal": {"loss": "focal"},
+}
+PAPER_RECIPES = tuple(name + sam for name in _BASE for sam in ("", "-sam"))
+RECIPE_NAMES = (*PAPER_RECIPES, *_VARIANTS)
 
 
 @dataclass(frozen=True)
@@ -242,14 +281,21 @@ def get_recipe(name: str, family: str = "cifar10") -> Recipe:
     Raises:
         InputError: the name or the family is unknown.
     """
-    base = name.removesuffix("-sam")
     if name not in RECIPE_NAMES:
         raise InputError(f"unknown recipe {name!r}; expected one of {', '.join(RECIPE_NAMES)}")
     if family not in FAMILIES:
         raise InputError(f"unknown family {family!r}; expected one of {', '.join(FAMILIES)}")
-    values = {**FAMILIES[family].common, **_BASE[base]}
+    rho = FAMILIES[family].rho
+    if name in _VARIANTS:
+        base = _BASE["ce-drw"] if name.startswith("ce-drw") else {}
+        values = {**FAMILIES[family].common, **base, **_VARIANTS[name]}
+        if values.get("optimizer") in ASCENT:
+            values["rho"] = rho["ce-drw"]
+        return Recipe(name=name, **values)
+    plain = name.removesuffix("-sam")
+    values = {**FAMILIES[family].common, **_BASE[plain]}
     if name.endswith("-sam"):
-        values |= {"optimizer": "sam", "rho": FAMILIES[family].rho[base]}
+        values |= {"optimizer": "sam", "rho": rho[plain]}
     return Recipe(name=name, **values)
 
 

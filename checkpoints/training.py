@@ -15,6 +15,7 @@ from checkpoints.data.augment import random_crop_flip
 from checkpoints.data.dataset import ImageData
 from checkpoints.evaluation import evaluate
 from checkpoints.formats.native import save_native
+from checkpoints.gradients import Batch, make_rule
 from checkpoints.losses import output_scale, training_loss
 from checkpoints.models import Architecture, build_model, initialise
 from checkpoints.recipes import Recipe
@@ -172,7 +173,8 @@ class _Trainer:
         if test is not None:
             self.test = (job.data.normalisation(test.images.to(device)), test.labels.to(device))
         self.sam = None
-        if recipe.uses_ascent:
+        self.rule = make_rule(recipe, model, self.counts)
+        if recipe.optimizer in ("sam", "asam"):
             self.sam = SharpnessAware(
                 model.parameters(),
                 optimizer,
@@ -182,13 +184,19 @@ class _Trainer:
             )
 
     def run_epoch(self, epoch: int) -> dict[str, Any]:
-        """Train for one epoch and return loss and accuracy over it, taken at w, never at w + ε."""
+        """Train for one epoch and return loss and accuracy over it, taken at w, never at w + ε.
+
+        LPF-SGD does not visit w: there they are of the first draw's w + n.
+        """
         recipe, seed = self.job.recipe, self.job.seed
         rate = learning_rate(recipe, epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         if self.sam is not None:
             self.sam.rho = ascent_radius(recipe, epoch)
+        if self.rule is not None:
+            self.rule.start_epoch(ascent_radius(recipe, epoch))
+        self.noise = make_generator(seed, "gradient noise", epoch)
         weights = class_weights(recipe, self.counts, epoch).to(self.device, torch.float32)
         order = self._order(make_generator(seed, "order", epoch))
         generator = make_generator(seed, "augmentation", epoch)
@@ -203,7 +211,7 @@ class _Trainer:
             raise NonFiniteError(
                 f"training loss of {recipe.name} is {mean} in epoch {epoch + 1}"
                 + ("" if finite else " and its weights are not finite")
-                + ("; lower --lr or --rho" if self.sam else "; lower --lr")
+                + ("; lower --lr or --rho" if recipe.uses_ascent else "; lower --lr")
             )
         return {"lr": rate, "train_loss": mean, "train_accuracy": accuracy}
 
@@ -239,6 +247,14 @@ class _Trainer:
         return order.to(self.device)
 
     def _step(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        if self.rule is not None:
+            batch = Batch(self.model, x, y, weights, self.loss)
+            self.optimizer.zero_grad(set_to_none=True)
+            self.rule.fill(batch, self.noise)
+            self.optimizer.step()
+            assert batch.seen is not None
+            return batch.seen
+
         def weighted_mean(outputs: Tensor) -> Tensor:
             return (weights * self.loss(outputs, y)).sum() / weights.sum()
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from checkpoints import get_recipe
-from checkpoints.losses import LDAM, VectorScaling, output_scale, training_loss
+from checkpoints.losses import LDAM, Focal, VectorScaling, output_scale, training_loss
 from checkpoints.schedules import class_weights
 from spectra import CrossEntropy, make_generator
 
@@ -74,6 +74,24 @@ def test_ldam_on_equal_counts_has_equal_margins():
 
 
 # --- VS and logit adjustment ------------------------------------------------------------------
+
+
+def test_focal_loss_of_equal_logits_is_the_hand_computed_one():
+    # p = 1/4: (3/4)² log 4
+    close(Focal(2.0)(torch.zeros(1, 4, dtype=torch.float64), torch.tensor([1])), [0.5625 * log(4)])
+
+
+def test_focal_loss_without_gamma_is_cross_entropy():
+    outputs, labels = outputs_and_labels()
+    close(Focal(0.0)(outputs, labels), written_out(outputs, labels))
+
+
+def test_logit_adjustment_adds_the_log_prior():
+    outputs, labels = outputs_and_labels()
+    prior = torch.tensor(COUNTS, dtype=torch.float64)
+    prior = prior / prior.sum()
+    loss = training_loss(get_recipe("la"), COUNTS)
+    close(loss(outputs, labels), written_out(outputs + prior.log(), labels))
 
 
 def test_vs_loss_of_two_classes_is_the_hand_computed_one():

@@ -4,14 +4,26 @@ import json
 import pytest
 
 from checkpoints import RECIPE_NAMES, get_recipe, load_recipe
-from checkpoints.recipes import FAMILIES, Recipe, recipe_fields
+from checkpoints.recipes import FAMILIES, PAPER_RECIPES, Recipe, recipe_fields
 from spectra.errors import InputError
 
 EIGHT = ("ce", "ce-sam", "ce-drw", "ce-drw-sam", "ldam-drw", "ldam-drw-sam", "vs", "vs-sam")
 
 
 def test_there_are_the_eight_recipes_of_the_paper():
-    assert RECIPE_NAMES == EIGHT
+    assert PAPER_RECIPES == EIGHT
+
+
+def test_the_other_optimizers_and_losses_have_recipes():
+    assert set(RECIPE_NAMES) - set(EIGHT) == {
+        "ce-drw-pgd", "ce-drw-lpf-sgd", "ce-drw-asam", "ce-drw-imbsam", "ce-drw-cc-sam",
+        "ce-drw-focal-sam", "la", "focal",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["ce-drw-asam", "ce-drw-imbsam", "ce-drw-cc-sam"])
+def test_rivals_of_sam_have_its_radius(name):
+    assert get_recipe(name).rho == get_recipe("ce-drw-sam").rho > 0
 
 
 @pytest.mark.parametrize("family", ["cifar10", "cifar100", "digits"])
@@ -150,7 +162,7 @@ BAD_VALUES = [
     ("augment_crop", -1),
     ("augment_flip", "yes"),
     ("augment_flip", 1),
-    ("loss", "focal"),
+    ("loss", "hinge"),
     ("weighting", "cb"),
     ("optimizer", "adam"),
     ("lr_schedule", "linear"),

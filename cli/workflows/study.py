@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import DataRequest
-from checkpoints.recipes import RECIPE_NAMES
+from checkpoints.recipes import PAPER_RECIPES
 from cli.workflows.analyze import AnalysisRequest
 from spectra import SolverSettings
 from spectra.errors import InputError
@@ -37,7 +37,7 @@ class Study:
 
     name: str
     data: DataRequest = field(default_factory=DataRequest)
-    recipes: tuple[str, ...] = RECIPE_NAMES
+    recipes: tuple[str, ...] = PAPER_RECIPES
     seeds: tuple[int, ...] = (0,)
     arch: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -85,7 +85,7 @@ def _study(plain: dict[str, Any], *, default_name: str) -> Study:
             "or figures"
         )
     train, analyze = tables["train"], tables["analyze"]
-    recipes = tuple(train.pop("recipes", RECIPE_NAMES))
+    recipes = tuple(train.pop("recipes", PAPER_RECIPES))
     keep = train.pop("keep_epochs", None)
     splits = tuple(analyze.pop("splits", ("train",)))
     if trajectory is not None:

@@ -1,0 +1,351 @@
+"""How the gradient of a step is taken, where it is not simply the batch's at w."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from checkpoints.models.heads import CosineHead
+from checkpoints.recipes import Recipe
+from spectra.errors import InputError
+from spectra.losses import PerSampleLoss
+
+# As in the common implementations: at a stationary point ε = 0.
+_TINY = 1e-12
+
+
+class Batch:
+    """A batch's loss as the sum of its images' terms, Σ_i w_i ℓ_i / Σ_i w_i.
+
+    Args:
+        model: in training mode.
+        images: (n, ...), normalised.
+        labels: int64 (n,).
+        weights: w_i, shape (n,).
+        loss: per-sample.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        weights: Tensor,
+        loss: PerSampleLoss,
+    ) -> None:
+        self.model, self.images, self.labels, self.loss = model, images, labels, loss
+        self.weights = weights / weights.sum()
+        self.seen: tuple[Tensor, Tensor] | None = None
+
+    def terms(self, outputs: Tensor | None = None) -> Tensor:
+        """Return the terms, shape (n,), of ``outputs`` or of a forward pass at the weights now."""
+        if outputs is None:
+            outputs = self.model(self.images)
+        terms = self.weights * self.loss(outputs, self.labels)
+        if self.seen is None:
+            hits = (outputs.detach().argmax(1) == self.labels).sum()
+            self.seen = terms.detach().sum(), hits
+        return terms
+
+
+class GradientRule(ABC):
+    """Fills ``.grad`` for the optimizer that descends.
+
+    Args:
+        parameters: all of the model's trainable parameters.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        self.parameters = list(parameters)
+
+    @abstractmethod
+    def fill(self, batch: Batch, generator: torch.Generator) -> None:
+        """Fill ``.grad``, which is empty, and leave the weights as they should be stepped from.
+
+        Args:
+            batch: the loss.
+            generator: a CPU generator of this epoch, for rules that draw.
+        """
+
+    def start_epoch(self, rho: float) -> None:  # noqa: B027, most have nothing to do
+        """Take this epoch's ρ; forget what is counted within an epoch: a run resumes at epochs."""
+
+    def gradient(self, loss: Tensor, *, keep: bool = False) -> list[Tensor]:
+        """Return the gradient of ``loss``; ``keep`` its graph for another."""
+        return list(
+            torch.autograd.grad(loss, self.parameters, retain_graph=keep, materialize_grads=True)
+        )
+
+    def put(self, gradient: Sequence[Tensor]) -> None:
+        """Store ``gradient`` as ``.grad``."""
+        for p, g in zip(self.parameters, gradient, strict=True):
+            p.grad = g
+
+    @contextmanager
+    def moved(self, step: Sequence[Tensor]) -> Iterator[None]:
+        """Be at w + step inside the block."""
+        kept = [p.detach().clone() for p in self.parameters]
+        with torch.no_grad():
+            for p, e in zip(self.parameters, step, strict=True):
+                p.add_(e)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for p, w in zip(self.parameters, kept, strict=True):
+                    p.copy_(w)
+
+
+def norm(gradient: Sequence[Tensor]) -> Tensor:
+    """Return the norm over all tensors together."""
+    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradient]))
+
+
+def ascent(gradient: Sequence[Tensor], rho: float) -> list[Tensor]:
+    """Return ρ g / ‖g‖."""
+    size = norm(gradient) + _TINY
+    return [rho / size * g for g in gradient]
+
+
+def _sum(a: Sequence[Tensor], b: Sequence[Tensor], factor: float = 1.0) -> list[Tensor]:
+    return [x + factor * y for x, y in zip(a, b, strict=True)]
+
+
+class AscentRule(GradientRule):
+    """A rule with a radius that may change from epoch to epoch.
+
+    Args:
+        parameters: see :class:`GradientRule`.
+        rho: ρ, parameter units.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], *, rho: float) -> None:
+        super().__init__(parameters)
+        self.rho = rho
+
+    def start_epoch(self, rho: float) -> None:
+        """Take this epoch's ρ."""
+        self.rho = rho
+
+
+class ImbSAM(AscentRule):
+    """∇L_head(w) + ∇L_tail(w + ρ ∇L_tail/‖∇L_tail‖): SAM for the rare classes alone.
+
+    Args:
+        parameters: see :class:`GradientRule`.
+        rho: radius.
+        tail: whether a class counts as tail (n_c < η), bool (C,).
+
+    Source: Zhou et al., ICCV 2023.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], *, rho: float, tail: Tensor) -> None:
+        super().__init__(parameters, rho=rho)
+        self.tail = tail
+
+    def fill(self, batch: Batch, generator: torch.Generator) -> None:
+        """Two passes; one where the batch holds no tail image."""
+        terms = batch.terms()
+        rare = self.tail.to(batch.labels.device)[batch.labels]
+        if not rare.any():
+            self.put(self.gradient(terms.sum()))
+            return
+        head = self.gradient(terms[~rare].sum(), keep=True)
+        with self.moved(ascent(self.gradient(terms[rare].sum()), self.rho)):
+            tail = self.gradient(batch.terms()[rare].sum())
+        self.put(_sum(head, tail))
+
+
+class FocalSAM(AscentRule):
+    """∇[L + λ (L^γ(w + ε) - L^γ(w))] with L^γ = Σ (1-π_y)^γ terms and ε = ρ ∇L^γ/‖∇L^γ‖.
+
+    The sharpness of a class counts the more, the rarer it is. λ = 1 and γ = 0 are SAM.
+
+    Args:
+        parameters: see :class:`GradientRule`.
+        rho: radius.
+        factor: λ.
+        class_weights: (1-π_c)^γ, shape (C,).
+
+    Source: Li et al., ICML 2025; this form of the objective is our reading.
+    """
+
+    def __init__(
+        self, parameters: Sequence[Tensor], *, rho: float, factor: float, class_weights: Tensor
+    ) -> None:
+        super().__init__(parameters, rho=rho)
+        self.factor, self.class_weights = factor, class_weights
+
+    def fill(self, batch: Batch, generator: torch.Generator) -> None:
+        """Two passes."""
+        terms = batch.terms()
+        focal = self.class_weights.to(terms)[batch.labels]
+        plain = self.gradient(terms.sum(), keep=True)
+        at_w = self.gradient((focal * terms).sum())
+        with self.moved(ascent(at_w, self.rho)):
+            above = self.gradient((focal * batch.terms()).sum())
+        self.put(_sum(_sum(plain, above, self.factor), at_w, -self.factor))
+
+
+class CCSAM(AscentRule):
+    """Σ_c ∇L_c(w + ε_c), ε_c = ρ_c ∇_h L_c/‖∇_h L_c‖ on the classifier h alone.
+
+    L_c holds the terms of class c in the batch. The features are the same for all classes, so one
+    pass through the network serves.
+
+    Args:
+        parameters: see :class:`GradientRule`.
+        model: its last linear or cosine layer is the classifier.
+        rho: ρ.
+        scales: ρ_c / ρ, shape (C,).
+
+    Source: Zhou et al., CVPR 2023.
+    """
+
+    def __init__(
+        self, parameters: Sequence[Tensor], *, model: nn.Module, rho: float, scales: Sequence[float]
+    ) -> None:
+        super().__init__(parameters, rho=rho)
+        heads = [m for m in model.modules() if isinstance(m, nn.Linear | CosineHead)]
+        if not heads:
+            raise InputError("cc-sam needs a linear or cosine classifier; this network has none")
+        self.head, self.scales = heads[-1], list(scales)
+
+    def fill(self, batch: Batch, generator: torch.Generator) -> None:
+        """One pass, and one of the classifier for each class in the batch."""
+        features: list[Tensor] = []
+        hook = self.head.register_forward_hook(lambda _, inputs, __: features.append(inputs[0]))
+        try:
+            outputs = batch.model(batch.images)
+        finally:
+            hook.remove()
+        terms = batch.terms(outputs)
+        names, weights = zip(*self.head.named_parameters(), strict=True)
+        raised = torch.zeros_like(outputs)
+        for c in batch.labels.unique().tolist():
+            mine = batch.labels == c
+            slope = torch.autograd.grad(terms[mine].sum(), weights, retain_graph=True)
+            step = ascent(slope, self.rho * self.scales[c])
+            there = {n: w + e for n, w, e in zip(names, weights, step, strict=True)}
+            of_class = functional_call(self.head, there, (features[0][mine],))
+            raised = raised.index_put((mine,), of_class)
+        self.put(self.gradient(batch.terms(raised).sum()))
+
+
+class LowPassSGD(GradientRule):
+    """The gradient at w + n, averaged over draws: SGD on a smoothed loss.
+
+    n is normal with standard deviation γ‖w_f‖ for each output filter f of a tensor of more than one
+    dimension, and γ‖w‖ for a vector.
+
+    Args:
+        parameters: see :class:`GradientRule`.
+        gamma: γ.
+        draws: M.
+
+    Source: Bisla et al., AISTATS 2022.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], *, gamma: float, draws: int) -> None:
+        super().__init__(parameters)
+        self.gamma, self.draws = gamma, draws
+
+    def noise(self, generator: torch.Generator) -> list[Tensor]:
+        """Return one draw of n."""
+        found = []
+        for p in self.parameters:
+            w = p.detach()
+            size = w.flatten(1).norm(dim=1) if w.ndim > 1 else w.norm().expand(len(w))
+            drawn = torch.randn(w.shape, generator=generator).to(w)
+            found.append(self.gamma * size.view(-1, *[1] * (w.ndim - 1)) * drawn)
+        return found
+
+    def fill(self, batch: Batch, generator: torch.Generator) -> None:
+        """M passes, none of them at w: what is reported of the batch is of the first draw."""
+        total = [torch.zeros_like(p) for p in self.parameters]
+        for _ in range(self.draws):
+            with self.moved(self.noise(generator)):
+                total = _sum(total, self.gradient(batch.terms().sum()), 1 / self.draws)
+        self.put(total)
+
+
+class PerturbedGradient(GradientRule):
+    """Moves w by a random vector where the gradient is small, then goes on as plain descent.
+
+    A vector uniform in the ball of radius r is added when ‖g‖ <= threshold and the last one was
+    more than ``interval`` steps ago, or in another epoch.
+
+    Args:
+        parameters: see :class:`GradientRule`.
+        radius: r.
+        threshold: g_thres, of the batch's gradient.
+        interval: t_thres, steps.
+
+    Source: Jin et al., ICML 2017, algorithm 2, with a batch's gradient for the full one.
+    """
+
+    def __init__(
+        self, parameters: Sequence[Tensor], *, radius: float, threshold: float, interval: int
+    ) -> None:
+        super().__init__(parameters)
+        self.radius, self.threshold, self.interval = radius, threshold, interval
+        self.since = interval
+
+    def start_epoch(self, rho: float) -> None:
+        """Allow a perturbation at once."""
+        self.since = self.interval
+
+    def fill(self, batch: Batch, generator: torch.Generator) -> None:
+        """One pass; two where w is moved."""
+        gradient = self.gradient(batch.terms().sum())
+        self.since += 1
+        if self.since > self.interval and float(norm(gradient)) <= self.threshold:
+            self.since = 0
+            with torch.no_grad():
+                for p, e in zip(self.parameters, self.ball(generator), strict=True):
+                    p.add_(e)
+            gradient = self.gradient(batch.terms().sum())
+        self.put(gradient)
+
+    def ball(self, generator: torch.Generator) -> list[Tensor]:
+        """Return a vector uniform in the ball of radius r."""
+        drawn = [torch.randn(p.shape, generator=generator).to(p) for p in self.parameters]
+        size = sum(p.numel() for p in self.parameters)
+        share = float(torch.rand((), generator=generator, dtype=torch.float64)) ** (1 / size)
+        factor = self.radius * share / norm(drawn)
+        return [factor * d for d in drawn]
+
+
+def make_rule(
+    recipe: Recipe, model: nn.Module, class_counts: tuple[int, ...]
+) -> GradientRule | None:
+    """Return the rule of a recipe's optimizer; None where it is SGD, SAM or ASAM.
+
+    Raises:
+        InputError: the network has no classifier for CC-SAM to move.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    counts = torch.tensor(class_counts, dtype=torch.float64)
+    rho = recipe.rho
+    if recipe.optimizer == "imbsam":
+        below = recipe.tail_below or float(counts.sort().values[len(counts) // 3])
+        return ImbSAM(parameters, rho=rho, tail=counts < below)
+    if recipe.optimizer == "focal-sam":
+        weights = (1 - counts / counts.sum()) ** recipe.focal_sam_gamma
+        return FocalSAM(parameters, rho=rho, factor=recipe.focal_sam_factor, class_weights=weights)
+    if recipe.optimizer == "cc-sam":
+        scales = ((counts.max() / counts) ** recipe.cc_power).tolist()
+        return CCSAM(parameters, model=model, rho=rho, scales=scales)
+    if recipe.optimizer == "lpf-sgd":
+        return LowPassSGD(parameters, gamma=recipe.lpf_gamma, draws=recipe.lpf_draws)
+    if recipe.optimizer == "pgd":
+        return PerturbedGradient(
+            parameters,
+            radius=recipe.pgd_radius,
+            threshold=recipe.pgd_threshold,
+            interval=recipe.pgd_interval,
+        )
+    return None
