@@ -192,14 +192,5 @@ def check_derivatives(op: HessianOperator) -> None:
 
 def _moved(op: HessianOperator, direction: Tensor, step: float) -> tuple[float, Tensor]:
     """Return loss and gradient at w + step · direction."""
-    pieces = op.unflatten(direction)
-    kept = [p.detach().clone() for p in op.parameters]
-    with torch.no_grad():
-        for p, d in zip(op.parameters, pieces, strict=True):
-            p.add_(d, alpha=step)
-    try:
+    with op.moved(step * direction):
         return op.loss(), op.gradient()
-    finally:
-        with torch.no_grad():
-            for p, w in zip(op.parameters, kept, strict=True):
-                p.copy_(w)

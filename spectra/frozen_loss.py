@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -111,6 +112,23 @@ class FrozenLoss:
                 f"got {tuple(losses.shape)}; use reduction='none'"
             )
         return losses
+
+    @contextmanager
+    def moved(self, step: Tensor) -> Iterator[None]:
+        """Have the parameters at w + step, shape (P,), inside the block: for losses and gradients.
+
+        Products are not to be taken there: kept work is of w.
+        """
+        kept = [p.detach().clone() for p in self.parameters]
+        with torch.no_grad():
+            for p, e in zip(self.parameters, self.unflatten(step.to(self.device)), strict=True):
+                p.add_(e.to(self.dtype))
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for p, w in zip(self.parameters, kept, strict=True):
+                    p.copy_(w)
 
     def unflatten(self, v: Tensor) -> list[Tensor]:
         """Return ``v`` (P,) as one tensor a parameter, in the order of ``names``."""
