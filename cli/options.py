@@ -11,7 +11,7 @@ from checkpoints import DataRequest
 from checkpoints.data.longtail import PROFILES
 from checkpoints.data.normalisations import NORMALISATIONS
 from checkpoints.models import ARCHITECTURES
-from cli.workflows.analyze import DTYPES, AnalysisRequest
+from cli.workflows.losses import DTYPES, AnalysisRequest
 from cli.workflows.selection import LOSSES, REDUCTIONS
 from spectra import ENGINES, SolverSettings
 from spectra.basis import STORAGES

@@ -11,6 +11,7 @@ from figures.overlaps import plot_overlaps
 from figures.recipes import RecipeRow, plot_recipe_table, recipe_table_markdown
 from figures.spectral_axes import density_curve
 from figures.style import house_style, save_figure
+from figures.theorem import plot_theorem
 from figures.trajectory import plot_trajectory
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "plot_density",
     "plot_overlaps",
     "plot_recipe_table",
+    "plot_theorem",
     "plot_trajectory",
     "recipe_table_markdown",
     "require_comparable",

@@ -12,7 +12,7 @@ from checkpoints import load_checkpoint, load_data
 from checkpoints.data import ImageProtocol
 from checkpoints.data.augment import crop_flip
 from cli.main import cli
-from cli.workflows.analyze import AnalysisRequest
+from cli.workflows.losses import AnalysisRequest
 from cli.workflows.protocols import compare_protocols, comparison_rows
 from spectra import (
     FreshOperator,

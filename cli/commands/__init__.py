@@ -8,7 +8,20 @@ from cli.commands.doctor import doctor
 from cli.commands.pipeline import pipeline
 from cli.commands.plot import plot
 from cli.commands.recipes import recipes
+from cli.commands.theorem import theorem
 from cli.commands.train import train
 from cli.commands.trajectory import trajectory
 
-COMMANDS = (train, analyze, trajectory, plot, pipeline, checkpoints, data, recipes, bench, doctor)
+COMMANDS = (
+    train,
+    analyze,
+    trajectory,
+    theorem,
+    plot,
+    pipeline,
+    checkpoints,
+    data,
+    recipes,
+    bench,
+    doctor,
+)

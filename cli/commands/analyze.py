@@ -19,9 +19,10 @@ from cli.display import (
     reporting,
 )
 from cli.workflows import protocols
-from cli.workflows.analyze import AnalysisRequest, analyze_checkpoint
+from cli.workflows.analyze import analyze_checkpoint
 from cli.workflows.data import data_for
 from cli.workflows.drawing import draw_analysis
+from cli.workflows.losses import AnalysisRequest
 from cli.workflows.threads import suitable_threads
 from spectra import save_analysis
 from spectra.files import write_atomically, write_json

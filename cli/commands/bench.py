@@ -8,10 +8,10 @@ import click
 from checkpoints import LoadOptions
 from cli import options
 from cli.display import note, print_json, print_table, reporting
-from cli.workflows.analyze import DTYPES
 from cli.workflows.bench import render
 from cli.workflows.bench.plan import BenchResult, run_bench
 from cli.workflows.bench.request import BenchRequest
+from cli.workflows.losses import DTYPES
 from spectra.errors import SpectraError
 from spectra.hessian import MEMORY_BUDGET
 

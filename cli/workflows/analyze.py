@@ -3,7 +3,7 @@
 import logging
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,11 @@ import scipy
 import torch
 
 from checkpoints import Checkpoint, ImageData
-from checkpoints.data import ImageProtocol, Normalisation, head_mid_tail
-from checkpoints.data.longtail import parse_groups
-from checkpoints.data.normalisations import from_images, parse_normalisation
-from checkpoints.data.protocols import FRESH
+from checkpoints.data import Normalisation
 from checkpoints.evaluation import ClassMetrics, evaluate
 from checkpoints.schedules import ascent_radius
+from cli.workflows.losses import AnalysisRequest, Losses
 from cli.workflows.selection import (
-    REDUCTIONS,
-    LossTerms,
-    choose_images,
-    loss_terms,
     parse_selection,
 )
 from cli.workflows.warm import WarmStarts
@@ -36,65 +30,15 @@ from spectra import (
     analyze_fresh,
     analyze_loss,
     load_analysis,
-    make_generator,
     save_analysis,
 )
 from spectra.errors import InputError
-from spectra.fresh import Draw
 from spectra.memory import available_bytes, forecast, resident_bytes
 from spectra.slq import StepCallback
-from spectra.verdict import RADIUS, TAU
+from spectra.verdict import RADIUS
 
 logger = logging.getLogger(__name__)
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class AnalysisRequest:
-    """What to compute of a checkpoint.
-
-    Attributes:
-        classes: ``all``, ``overall``, ``head``, ``mid``, ``tail``, labels; joined by commas.
-        split: ``train`` or ``test`` images.
-        loss: ``ce``, ``train`` or ``reference``, see :func:`cli.workflows.selection.loss_terms`.
-        reduction: ``mean`` over the images of each loss, or ``global``: its share of the whole.
-        groups: ``0-2/3-6/7-9``; None: the paper's split by class size.
-        normalisation: name or numbers, see ``parse_normalisation``, or ``data``; None: as the
-            checkpoint recorded, else the data's default.
-        images_per_class: limit; None: every image.
-        dtype: ``float32`` or ``float64``.
-        device: torch device.
-        images: ``plain``, ``frozen:K``, ``frozen:all`` or ``fresh``, see
-            :class:`checkpoints.data.ImageProtocol`; crops and flips are those of the recipe.
-        radius: r of the verdict; None: the recipe's last ρ, else .1.
-        tau: relative tolerance of the verdict.
-        micro_chunk: images in one piece of work; None: by image size.
-        memory: bytes that the process may hold in all; None: half of what is free.
-        solver: engine, probes, steps, seed.
-    """
-
-    classes: str = "all"
-    split: str = "train"
-    loss: str = "ce"
-    reduction: str = "mean"
-    groups: str | None = None
-    normalisation: str | None = None
-    images_per_class: int | None = None
-    dtype: str = "float32"
-    device: str = "cpu"
-    images: str = "plain"
-    radius: float | None = None
-    tau: float = TAU
-    micro_chunk: int | None = None
-    memory: int | None = None
-    solver: SolverSettings = field(default_factory=SolverSettings)
-
-    def groups_of(self, class_counts: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-        """Return head, mid and tail."""
-        if self.groups:
-            return parse_groups(self.groups, num_classes=len(class_counts))
-        return head_mid_tail(class_counts)
 
 
 def analyze_checkpoint(
@@ -121,19 +65,12 @@ def analyze_checkpoint(
         InputError: the request does not fit checkpoint or data.
         NonFiniteError: a product held NaN or infinity.
     """
-    if request.reduction not in REDUCTIONS:
-        raise InputError(
-            f"reduction must be one of {', '.join(REDUCTIONS)}, got {request.reduction!r}"
-        )
-    if request.dtype not in DTYPES:
-        raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {request.dtype!r}")
     counts = checkpoint.class_counts or data.class_counts
     chosen = parse_selection(
         request.classes, request.groups_of(counts), num_classes=data.num_classes
     )
-    normalisation = _normalisation(request, checkpoint, data)
-    terms = loss_terms(checkpoint, request.loss, counts)
-    protocol = image_protocol(request, checkpoint)
+    losses = Losses.of(checkpoint, data, request)
+    normalisation = losses.normalisation
     radius = request.radius if request.radius is not None else _radius(checkpoint)
     header = Analysis(
         checkpoint={
@@ -147,7 +84,6 @@ def analyze_checkpoint(
     )
     finished = {label: _finished(header, units, label) for label in chosen}
     tests: ClassMetrics | None = None
-    model = checkpoint.model()
     records = []
     checked = False  # the checks are of the network: once for a checkpoint is enough
     for label, classes in chosen.items():
@@ -159,17 +95,7 @@ def analyze_checkpoint(
                 continue
             if tests is None:
                 tests = test_accuracy(checkpoint, data, normalisation, device=request.device)
-            op, factor, draw = _operator(
-                model,
-                data,
-                normalisation,
-                terms,
-                request,
-                protocol,
-                label,
-                classes,
-                check=not checked,
-            )
+            op, factor, draw = losses.operator(label, classes, check=not checked)
             if checked is False:
                 logger.info("products by %s %s", op.choice.name, op.choice.reason)
             checked = True
@@ -189,7 +115,7 @@ def analyze_checkpoint(
                 record = analyze_loss(
                     op,
                     warm=warm.load(label) if warm else None,
-                    independent=protocol.views == 1,
+                    independent=losses.protocol.views == 1,
                     **common,
                 )
             if warm is not None and record.extremes is not None:
@@ -237,60 +163,6 @@ def library_versions() -> dict[str, str]:
     }
 
 
-def _operator(
-    model: torch.nn.Module,
-    data: ImageData,
-    normalisation: Normalisation,
-    terms: LossTerms,
-    request: AnalysisRequest,
-    protocol: ImageProtocol,
-    label: str,
-    classes: tuple[int, ...],
-    *,
-    check: bool,
-) -> tuple[HessianOperator, float, Draw | None]:
-    """Return the Hessian, the factor of its loss, and where images are drawn anew, how."""
-    choice = choose_images(
-        data,
-        request.split,
-        classes,
-        terms.weights,
-        per_class=request.images_per_class,
-        seed=request.solver.seed,
-    )
-    subset = data.split(request.split).subset(choice.index)
-    dtype, views = DTYPES[request.dtype], protocol.views
-    generator = make_generator(request.solver.seed, "augmentation", request.split, label)
-    op = HessianOperator(
-        model,
-        normalisation(protocol.apply(subset.images, generator), dtype),
-        subset.labels.repeat_interleave(views),
-        loss=terms.loss,
-        weights=choice.weights.repeat_interleave(views),
-        dtype=dtype,
-        device=request.device,
-        micro_chunk=request.micro_chunk,
-        memory_budget=0,
-        check=check,
-    )
-    draw = None
-    if protocol.kind == FRESH:
-        draw = protocol.fresh(subset.images, lambda x: normalisation(x, dtype), generator)
-    return op, choice.share if request.reduction == "global" else 1.0, draw
-
-
-def image_protocol(request: AnalysisRequest, checkpoint: Checkpoint) -> ImageProtocol:
-    """Return the choice of images, with the crops and flips that the checkpoint was trained with.
-
-    Raises:
-        InputError: it reads wrong, or the recipe has no augmentation to draw from.
-    """
-    recipe = checkpoint.recipe
-    if recipe is None:  # the published code's, and most strangers'
-        return ImageProtocol.parse(request.images)
-    return ImageProtocol.parse(request.images, crop=recipe.augment_crop, flip=recipe.augment_flip)
-
-
 def _step_callback(on_progress: Progress | None, label: str) -> StepCallback | None:
     if on_progress is None:
         return None
@@ -313,17 +185,6 @@ def _within_memory(op: HessianOperator, request: AnalysisRequest) -> SolverSetti
 
 def _accuracy(tests: ClassMetrics | None, classes: tuple[int, ...]) -> float | None:
     return tests.group_accuracy(classes) if tests else None
-
-
-def _normalisation(
-    request: AnalysisRequest, checkpoint: Checkpoint, data: ImageData
-) -> Normalisation:
-    if request.normalisation is None:
-        return checkpoint.normalisation or data.normalisation
-    images, scale = data.train.images, data.normalisation.scale
-    if request.normalisation == "data":
-        return from_images(images, scale)
-    return parse_normalisation(request.normalisation, channels=images.shape[1], scale=scale)
 
 
 def _radius(checkpoint: Checkpoint) -> float:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import ImageData, load_data, train
-from cli.workflows.analyze import AnalysisRequest, library_versions
+from cli.workflows.analyze import library_versions
+from cli.workflows.losses import AnalysisRequest
 from cli.workflows.study import Study
 from cli.workflows.threads import suitable_threads
 from cli.workflows.training import TrainRequest, training_job

@@ -7,7 +7,8 @@ from typing import Any
 
 from checkpoints import Checkpoint, ImageData
 from checkpoints.data.protocols import FRESH
-from cli.workflows.analyze import AnalysisRequest, analyze_checkpoint
+from cli.workflows.analyze import analyze_checkpoint
+from cli.workflows.losses import AnalysisRequest
 from spectra import Analysis, LossAnalysis, product_noise, save_analysis
 from spectra.slq import NUM_STEPS
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from checkpoints import DataRequest
 from checkpoints.recipes import PAPER_RECIPES
-from cli.workflows.analyze import AnalysisRequest
+from cli.workflows.losses import AnalysisRequest
 from spectra import SolverSettings
 from spectra.errors import InputError
 

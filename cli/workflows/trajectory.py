@@ -6,8 +6,9 @@ from pathlib import Path
 
 from checkpoints import Checkpoint, ImageData, LoadOptions, list_checkpoints, load_checkpoint
 from checkpoints.schedules import drw_switch
-from cli.workflows.analyze import AnalysisRequest, analyze_checkpoint
+from cli.workflows.analyze import analyze_checkpoint
 from cli.workflows.data import data_for
+from cli.workflows.losses import AnalysisRequest
 from cli.workflows.threads import suitable_threads
 from cli.workflows.warm import WarmStarts
 from spectra import Analysis, save_analysis

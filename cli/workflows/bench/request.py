@@ -15,10 +15,10 @@ from checkpoints import (
 )
 from checkpoints.data.longtail import parse_class_list
 from checkpoints.data.normalisations import from_images, parse_normalisation
-from cli.workflows.analyze import DTYPES
 from cli.workflows.bench.jobs import Stage
 from cli.workflows.bench.subject import Subject, checkpoint_subject, class_subject, random_subject
 from cli.workflows.data import data_for
+from cli.workflows.losses import DTYPES
 from spectra.errors import InputError
 from spectra.hessian import MEMORY_BUDGET
 

@@ -1,0 +1,127 @@
+"""``spectra theorem``: what SAM does to the gradient along a class's negative curvature."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from checkpoints import LoadOptions, load_checkpoint
+from cli import options
+from cli.display import note, number, print_json, print_paths, print_table, reporting
+from cli.workflows.data import data_for
+from cli.workflows.theorem import (
+    RHOS,
+    DirectionReport,
+    TheoremRequest,
+    measure_theorem,
+    save_theorem,
+    theorem_to_dict,
+)
+from cli.workflows.threads import suitable_threads
+from figures import plot_theorem, save_figure
+from spectra.errors import InputError
+
+
+@click.command(short_help="SAM's gradient along negative curvature, measured and predicted.")
+@click.argument("checkpoint")
+@options.data_source
+@options.what
+@options.solver
+@options.foreign
+@click.option(
+    "--rho",
+    default=",".join(map(str, RHOS)),
+    show_default=True,
+    help="Radii, joined by commas.",
+)
+@click.option("--num-batches", default=50, show_default=True, help="Mini-batches of all images.")
+@click.option("--batch-size", default=128, show_default=True, help="Images in each.")
+@options.output
+@options.seed
+@options.device
+@options.as_json
+def theorem(
+    checkpoint: str,
+    source: str | None,
+    arch: str | None,
+    num_classes: int | None,
+    head: str | None,
+    rho: str,
+    num_batches: int,
+    batch_size: int,
+    output: Path | None,
+    seed: int,
+    device: str,
+    as_json: bool,
+    **rest: Any,
+) -> None:
+    """Measure at CHECKPOINT how SAM changes gradients along the v_min of each class.
+
+    For the class's own gradient the prediction is 1 + ρλ/‖g‖; for mini-batches it is taken batch by
+    batch; the theorem's (1+ρλmin)², for an ascent step that is not normalised, stands beside them.
+    """
+    rest["classes"] = rest["classes"] or "0,8"
+    try:
+        rhos = tuple(float(part) for part in rho.split(",") if part)
+    except ValueError as error:
+        raise InputError(f"--rho must read like 0.05,0.5, got {rho!r}") from error
+    request = TheoremRequest(
+        options.analysis_request(rest, seed=seed, device=device, num_probes=0),
+        rhos,
+        num_batches,
+        batch_size,
+    )
+    loaded = load_checkpoint(checkpoint, LoadOptions(arch, num_classes, head))
+    data, notes = data_for(loaded, source)
+    for text in (*loaded.notes, *notes):
+        note(f"note: {text}")
+    folder = output or Path("runs") / f"theorem-{loaded.name.replace('/', '-')}"
+    with reporting(f"measuring {loaded.name}") as report, suitable_threads(data):
+        reports = measure_theorem(loaded, data, request, on_progress=report.update)
+    save_theorem(folder / "theorem.json", loaded, request, reports)
+    plain = theorem_to_dict(loaded, request, reports)
+    written = [folder / "theorem.json"]
+    written += save_figure(plot_theorem(plain, title=loaded.name), folder / "theorem")
+    if as_json:
+        print_json({**plain, "files": [str(path) for path in written]})
+        return
+    for one in reports:
+        _print(one)
+    click.echo(
+        "own loss: ⟨g_SAM, v⟩/⟨g, v⟩ of the class's own gradient, predicted 1+ρλ/‖g‖; batches: "
+        "E⟨g_SAM, v⟩²/E⟨g, v⟩² with its 95 % interval; theorem: (1+ρλmin)², not normalised"
+    )
+    click.echo("written:")
+    print_paths(written)
+
+
+def _print(one: DirectionReport) -> None:
+    rows = [
+        [
+            number(own.rho),
+            "undetermined" if own.undetermined else number(own.measured),
+            number(own.predicted),
+            "undetermined" if batch.undetermined else number(batch.measured.estimate),
+            f"{number(batch.measured.lower)} to {number(batch.measured.upper)}",
+            number(batch.predicted.estimate),
+            number(batch.theorem),
+        ]
+        for own, batch in zip(one.class_factors, one.batches, strict=True)
+    ]
+    print_table(
+        f"class {one.label}, {one.n} images: λmin {number(one.lambda_min)} (vᵀGv "
+        f"{number(one.gauss_newton)}, vᵀ(H-G)v {number(one.rest)}), ‖g‖ {number(one.grad_norm)}, "
+        f"ρ* {number(one.critical_rho)}, E⟨g_B,v⟩² {number(one.correlated_noise)}",
+        ["ρ", "own loss", "predicted", "batches", "95 %", "predicted ", "theorem"],
+        rows,
+    )
+    others = [label for label in one.cross if label != one.label]
+    if others:
+        click.echo(
+            "  along the same v: "
+            + ", ".join(
+                f"class {label} has curvature {number(one.cross[label])}, overlap "
+                f"{number(one.overlaps[label])}"
+                for label in others
+            )
+        )

@@ -1,0 +1,171 @@
+"""What is analyzed of a checkpoint: the request, and the Hessian of each loss that it names."""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from checkpoints import Checkpoint, ImageData
+from checkpoints.data import ImageProtocol, Normalisation, head_mid_tail
+from checkpoints.data.longtail import parse_groups
+from checkpoints.data.normalisations import from_images, parse_normalisation
+from checkpoints.data.protocols import FRESH
+from cli.workflows.selection import REDUCTIONS, LossTerms, choose_images, loss_terms
+from spectra import HessianOperator, SolverSettings, make_generator
+from spectra.errors import InputError
+from spectra.fresh import Draw
+from spectra.verdict import TAU
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class AnalysisRequest:
+    """What to compute of a checkpoint.
+
+    Attributes:
+        classes: ``all``, ``overall``, ``head``, ``mid``, ``tail``, labels; joined by commas.
+        split: ``train`` or ``test`` images.
+        loss: ``ce``, ``train`` or ``reference``, see :func:`cli.workflows.selection.loss_terms`.
+        reduction: ``mean`` over the images of each loss, or ``global``: its share of the whole.
+        groups: ``0-2/3-6/7-9``; None: the paper's split by class size.
+        normalisation: name or numbers, see ``parse_normalisation``, or ``data``; None: as the
+            checkpoint recorded, else the data's default.
+        images_per_class: limit; None: every image.
+        dtype: ``float32`` or ``float64``.
+        device: torch device.
+        images: ``plain``, ``frozen:K``, ``frozen:all`` or ``fresh``, see
+            :class:`checkpoints.data.ImageProtocol`; crops and flips are those of the recipe.
+        radius: r of the verdict; None: the recipe's last ρ, else .1.
+        tau: relative tolerance of the verdict.
+        micro_chunk: images in one piece of work; None: by image size.
+        memory: bytes that the process may hold in all; None: half of what is free.
+        solver: engine, probes, steps, seed.
+    """
+
+    classes: str = "all"
+    split: str = "train"
+    loss: str = "ce"
+    reduction: str = "mean"
+    groups: str | None = None
+    normalisation: str | None = None
+    images_per_class: int | None = None
+    dtype: str = "float32"
+    device: str = "cpu"
+    images: str = "plain"
+    radius: float | None = None
+    tau: float = TAU
+    micro_chunk: int | None = None
+    memory: int | None = None
+    solver: SolverSettings = field(default_factory=SolverSettings)
+
+    def groups_of(self, class_counts: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """Return head, mid and tail."""
+        if self.groups:
+            return parse_groups(self.groups, num_classes=len(class_counts))
+        return head_mid_tail(class_counts)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The losses of one checkpoint over its data, as a request wants them.
+
+    Attributes:
+        model: the network.
+        data: images.
+        request: what is asked for.
+        normalisation: of the images.
+        terms: per-sample loss and class weights.
+        protocol: which images.
+    """
+
+    model: torch.nn.Module
+    data: ImageData
+    request: AnalysisRequest
+    normalisation: Normalisation
+    terms: LossTerms
+    protocol: ImageProtocol
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, data: ImageData, request: AnalysisRequest) -> "Losses":
+        """Put together what ``request`` means for ``checkpoint``.
+
+        Raises:
+            InputError: the request does not fit checkpoint or data.
+        """
+        if request.reduction not in REDUCTIONS:
+            raise InputError(
+                f"reduction must be one of {', '.join(REDUCTIONS)}, got {request.reduction!r}"
+            )
+        if request.dtype not in DTYPES:
+            raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {request.dtype!r}")
+        counts = checkpoint.class_counts or data.class_counts
+        return cls(
+            checkpoint.model(),
+            data,
+            request,
+            _normalisation(request, checkpoint, data),
+            loss_terms(checkpoint, request.loss, counts),
+            _image_protocol(request, checkpoint),
+        )
+
+    def operator(
+        self, label: str, classes: tuple[int, ...], *, check: bool
+    ) -> tuple[HessianOperator, float, Draw | None]:
+        """Return the Hessian, the factor of its loss, and where images are drawn anew, how.
+
+        Args:
+            label: names the loss; the draws of augmentations depend on it.
+            classes: whose images.
+            check: probe the operator, see :class:`spectra.HessianOperator`.
+        """
+        request, data, protocol = self.request, self.data, self.protocol
+        choice = choose_images(
+            data,
+            request.split,
+            classes,
+            self.terms.weights,
+            per_class=request.images_per_class,
+            seed=request.solver.seed,
+        )
+        subset = data.split(request.split).subset(choice.index)
+        dtype, views = DTYPES[request.dtype], protocol.views
+        generator = make_generator(request.solver.seed, "augmentation", request.split, label)
+        op = HessianOperator(
+            self.model,
+            self.normalisation(protocol.apply(subset.images, generator), dtype),
+            subset.labels.repeat_interleave(views),
+            loss=self.terms.loss,
+            weights=choice.weights.repeat_interleave(views),
+            dtype=dtype,
+            device=request.device,
+            micro_chunk=request.micro_chunk,
+            memory_budget=0,
+            check=check,
+        )
+        draw = None
+        if protocol.kind == FRESH:
+            draw = protocol.fresh(subset.images, lambda x: self.normalisation(x, dtype), generator)
+        return op, choice.share if request.reduction == "global" else 1.0, draw
+
+
+def _normalisation(
+    request: AnalysisRequest, checkpoint: Checkpoint, data: ImageData
+) -> Normalisation:
+    if request.normalisation is None:
+        return checkpoint.normalisation or data.normalisation
+    images, scale = data.train.images, data.normalisation.scale
+    if request.normalisation == "data":
+        return from_images(images, scale)
+    return parse_normalisation(request.normalisation, channels=images.shape[1], scale=scale)
+
+
+def _image_protocol(request: AnalysisRequest, checkpoint: Checkpoint) -> ImageProtocol:
+    """Return the choice of images, with the crops and flips that the checkpoint was trained with.
+
+    Raises:
+        InputError: it reads wrong, or the recipe has no augmentation to draw from.
+    """
+    recipe = checkpoint.recipe
+    if recipe is None:  # the published code's, and most strangers'
+        return ImageProtocol.parse(request.images)
+    return ImageProtocol.parse(request.images, crop=recipe.augment_crop, flip=recipe.augment_flip)
