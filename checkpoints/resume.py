@@ -75,14 +75,11 @@ def load_state(path: Path, *, expected: dict[str, Any]) -> TrainingState:
     Raises:
         InputError: the file is damaged, or belongs to a run with another identity.
     """
+    header = _header(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["spectra-resume"])
         tensors = safetensors.torch.load(path.read_bytes())
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise InputError(
-            f"cannot resume from {path}: {error!r}; remove it to start anew"
-        ) from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
     identity = header["identity"]
     for key in expected:
         if identity.get(key) != expected[key]:
@@ -91,6 +88,27 @@ def load_state(path: Path, *, expected: dict[str, Any]) -> TrainingState:
                 f"(there: {_difference(identity.get(key), expected[key])})"
             )
     return TrainingState(int(header["epoch"]), tensors, list(header["history"]))
+
+
+def load_history(path: Path) -> list[dict[str, Any]]:
+    """Return the metrics of each finished epoch from what :func:`save_state` wrote.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    return list(_header(path)["history"])
+
+
+def _header(path: Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(json.loads((file.metadata() or {})["spectra-resume"]))
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"cannot resume from {path}: {error!r}; remove it to start anew")
 
 
 def _difference(old: Any, new: Any) -> str:

@@ -8,6 +8,7 @@ from cli.commands.doctor import doctor
 from cli.commands.pipeline import pipeline
 from cli.commands.plot import plot
 from cli.commands.recipes import recipes
+from cli.commands.reproduce import reproduce
 from cli.commands.theorem import theorem
 from cli.commands.train import train
 from cli.commands.trajectory import trajectory
@@ -17,6 +18,7 @@ COMMANDS = (
     analyze,
     trajectory,
     theorem,
+    reproduce,
     plot,
     pipeline,
     checkpoints,

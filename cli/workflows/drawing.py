@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from cli.workflows.pipeline import StudyResult
+from cli.workflows.protocols import comparison_rows
+from cli.workflows.reproduce import Reproduction, ReproductionResult
 from cli.workflows.study import Study
 from cli.workflows.summary import recipe_summaries
 from cli.workflows.trajectory import switch_epoch
@@ -15,7 +17,10 @@ from figures import (
     plot_accuracy,
     plot_contrast,
     plot_overlaps,
+    plot_protocols,
+    plot_published,
     plot_recipe_table,
+    plot_theorem,
     plot_trajectory,
     recipe_table_markdown,
     save_figure,
@@ -126,8 +131,53 @@ def draw_study(
     return written
 
 
+def draw_reproduction(
+    result: ReproductionResult,
+    study: Reproduction,
+    folder: Path,
+    *,
+    formats: Sequence[str] = FORMATS,
+) -> list[Path]:
+    """Draw a reproduction: accuracies beside the published, or spectra under each protocol."""
+    stamp = f"{study.title}; size {study.size}, data: {result.plain['data']}"
+    if study.kind == "accuracy":
+        figure = plot_published(result.plain["rows"], title=stamp, caption=study.source)
+        return save_figure(figure, folder / study.name, formats)
+    written = []
+    if study.kind == "theorem":
+        for run, plain in result.theorems.items():
+            figure = plot_theorem(plain, title=f"{stamp}; {run}")
+            written += save_figure(figure, folder / f"theorem-{_slug(run)}", formats)
+        return written
+    last = {
+        run: comparison_rows({name: found[-1] for name, found in protocols.items()})
+        for run, protocols in result.analyses.items()
+    }
+    figure = plot_protocols(last, title=stamp)
+    written += save_figure(figure, folder / "protocols", formats)
+    for protocol in study.images:
+        place = _slug(protocol)
+        found = {run: by_name[protocol] for run, by_name in result.analyses.items()}
+        if study.every_epoch:
+            figure = _trajectory_figure(found, title=f"{stamp}; {protocol} images")
+            written += save_figure(figure, folder / f"trajectories-{place}", formats)
+        if study.density:
+            labels = study.classes.split(",")
+            final = {run: analyses[-1] for run, analyses in found.items()}
+            figure = density_grid(final, labels, title=f"{stamp}; {protocol} images")
+            written += save_figure(figure, folder / f"densities-{place}", formats)
+    return written
+
+
+def _slug(text: str) -> str:
+    return text.replace(" ", "-").replace(":", "-").replace("/", "-")
+
+
 def _trajectory_figure(
-    series: Mapping[str, Sequence[Analysis]], labels: Sequence[str] | None = None
+    series: Mapping[str, Sequence[Analysis]],
+    labels: Sequence[str] | None = None,
+    *,
+    title: str | None = None,
 ) -> Any:
     analyses = [a for runs in series.values() for a in runs]
     switches = {switch_epoch(a) for a in analyses} - {None}
@@ -135,6 +185,7 @@ def _trajectory_figure(
         series,
         labels=labels or [record.label for record in analyses[0].records],
         switch_epoch=switches.pop() if len(switches) == 1 else None,
+        title=title,
     )
 
 

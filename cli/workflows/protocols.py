@@ -10,7 +10,6 @@ from checkpoints.data.protocols import FRESH
 from cli.workflows.analyze import analyze_checkpoint
 from cli.workflows.losses import AnalysisRequest
 from spectra import Analysis, LossAnalysis, product_noise, save_analysis
-from spectra.slq import NUM_STEPS
 
 # Several K, because few draws exaggerate both extremes. Both recurrences, on images that stay and
 # on images that do not: PyHessian takes β before it orthogonalises against all former vectors, ours
@@ -39,7 +38,7 @@ def compare_protocols(
         checkpoint: weights.
         data: images.
         request: what else to compute; its ``images`` and engine are replaced. Under ``fresh`` one
-            Rademacher probe of 100 steps is run, as published, and wherever PyHessian runs.
+            Rademacher probe is run, as published, and wherever PyHessian runs.
         folder: where ``NAME.json`` of each protocol goes.
         protocols: see :attr:`AnalysisRequest.images`; ``/pyhessian`` appended runs PyHessian's
             recurrence.
@@ -52,8 +51,8 @@ def compare_protocols(
     for name in protocols:
         images, _, engine = name.partition("/")
         changes: dict[str, Any] = {"engine": engine or "spectra"}
-        if engine or images == FRESH:  # as published: one Rademacher probe of 100 steps
-            changes |= {"num_probes": 1, "num_steps": NUM_STEPS, "probe": "rademacher"}
+        if engine or images == FRESH:  # as published
+            changes |= {"num_probes": 1, "probe": "rademacher"}
         solver = replace(request.solver, **changes)
 
         def progress(label: str, done: int, planned: int, at: str = name) -> None:

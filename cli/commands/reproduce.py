@@ -1,0 +1,100 @@
+"""``spectra reproduce``: the paper's tables and figures, ours beside the published numbers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli import options
+from cli.display import number, print_json, print_paths, print_table, reporting
+from cli.workflows.drawing import draw_reproduction
+from cli.workflows.reproduce import (
+    NOT_RUN,
+    SIZES,
+    load_reproduction,
+    run_reproduction,
+    study_names,
+)
+
+
+@click.command(short_help="The paper's tables and figures, ours beside the published.")
+@click.argument("name", metavar="NAME", type=click.Choice(study_names()))
+@click.option(
+    "--size",
+    type=click.Choice(SIZES),
+    default="smoke",
+    show_default=True,
+    help="smoke: minutes; cpu: an hour or so on two cores, shortened; full: the paper's setting.",
+)
+@click.option(
+    "--data",
+    "source",
+    help="As in train; else CIFAR in SPECTRA_DATA; smoke runs on digits without it.",
+)
+@options.output
+@options.device
+@options.as_json
+def reproduce(
+    name: str, size: str, source: str | None, output: Path | None, device: str, as_json: bool
+) -> None:
+    """Run the study NAME and print our numbers beside the published ones.
+
+    Leaves result.json and figures in the output folder; an interrupted study goes on.
+    """
+    study = load_reproduction(name, size)
+    folder = output or Path("runs") / f"reproduce-{name}-{size}"
+    with reporting(name) as report:
+        result = run_reproduction(
+            study,
+            folder,
+            source=source,
+            device=options.pick_device(device),
+            on_progress=lambda run, what, i, n: report.update(f"{run} {what}", i, n),
+        )
+    written = [folder / "result.json", *draw_reproduction(result, study, folder)]
+    if as_json:
+        print_json({**result.plain, "files": [str(path) for path in written]})
+        return
+    print_table(
+        f"{study.title}; size {size}, data: {result.plain['data']}",
+        ["row", "images", "quantity", "ours", "seeds", "published", "difference"],
+        [line for row in result.plain["rows"] for line in _lines(row)],
+    )
+    if study.settings.get("note"):
+        click.echo(f"note: {study.settings['note']}")
+    click.echo(f"published: {study.source}")
+    click.echo("written:")
+    print_paths(written)
+
+
+# Beside whatever was published; result.json has the rest.
+_SHOWN = ("overall", "head", "mid", "tail", "lambda_min", "lambda_max", "ratio", "measured",
+          "predicted", "theorem")  # fmt: skip
+
+
+def _lines(row: Mapping[str, Any]) -> list[list[str]]:
+    lines = []
+    shown = {
+        name: value
+        for name, value in row["values"].items()
+        if name in _SHOWN or value["published"] is not None
+    }
+    for k, (name, value) in enumerate(shown.items()):
+        ours = _with_sd(value["ours"], value["ours_sd"])
+        lines.append(
+            [
+                row["row"] if k == 0 else "",
+                (row.get("protocol") or "") if k == 0 else "",
+                name,
+                NOT_RUN if row["state"] == NOT_RUN else ours,
+                str(value["seeds"]) if value["seeds"] else "",
+                _with_sd(value["published"], value["published_sd"]),
+                number(value["difference"]),
+            ]
+        )
+    return lines or [[row["row"], "", "", NOT_RUN, "", "-", "-"]]
+
+
+def _with_sd(value: float | None, sd: float | None) -> str:
+    return number(value) if sd is None else f"{number(value)} ± {sd:.2g}"

@@ -1,0 +1,55 @@
+"""Our accuracies beside the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from figures.page import finish_page, new_page
+from figures.style import MUTED, TEXT_WIDTH, house_style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_QUANTITIES = ("overall", "head", "mid", "tail")
+
+
+def plot_published(
+    rows: Sequence[Mapping[str, Any]], *, title: str | None = None, caption: str = ""
+) -> Figure:
+    """Draw a dot for ours and one for the published value of each row; a panel a quantity.
+
+    Args:
+        rows: of a reproduction's ``result.json``.
+        title: above the panels.
+        caption: where the published values come from.
+    """
+    with house_style():
+        fig = new_page(TEXT_WIDTH, 0.6 + 0.22 * len(rows))
+        panels = fig.subplots(1, len(_QUANTITIES), sharey=True)
+        handles = []
+        for ax, quantity in zip(panels, _QUANTITIES, strict=True):
+            for k, row in enumerate(rows):
+                value = row["values"].get(quantity)
+                if value is None:
+                    continue
+                if value["published"] is not None:
+                    handle = ax.errorbar(
+                        value["published"], k + 0.15, xerr=value["published_sd"], fmt="D",
+                        color=MUTED, mfc="white", ms=4, capsize=2, label="published",
+                    )  # fmt: skip
+                    handles.append(handle)
+                if value["ours"] is not None:
+                    handle = ax.errorbar(
+                        value["ours"], k - 0.15, xerr=value["ours_sd"], fmt="o", color="#0072B2",
+                        ms=4, capsize=2, label="ours",
+                    )  # fmt: skip
+                    handles.append(handle)
+            ax.set_title(quantity, weight="bold")
+            ax.set_xlabel("test accuracy (%)")
+            ax.set_ylim(len(rows) - 0.5, -0.5)
+        names = [r["row"] if r["state"] == "run" else f"{r['row']} (not run)" for r in rows]
+        panels[0].set_yticks(range(len(rows)), names)
+        unique = {handle.get_label(): handle for handle in handles}
+        text = f"Bars: one standard deviation over seeds. Published: {caption}."
+        return finish_page(fig, caption=text, legend=list(unique.values()), title=title)
