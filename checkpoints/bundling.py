@@ -1,16 +1,18 @@
 """Make the bundled checkpoints: ``python -m checkpoints.bundling``."""
 
 import hashlib
+import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from checkpoints.data import DataRequest, load_data
 from checkpoints.formats.native import load_native
 from checkpoints.load import MANIFEST
 from checkpoints.models import Architecture
-from checkpoints.recipes import RECIPE_NAMES, get_recipe
+from checkpoints.recipes import PAPER_RECIPES, get_recipe
 from checkpoints.training import TrainingJob, checkpoint_path, default_epochs, train
 from spectra.files import write_json
 
@@ -27,7 +29,7 @@ def bundle_digits(root: Path) -> None:
     data = load_data(DataRequest("digits"))
     commands: dict[str, str] = {}
     digests: dict[str, str] = {}
-    for name in RECIPE_NAMES:
+    for name in PAPER_RECIPES:
         recipe = get_recipe(name, "digits")
         keep = default_epochs(recipe.epochs)
         target = root / "digits" / name
@@ -53,7 +55,40 @@ def bundle_digits(root: Path) -> None:
         commands[f"digits/{name}"] = f"spectra train {name} --data digits --seed {SEED}"
         accuracy = load_native(checkpoint_path_in(target, recipe.epochs)).metrics["test"]["overall"]
         sys.stderr.write(f"digits/{name}: test accuracy {accuracy:.3f}\n")
-    write_json(root / MANIFEST, {"commands": commands, "sha256": digests})
+    _record(root, "digits/", commands, digests)
+
+
+def bundle_run(root: Path, name: str, folder: Path, epochs: Sequence[int], command: str) -> None:
+    """Copy the checkpoints of a run that is too long to be made again here.
+
+    Args:
+        root: of the bundled set.
+        name: ``cifar10-lt/ce-drw``.
+        folder: of the run.
+        epochs: which of its checkpoints.
+        command: that made it, for the manifest.
+    """
+    target = root / name
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    digests = {}
+    for epoch in epochs:
+        made = checkpoint_path(folder, epoch)
+        shutil.copy(made, target / made.name)
+        digests[f"{name}/{made.name}"] = hashlib.sha256(made.read_bytes()).hexdigest()
+    _record(root, f"{name}/", {name: command}, digests)
+
+
+def _record(root: Path, prefix: str, commands: dict[str, str], digests: dict[str, str]) -> None:
+    """Put entries into the manifest in place of those under ``prefix``."""
+    path = root / MANIFEST
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    fresh = {"commands": commands, "sha256": digests}
+    table = {
+        key: {k: v for k, v in kept.get(key, {}).items() if not f"{k}/".startswith(prefix)} | new
+        for key, new in fresh.items()
+    }
+    write_json(path, table)
 
 
 def checkpoint_path_in(folder: Path, epoch: int) -> Path:

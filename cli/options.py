@@ -81,7 +81,7 @@ solver = _combine(
     click.option(
         "--tol",
         type=float,
-        help="Relative residual of the extremes. [0.01; without a density 0.05 over all images]",
+        help="Relative residual of the extremes. [0.01; without a density 0.03 over all images]",
     ),
     click.option(
         "--max-steps", default=MAX_STEPS, show_default=True, help="Limit for the extremes."

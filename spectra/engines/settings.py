@@ -21,7 +21,7 @@ class SolverSettings:
             alone, most of the work done on active images (:mod:`spectra.active`).
         num_steps: Lanczos steps for each (PyHessian: ``iter``).
         probe: distribution of the probes.
-        tol: relative residual asked of the extremes; None: .01 beside a density, .05 over all
+        tol: relative residual asked of the extremes; None: .01 beside a density, .03 over all
             images without one.
         floor: relative size under which an eigenvalue counts as zero.
         max_steps: limit on the steps of the run that the extremes come from.
