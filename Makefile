@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slow lint study-digits bench-env bundle clean
+.PHONY: help demo test test-slow lint study study-digits bench-env bundle clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -37,6 +37,9 @@ lint: $(STAMP) ## mend what the linters can mend
 
 study-digits: $(STAMP) ## the five-seed study behind docs/digits.md (about half an hour)
 	$(BIN)/spectra pipeline cli/studies/digits.toml -o runs/digits
+
+study: $(STAMP) ## redraw the figures of docs/tail-saddles.md from its stored results
+	$(BIN)/python -m cli.workflows.tail_saddles
 
 bench-env: $(STAMP) ## install the libraries that `spectra bench` compares with
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
