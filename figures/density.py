@@ -40,6 +40,8 @@ _HOLLOW = (
     "higher."
 )
 
+_NO_MATRIX = "Hollow marks: Ritz values of products that change, of no matrix."
+
 
 @dataclass(frozen=True)
 class _Drawn:
@@ -257,4 +259,6 @@ def _caption(
         protocol_text(protocol),
     ]
     text = "; ".join(part for part in parts if part) + "."
+    if any(d.record is not None and d.record.noise is not None for d in drawn):
+        return f"{text} {_NO_MATRIX}"
     return text if all(d.certain for d in drawn) else f"{text} {_HOLLOW}"

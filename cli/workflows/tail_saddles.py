@@ -71,7 +71,8 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
     rows = rows_of(results[last])
     write_atomically(folder / "protocols.md", as_markdown(rows).encode())
     note = "CE+DRW, ResNet-20, CIFAR-10-LT, seed 0."
-    figure = plot_protocols({f"epoch {last}": rows}, caption=note)
+    drawn = sorted(rows, key=lambda r: PROTOCOLS.index(r["protocol"]))
+    figure = plot_protocols({f"epoch {last}": drawn}, caption=note)
     written = save_figure(figure, images / "tail-saddles-protocols", ("png",))
     tail = {
         f"epoch {epoch}": [row for row in rows_of(found) if row["class"] == "8"]
@@ -82,10 +83,10 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
     figure = plot_protocols(tail, caption=f"Class 8. {note}")
     written += save_figure(figure, images / "tail-saddles-epochs", ("png",))
     pair = {
-        said: next(r for a in results[last][name] for r in a.records if r.label == "8").spectrum
+        said: next(r for a in results[last][name] for r in a.records if r.label == "8")
         for said, name in (("β after orthogonalising", "fresh"), ("PyHessian", "fresh/pyhessian"))
     }
-    figure = plot_density({k: v for k, v in pair.items() if v is not None})
+    figure = plot_density(pair, protocol={"loss": "ce", "images": "fresh", "split": "train"})
     written += save_figure(figure, images / "tail-saddles-density", ("png",))
     theorem = folder / "theorem" / "theorem.json"
     if theorem.exists():
