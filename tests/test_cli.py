@@ -141,6 +141,15 @@ def test_pyhessian_agrees_on_lambda_max(run_folder, tmp_path):
         assert theirs["lambda_max"] == pytest.approx(ours["lambda_max"], rel=0.01)
 
 
+def test_two_steps_are_enough_for_an_answer(run_folder, tmp_path):
+    result = invoke(
+        "analyze", run_folder, "--classes", "9", "--num-probes", 1, "--num-steps", 2,
+        "--max-steps", 2, "--no-figures", "-o", tmp_path,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert not load_analysis(tmp_path / "analysis.json").records[0].converged
+
+
 def test_recipes_lists_every_recipe():
     listed = json.loads(invoke("recipes", "--json").stdout)["recipes"]
     assert [recipe["name"] for recipe in listed] == list(RECIPE_NAMES)

@@ -175,12 +175,12 @@ def _within_memory(op: HessianOperator, request: AnalysisRequest) -> SolverSetti
     if limit is None:
         limit = resident_bytes(op.device) + available_bytes(op.device) // 2
     solver = request.solver
-    plan = forecast(
-        op, num_vectors=max(solver.num_steps, solver.max_steps), limit=limit, basis=solver.basis
-    )
+    wanted = max(solver.num_steps, solver.max_steps)
+    plan = forecast(op, num_vectors=wanted, limit=limit, basis=solver.basis)
     logger.info("memory: %s", plan.describe())
     op.memory_budget = plan.kept
-    return replace(solver, max_basis=plan.max_basis)
+    fits = plan.max_basis >= min(wanted, op.size + 1)
+    return replace(solver, max_basis=None if fits else plan.max_basis)
 
 
 def _accuracy(tests: ClassMetrics | None, classes: tuple[int, ...]) -> float | None:
