@@ -1,6 +1,9 @@
 import pytest
 import torch
 
+from checkpoints import load_checkpoint, load_data
+from cli.workflows.analyze import _within_memory
+from cli.workflows.losses import AnalysisRequest, Losses
 from spectra import HessianOperator, InputError, LambdaOperator
 from spectra.memory import available_bytes, forecast, resident_bytes
 
@@ -93,3 +96,11 @@ def test_a_hessian_can_be_forecast(trained_nets):
 def test_no_vectors_are_refused():
     with pytest.raises(InputError, match="at least 1, got 0"):
         forecast(OP, num_vectors=0, limit=MIB)
+
+
+def test_an_analysis_keeps_primal_work_within_its_memory():
+    losses = Losses.of(load_checkpoint("bundled:digits/ce-drw"), load_data(), AnalysisRequest())
+    op, _, _ = losses.operator("0", (0,), check=False)
+    _within_memory(op, AnalysisRequest())
+    op.matvec(torch.ones(op.size))
+    assert 0 < op._kept.nbytes <= op.memory_budget

@@ -179,6 +179,7 @@ def _within_memory(op: HessianOperator, request: AnalysisRequest) -> SolverSetti
     plan = forecast(op, num_vectors=wanted, limit=limit, basis=solver.basis)
     logger.info("memory: %s", plan.describe())
     op.memory_budget = plan.kept
+    op.forget()  # what is kept from here on has the new budget
     fits = plan.max_basis >= min(wanted, op.size + 1)
     return replace(solver, max_basis=None if fits else plan.max_basis)
 
