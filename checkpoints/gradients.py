@@ -1,8 +1,7 @@
 """How the gradient of a step is taken, where it is not simply the batch's at w."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +10,7 @@ from torch.func import functional_call
 from checkpoints.models.heads import CosineHead
 from checkpoints.recipes import Recipe
 from spectra.errors import InputError
+from spectra.frozen_loss import perturbed
 from spectra.losses import PerSampleLoss
 
 # As in the common implementations: at a stationary point ε = 0.
@@ -84,20 +84,6 @@ class GradientRule(ABC):
         for p, g in zip(self.parameters, gradient, strict=True):
             p.grad = g
 
-    @contextmanager
-    def moved(self, step: Sequence[Tensor]) -> Iterator[None]:
-        """Be at w + step inside the block."""
-        kept = [p.detach().clone() for p in self.parameters]
-        with torch.no_grad():
-            for p, e in zip(self.parameters, step, strict=True):
-                p.add_(e)
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for p, w in zip(self.parameters, kept, strict=True):
-                    p.copy_(w)
-
 
 def norm(gradient: Sequence[Tensor]) -> Tensor:
     """Return the norm over all tensors together."""
@@ -154,7 +140,7 @@ class ImbSAM(AscentRule):
             self.put(self.gradient(terms.sum()))
             return
         head = self.gradient(terms[~rare].sum(), keep=True)
-        with self.moved(ascent(self.gradient(terms[rare].sum()), self.rho)):
+        with perturbed(self.parameters, ascent(self.gradient(terms[rare].sum()), self.rho)):
             tail = self.gradient(batch.terms()[rare].sum())
         self.put(_sum(head, tail))
 
@@ -185,7 +171,7 @@ class FocalSAM(AscentRule):
         focal = self.class_weights.to(terms)[batch.labels]
         plain = self.gradient(terms.sum(), keep=True)
         at_w = self.gradient((focal * terms).sum())
-        with self.moved(ascent(at_w, self.rho)):
+        with perturbed(self.parameters, ascent(at_w, self.rho)):
             above = self.gradient((focal * batch.terms()).sum())
         self.put(_sum(_sum(plain, above, self.factor), at_w, -self.factor))
 
@@ -267,7 +253,7 @@ class LowPassSGD(GradientRule):
         """M passes, none of them at w: what is reported of the batch is of the first draw."""
         total = [torch.zeros_like(p) for p in self.parameters]
         for _ in range(self.draws):
-            with self.moved(self.noise(generator)):
+            with perturbed(self.parameters, self.noise(generator)):
                 total = _sum(total, self.gradient(batch.terms().sum()), 1 / self.draws)
         self.put(total)
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from spectra.frozen_loss import perturbed
+
 
 class SharpnessAware:
     """Two gradients a step: climb to w + ε, take the gradient there, step from w with it.
@@ -63,13 +65,7 @@ class SharpnessAware:
         self.base.zero_grad(set_to_none=True)
         ascent_gradient()
         epsilon = self.ascent()
-        kept = [p.detach().clone() for p in self.parameters]
-        with torch.no_grad():
-            for p, e in zip(self.parameters, epsilon, strict=True):
-                p.add_(e)
-        self.base.zero_grad(set_to_none=True)
-        gradient()
-        with torch.no_grad():
-            for p, w in zip(self.parameters, kept, strict=True):
-                p.copy_(w)
+        with perturbed(self.parameters, epsilon):
+            self.base.zero_grad(set_to_none=True)
+            gradient()
         self.base.step()

@@ -1,7 +1,7 @@
 """A weighted mean of per-sample losses over frozen images, as a function of the parameters."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -11,6 +11,21 @@ from spectra.checks import check_inputs
 from spectra.errors import InputError
 from spectra.losses import CrossEntropy, PerSampleLoss
 from spectra.products import exact_products
+
+
+@contextmanager
+def perturbed(parameters: Sequence[Tensor], step: Sequence[Tensor]) -> Iterator[None]:
+    """Add ``step`` to the parameters inside the block; put their exact values back after it."""
+    kept = [p.detach().clone() for p in parameters]
+    with torch.no_grad():
+        for p, e in zip(parameters, step, strict=True):
+            p.add_(e)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for p, w in zip(parameters, kept, strict=True):
+                p.copy_(w)
 
 
 class FrozenLoss:
@@ -119,16 +134,9 @@ class FrozenLoss:
 
         Products are not to be taken there: kept work is of w.
         """
-        kept = [p.detach().clone() for p in self.parameters]
-        with torch.no_grad():
-            for p, e in zip(self.parameters, self.unflatten(step.to(self.device)), strict=True):
-                p.add_(e.to(self.dtype))
-        try:
+        pieces = self.unflatten(step.to(self.device))
+        with perturbed(self.parameters, [e.to(self.dtype) for e in pieces]):
             yield
-        finally:
-            with torch.no_grad():
-                for p, w in zip(self.parameters, kept, strict=True):
-                    p.copy_(w)
 
     def unflatten(self, v: Tensor) -> list[Tensor]:
         """Return ``v`` (P,) as one tensor a parameter, in the order of ``names``."""

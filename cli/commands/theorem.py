@@ -14,12 +14,12 @@ from cli.workflows.theorem import (
     DirectionReport,
     TheoremRequest,
     measure_theorem,
-    save_theorem,
     theorem_to_dict,
 )
 from cli.workflows.threads import suitable_threads
 from figures import plot_theorem, save_figure
 from spectra.errors import InputError
+from spectra.files import write_json
 
 
 @click.command(short_help="SAM's gradient along negative curvature, measured and predicted.")
@@ -78,8 +78,8 @@ def theorem(
     folder = output or Path("runs") / f"theorem-{loaded.name.replace('/', '-')}"
     with reporting(f"measuring {loaded.name}") as report, suitable_threads(data):
         reports = measure_theorem(loaded, data, request, on_progress=report.update)
-    save_theorem(folder / "theorem.json", loaded, request, reports)
     plain = theorem_to_dict(loaded, request, reports)
+    write_json(folder / "theorem.json", plain)
     written = [folder / "theorem.json"]
     written += save_figure(plot_theorem(plain, title=loaded.name), folder / "theorem")
     if as_json:

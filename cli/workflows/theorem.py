@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from cli.workflows.losses import AnalysisRequest, Losses
 from cli.workflows.selection import parse_selection
 from spectra import HessianOperator, make_generator, solve_extremes
 from spectra.errors import InputError
-from spectra.files import write_json
 from spectra.sharpness import (
     Amplification,
     ClassFactor,
@@ -196,13 +194,6 @@ def measure_theorem(
             )
         )
     return reports
-
-
-def save_theorem(
-    path: Path, checkpoint: Checkpoint, request: TheoremRequest, reports: Sequence[DirectionReport]
-) -> None:
-    """Write the result file."""
-    write_json(path, theorem_to_dict(checkpoint, request, reports))
 
 
 def theorem_to_dict(
