@@ -54,7 +54,7 @@ class ImageProtocol:
         if kind != PLAIN and not (crop or flip):
             raise InputError(
                 f"images {text} need an augmentation, but the recipe has neither crops nor flips; "
-                "use plain, or set --augment-crop"
+                "use plain"
             )
         return protocol
 
