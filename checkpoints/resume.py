@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from checkpoints.recipes import Recipe
 from spectra.errors import InputError
 from spectra.files import write_atomically
 
@@ -80,7 +81,7 @@ def load_state(path: Path, *, expected: dict[str, Any]) -> TrainingState:
         tensors = safetensors.torch.load(path.read_bytes())
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, error) from error
-    identity = header["identity"]
+    identity = _with_new_fields(header["identity"])
     for key in expected:
         if identity.get(key) != expected[key]:
             raise InputError(
@@ -97,6 +98,14 @@ def load_history(path: Path) -> list[dict[str, Any]]:
         InputError: the file is damaged.
     """
     return list(_header(path)["history"])
+
+
+def _with_new_fields(identity: dict[str, Any]) -> dict[str, Any]:
+    """Give fields that recipes have gained since the run began their defaults: what it ran with."""
+    try:
+        return {**identity, "recipe": Recipe.from_dict(identity["recipe"]).to_dict()}
+    except (KeyError, TypeError, InputError):
+        return identity  # not a recipe of ours: the comparison says so
 
 
 def _header(path: Path) -> dict[str, Any]:

@@ -147,6 +147,34 @@ def test_a_run_resumed_after_every_epoch_writes_the_same_bytes(tmp_path, whole_r
     assert digests(tmp_path) == digests(whole_runs["sam"])
 
 
+def test_a_run_of_before_a_recipe_gained_a_field_resumes(tmp_path, whole_runs, monkeypatch):
+    def older(path, state, identity):
+        recipe = {k: v for k, v in identity["recipe"].items() if k not in ("focal_gamma", "rho")}
+        save(path, state, {**identity, "recipe": recipe})
+
+    save = training_module.save_state
+    monkeypatch.setattr(training_module, "save_state", older)
+    with pytest.raises(Killed):
+        run(tmp_path, "sgd-drw", on_epoch=kill_after(2))
+    monkeypatch.setattr(training_module, "save_state", save)
+    run(tmp_path, "sgd-drw", resume=True)
+    assert digests(tmp_path) == digests(whole_runs["sgd-drw"])
+
+
+def test_a_field_unknown_to_an_older_run_and_not_at_its_default_is_refused(tmp_path, monkeypatch):
+    def older(path, state, identity):
+        recipe = {k: v for k, v in identity["recipe"].items() if k != "vs_tau"}
+        save(path, state, {**identity, "recipe": recipe})
+
+    save = training_module.save_state
+    monkeypatch.setattr(training_module, "save_state", older)
+    with pytest.raises(Killed):
+        run(tmp_path, "vs", on_epoch=kill_after(2))
+    other = tiny_job(tmp_path, VARIANTS["vs"].with_overrides({"vs_tau": 0.5}))
+    with pytest.raises(InputError, match=r"another recipe.*vs_tau 1.2, here: 0.5"):
+        train(other, resume=True)
+
+
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
     train(tiny_job(tmp_path))
     before = digests(tmp_path)
