@@ -206,6 +206,31 @@ def test_accounts_are_products_times_the_time_of_one():
     assert rows["100 steps"].ratio_seconds == pytest.approx(4.0)
 
 
+def test_the_reference_protocol_is_compared_over_the_classes_it_was_counted_on():
+    end = ReferenceEnd(1.0, 0.0, 0.0)
+    reference = Reference(end, replace(end, value=2.0), (0.1, 0.5), True)
+    few = ClassResult(
+        "extremes", "s", 0, 10, 40.0, 0.5, 0.5, 0.0, 0.0, 0.0, reference, ProtocolCount(20, 30)
+    )
+    many = replace(few, label=1, n=1000, image_products=7000.0, seconds=90.0, protocol=None)
+    ours = ProductRow("spectra", "one", 1, 1.0, 1.0, 1.0, 1.0, 0.0, True, 1.0)
+    theirs = replace(ours, peer="pyhessian", mode="dataloader", min_ms=2.0)
+    table = ProductTable((ours, theirs), 10, 10, 1, 1, ConvolutionRate(1e9, ""), 1e-8, ())
+    rows = {row.protocol: row for row in extremes_rows([few, many], table)}
+    assert (rows["reference"].classes, rows["ours"].classes) == (1, 2)
+    assert rows["reference"].ratio_products == pytest.approx(1500 / 40)
+    assert rows["reference"].ratio_seconds == pytest.approx(3.0 / 0.5)
+    assert "reference" not in {row.protocol for row in extremes_rows([many], table)}
+
+
+def test_the_protocol_is_not_counted_on_larger_classes_than_asked():
+    result = bench(CHECKPOINT, "--what", "extremes", *TINY, "--protocol-images", "1", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert all(c["protocol"] is None for c in found["classes"])
+    assert "reference" not in {row["protocol"] for row in found["jobs"]}
+
+
 def test_json_has_the_promised_keys(tmp_path):
     result = bench(
         CHECKPOINT, "--what", "products,extremes,density", *TINY, "--json",

@@ -49,6 +49,12 @@ from spectra.hessian import MEMORY_BUDGET
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where converged extremes are kept for the next run.",
 )
+@click.option(
+    "--protocol-images",
+    type=int,
+    help="Count PyHessian's loops, some 250 passes, only on classes of at most so many images. "
+    "[no limit]",
+)
 @options.normalisation
 @options.foreign
 @options.device

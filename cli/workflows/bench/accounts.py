@@ -29,6 +29,7 @@ class JobRow:
             of a correct Lanczos recurrence of so many steps; of PyHessian's density loop where it
             was run, the difference of its extreme nodes' ratio from ours.
         measured: whether ``seconds`` was measured end to end.
+        classes: how many, over all checkpoints; ratios are over ours on these.
     """
 
     job: str
@@ -41,6 +42,7 @@ class JobRow:
     ratio_products: float
     max_error: float | None
     measured: bool
+    classes: int
 
 
 def extremes_rows(results: Sequence[ClassResult], table: ProductTable) -> list[JobRow]:
@@ -50,25 +52,17 @@ def extremes_rows(results: Sequence[ClassResult], table: ProductTable) -> list[J
         results: of :func:`bench_extremes`.
         table: of the same run: the time of a peer's product.
     """
-    ours = JobRow(
-        results[0].job,
-        OURS,
-        "one",
-        "ours",
-        sum(r.seconds for r in results),
-        sum(r.image_products for r in results),
-        1.0,
-        1.0,
-        max(r.error for r in results),
-        measured=True,
-    )
+    ours = _our_extremes(results)
     rows = [ours]
     # 100 steps end where the float32 run of the reference ended, or closer still.
     run_error = max(r.reference.run_error for r in results)
+    counted = [(r, r.protocol) for r in results if r.protocol is not None]
     for peer in single_column_rows(table):
-        if _is_pyhessian(peer):
-            asked = sum(r.n * r.protocol.total for r in results)
-            rows.append(_estimated(ours, peer, "reference", asked, run_error))
+        if counted and _is_pyhessian(peer):
+            asked = sum(r.n * protocol.total for r, protocol in counted)
+            same = _our_extremes([r for r, _ in counted])
+            error = max(r.reference.run_error for r, _ in counted)
+            rows.append(_estimated(same, peer, "reference", asked, error))
     for peer in single_column_rows(table):
         granted = sum(r.n * r.reference.oracle_steps for r in results)
         error = max(
@@ -79,6 +73,22 @@ def extremes_rows(results: Sequence[ClassResult], table: ProductTable) -> list[J
         asked = sum(r.n * NUM_NODES for r in results)
         rows.append(_estimated(ours, peer, "100 steps", asked, run_error))
     return rows
+
+
+def _our_extremes(results: Sequence[ClassResult]) -> JobRow:
+    return JobRow(
+        results[0].job,
+        OURS,
+        "one",
+        "ours",
+        sum(r.seconds for r in results),
+        sum(r.image_products for r in results),
+        1.0,
+        1.0,
+        max(r.error for r in results),
+        measured=True,
+        classes=len(results),
+    )
 
 
 def density_rows(result: DensityResult, table: ProductTable) -> list[JobRow]:
@@ -94,6 +104,7 @@ def density_rows(result: DensityResult, table: ProductTable) -> list[JobRow]:
         1.0,
         None,
         measured=True,
+        classes=result.num_classes,
     )
     rows = [ours]
     asked = NUM_NODES * result.num_images
@@ -134,6 +145,7 @@ def _row(
         asked / ours.image_products,
         error,
         measured,
+        ours.classes,
     )
 
 

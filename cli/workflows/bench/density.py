@@ -23,13 +23,15 @@ class DensityResult:
     Attributes:
         seconds: ours, building the operators included.
         image_products: ours.
-        num_images: of all classes.
+        num_classes: that have images.
+        num_images: of all of them.
         loop_seconds: of PyHessian's own loop over the same classes; None: it was not run.
         loop_difference: largest relative difference of |λmin/λmax| of the extreme nodes, likewise.
     """
 
     seconds: float
     image_products: float
+    num_classes: int
     num_images: int
     loop_seconds: float | None
     loop_difference: float | None
@@ -79,6 +81,7 @@ def bench_density(
     return DensityResult(
         seconds,
         asked,
+        len(stage.classes),
         images,
         loop_seconds if few else None,
         max(differences) if few else None,

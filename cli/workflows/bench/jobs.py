@@ -60,12 +60,15 @@ class JobSettings:
         micro_chunk: images that we take at a time; None: our default.
         memory_budget: bytes for our kept primal work.
         seed: of start vectors.
+        protocol_images: PyHessian's loops are counted on classes of at most so many images; None:
+            on all.
     """
 
     peer_batch: int | None
     micro_chunk: int | None
     memory_budget: int
     seed: int
+    protocol_images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class ClassResult:
         residual_min: ‖Hy - λmin y‖ / |λmin| over all images.
         residual_max: likewise for λmax.
         reference: converged.
-        protocol: products of PyHessian's loops.
+        protocol: products of PyHessian's loops; None: not counted.
     """
 
     job: str
@@ -98,7 +101,7 @@ class ClassResult:
     residual_min: float
     residual_max: float
     reference: Reference
-    protocol: ProtocolCount
+    protocol: ProtocolCount | None
 
 
 def bench_extremes(
@@ -137,13 +140,15 @@ def bench_extremes(
             image_products = op.count.total
             op.forget()
             reference = kept_reference(op, digest=stage.digest, label=label, file=file)
-            protocol = count_protocol(
-                op,
-                subject.host(peer_batch(subject, settings)),
-                seed=settings.seed,
-                key=reference_key(stage.digest, label, op),
-                file=file,
-            )
+            protocol = None
+            if settings.protocol_images is None or len(subject) <= settings.protocol_images:
+                protocol = count_protocol(
+                    op,
+                    subject.host(peer_batch(subject, settings)),
+                    seed=settings.seed,
+                    key=reference_key(stage.digest, label, op),
+                    file=file,
+                )
             low, high = found.smallest, found.largest
             ratio = ratio_of(low.value, high.value)
             results.append(

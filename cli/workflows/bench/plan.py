@@ -61,7 +61,11 @@ def run_bench(request: BenchRequest, *, on_progress: Progress | None = None) -> 
     subject = product_subject(request, checkpoint, data)
     file = ReferenceFile(request.reference_file)
     settings = JobSettings(
-        request.peer_batch, request.micro_chunk, request.memory_budget, request.seed
+        request.peer_batch,
+        request.micro_chunk,
+        request.memory_budget,
+        request.seed,
+        request.protocol_images,
     )
     rows: list[JobRow] = []
     results: list[ClassResult] = []

@@ -15,7 +15,7 @@ PRODUCT_COLUMNS = (
     "of convolutions",
 )  # fmt: skip
 JOB_COLUMNS = (
-    "job", "peer", "mode", "protocol", "seconds", "image products", "time ratio",
+    "job", "peer", "mode", "protocol", "classes", "seconds", "image products", "time ratio",
     "product ratio", "max error",
 )  # fmt: skip
 CLASS_COLUMNS = (
@@ -61,6 +61,7 @@ def job_rows(rows: Sequence[JobRow]) -> Rows:
             row.peer,
             row.mode,
             row.protocol,
+            str(row.classes),
             ("" if row.measured else "~") + f"{row.seconds:.3g}",
             f"{row.image_products:.0f}",
             f"{row.ratio_seconds:.2f}",
@@ -100,7 +101,7 @@ def class_rows(results: Sequence[ClassResult]) -> Rows:
             f"{r.residual_min:.1e}",
             f"{r.residual_max:.1e}",
             str(r.reference.oracle_steps),
-            str(r.protocol.total),
+            "-" if r.protocol is None else str(r.protocol.total),
         ]
         for r in results
     ]

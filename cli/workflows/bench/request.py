@@ -48,6 +48,7 @@ class BenchRequest:
         device: torch device.
         seed: of every random number.
         reference_file: where converged extremes are kept.
+        protocol_images: see :class:`JobSettings`.
     """
 
     checkpoint: str | None = None
@@ -66,6 +67,7 @@ class BenchRequest:
     device: str = "cpu"
     seed: int = 0
     reference_file: Path | None = None
+    protocol_images: int | None = None
 
 
 def check(request: BenchRequest) -> None:
@@ -82,6 +84,7 @@ def check(request: BenchRequest) -> None:
         ("rounds", request.rounds),
         ("peer-batch", request.peer_batch),
         ("micro-chunk", request.micro_chunk),
+        ("protocol-images", request.protocol_images),
     ):
         if value is not None and value < 1:
             raise InputError(f"{name} must be at least 1, got {value}")
