@@ -10,6 +10,7 @@ from spectra.errors import InputError, NonFiniteError, OperatorError, SpectraErr
 from spectra.extremes import Eigenpair, Extremes, extreme_eigenpairs
 from spectra.fresh import FreshOperator, ProductNoise, product_noise
 from spectra.hessian import HessianOperator, class_hessian
+from spectra.images import LazyImages
 from spectra.lanczos import Lanczos, Tridiagonal, lanczos_tridiag
 from spectra.losses import CrossEntropy, PerSampleLoss
 from spectra.lower_bound import TailBounds, bounds
@@ -37,6 +38,7 @@ __all__ = [
     "Interval",
     "LambdaOperator",
     "Lanczos",
+    "LazyImages",
     "LossAnalysis",
     "NonFiniteError",
     "OperatorError",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spectra.errors import InputError, NonFiniteError, OperatorError
+from spectra.images import LazyImages, all_finite
 from spectra.seeding import make_generator
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ CHECKED_IMAGES = 16
 
 
 def check_inputs(
-    images: Tensor,
+    images: Tensor | LazyImages,
     labels: Tensor,
     weights: Tensor | None,
     dtype: torch.dtype,
@@ -40,7 +41,7 @@ def check_inputs(
     """
     if dtype not in (torch.float32, torch.float64):
         raise InputError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
-    if not images.is_floating_point():
+    if not images.dtype.is_floating_point:
         raise InputError(f"images must be normalised floats, got {images.dtype}")
     if not len(images):
         raise InputError("there are no images; choose a class that has some")
@@ -53,7 +54,7 @@ def check_inputs(
         raise InputError(f"labels must not be negative, got {int(labels.min())}")
     if micro_chunk < 1:
         raise InputError(f"micro_chunk must be at least 1, got {micro_chunk}")
-    if not torch.isfinite(images).all():
+    if not all_finite(images):
         raise NonFiniteError("images hold NaN or infinity")
     if weights is not None and not (
         weights.shape == labels.shape and (weights >= 0).all() and 0 < weights.sum() < math.inf

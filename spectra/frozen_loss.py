@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from spectra.checks import check_inputs
 from spectra.errors import InputError
+from spectra.images import LazyImages, frozen
 from spectra.losses import CrossEntropy, PerSampleLoss
 from spectra.products import exact_products
 
@@ -49,7 +50,7 @@ class FrozenLoss:
     def __init__(
         self,
         model: nn.Module,
-        images: Tensor,
+        images: Tensor | LazyImages,
         labels: Tensor,
         *,
         loss: PerSampleLoss | None,
@@ -74,7 +75,7 @@ class FrozenLoss:
         if not self.parameters:
             raise InputError("the model has no parameter with requires_grad; nothing to analyze")
         self.size = sum(p.numel() for p in self.parameters)
-        self.images = images.detach().to(self.device, dtype, copy=True)
+        self.images = frozen(images, self.device, dtype)
         self.labels = labels.detach().to(self.device, copy=True)
         kept = torch.ones(len(labels)) if weights is None else weights.detach()
         self.weights = kept.to(self.device, dtype, copy=True)

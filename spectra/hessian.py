@@ -11,6 +11,7 @@ from spectra.counting import ImageCount
 from spectra.curvatures import curvatures
 from spectra.errors import InputError
 from spectra.frozen_loss import FrozenLoss
+from spectra.images import LazyImages, frozen, select
 from spectra.losses import PerSampleLoss
 from spectra.operators import SymmetricOperator
 from spectra.products import Choice, ChunkHessian, KeptWork, choose, exact_products, make_products
@@ -42,7 +43,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
 
     Args:
         model: maps images (n, ...) to outputs (n, C). Buffers are frozen too.
-        images: (n, ...), already normalised.
+        images: (n, ...), already normalised; lazy ones are made again at every product.
         labels: int64 (n,).
         loss: per-sample loss of outputs and labels.
         weights: w_i >= 0, shape (n,); None for a plain mean over the images.
@@ -65,7 +66,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
     def __init__(
         self,
         model: nn.Module,
-        images: Tensor,
+        images: Tensor | LazyImages,
         labels: Tensor,
         *,
         loss: PerSampleLoss | None = None,
@@ -186,8 +187,8 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         """
         part = copy.copy(self)
         index = index.to(self.device)
-        part.images, part.labels = self.images[index], self.labels[index]
-        part.weights = self.weights[index]
+        part.images = select(self.images, index)
+        part.labels, part.weights = self.labels[index], self.weights[index]
         part.forget()
         return part
 
@@ -214,8 +215,16 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         return double
 
     def replace_images(self, images: Tensor) -> None:
-        """Take other images of the same shape; labels and weights stay."""
-        self.images.copy_(images)
+        """Take other images of the same shape; labels and weights stay.
+
+        Raises:
+            InputError: the shape is another.
+        """
+        if images.shape != self.images.shape:
+            raise InputError(
+                f"images must have shape {tuple(self.images.shape)}, got {tuple(images.shape)}"
+            )
+        self.images = frozen(images, self.device, self.dtype)
         self.forget()
 
     def forget(self) -> None:
@@ -256,7 +265,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         weights = self.weights[few]
         return HessianOperator(
             self.model,
-            self.images[few],
+            select(self.images, few),
             self.labels[few],
             loss=self.loss_function,
             weights=weights if weights.sum() > 0 else None,

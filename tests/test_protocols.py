@@ -18,6 +18,8 @@ from spectra import (
     FreshOperator,
     HessianOperator,
     InputError,
+    LazyImages,
+    NonFiniteError,
     SolverSettings,
     Spectrum,
     Tridiagonal,
@@ -33,6 +35,13 @@ DOUBLE = torch.float64
 
 def generator(name: str = "views") -> torch.Generator:
     return make_generator(0, name)
+
+
+def cut(protocol: ImageProtocol, images: torch.Tensor, name: str = "views") -> torch.Tensor:
+    """Return all views at once, uint8."""
+    if protocol.kind == "plain":
+        return images
+    return protocol.frozen(images, lambda x: x, generator(name))[:]
 
 
 def pictures(n: int = 3, size: int = 5) -> torch.Tensor:
@@ -73,7 +82,7 @@ def shifted(image: torch.Tensor, down: int, right: int) -> torch.Tensor:
 
 def test_all_views_are_those_of_pixelwise_shifts_and_flips():
     images = pictures(2)
-    views = ImageProtocol.parse("frozen:all", crop=1).apply(images, generator())
+    views = cut(ImageProtocol.parse("frozen:all", crop=1), images)
     wanted = set()
     for k, image in enumerate(images):
         for right, down in itertools.product((-1, 0, 1), repeat=2):
@@ -84,23 +93,23 @@ def test_all_views_are_those_of_pixelwise_shifts_and_flips():
 
 def test_every_draw_is_one_of_all_views():
     images = pictures(1)
-    views = ImageProtocol.parse("frozen:all", crop=1).apply(images, generator())
-    drawn = ImageProtocol.parse("frozen:200", crop=1).apply(images, generator())
+    views = cut(ImageProtocol.parse("frozen:all", crop=1), images)
+    drawn = cut(ImageProtocol.parse("frozen:200", crop=1), images)
     known = {tuple(v.flatten().tolist()) for v in views}
     assert {tuple(v.flatten().tolist()) for v in drawn} == known  # 200 draws of 18 miss none here
 
 
 def test_views_of_one_image_lie_beside_each_other():
     images = torch.arange(1, 4, dtype=torch.uint8)[:, None, None, None].expand(3, 1, 6, 6)
-    views = ImageProtocol.parse("frozen:4", crop=1).apply(images, generator())
+    views = cut(ImageProtocol.parse("frozen:4", crop=1), images)
     assert views.amax((1, 2, 3)).tolist() == [1] * 4 + [2] * 4 + [3] * 4
 
 
 def test_draws_depend_on_the_generator_alone():
     protocol, images = ImageProtocol.parse("frozen:3", crop=2), pictures()
-    first, again = (protocol.apply(images, generator()) for _ in range(2))
+    first, again = (cut(protocol, images) for _ in range(2))
     assert torch.equal(first, again)
-    assert not torch.equal(first, protocol.apply(images, generator("another")))
+    assert not torch.equal(first, cut(protocol, images, "another"))
 
 
 def net() -> nn.Module:
@@ -117,10 +126,65 @@ def operator(images: torch.Tensor, labels: torch.Tensor, model: nn.Module) -> He
     return HessianOperator(model, floats(images), labels, dtype=DOUBLE)
 
 
+@pytest.mark.parametrize("name", ["frozen:5", "frozen:all"])
+def test_views_cut_when_asked_for_give_the_bytes_of_stored_ones(name):
+    model, images, labels = net(), pictures(), torch.tensor([0, 3, 1])
+    protocol = ImageProtocol.parse(name, crop=1)
+    many = labels.repeat_interleave(protocol.views)
+    lazy = HessianOperator(
+        model, protocol.frozen(images, floats, generator()), many, dtype=DOUBLE, micro_chunk=4
+    )
+    stored = HessianOperator(
+        model, floats(cut(protocol, images)), many, dtype=DOUBLE, micro_chunk=4
+    )
+    v = random_vector(stored.size)
+    few = torch.tensor([0, 7, 2])
+    assert torch.equal(lazy.matvec(v), stored.matvec(v))
+    assert torch.equal(lazy.restricted(few).matvec(v), stored.restricted(few).matvec(v))
+    assert torch.equal(lazy.gradient(), stored.gradient())
+    assert torch.equal(lazy.scores(), stored.scores())
+
+
+def test_no_more_views_exist_at_a_time_than_are_worked_on():
+    model, images, labels = net(), pictures(100), torch.arange(100) % 4
+    asked: list[int] = []
+
+    def finish(views: torch.Tensor) -> torch.Tensor:
+        asked.append(len(views))
+        return floats(views)
+
+    views = ImageProtocol.parse("frozen:all", crop=1).frozen(images, finish, generator())
+    op = HessianOperator(
+        model, views, labels.repeat_interleave(18), dtype=DOUBLE, micro_chunk=16, memory_budget=0
+    )
+    assert max(asked) <= 1024 < len(views)  # all are looked at for NaN, in pieces
+    asked.clear()
+    op.matvec(random_vector(op.size))
+    assert max(asked) == 16
+    assert sum(asked) == len(views)
+
+
+def test_a_lazy_image_that_is_not_finite_is_refused():
+    images = LazyImages(lambda k: torch.where(k == 3, torch.nan, 1.0)[:, None], 5)
+    with pytest.raises(NonFiniteError, match="images hold NaN"):
+        HessianOperator(nn.Linear(1, 2), images, torch.zeros(5, dtype=torch.int64))
+
+
+def test_no_lazy_images_are_refused():
+    with pytest.raises(InputError, match="num_images must be at least 1"):
+        LazyImages(lambda k: k[:, None].float(), 0)
+
+
+def test_replacing_images_by_others_of_another_shape_is_refused():
+    op = operator(pictures(), torch.tensor([0, 3, 1]), net())
+    with pytest.raises(InputError, match="images must have shape"):
+        op.replace_images(floats(pictures(2)))
+
+
 def test_all_views_give_the_hessian_averaged_over_augmentations():
     model, images, labels = net(), pictures(), torch.tensor([0, 3, 1])
     protocol = ImageProtocol.parse("frozen:all", crop=1)
-    op = operator(protocol.apply(images, generator()), labels.repeat_interleave(18), model)
+    op = operator(cut(protocol, images), labels.repeat_interleave(18), model)
     double = copy.deepcopy(model).double()
     average = torch.zeros(op.size, op.size, dtype=DOUBLE)
     for right in (0, 1, 2):
@@ -193,7 +257,7 @@ def softmax_regression() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
 def test_a_convex_model_has_no_negative_eigenvalue_over_frozen_images(name):
     model, images, labels = softmax_regression()
     protocol = ImageProtocol.parse(name, crop=1, flip=False)
-    views = protocol.apply(images, generator()).double() / 16
+    views = cut(protocol, images).double() / 16
     op = HessianOperator(model, views, labels.repeat_interleave(protocol.views), dtype=DOUBLE)
     values = torch.linalg.eigvalsh(op.dense())
     assert float(values[0]) >= -1e-6 * float(values[-1])

@@ -46,8 +46,8 @@ def crop_flip(images: Tensor, offsets: Tensor, flipped: Tensor, *, padding: int)
         padding: pixels of black around an image.
     """
     n, _, h, w = images.shape
-    rows = torch.arange(h) + offsets[0][:, None]
-    columns = torch.arange(w) + offsets[1][:, None]
+    rows = torch.arange(h, device=offsets.device) + offsets[0][:, None]
+    columns = torch.arange(w, device=offsets.device) + offsets[1][:, None]
     columns = torch.where(flipped[:, None], columns.flip(1), columns)
     if padding:
         images = F.pad(images, (padding,) * 4)

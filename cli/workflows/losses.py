@@ -3,14 +3,15 @@
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from checkpoints import Checkpoint, ImageData
 from checkpoints.data import ImageProtocol, Normalisation, head_mid_tail
 from checkpoints.data.longtail import parse_groups
 from checkpoints.data.normalisations import from_images, parse_normalisation
-from checkpoints.data.protocols import FRESH
+from checkpoints.data.protocols import FRESH, FROZEN
 from cli.workflows.selection import REDUCTIONS, LossTerms, choose_images, loss_terms
-from spectra import HessianOperator, SolverSettings, make_generator
+from spectra import HessianOperator, LazyImages, SolverSettings, make_generator
 from spectra.errors import InputError
 from spectra.fresh import Draw
 from spectra.verdict import TAU
@@ -130,9 +131,10 @@ class Losses:
         subset = data.split(request.split).subset(choice.index)
         dtype, views = DTYPES[request.dtype], protocol.views
         generator = make_generator(request.solver.seed, "augmentation", request.split, label)
+        images, draw = self._images(subset.images, generator)
         op = HessianOperator(
             self.model,
-            self.normalisation(protocol.apply(subset.images, generator), dtype),
+            images,
             subset.labels.repeat_interleave(views),
             loss=self.terms.loss,
             weights=choice.weights.repeat_interleave(views),
@@ -142,10 +144,23 @@ class Losses:
             memory_budget=0,
             check=check,
         )
-        draw = None
-        if protocol.kind == FRESH:
-            draw = protocol.fresh(subset.images, lambda x: self.normalisation(x, dtype), generator)
         return op, choice.share if request.reduction == "global" else 1.0, draw
+
+    def _images(
+        self, raw: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor | LazyImages, Draw | None]:
+        """Return the images that the protocol makes of ``raw``, and how to draw them anew."""
+        dtype = DTYPES[self.request.dtype]
+
+        def finish(images: Tensor) -> Tensor:
+            return self.normalisation(images, dtype)
+
+        if self.protocol.kind == FROZEN:
+            return self.protocol.frozen(raw.to(self.request.device), finish, generator), None
+        if self.protocol.kind == FRESH:
+            draw = self.protocol.fresh(raw, finish, generator)
+            return draw(), draw
+        return finish(raw), None
 
 
 def _normalisation(

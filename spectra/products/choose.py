@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spectra.errors import InputError
+from spectra.images import LazyImages
 from spectra.losses import PerSampleLoss
 from spectra.products.double_backward import DoubleBackwardProducts
 from spectra.products.interface import Products
@@ -64,7 +65,11 @@ def make_products(name: str, model: nn.Module, loss: PerSampleLoss) -> Products:
 
 
 def choose(
-    model: nn.Module, loss: PerSampleLoss, images: Tensor, labels: Tensor, weights: Tensor
+    model: nn.Module,
+    loss: PerSampleLoss,
+    images: Tensor | LazyImages,
+    labels: Tensor,
+    weights: Tensor,
 ) -> Choice:
     """Return the first way whose products agree with double backward on a few images in float64.
 

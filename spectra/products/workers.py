@@ -13,6 +13,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from spectra.images import LazyImages
+
 # Ours: the pixels of 32 CIFAR images: enough to keep one core busy, few enough that a class of 50
 # keeps two busy. On CUDA a chunk is 32 times as large. The chunk fixes the order of summation, so
 # changing it moves results by rounding.
@@ -24,7 +26,9 @@ B = TypeVar("B")
 _pools: dict[int, ThreadPoolExecutor] = {}
 
 
-def default_micro_chunk(images: Tensor, device: torch.device | str | None = None) -> int:
+def default_micro_chunk(
+    images: Tensor | LazyImages, device: torch.device | str | None = None
+) -> int:
     """Return the images in one piece of work: 32 of 32x32 pixels (1024 on CUDA), 4 to 1024."""
     pixels = images.shape[-1] * images.shape[-2] if images.ndim >= 3 else 1
     factor = CUDA_FACTOR if device is not None and torch.device(device).type == "cuda" else 1

@@ -184,7 +184,7 @@ class ReferenceFile:
 
 def reference_key(digest: str, label: int, op: HessianOperator) -> str:
     """Return what a reference depends on: weights, class, number and content of images, loss."""
-    content = hashlib.sha256(op.images.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+    content = hashlib.sha256(op.images[:].cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
     return f"{digest[:16]} class {label} n {op.num_images} images {content} loss {LOSS}"
 
 

@@ -1,0 +1,98 @@
+"""Images that are made when they are asked for, such as views of others, and stored nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from spectra.errors import InputError
+
+# Images looked at in one piece, where all have to be.
+_PIECE = 1024
+
+
+class LazyImages:
+    """n images of which only those asked for exist, for :class:`spectra.HessianOperator`.
+
+    Every product makes them again, so making one must be cheap beside six forward passes, and must
+    give the same image each time.
+
+    Args:
+        make: returns the images at positions, int64 (k,), on ``device``, as (k, ...).
+        num_images: n >= 1.
+        device: of the positions and of what ``make`` returns.
+
+    Raises:
+        InputError: ``num_images`` is not positive.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Tensor], Tensor],
+        num_images: int,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if num_images < 1:
+            raise InputError(f"num_images must be at least 1, got {num_images}")
+        self._make = make
+        self._positions = torch.arange(num_images, device=device)
+        first = make(self._positions[:1])
+        self._example_shape = first.shape[1:]
+        self.device, self.dtype = self._positions.device, first.dtype
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, which: slice | Tensor) -> Tensor:
+        """Return the images of a slice, or at positions, int64 (k,)."""
+        return self._make(self._positions[which]).to(self.device, self.dtype)
+
+    @property
+    def shape(self) -> torch.Size:
+        """(n, ...)."""
+        return torch.Size((len(self), *self._example_shape))
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    def select(self, index: Tensor) -> LazyImages:
+        """Return those at positions ``index``, int64 (k,), as lazy as these."""
+        part = self._copy()
+        part._positions = self._positions[index.to(self._positions.device)]
+        return part
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> LazyImages:
+        """Return the same images on ``device`` in ``dtype``; they are made where they were."""
+        moved = self._copy()
+        moved.device, moved.dtype = torch.device(device), dtype
+        return moved
+
+    def _copy(self) -> LazyImages:
+        copy = object.__new__(LazyImages)
+        copy.__dict__ |= self.__dict__
+        return copy
+
+
+def select(images: Tensor | LazyImages, index: Tensor) -> Tensor | LazyImages:
+    """Return the images at positions ``index``, int64 (k,)."""
+    return images.select(index) if isinstance(images, LazyImages) else images[index]
+
+
+def frozen(
+    images: Tensor | LazyImages, device: torch.device, dtype: torch.dtype
+) -> Tensor | LazyImages:
+    """Return images on ``device`` that nobody else changes: a copy, but of lazy ones."""
+    if isinstance(images, LazyImages):
+        return images.to(device, dtype)
+    return images.detach().to(device, dtype, copy=True)
+
+
+def all_finite(images: Tensor | LazyImages) -> bool:
+    """Return whether no value is NaN or infinite."""
+    pieces = (images[i : i + _PIECE] for i in range(0, len(images), _PIECE))
+    return all(bool(torch.isfinite(piece).all()) for piece in pieces)
