@@ -8,14 +8,14 @@ from click.testing import CliRunner
 
 from checkpoints import get_recipe
 from cli.main import cli
-from cli.workflows.reproduce import (
+from cli.workflows.reproduction import (
     SIZES,
-    _beside_published,
     load_reproduction,
     reproduction_data,
     run_reproduction,
     study_names,
 )
+from cli.workflows.reproduction.table import beside_published
 from spectra import InputError
 
 NAMES = (
@@ -71,7 +71,7 @@ def test_ours_stand_beside_the_published_with_the_difference():
         {"row": "ce", "seed": seed, "overall": value, "head": 1.0, "mid": 1.0, "tail": 1.0}
         for seed, value in enumerate([70.0, 72.0, 74.0])
     ]
-    rows = {row["row"]: row for row in _beside_published(study, measured)}
+    rows = {row["row"]: row for row in beside_published(study, measured)}
     assert rows["ce"]["values"]["overall"] == {
         "ours": 72.0, "ours_sd": 2.0, "seeds": 3, "published": 71.7, "published_sd": 0.1,
         "difference": pytest.approx(0.3),

@@ -9,7 +9,7 @@ import click
 from cli import options
 from cli.display import number, print_json, print_paths, print_table, reporting
 from cli.workflows.drawing import draw_reproduction
-from cli.workflows.reproduce import (
+from cli.workflows.reproduction import (
     NOT_RUN,
     SIZES,
     load_reproduction,

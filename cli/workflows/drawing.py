@@ -6,7 +6,7 @@ from typing import Any
 
 from cli.workflows.pipeline import StudyResult
 from cli.workflows.protocols import comparison_rows
-from cli.workflows.reproduce import Reproduction, ReproductionResult
+from cli.workflows.reproduction import Reproduction, ReproductionResult
 from cli.workflows.study import Study
 from cli.workflows.summary import recipe_summaries
 from cli.workflows.trajectory import switch_epoch
