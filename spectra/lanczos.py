@@ -9,7 +9,7 @@ from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
 from spectra.basis import Basis, NoBasis, make_basis
-from spectra.basis import FloatArray as FloatArray
+from spectra.basis.interface import FloatArray as FloatArray
 from spectra.errors import InputError, NonFiniteError
 from spectra.operators import SymmetricOperator
 

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectra.basis import Basis, FloatArray
+from spectra.basis import Basis
+from spectra.basis.interface import FloatArray
 from spectra.errors import InputError, NonFiniteError
 from spectra.lanczos import Lanczos, negligible
 from spectra.operators import SymmetricOperator
