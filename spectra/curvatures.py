@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +10,7 @@ from torch.func import functional_call, jvp
 
 from spectra.products.choose import AGREEMENT
 from spectra.products.exact import exact_products
+from spectra.quiet import quiet
 
 if TYPE_CHECKING:
     from spectra.hessian import HessianOperator
@@ -61,8 +61,7 @@ def by_forward_mode(op: HessianOperator, vectors: Tensor) -> Tensor:
     One chunk at a time: the level of forward mode is the process's, not the thread's.
     """
     point = {n: p.detach() for n, p in zip(op.names, op.parameters, strict=True)}
-    with exact_products(op.device), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's forward mode warns of its own internals
+    with exact_products(op.device), quiet():
         rows = [
             torch.cat([_along(op, chunk, point, op.named(v)) for chunk in op.chunks()])
             for v in vectors

@@ -7,7 +7,6 @@ has (1 + ρλ)² instead, for an ascent step of ρg that is not normalised.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from spectra.frozen_loss import FrozenLoss
 from spectra.hessian import HessianOperator
 from spectra.lanczos import FloatArray
 from spectra.products import exact_products
+from spectra.quiet import quiet
 
 RESAMPLES = 2000
 
@@ -249,8 +249,7 @@ def _outputs_along(op: HessianOperator, vector: Tensor) -> Iterator[tuple[slice,
     point = {n: p.detach() for n, p in zip(op.names, op.parameters, strict=True)}
     direction = op.named(vector.to(op.device, op.dtype))
     for chunk in op.chunks():
-        with torch.no_grad(), exact_products(op.device), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's forward mode warns of its own internals
+        with torch.no_grad(), exact_products(op.device), quiet():
             pair: Any = jvp(
                 lambda trained, chunk=chunk: functional_call(
                     op.model, trained, (op.images[chunk],)

@@ -7,7 +7,6 @@ leaves warnings behind. All three are dealt with here and nowhere else.
 import contextlib
 import importlib
 import types
-import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 from unittest import mock
@@ -23,6 +22,7 @@ from spectra.extremes import TOLERANCE, Extremes, extreme_eigenpairs
 from spectra.hessian import HessianOperator
 from spectra.lanczos import Tridiagonal
 from spectra.operators import SymmetricOperator
+from spectra.quiet import quiet
 from spectra.seeding import derive_seed, make_generator
 from spectra.slq import StepCallback
 from spectra.spectrum import Spectrum
@@ -53,7 +53,7 @@ class PyHessianOperator(SymmetricOperator):
         if batches is None:
             index = torch.arange(op.num_images)
             batches = [(op.images[chunk], index[chunk]) for chunk in op.chunks()]
-        with _quiet():
+        with quiet():
             self.peer = _module().hessian(
                 op.model, criterion, dataloader=batches, cuda=op.device.type == "cuda"
             )
@@ -61,7 +61,7 @@ class PyHessianOperator(SymmetricOperator):
     def matvec(self, v: Tensor) -> Tensor:
         """Return H v for ``v`` of shape (P,)."""
         self.check_vector(v)
-        with _quiet():
+        with quiet():
             _, products = self.peer.dataloader_hv_product(self._unflatten(v))
         return torch.cat([p.reshape(-1) for p in products]).detach()
 
@@ -84,7 +84,7 @@ class PyHessianOperator(SymmetricOperator):
             return torch.stack([values, torch.zeros_like(values)], dim=1), vectors
 
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), _quiet(), _torch_with_eig(eig):
+        with torch.random.fork_rng(devices=devices), quiet(), _torch_with_eig(eig):
             torch.manual_seed(seed)
             self.peer.density(iter=min(num_steps, self.size), n_v=num_probes)
         return Spectrum(tuple(found), self.size, "rademacher")
@@ -132,14 +132,6 @@ def _module() -> types.ModuleType:
         raise InputError(
             "engine pyhessian needs the package pyhessian; install it with pip install pyhessian"
         ) from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence its ``backward(create_graph=True)``; it clears the gradients itself."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @contextlib.contextmanager

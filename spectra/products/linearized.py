@@ -1,7 +1,6 @@
 """Products by ``torch.func.linearize`` of the gradient: forward mode over reverse mode."""
 
 import operator
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -11,6 +10,7 @@ from torch.fx.experimental.const_fold import FoldedGraphModule
 
 from spectra.losses import PerSampleLoss
 from spectra.products.interface import ChunkHessian, Products
+from spectra.quiet import quiet
 
 
 class LinearizedProducts(Products):
@@ -37,8 +37,7 @@ class LinearizedProducts(Products):
             outputs = functional_call(self.model, trained, (images,))
             return (weights * self.loss(outputs, labels)).sum()
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's tracing warns of its own internals
+        with quiet():
             _, moved = linearize(grad(total), self.trained)
         return _Linearized(moved, self.trained)
 

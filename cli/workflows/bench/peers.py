@@ -1,11 +1,9 @@
 """Other libraries' Hessian-vector products, and ours, behind one small interface."""
 
-import contextlib
 import importlib
 import importlib.util
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 
 from cli.workflows.bench.subject import Subject
 from spectra import HessianOperator, PyHessianOperator
+from spectra.quiet import quiet
 
 OURS = "spectra"
 # Ours: columns that a product of mode "several" takes at once; as many as a block method would.
@@ -109,7 +108,7 @@ class PyHessianRetained(Peer):
         self._batches = []
         host.model.zero_grad()
         for batch_of_images in _batches(host):
-            with _quiet():
+            with quiet():
                 self._batches.append(
                     hessian(
                         host.model,
@@ -136,7 +135,7 @@ class Curvlinops(Peer):
 
     def __init__(self, subject: Subject, batch: int) -> None:
         host = subject.host(batch)
-        with _quiet():  # a dependency's torch.jit.script is deprecated
+        with quiet():  # a dependency's torch.jit.script is deprecated
             library = importlib.import_module("curvlinops")
         # Its probe for determinism draws from the global generator; ours has been made.
         self._op = library.HessianLinearOperator(
@@ -150,7 +149,7 @@ class Curvlinops(Peer):
 
     def products(self, vectors: Tensor) -> Tensor:
         """Return H v for each row."""
-        with _quiet():  # so are torch's own rules for forward derivatives, loaded when needed
+        with quiet():  # so are torch's own rules for forward derivatives, loaded when needed
             return torch.stack([(self._op @ v).detach() for v in vectors])
 
 
@@ -162,7 +161,7 @@ class CurvlinopsSeveral(Curvlinops):
 
     def products(self, vectors: Tensor) -> Tensor:
         """Return H v for each row."""
-        with _quiet():
+        with quiet():
             product: Tensor = self._op @ vectors.T.contiguous()
         return product.detach().T
 
@@ -233,10 +232,3 @@ def _batches(host: HessianOperator) -> list[tuple[Tensor, Tensor]]:
 
 def _flat(pieces: Sequence[Tensor]) -> Tensor:
     return torch.cat([p.reshape(-1) for p in pieces])
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
