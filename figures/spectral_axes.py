@@ -11,7 +11,7 @@ import numpy as np
 
 from figures.ticks import plain_number
 from spectra import InputError, Spectrum
-from spectra.lanczos import FloatArray
+from spectra.tridiagonal import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from spectra.extremes import Eigenpair, Extremes, extreme_eigenpairs
 from spectra.fresh import FreshOperator, ProductNoise, product_noise
 from spectra.hessian import HessianOperator, class_hessian
 from spectra.images import LazyImages
-from spectra.lanczos import Lanczos, Tridiagonal, lanczos_tridiag
+from spectra.lanczos import Lanczos, lanczos_tridiag
 from spectra.losses import CrossEntropy, PerSampleLoss
 from spectra.lower_bound import TailBounds, bounds
 from spectra.operators import DenseOperator, LambdaOperator, ScaledOperator, SymmetricOperator
@@ -19,6 +19,7 @@ from spectra.results import Analysis, load_analysis, save_analysis
 from spectra.seeding import derive_seed, make_generator
 from spectra.slq import draw_probe, slq
 from spectra.spectrum import Spectrum
+from spectra.tridiagonal import Tridiagonal
 from spectra.verdict import VERDICTS, Verdict, decide
 
 __all__ = [

@@ -12,8 +12,8 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from spectra.errors import InputError
-from spectra.lanczos import FloatArray, Tridiagonal
 from spectra.spectrum import Spectrum
+from spectra.tridiagonal import FloatArray, Tridiagonal
 
 LEVEL = 0.95
 # Ours: relative to the largest |node|, as in Spectrum.negative_mass: the rounding of float32.

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import beta as beta_distribution
 
 from spectra.errors import InputError
-from spectra.lanczos import FloatArray, Tridiagonal
+from spectra.tridiagonal import FloatArray, Tridiagonal
 
 # Ours: what statements of probability are made at where nobody asks for another.
 FAILURE = 0.05

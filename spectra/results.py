@@ -18,8 +18,8 @@ from spectra.certificates import Certificate
 from spectra.errors import InputError
 from spectra.files import write_json
 from spectra.fresh import ProductNoise
-from spectra.lanczos import Tridiagonal
 from spectra.spectrum import Spectrum
+from spectra.tridiagonal import Tridiagonal
 from spectra.verdict import Verdict
 
 FORMAT = "spectra.analysis"

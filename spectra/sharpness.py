@@ -20,9 +20,9 @@ from spectra.bands import LEVEL, Interval
 from spectra.errors import InputError
 from spectra.frozen_loss import FrozenLoss
 from spectra.hessian import HessianOperator
-from spectra.lanczos import FloatArray
 from spectra.products import exact_products
 from spectra.quiet import quiet
+from spectra.tridiagonal import FloatArray
 
 RESAMPLES = 2000
 

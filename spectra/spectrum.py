@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from spectra.errors import InputError
-from spectra.lanczos import FloatArray, Tridiagonal
+from spectra.tridiagonal import FloatArray, Tridiagonal
 
 
 @dataclass(frozen=True)

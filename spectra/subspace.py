@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectra.lanczos import FloatArray, Lanczos
+from spectra.lanczos import Lanczos
 from spectra.operators import SymmetricOperator
+from spectra.tridiagonal import FloatArray
 
 # Ours: a correction is not trusted to divide by less than this part of |θ|.
 _GAP = 0.1

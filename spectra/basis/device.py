@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectra.basis.interface import Basis, FloatArray, without
+from spectra.basis.interface import Basis, without
 from spectra.operators import SymmetricOperator
+from spectra.tridiagonal import FloatArray
 
 _FIRST_ROOM = 8
 

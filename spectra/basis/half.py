@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from spectra.basis.host import HostBasis
-from spectra.basis.interface import FloatArray
 from spectra.basis.recent import RecentVectors
 from spectra.operators import SymmetricOperator
+from spectra.tridiagonal import FloatArray
 
 
 class HalfBasis(HostBasis):

@@ -3,13 +3,12 @@
 from abc import ABC, abstractmethod
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from spectra.operators import SymmetricOperator
+from spectra.tridiagonal import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 # Columns of the basis that are widened to float64 at a time: bounds the extra memory.
 _BLOCK = 65536
 

@@ -12,11 +12,12 @@ from spectra.errors import NonFiniteError
 from spectra.extremes import TOLERANCE, Extremes, extreme_eigenpairs
 from spectra.hessian import HessianOperator
 from spectra.judge import judge
-from spectra.lanczos import Lanczos, Tridiagonal
+from spectra.lanczos import Lanczos
 from spectra.lower_bound import TailBounds, bounds
 from spectra.seeding import make_generator
 from spectra.slq import StepCallback, draw_probe
 from spectra.spectrum import Spectrum
+from spectra.tridiagonal import Tridiagonal
 
 # Ours: a run that is to bound λmin from below goes on until the bound is this close to it, relative
 # to the larger of |λmin| and 1e-3 λmax, the verdicts' tolerance.

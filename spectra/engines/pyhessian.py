@@ -20,12 +20,12 @@ from spectra.engines.settings import EngineResult, SolverSettings
 from spectra.errors import InputError
 from spectra.extremes import TOLERANCE, Extremes, extreme_eigenpairs
 from spectra.hessian import HessianOperator
-from spectra.lanczos import Tridiagonal
 from spectra.operators import SymmetricOperator
 from spectra.quiet import quiet
 from spectra.seeding import derive_seed, make_generator
 from spectra.slq import StepCallback
 from spectra.spectrum import Spectrum
+from spectra.tridiagonal import Tridiagonal
 
 
 class PyHessianOperator(SymmetricOperator):
