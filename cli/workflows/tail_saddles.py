@@ -10,6 +10,9 @@ from figures import plot_density, plot_protocols, plot_theorem, save_figure
 from spectra import Analysis, load_analysis
 from spectra.files import write_atomically
 
+# Of the table and of the figures.
+ORDER = (*PROTOCOLS[:-2], "frozen:all", *PROTOCOLS[-2:])
+PLAIN, SAM = "ce-drw", "ce-drw-sam"
 DOCS = Path(__file__).parents[2] / "docs"
 COLUMNS = (
     ("loss", "loss"), ("λmin", "lambda_min"), ("± residual", "residual_min"),
@@ -18,21 +21,22 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def stored_results(folder: Path) -> dict[int, dict[str, list[Analysis]]]:
-    """Return the study's results by epoch and protocol; a protocol's classes lie in several files.
+def stored_results(folder: Path) -> dict[str, dict[int, dict[str, list[Analysis]]]]:
+    """Return results by recipe, epoch and protocol; a protocol's classes lie in several files.
 
     Args:
         folder: holds folders of ``spectra analyze --compare-protocols``.
     """
-    found: dict[int, dict[str, list[Analysis]]] = {}
+    found: dict[str, dict[int, dict[str, list[Analysis]]]] = {}
     for path in sorted(folder.glob("*/*.json")):
         if json.loads(path.read_text(encoding="utf-8")).get("format") != "spectra.analysis":
             continue
         analysis = load_analysis(path)
         engine = analysis.protocol["solver"]["engine"]
         name = str(analysis.protocol["images"]) + ("/pyhessian" if engine == "pyhessian" else "")
-        epochs = found.setdefault(int(analysis.checkpoint["epoch"]), {})
-        epochs.setdefault(name, []).append(analysis)
+        epochs = found.setdefault(str(analysis.checkpoint["recipe"]), {})
+        protocols = epochs.setdefault(int(analysis.checkpoint["epoch"]), {})
+        protocols.setdefault(name, []).append(analysis)
     return found
 
 
@@ -44,7 +48,7 @@ def rows_of(by_protocol: dict[str, list[Analysis]]) -> list[dict[str, Any]]:
         for analysis in analyses
         for row in comparison_rows({name: analysis})
     ]
-    return sorted(rows, key=lambda r: (int(r["class"]), PROTOCOLS.index(r["protocol"])))
+    return sorted(rows, key=lambda r: (int(r["class"]), ORDER.index(r["protocol"])))
 
 
 def as_markdown(rows: list[dict[str, Any]]) -> str:
@@ -66,33 +70,51 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
         folder: of the stored results.
         images: where figures go.
     """
-    results = stored_results(folder)
+    by_recipe = stored_results(folder)
+    results = by_recipe[PLAIN]
     last = max(results)
-    rows = rows_of(results[last])
-    write_atomically(folder / "protocols.md", as_markdown(rows).encode())
-    note = "CE+DRW, ResNet-20, CIFAR-10-LT, seed 0."
-    drawn = sorted(rows, key=lambda r: PROTOCOLS.index(r["protocol"]))
-    figure = plot_protocols({f"epoch {last}": drawn}, caption=note)
+    rows = {recipe: rows_of(epochs[max(epochs)]) for recipe, epochs in by_recipe.items()}
+    for recipe, found in rows.items():
+        path = folder / f"protocols-{recipe}.md"
+        write_atomically(path, as_markdown(found).encode())
+    note = "ResNet-20, CIFAR-10-LT, seed 0."
+    figure = plot_protocols({f"CE+DRW, epoch {last}": _by_protocol(rows[PLAIN])}, caption=note)
     written = save_figure(figure, images / "tail-saddles-protocols", ("png",))
     tail = {
         f"epoch {epoch}": [row for row in rows_of(found) if row["class"] == "8"]
         for epoch, found in sorted(results.items())
     }
-    shared = set.intersection(*({row["protocol"] for row in rows} for rows in tail.values()))
-    tail = {name: [r for r in rows if r["protocol"] in shared] for name, rows in tail.items()}
-    figure = plot_protocols(tail, caption=f"Class 8. {note}")
+    figure = plot_protocols(_shared(tail), caption=f"CE+DRW, class 8. {note}")
     written += save_figure(figure, images / "tail-saddles-epochs", ("png",))
-    pair = {
+    if SAM in rows:
+        pair = {"CE+DRW": rows[PLAIN], "CE+DRW+SAM": rows[SAM]}
+        figure = plot_protocols(_shared(pair), caption=f"Epoch {last}. {note}")
+        written += save_figure(figure, images / "tail-saddles-sam", ("png",))
+    recurrences = {
         said: next(r for a in results[last][name] for r in a.records if r.label == "8")
         for said, name in (("β after orthogonalising", "fresh"), ("PyHessian", "fresh/pyhessian"))
     }
-    figure = plot_density(pair, protocol={"loss": "ce", "images": "fresh", "split": "train"})
+    figure = plot_density(recurrences, protocol={"loss": "ce", "images": "fresh", "split": "train"})
     written += save_figure(figure, images / "tail-saddles-density", ("png",))
     theorem = folder / "theorem" / "theorem.json"
     if theorem.exists():
         figure = plot_theorem(json.loads(theorem.read_text(encoding="utf-8")))
         written += save_figure(figure, images / "tail-saddles-theorem", ("png",))
     return written
+
+
+def _by_protocol(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda r: ORDER.index(r["protocol"]))
+
+
+def _shared(runs: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of the classes and protocols that every run has, in the protocols' order."""
+    pairs = [{(r["class"], r["protocol"]) for r in rows} for rows in runs.values()]
+    both = set.intersection(*pairs)
+    return {
+        name: _by_protocol([r for r in rows if (r["class"], r["protocol"]) in both])
+        for name, rows in runs.items()
+    }
 
 
 if __name__ == "__main__":
