@@ -61,7 +61,7 @@ def plot_protocols(
                 )  # fmt: skip
                 if ax is panels[0]:
                     handles.append(handle)
-            ax.axhline(1, color="#999999", lw=0.7)
+            ax.axhline(1, color="#999999", lw=0.7, zorder=1)
             ax.set_yscale("log")
             low = min((r["ratio"] for r in flat if r["ratio"]), default=0.1)
             bottom = 10 ** math.floor(math.log10(low))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from oracles import random_vector
+from torch import Tensor, nn
 
 from cli.main import cli
 from cli.workflows.bench import convolutions, peers, plan
@@ -156,6 +157,35 @@ def test_the_reference_is_the_exact_extremes(trained_net):
     wanted = trained_net.eigenvalues[[0, -1]].tolist()
     assert ends == pytest.approx(wanted, rel=1e-3, abs=1e-4 * trained_net.scale)
     assert found.converged
+
+
+class Weights(nn.Module):
+    """A network whose outputs are its weights, whatever the image."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(size))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.w.expand(len(images), -1)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_reference_is_the_lowest_of_two_close_eigenvalues(seed):
+    # Without the steps it makes beyond its tolerance, seed 1 ends at -1.
+    spectrum = torch.cat(
+        [torch.tensor([-1.012, -1.0]), torch.linspace(-0.6, 1, 390), torch.linspace(2, 50, 8)]
+    )
+    op = HessianOperator(
+        Weights(400),
+        torch.zeros(3, 1),
+        torch.zeros(3, dtype=torch.int64),
+        loss=lambda outputs, _: 0.5 * (outputs**2 * spectrum.to(outputs)).sum(1),
+        products="double-backward",
+        check=False,
+    )
+    found = converged_reference(op, make_generator(seed, "x"))
+    assert found.smallest.value == pytest.approx(-1.012, rel=1e-3)
 
 
 def test_the_oracle_grants_the_steps_after_which_the_ratio_stays():

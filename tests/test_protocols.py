@@ -1,5 +1,6 @@
 import copy
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -309,6 +310,33 @@ def test_a_wrong_protocol_is_one_line_and_exit_code_two(tmp_path):
     result = invoke(*ANALYZE, "--images", "augmented", "-o", tmp_path)
     assert result.exit_code == 2
     assert "plain, frozen:K, frozen:all or fresh" in result.stderr
+
+
+def test_protocols_are_chosen_by_name(tmp_path):
+    result = invoke(
+        "analyze", "bundled:digits/ce-drw", "--classes", "9", "--num-steps", 6,
+        "--protocols", "plain,frozen:all,fresh/pyhessian", "-o", tmp_path, "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    assert [row["protocol"] for row in rows] == ["plain", "frozen:all", "fresh/pyhessian"]
+    assert [row["n"] for row in rows] == [6, 54, 6]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("plain,frozen", "plain, frozen:K, frozen:all or fresh"),
+        ("plain/other", "only /pyhessian may stand"),
+        ("plain/", "only /pyhessian may stand"),
+        ("plain,plain", "each choice of images once"),
+        (",", "each choice of images once"),
+    ],
+)
+def test_wrong_protocols_are_one_line_and_exit_code_two(tmp_path, text, said):
+    result = invoke("analyze", "bundled:digits/ce-drw", "--protocols", text, "-o", tmp_path)
+    assert result.exit_code == 2
+    assert said in result.stderr
 
 
 def test_a_comparison_says_what_belongs_to_a_matrix(tmp_path):

@@ -1,6 +1,7 @@
 """``spectra analyze``: per-class spectra of one checkpoint."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ from spectra.slq import NUM_PROBES
     help="Plain images, 1, 4 and 16 frozen augmentations, and the published fresh draws by our "
     "recurrence and PyHessian's, side by side; extremes alone unless --num-probes is given.",
 )
+@click.option(
+    "--protocols",
+    "chosen_protocols",
+    help="Others to compare, such as plain,frozen:all,fresh/pyhessian; implies "
+    "--compare-protocols.",
+)
 @options.seed
 @options.device
 @options.as_json
@@ -64,6 +71,7 @@ def analyze(
     no_figures: bool,
     certificates: bool,
     compare_protocols: bool,
+    chosen_protocols: str | None,
     seed: int,
     device: str,
     as_json: bool,
@@ -74,6 +82,12 @@ def analyze(
     CHECKPOINT is a file, a run's folder (its last epoch), either folder with @EPOCH, or
     bundled:digits/RECIPE. Other people's .pth, .pt, .th and .pth.tar files work too.
     """
+    compare_protocols |= chosen_protocols is not None
+    compared = (
+        protocols.PROTOCOLS
+        if chosen_protocols is None
+        else protocols.parse_protocols(chosen_protocols)
+    )
     request = options.analysis_request(
         rest, seed=seed, device=device, num_probes=0 if compare_protocols else NUM_PROBES
     )
@@ -86,7 +100,7 @@ def analyze(
     kind = "protocols" if compare_protocols else "analyze"
     folder = output or Path("runs") / f"{kind}-{_slug(checkpoint)}"
     if compare_protocols:
-        _compare(loaded, data, request, folder, as_json=as_json)
+        _compare(loaded, data, request, folder, compared, as_json=as_json)
         return
     with reporting(f"analyzing {loaded.name}") as report, suitable_threads(data):
         analysis = analyze_checkpoint(
@@ -118,6 +132,7 @@ def _compare(
     data: ImageData,
     request: AnalysisRequest,
     folder: Path,
+    compared: Sequence[str],
     *,
     as_json: bool,
 ) -> None:
@@ -127,6 +142,7 @@ def _compare(
             data,
             request,
             folder=folder,
+            protocols=compared,
             on_progress=lambda at, label, i, n: report.update(f"{at} class {label}", i, n),
         )
     rows = protocols.comparison_rows(found)

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import Checkpoint, ImageData
+from checkpoints.data import ImageProtocol
 from checkpoints.data.protocols import FRESH
 from cli.workflows.analyze import analyze_checkpoint
 from cli.workflows.losses import AnalysisRequest
 from spectra import Analysis, LossAnalysis, product_noise, save_analysis
+from spectra.errors import InputError
 
 # Several K, because few draws exaggerate both extremes. Both recurrences, on images that stay and
 # on images that do not: PyHessian takes β before it orthogonalises against all former vectors, ours
@@ -20,7 +22,27 @@ PROTOCOLS = (
 # Ritz values of PyHessian's recurrence over plain images: of the Hessian, but with no residual.
 ITS_NODES = "its recurrence, unchecked"
 
+# Engines that a protocol may name after a slash.
+_ENGINES = ("", "pyhessian")
+
 ProtocolProgress = Callable[[str, str, int, int], None]
+
+
+def parse_protocols(text: str) -> tuple[str, ...]:
+    """Read names as in :data:`PROTOCOLS`, joined by commas.
+
+    Raises:
+        InputError: a name is unknown, or comes twice.
+    """
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        images, _, engine = name.partition("/")
+        ImageProtocol.parse(images)
+        if engine not in _ENGINES or name.endswith("/"):
+            raise InputError(f"after a protocol only /pyhessian may stand, got {name!r}")
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"protocols must name each choice of images once, got {text!r}")
+    return names
 
 
 def compare_protocols(
@@ -50,6 +72,7 @@ def compare_protocols(
     found = {}
     for name in protocols:
         images, _, engine = name.partition("/")
+        slug = name.replace(":", "-").replace("/", "-")
         changes: dict[str, Any] = {"engine": engine or "spectra"}
         if engine or images == FRESH:  # as published
             changes |= {"num_probes": 1, "probe": "rademacher"}
@@ -59,7 +82,6 @@ def compare_protocols(
             if on_progress:
                 on_progress(at, label, done, planned)
 
-        slug = name.replace(":", "-").replace("/", "-")
         analysis = analyze_checkpoint(
             checkpoint,
             data,

@@ -61,7 +61,7 @@ def analyze_trajectory(
                 on_progress(at, label, done, planned)
 
         warm = None
-        if request.solver.num_probes == 0 and not request.solver.certify_below:
+        if request.solver.extremes_only:
             warm = WarmStarts(warm_folder, before, name)
         with suitable_threads(data):
             analysis = analyze_checkpoint(

@@ -42,7 +42,7 @@ def run_spectra(
     Raises:
         NonFiniteError: a product held NaN or infinity; the message names probe and step.
     """
-    if settings.num_probes == 0 and not settings.certify_below:
+    if settings.extremes_only:
         return _extremes_alone(op, label, settings, warm, on_step)
     if settings.density_images == "auto" and not settings.certify_below:
         spectrum, density = active_slq(

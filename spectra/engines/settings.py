@@ -62,6 +62,11 @@ class SolverSettings:
                 "use engine spectra"
             )
 
+    @property
+    def extremes_only(self) -> bool:
+        """Whether neither a density nor a bound from below is asked for: a start may be warm."""
+        return self.num_probes == 0 and not self.certify_below
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form that result files store."""
         return asdict(self)
