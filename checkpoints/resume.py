@@ -1,5 +1,6 @@
 """The state of a run after an epoch: what :func:`checkpoints.training.train` resumes from."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,18 @@ def load_state(path: Path, *, expected: dict[str, Any]) -> TrainingState:
                 f"(there: {_difference(identity.get(key), expected[key])})"
             )
     return TrainingState(int(header["epoch"]), tensors, list(header["history"]))
+
+
+def before_switch(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides a run until DRW sets in: all but the recipe's name and weighting."""
+    recipe = {k: v for k, v in identity["recipe"].items() if k not in ("name", "weighting")}
+    return {**identity, "recipe": recipe}
+
+
+def shared_path(folder: Path, identity: dict[str, Any]) -> Path:
+    """Return where ``folder`` keeps the state at the switch of runs that are one until then."""
+    text = json.dumps(before_switch(identity), sort_keys=True)
+    return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
 
 
 def load_history(path: Path) -> list[dict[str, Any]]:

@@ -19,7 +19,13 @@ from checkpoints.gradients import Batch, make_rule
 from checkpoints.losses import output_scale, training_loss
 from checkpoints.models import Architecture, build_model, initialise
 from checkpoints.recipes import Recipe
-from checkpoints.resume import TrainingState, load_state, save_state
+from checkpoints.resume import (
+    TrainingState,
+    before_switch,
+    load_state,
+    save_state,
+    shared_path,
+)
 from checkpoints.sam import SharpnessAware
 from checkpoints.schedules import (
     ascent_radius,
@@ -48,6 +54,9 @@ class TrainingJob:
         folder: where checkpoints, history and the state for resuming go.
         keep_epochs: epochs (counted as done) to keep a checkpoint of; None: :func:`default_epochs`.
         name: of the run, in checkpoints and figures.
+        shared: folder of states at the DRW switch: runs that differ in nothing before it, such as
+            CE and CE+DRW, take the first part from each other, to the same bytes; None: each
+            trains it. Not where an epoch before the switch is to be kept.
     """
 
     recipe: Recipe
@@ -57,6 +66,7 @@ class TrainingJob:
     folder: Path
     keep_epochs: tuple[int, ...] | None = None
     name: str | None = None
+    shared: Path | None = None
 
 
 def default_epochs(epochs: int) -> tuple[int, ...]:
@@ -123,6 +133,10 @@ def train(
         weight_decay=recipe.weight_decay,
     )
     state_path = job.folder / "resume.safetensors"
+    switch = drw_switch(recipe.epochs)
+    common: Path | None = None
+    if job.shared is not None and recipe.weighting in ("none", "drw"):
+        common = shared_path(job.shared, identity)
     history: list[dict[str, Any]] = []
     done = 0
     if state_path.exists():
@@ -133,8 +147,14 @@ def train(
         state.restore(model, optimizer)
     elif not resume and any((job.folder / "checkpoints").glob("epoch-*.safetensors")):
         raise InputError(f"{job.folder} holds checkpoints already; choose another -o")
-    elif 0 in keep:
-        save_native(checkpoint_path(job.folder, 0), _snapshot(job, model, 0, {}, identity["data"]))
+    else:
+        if 0 in keep:
+            first = _snapshot(job, model, 0, {}, identity["data"])
+            save_native(checkpoint_path(job.folder, 0), first)
+        if common is not None and common.exists() and not any(0 < e <= switch for e in keep):
+            state = load_state(common, expected=before_switch(identity))
+            done, history = state.epoch, state.history
+            state.restore(model, optimizer)
     trainer = _Trainer(job, model, optimizer, device)
     lost = [e for e in keep if 0 < e <= done and not checkpoint_path(job.folder, e).exists()]
     if lost:
@@ -148,9 +168,10 @@ def train(
         if epoch + 1 in keep:
             path = checkpoint_path(job.folder, epoch + 1)
             save_native(path, _snapshot(job, model, epoch + 1, metrics, identity["data"]))
-        save_state(
-            state_path, TrainingState.capture(model, optimizer, epoch + 1, history), identity
-        )
+        state = TrainingState.capture(model, optimizer, epoch + 1, history)
+        if common is not None and epoch + 1 == switch:
+            save_state(common, state, before_switch(identity))
+        save_state(state_path, state, identity)
         if on_epoch:
             on_epoch(epoch + 1, metrics)
     return [checkpoint_path(job.folder, e) for e in keep]

@@ -175,6 +175,46 @@ def test_a_field_unknown_to_an_older_run_and_not_at_its_default_is_refused(tmp_p
         train(other, resume=True)
 
 
+def shared_job(folder: Path, weighting: str, **changes) -> TrainingJob:
+    recipe = VARIANTS["sgd-drw"].with_overrides({"weighting": weighting})
+    return tiny_job(folder, recipe, keep_epochs=(), **changes)
+
+
+def test_runs_that_are_one_until_the_switch_train_it_once_to_the_same_bytes(tmp_path):
+    switch, epochs = 4, 5
+    for weighting in ("none", "drw"):
+        train(shared_job(tmp_path / "alone" / weighting, weighting))
+    done: dict[str, list[int]] = {"none": [], "drw": []}
+    for weighting, counted in done.items():
+        job = shared_job(tmp_path / "shared" / weighting, weighting, shared=tmp_path / "common")
+        train(job, on_epoch=lambda epoch, _, counted=counted: counted.append(epoch))
+    assert done == {"none": [1, 2, 3, 4, 5], "drw": list(range(switch + 1, epochs + 1))}
+    for weighting in done:
+        assert digests(tmp_path / "shared" / weighting) == digests(tmp_path / "alone" / weighting)
+    assert digests(tmp_path / "alone" / "none") != digests(tmp_path / "alone" / "drw")
+
+
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"lr": 0.05}])
+def test_a_run_that_differs_before_the_switch_shares_nothing(tmp_path, changed):
+    train(shared_job(tmp_path / "a", "none", shared=tmp_path / "common"))
+    job = shared_job(tmp_path / "b", "drw", shared=tmp_path / "common")
+    if "seed" in changed:
+        job = dataclasses.replace(job, seed=1)
+    else:
+        job = dataclasses.replace(job, recipe=job.recipe.with_overrides(changed))
+    counted: list[int] = []
+    train(job, on_epoch=lambda epoch, _: counted.append(epoch))
+    assert counted == [1, 2, 3, 4, 5]
+
+
+def test_a_run_that_keeps_an_epoch_before_the_switch_trains_it(tmp_path):
+    train(shared_job(tmp_path / "a", "none", shared=tmp_path / "common"))
+    job = dataclasses.replace(
+        shared_job(tmp_path / "b", "drw", shared=tmp_path / "common"), keep_epochs=(2,)
+    )
+    assert checkpoint_path(job.folder, 2) in train(job)
+
+
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
     train(tiny_job(tmp_path))
     before = digests(tmp_path)

@@ -1,7 +1,7 @@
 """The networks of a study: which, and their training."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ def train_run(
         None if study.every_epoch else (),
     )  # fmt: skip
     job = training_job(wanted, run.folder, data=data)
+    job = replace(job, shared=run.folder.parent / "shared")
 
     def on_epoch(epoch: int, _: dict[str, Any]) -> None:
         if on_progress:
