@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from checkpoints import load_checkpoint, load_data
-from cli.workflows.analyze import _within_memory
+from cli.workflows.analyze import _within_memory, analyze_checkpoint
 from cli.workflows.losses import AnalysisRequest, Losses
-from spectra import HessianOperator, InputError, LambdaOperator
+from spectra import HessianOperator, InputError, LambdaOperator, SolverSettings
 from spectra.memory import available_bytes, forecast, resident_bytes
 
 MIB = 2**20
@@ -104,3 +104,23 @@ def test_an_analysis_keeps_primal_work_within_its_memory():
     _within_memory(op, AnalysisRequest())
     op.matvec(torch.ones(op.size))
     assert 0 < op._kept.nbytes <= op.memory_budget
+
+
+def test_a_class_leaves_no_kept_work_to_the_next(monkeypatch):
+    built: list[HessianOperator] = []
+    left: list[int] = []
+    build = Losses.operator
+
+    def building(self, label, classes, *, check):
+        left.extend(op._kept.nbytes for op in built)
+        op, factor, draw = build(self, label, classes, check=check)
+        built.append(op)
+        return op, factor, draw
+
+    monkeypatch.setattr(Losses, "operator", building)
+    request = AnalysisRequest(classes="8,9", solver=SolverSettings(num_probes=1, num_steps=4))
+    checkpoint = load_checkpoint("bundled:digits/ce-drw")
+    analyze_checkpoint(checkpoint, load_data(), request)
+    assert len(built) == 2
+    assert all(op.memory_budget > 0 for op in built)  # they were free to keep some
+    assert left == [0]

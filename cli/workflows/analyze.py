@@ -118,6 +118,7 @@ def analyze_checkpoint(
                     independent=losses.protocol.views == 1,
                     **common,
                 )
+            op.forget()  # or it would lie beside what the next class keeps
             if warm is not None and record.extremes is not None:
                 warm.save(label, record.extremes)
             # Without its vectors: a class's basis is not to stay while the next one runs.
