@@ -88,7 +88,9 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
     written += save_figure(figure, images / "tail-saddles-epochs", ("png",))
     if SAM in rows:
         pair = {"CE+DRW": rows[PLAIN], "CE+DRW+SAM": rows[SAM]}
-        figure = plot_protocols(_shared(pair), caption=f"Epoch {last}. {note}")
+        losses = " and ".join(f"{_plain_loss(found, '8'):.2g}" for found in pair.values())
+        text = f"Epoch {last}. Loss of class 8: {losses}. {note}"
+        figure = plot_protocols(_shared(pair), caption=text)
         written += save_figure(figure, images / "tail-saddles-sam", ("png",))
     recurrences = {
         said: next(r for a in results[last][name] for r in a.records if r.label == "8")
@@ -105,6 +107,11 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
 
 def _by_protocol(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda r: ORDER.index(r["protocol"]))
+
+
+def _plain_loss(rows: list[dict[str, Any]], label: str) -> float:
+    pair = (label, "plain")
+    return float(next(r["loss"] for r in rows if (r["class"], r["protocol"]) == pair))
 
 
 def _shared(runs: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
