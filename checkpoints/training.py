@@ -135,26 +135,27 @@ def train(
     state_path = job.folder / "resume.safetensors"
     switch = drw_switch(recipe.epochs)
     common: Path | None = None
-    if job.shared is not None and recipe.weighting in ("none", "drw"):
+    keeps_earlier = any(0 < e <= switch for e in keep)
+    if job.shared is not None and recipe.weighting in ("none", "drw") and not keeps_earlier:
         common = shared_path(job.shared, identity)
-    history: list[dict[str, Any]] = []
-    done = 0
+    state: TrainingState | None = None
     if state_path.exists():
         if not resume:
             raise InputError(f"{job.folder} holds a run already; add --resume or choose another -o")
         state = load_state(state_path, expected=identity)
-        done, history = state.epoch, state.history
-        state.restore(model, optimizer)
     elif not resume and any((job.folder / "checkpoints").glob("epoch-*.safetensors")):
         raise InputError(f"{job.folder} holds checkpoints already; choose another -o")
     else:
         if 0 in keep:
             first = _snapshot(job, model, 0, {}, identity["data"])
             save_native(checkpoint_path(job.folder, 0), first)
-        if common is not None and common.exists() and not any(0 < e <= switch for e in keep):
+        if common is not None and common.exists():
             state = load_state(common, expected=before_switch(identity))
-            done, history = state.epoch, state.history
-            state.restore(model, optimizer)
+    history: list[dict[str, Any]] = []
+    done = 0
+    if state is not None:
+        done, history = state.epoch, state.history
+        state.restore(model, optimizer)
     trainer = _Trainer(job, model, optimizer, device)
     lost = [e for e in keep if 0 < e <= done and not checkpoint_path(job.folder, e).exists()]
     if lost:
