@@ -82,12 +82,9 @@ def analyze(
     CHECKPOINT is a file, a run's folder (its last epoch), either folder with @EPOCH, or
     bundled:digits/RECIPE. Other people's .pth, .pt, .th and .pth.tar files work too.
     """
-    compare_protocols |= chosen_protocols is not None
-    compared = (
-        protocols.PROTOCOLS
-        if chosen_protocols is None
-        else protocols.parse_protocols(chosen_protocols)
-    )
+    compared = protocols.PROTOCOLS
+    if chosen_protocols is not None:
+        compare_protocols, compared = True, protocols.parse_protocols(chosen_protocols)
     request = options.analysis_request(
         rest, seed=seed, device=device, num_probes=0 if compare_protocols else NUM_PROBES
     )

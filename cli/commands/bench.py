@@ -52,7 +52,7 @@ from spectra.hessian import MEMORY_BUDGET
 @click.option(
     "--protocol-images",
     type=int,
-    help="Count PyHessian's loops, some 250 passes, only on classes of at most so many images. "
+    help="Count PyHessian's loops, 145 to 300 passes, only on classes of at most so many images. "
     "[no limit]",
 )
 @options.normalisation
