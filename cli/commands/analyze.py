@@ -82,7 +82,7 @@ def analyze(
     CHECKPOINT is a file, a run's folder (its last epoch), either folder with @EPOCH, or
     bundled:digits/RECIPE. Other people's .pth, .pt, .th and .pth.tar files work too.
     """
-    compared = protocols.PROTOCOLS
+    compared: Sequence[str] = protocols.PROTOCOLS
     if chosen_protocols is not None:
         compare_protocols, compared = True, protocols.parse_protocols(chosen_protocols)
     request = options.analysis_request(
