@@ -95,7 +95,9 @@ def load_state(path: Path, *, expected: dict[str, Any]) -> TrainingState:
 def before_switch(identity: dict[str, Any]) -> dict[str, Any]:
     """Return what decides a run until DRW sets in: all but the recipe's name and weighting."""
     recipe = {k: v for k, v in identity["recipe"].items() if k not in ("name", "weighting")}
-    return {**identity, "recipe": recipe}
+    # No run with a start shares; the files of runs from before there were starts keep their names.
+    kept = {k: v for k, v in identity.items() if k != "start"}
+    return {**kept, "recipe": recipe}
 
 
 def shared_path(folder: Path, identity: dict[str, Any]) -> Path:

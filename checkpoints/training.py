@@ -57,6 +57,8 @@ class TrainingJob:
         shared: folder of states at the DRW switch: runs that differ in nothing before it, such as
             CE and CE+DRW, take the first part from each other, to the same bytes; None: each
             trains it. Not where an epoch before the switch is to be kept.
+        start: weights to begin from, after that many epochs of ``recipe``'s schedule, with no
+            momentum; None: fresh ones, at epoch 0. Says what another recipe makes of a network.
     """
 
     recipe: Recipe
@@ -67,6 +69,7 @@ class TrainingJob:
     keep_epochs: tuple[int, ...] | None = None
     name: str | None = None
     shared: Path | None = None
+    start: Checkpoint | None = None
 
 
 def default_epochs(epochs: int) -> tuple[int, ...]:
@@ -109,9 +112,12 @@ def train(
         NonFiniteError: the loss became NaN or infinite; checkpoints before it stay.
     """
     recipe, data = job.recipe, job.data
-    keep = job.keep_epochs if job.keep_epochs is not None else default_epochs(recipe.epochs)
-    if any(not 0 <= e <= recipe.epochs for e in keep):
-        raise InputError(f"epochs to keep must lie in 0..{recipe.epochs}, got {list(keep)}")
+    begun = 0 if job.start is None else _begun(job, job.start)
+    keep = job.keep_epochs
+    if keep is None:
+        keep = tuple(e for e in default_epochs(recipe.epochs) if e > begun)
+    if any(not begun <= e <= recipe.epochs for e in keep):
+        raise InputError(f"epochs to keep must lie in {begun}..{recipe.epochs}, got {list(keep)}")
     keep = tuple(sorted({*keep, recipe.epochs}))
     if min(data.class_counts) == 0:
         empty = [c for c, n in enumerate(data.class_counts) if n == 0]
@@ -123,9 +129,10 @@ def train(
         "architecture": job.architecture.to_dict(),
         "data": {**data.description, "digest": data.digest()},
         "seed": job.seed,
+        "start": job.start and job.start.digest(),
     }
     device = torch.device(device)
-    model = _fresh_model(job).to(device)
+    model = _first_model(job).to(device)
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=recipe.lr,
@@ -136,7 +143,8 @@ def train(
     switch = drw_switch(recipe.epochs)
     common: Path | None = None
     keeps_earlier = any(0 < e <= switch for e in keep)
-    if job.shared is not None and recipe.weighting in ("none", "drw") and not keeps_earlier:
+    alike = recipe.weighting in ("none", "drw") and job.start is None
+    if job.shared is not None and alike and not keeps_earlier:
         common = shared_path(job.shared, identity)
     state: TrainingState | None = None
     if state_path.exists():
@@ -146,18 +154,18 @@ def train(
     elif not resume and any((job.folder / "checkpoints").glob("epoch-*.safetensors")):
         raise InputError(f"{job.folder} holds checkpoints already; choose another -o")
     else:
-        if 0 in keep:
-            first = _snapshot(job, model, 0, {}, identity["data"])
-            save_native(checkpoint_path(job.folder, 0), first)
+        if begun in keep:
+            first = _snapshot(job, model, begun, {}, identity["data"])
+            save_native(checkpoint_path(job.folder, begun), first)
         if common is not None and common.exists():
             state = load_state(common, expected=before_switch(identity))
     history: list[dict[str, Any]] = []
-    done = 0
+    done = begun
     if state is not None:
         done, history = state.epoch, state.history
         state.restore(model, optimizer)
     trainer = _Trainer(job, model, optimizer, device)
-    lost = [e for e in keep if 0 < e <= done and not checkpoint_path(job.folder, e).exists()]
+    lost = [e for e in keep if begun < e <= done and not checkpoint_path(job.folder, e).exists()]
     if lost:
         raise InputError(
             f"{job.folder} is past epochs {lost}, which were not kept; leave them out of the "
@@ -331,8 +339,31 @@ def frozen_batch_norm(model: nn.Module, active: bool = True) -> Iterator[None]:
             buffer.copy_(value)
 
 
-def _fresh_model(job: TrainingJob) -> nn.Module:
+def _begun(job: TrainingJob, start: Checkpoint) -> int:
+    """Return the epochs behind ``start``, which must fit the job."""
+    begun = start.epoch or 0
+    if begun >= job.recipe.epochs:
+        raise InputError(
+            f"{start.name} has {begun} epochs behind it and {job.recipe.name} trains for "
+            f"{job.recipe.epochs}; give more with --epochs"
+        )
+    for what, there, here in (
+        ("architecture", start.architecture, job.architecture),
+        ("number of classes", start.architecture.num_classes, job.data.num_classes),
+        ("normalisation", start.normalisation, job.data.normalisation),
+    ):
+        if there is not None and there != here:
+            raise InputError(f"{start.name} has {what} {there}, this run {here}; they must agree")
+    return begun
+
+
+def _first_model(job: TrainingJob) -> nn.Module:
     """Build the network; a user's own initialisation is kept, seeded, the global RNG untouched."""
+    if job.start is not None:
+        model = job.start.model()
+        # The counts of batch norm's batches, which a model for eval mode does without.
+        model.load_state_dict(dict(job.start.state), strict=False)
+        return model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(job.seed, "model"))
         model = build_model(job.architecture)
@@ -361,4 +392,10 @@ def _snapshot(
         metrics=metrics,
         seed=job.seed,
         versions={"hessian-spectra": __version__, "torch": torch.__version__},
+        notes=() if job.start is None else (_lineage(job.start),),
     )
+
+
+def _lineage(start: Checkpoint) -> str:
+    after = "" if start.epoch is None else f" after epoch {start.epoch}"
+    return f"trained from {start.name}{after} (weights {start.digest()[:12]}), no momentum"

@@ -241,6 +241,9 @@ def test_mistakes_are_one_line_and_exit_code_2(run_folder, tmp_path):
     assert "class 12" in refused("analyze", run_folder, "--classes", "12")
     assert "unknown class" in refused("analyze", run_folder, "--classes", "tial")
     assert "unknown recipe" in refused("train", "ce-dwr")
+    assert "3 epochs behind it" in refused(
+        "train", "ce-drw-sam", "--epochs", 3, "--from", run_folder, "-o", tmp_path / "on"
+    )
     assert "unknown recipe field" in refused("train", "ce", "--set", "learning=1")
     assert "--resume" in refused("train", "ce-drw", "-o", run_folder)
     assert "unknown data source" in refused("train", "ce", "--data", "svhn")
@@ -249,6 +252,16 @@ def test_mistakes_are_one_line_and_exit_code_2(run_folder, tmp_path):
     assert "cannot read" in refused("plot", tmp_path / "absent.json")
     assert "cannot read" in refused("pipeline", tmp_path / "absent.toml")
     assert "images per class" in refused("analyze", run_folder, "--images-per-class", "0")
+
+
+def test_training_goes_on_from_a_checkpoint_by_another_recipe(run_folder, tmp_path):
+    arguments = ("ce-drw-sam", "--epochs", 4, "--n-max", 40, "--rho", 0.05, "-o", tmp_path)
+    result = invoke("train", *arguments, "--from", f"{run_folder}@3")
+    assert result.exit_code == 0, result.output
+    checkpoint = load_checkpoint(tmp_path)
+    assert checkpoint.epoch == 4
+    assert checkpoint.recipe.optimizer == "sam"
+    assert checkpoint.notes[0].startswith("trained from digits/ce-drw after epoch 3")
 
 
 def test_a_class_without_images_is_named(run_folder, tmp_path):

@@ -21,6 +21,12 @@ from spectra.errors import InputError
 @click.option("--rho", type=float, help="Radius of SAM. [the recipe's]")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any recipe field.")
 @click.option("--keep", help="Epochs to keep, such as 10,50,100. [scaled from the paper's]")
+@click.option(
+    "--from",
+    "start",
+    metavar="CHECKPOINT",
+    help="Begin from its weights, after its epoch of RECIPE's schedule, without momentum.",
+)
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
 @options.output
 @options.seed
@@ -37,6 +43,7 @@ def train(
     rho: float | None,
     settings: tuple[str, ...],
     keep: str | None,
+    start: str | None,
     resume: bool,
     output: Path | None,
     seed: int,
@@ -53,6 +60,7 @@ def train(
         overrides=overrides,
         seed=seed,
         keep_epochs=None if keep is None else _numbers(keep),
+        start=start,
     )
     folder = output or Path("runs") / _default_name(recipe, source, seed)
     job = training_job(request, folder)

@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from checkpoints import Architecture, DataRequest, ImageData, Recipe, TrainingJob, load_data, train
+from checkpoints import (
+    Architecture,
+    DataRequest,
+    ImageData,
+    LoadOptions,
+    Recipe,
+    TrainingJob,
+    load_checkpoint,
+    load_data,
+    train,
+)
 from checkpoints.data.sources import recipe_family
 from checkpoints.recipes import get_recipe, load_recipe
 from checkpoints.training import EpochCallback
@@ -25,6 +35,7 @@ class TrainRequest:
         overrides: recipe fields to change.
         seed: of weights, order and augmentation.
         keep_epochs: epochs to keep; None: those of the paper's trajectories, scaled.
+        start: checkpoint to begin from, whose architecture it gets; None: fresh weights.
     """
 
     recipe: str
@@ -33,6 +44,7 @@ class TrainRequest:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     keep_epochs: tuple[int, ...] | None = None
+    start: str | None = None
 
 
 def read_recipe(name: str, family: str, overrides: Mapping[str, Any]) -> Recipe:
@@ -65,14 +77,20 @@ def training_job(
     if height != width:
         raise InputError(f"images must be square, got {height}x{width}")
     arch = request.arch or ("digits-resnet" if height < 16 else "resnet32")
+    architecture = Architecture(arch, data.num_classes, channels, height, recipe.head)
+    start = None
+    if request.start is not None:
+        start = load_checkpoint(request.start, LoadOptions(arch=request.arch))
+        architecture = start.architecture
     return TrainingJob(
         recipe=recipe,
         data=data,
-        architecture=Architecture(arch, data.num_classes, channels, height, recipe.head),
+        architecture=architecture,
         seed=request.seed,
         folder=folder,
         keep_epochs=request.keep_epochs,
         name=f"{data.name}/{recipe.name}",
+        start=start,
     )
 
 
