@@ -13,7 +13,7 @@ from checkpoints.formats.native import load_native
 from checkpoints.load import MANIFEST
 from checkpoints.models import Architecture
 from checkpoints.recipes import PAPER_RECIPES, get_recipe
-from checkpoints.training import TrainingJob, checkpoint_path, default_epochs, train
+from checkpoints.training import TrainingJob, checkpoint_path, train
 from spectra.files import write_json
 
 SEED = 0
@@ -28,11 +28,9 @@ def bundle_digits(root: Path) -> None:
     """
     data = load_data(DataRequest("digits"))
     commands: dict[str, str] = {}
-    digests: dict[str, str] = {}
+    files: list[Path] = []
     for name in PAPER_RECIPES:
         recipe = get_recipe(name, "digits")
-        keep = default_epochs(recipe.epochs)
-        target = root / "digits" / name
         with tempfile.TemporaryDirectory() as scratch:
             job = TrainingJob(
                 recipe=recipe,
@@ -42,20 +40,11 @@ def bundle_digits(root: Path) -> None:
                 folder=Path(scratch),
                 name=f"digits/{name}",
             )
-            train(job)
-            shutil.rmtree(target, ignore_errors=True)
-            target.mkdir(parents=True)
-            for epoch in keep:
-                made = checkpoint_path(Path(scratch), epoch)
-                shutil.copy(made, target / made.name)
-        for file in sorted(target.iterdir()):
-            digests[file.relative_to(root).as_posix()] = hashlib.sha256(
-                file.read_bytes()
-            ).hexdigest()
+            files += _copy(train(job), root / "digits" / name)
         commands[f"digits/{name}"] = f"spectra train {name} --data digits --seed {SEED}"
-        accuracy = load_native(checkpoint_path_in(target, recipe.epochs)).metrics["test"]["overall"]
+        accuracy = load_native(files[-1]).metrics["test"]["overall"]
         sys.stderr.write(f"digits/{name}: test accuracy {accuracy:.3f}\n")
-    _record(root, "digits/", commands, digests)
+    _record(root, "digits/", commands, files)
 
 
 def bundle_run(root: Path, name: str, folder: Path, epochs: Sequence[int], command: str) -> None:
@@ -68,32 +57,31 @@ def bundle_run(root: Path, name: str, folder: Path, epochs: Sequence[int], comma
         epochs: which of its checkpoints.
         command: that made it, for the manifest.
     """
-    target = root / name
+    files = _copy([checkpoint_path(folder, epoch) for epoch in epochs], root / name)
+    _record(root, f"{name}/", {name: command}, files)
+
+
+def _copy(made: Sequence[Path], target: Path) -> list[Path]:
+    """Put files into an empty folder ``target`` and return where they are now."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    digests = {}
-    for epoch in epochs:
-        made = checkpoint_path(folder, epoch)
-        shutil.copy(made, target / made.name)
-        digests[f"{name}/{made.name}"] = hashlib.sha256(made.read_bytes()).hexdigest()
-    _record(root, f"{name}/", {name: command}, digests)
+    return [Path(shutil.copy(path, target / path.name)) for path in made]
 
 
-def _record(root: Path, prefix: str, commands: dict[str, str], digests: dict[str, str]) -> None:
-    """Put entries into the manifest in place of those under ``prefix``."""
+def _record(root: Path, prefix: str, commands: dict[str, str], files: Sequence[Path]) -> None:
+    """Put commands and digests into the manifest in place of those under ``prefix``."""
     path = root / MANIFEST
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    digests = {
+        file.relative_to(root).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+    }
     fresh = {"commands": commands, "sha256": digests}
     table = {
         key: {k: v for k, v in kept.get(key, {}).items() if not f"{k}/".startswith(prefix)} | new
         for key, new in fresh.items()
     }
     write_json(path, table)
-
-
-def checkpoint_path_in(folder: Path, epoch: int) -> Path:
-    """Return where the checkpoint of ``epoch`` lies in a bundled folder."""
-    return folder / checkpoint_path(folder, epoch).name
 
 
 if __name__ == "__main__":

@@ -60,7 +60,12 @@ class ClassFactor:
 
 
 def class_factors(
-    op: HessianOperator, vector: Tensor, value: float, rhos: Sequence[float]
+    op: HessianOperator,
+    vector: Tensor,
+    value: float,
+    rhos: Sequence[float],
+    *,
+    gradient: Tensor | None = None,
 ) -> list[ClassFactor]:
     """Return measured and predicted factors for a range of ρ.
 
@@ -71,12 +76,13 @@ def class_factors(
         vector: v, shape (P,), of length 1.
         value: λ = vᵀHv.
         rhos: radii.
+        gradient: g, where it is known.
 
     Source: the expansion of Foret et al. 2021, eq. 2; unnormalised: Rangwani et al. 2022.
     """
     _check_radii(rhos)
     v = vector.double()
-    g = op.gradient()
+    g = op.gradient() if gradient is None else gradient
     along, size = float(g @ v), float(g.norm())
     single = slopes(op, vector)
     weights = op.weights.double() / op.total_weight

@@ -178,7 +178,9 @@ def measure_theorem(
                 critical_rho=2 * norm / abs(value) if value < 0 else None,
                 gauss_newton=newton,
                 rest=float(forms[label][k]) - newton,
-                class_factors=tuple(class_factors(op, vector, value, request.rhos)),
+                class_factors=tuple(
+                    class_factors(op, vector, value, request.rhos, gradient=gradient)
+                ),
                 batches=tuple(
                     amplifications(
                         along,
