@@ -1,6 +1,7 @@
 """Redraw the study of docs/tail-saddles.md: ``make study``."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,15 @@ from spectra.files import write_atomically
 
 # Of the table and of the figures.
 ORDER = (*PROTOCOLS[:-2], "frozen:all", *PROTOCOLS[-2:])
-PLAIN, SAM = "ce-drw", "ce-drw-sam"
+# Runs by the name of their folders, NAME-EPOCH or NAME-EPOCH-PART, as figures call them.
+PLAIN = "ce-drw"
+WITH_SAM = {
+    PLAIN: "CE+DRW",
+    "ce-drw-sam": "CE+DRW+SAM",
+    "ce-drw-then-sam": "CE+DRW, SAM from the switch",
+}
+SEEDS = {PLAIN: "seed 0", "ce-drw-seed1": "seed 1"}
+FOLDER = re.compile(r"(?P<run>.+?)-(?P<epoch>\d{4})(-.+)?")
 DOCS = Path(__file__).parents[2] / "docs"
 COLUMNS = (
     ("loss", "loss"), ("λmin", "lambda_min"), ("± residual", "residual_min"),
@@ -22,20 +31,22 @@ COLUMNS = (
 
 
 def stored_results(folder: Path) -> dict[str, dict[int, dict[str, list[Analysis]]]]:
-    """Return results by recipe, epoch and protocol; a protocol's classes lie in several files.
+    """Return results by run, epoch and protocol; a protocol's classes lie in several files.
 
     Args:
-        folder: holds folders of ``spectra analyze --compare-protocols``.
+        folder: holds folders of ``spectra analyze --compare-protocols``, named NAME-EPOCH[-PART].
     """
     found: dict[str, dict[int, dict[str, list[Analysis]]]] = {}
     for path in sorted(folder.glob("*/*.json")):
+        named = FOLDER.fullmatch(path.parent.name)
+        if named is None:
+            continue
         if json.loads(path.read_text(encoding="utf-8")).get("format") != "spectra.analysis":
             continue
         analysis = load_analysis(path)
         engine = analysis.protocol["solver"]["engine"]
         name = str(analysis.protocol["images"]) + ("/pyhessian" if engine == "pyhessian" else "")
-        epochs = found.setdefault(str(analysis.checkpoint["recipe"]), {})
-        protocols = epochs.setdefault(int(analysis.checkpoint["epoch"]), {})
+        protocols = found.setdefault(named["run"], {}).setdefault(int(named["epoch"]), {})
         protocols.setdefault(name, []).append(analysis)
     return found
 
@@ -70,13 +81,12 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
         folder: of the stored results.
         images: where figures go.
     """
-    by_recipe = stored_results(folder)
-    results = by_recipe[PLAIN]
+    runs = stored_results(folder)
+    results = runs[PLAIN]
     last = max(results)
-    rows = {recipe: rows_of(epochs[max(epochs)]) for recipe, epochs in by_recipe.items()}
-    for recipe, found in rows.items():
-        path = folder / f"protocols-{recipe}.md"
-        write_atomically(path, as_markdown(found).encode())
+    rows = {run: rows_of(epochs[max(epochs)]) for run, epochs in runs.items()}
+    for run, found in rows.items():
+        write_atomically(folder / f"protocols-{run}.md", as_markdown(found).encode())
     note = "ResNet-20, CIFAR-10-LT, seed 0."
     figure = plot_protocols({f"CE+DRW, epoch {last}": _by_protocol(rows[PLAIN])}, caption=note)
     written = save_figure(figure, images / "tail-saddles-protocols", ("png",))
@@ -86,12 +96,13 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
     }
     figure = plot_protocols(_shared(tail), caption=f"CE+DRW, class 8. {note}")
     written += save_figure(figure, images / "tail-saddles-epochs", ("png",))
-    if SAM in rows:
-        pair = {"CE+DRW": rows[PLAIN], "CE+DRW+SAM": rows[SAM]}
-        losses = " and ".join(f"{_plain_loss(found, '8'):.2g}" for found in pair.values())
-        text = f"Epoch {last}. Loss of class 8: {losses}. {note}"
-        figure = plot_protocols(_shared(pair), caption=text)
-        written += save_figure(figure, images / "tail-saddles-sam", ("png",))
+    for name, titles in (("sam", WITH_SAM), ("seeds", SEEDS)):
+        compared = {title: rows[run] for run, title in titles.items() if run in rows}
+        losses = ", ".join(f"{_plain_loss(found, '8'):.2g}" for found in compared.values())
+        text = f"Epoch {last}. Loss of class 8, in this order: {losses}. ResNet-20, CIFAR-10-LT."
+        if len(compared) > 1:
+            figure = plot_protocols(_shared(compared), caption=text)
+            written += save_figure(figure, images / f"tail-saddles-{name}", ("png",))
     recurrences = {
         said: next(r for a in results[last][name] for r in a.records if r.label == "8")
         for said, name in (("β after orthogonalising", "fresh"), ("PyHessian", "fresh/pyhessian"))
