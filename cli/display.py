@@ -1,6 +1,7 @@
 """What a person sees: tables on standard output, progress on standard error."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,18 +23,25 @@ from rich.table import Table
 
 from spectra import Analysis
 
+# Ours: seconds between the lines that a log gets, so that it tells work from a hang.
+LOG_EVERY = 60.0
+
 
 class Reporter:
-    """A progress line on standard error; silent where that is not a terminal."""
+    """A progress line on standard error; in a log, where there is no terminal, a line a minute."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: Progress, task: TaskID, *, log: bool) -> None:
         self._progress, self._task = progress, task
+        self._log, self._logged = log, time.monotonic()
 
     def update(self, text: str, done: int, total: int) -> None:
         """Show ``text`` and ``done`` of ``total``; a total of 0 shows no bar."""
         self._progress.update(
             self._task, description=text, completed=done, total=total or None, refresh=False
         )
+        if self._log and time.monotonic() - self._logged >= LOG_EVERY:
+            self._logged = time.monotonic()
+            note(f"{text} {done}/{total}" if total else text)
 
 
 @contextmanager
@@ -50,7 +58,8 @@ def reporting(text: str) -> Iterator[Reporter]:
         transient=True,
         disable=not console.is_terminal,
     ) as progress:
-        yield Reporter(progress, progress.add_task(text, total=None))
+        task = progress.add_task(text, total=None)
+        yield Reporter(progress, task, log=not console.is_terminal)
 
 
 def note(text: str) -> None:

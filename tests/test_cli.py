@@ -58,7 +58,7 @@ def test_analyze_prints_the_promised_keys_as_json(run_folder, tmp_path):
     assert rows[0]["class"] == 9
 
 
-def test_progress_is_silent_where_stderr_is_no_terminal(run_folder, tmp_path):
+def test_short_work_is_silent_where_stderr_is_no_terminal(run_folder, tmp_path):
     result = invoke("analyze", run_folder, "--classes", "9", "--json", "-o", tmp_path, *SMALL)
     assert result.stderr == ""
 
@@ -262,6 +262,13 @@ def test_training_goes_on_from_a_checkpoint_by_another_recipe(run_folder, tmp_pa
     assert checkpoint.epoch == 4
     assert checkpoint.recipe.optimizer == "sam"
     assert checkpoint.notes[0].startswith("trained from digits/ce-drw after epoch 3")
+
+
+def test_a_log_gets_lines_of_progress_and_standard_output_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("cli.display.LOG_EVERY", 0.0)
+    result = invoke("train", "ce", "--epochs", 2, "--n-max", 20, "--json", "-o", tmp_path)
+    assert [line.rpartition(" ")[2] for line in result.stderr.splitlines()] == ["1/2", "2/2"]
+    json.loads(result.stdout)
 
 
 def test_a_class_without_images_is_named(run_folder, tmp_path):
