@@ -2,7 +2,7 @@
 
 from spectra._version import __version__
 from spectra.active import solve_extremes
-from spectra.analysis import ENGINES, LossAnalysis, analyze_fresh, analyze_loss
+from spectra.analysis import ENGINES, analyze_fresh, analyze_loss
 from spectra.bands import Band, Interval, density_band, image_bootstrap, negative_mass
 from spectra.certificates import Certificate
 from spectra.engines import EngineResult, PyHessianOperator, SolverSettings
@@ -12,6 +12,7 @@ from spectra.fresh import FreshOperator, ProductNoise, product_noise
 from spectra.hessian import HessianOperator, class_hessian
 from spectra.images import LazyImages
 from spectra.lanczos import Lanczos, lanczos_tridiag
+from spectra.loss_analysis import LossAnalysis
 from spectra.losses import CrossEntropy, PerSampleLoss
 from spectra.lower_bound import TailBounds, bounds
 from spectra.operators import DenseOperator, LambdaOperator, ScaledOperator, SymmetricOperator

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from spectra.active_density import DensityBound
-from spectra.analysis import LossAnalysis
 from spectra.bands import ImageBootstrap, Interval, negative_mass
 from spectra.certificates import Certificate
 from spectra.errors import InputError
 from spectra.files import write_json
 from spectra.fresh import ProductNoise
+from spectra.loss_analysis import LossAnalysis
 from spectra.spectrum import Spectrum
 from spectra.tridiagonal import Tridiagonal
 from spectra.verdict import Verdict

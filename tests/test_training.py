@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from checkpoints import Architecture, ImageData, Recipe, TrainingJob, get_recipe, train
+from checkpoints import trainer as trainer_module
 from checkpoints import training as training_module
 from checkpoints.data import LabelledImages, Normalisation
 from checkpoints.evaluation import ClassMetrics, evaluate
 from checkpoints.formats.native import load_native, read_metadata
 from checkpoints.schedules import class_weights
-from checkpoints.training import checkpoint_path, frozen_batch_norm
+from checkpoints.trainer import frozen_batch_norm
+from checkpoints.training import checkpoint_path
 from spectra import CrossEntropy, InputError, NonFiniteError, make_generator
 
 COUNTS = (9, 5, 3)
@@ -726,7 +728,7 @@ def test_resampling_shows_every_class_equally_often(tmp_path, monkeypatch):
     data = tiny_data((400, 40, 4))
     seen = []
     monkeypatch.setattr(
-        training_module,
+        trainer_module,
         "random_crop_flip",
         lambda images, **options: seen.append(images) or images,
     )
@@ -746,7 +748,7 @@ def test_resampling_shows_every_class_equally_often(tmp_path, monkeypatch):
 def test_without_resampling_an_epoch_shows_every_image_once(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        training_module,
+        trainer_module,
         "random_crop_flip",
         lambda images, **options: seen.append(images) or images,
     )
@@ -758,7 +760,7 @@ def test_without_resampling_an_epoch_shows_every_image_once(tmp_path, monkeypatc
 def recorded(folder: Path, monkeypatch, **fields) -> tuple[list[Tensor], list[Tensor]]:
     """Train for two epochs of one step; return the images before and after augmentation."""
     before, after = [], []
-    augment = training_module.random_crop_flip
+    augment = trainer_module.random_crop_flip
 
     def recording(images, **options):
         before.append(images)
@@ -766,7 +768,7 @@ def recorded(folder: Path, monkeypatch, **fields) -> tuple[list[Tensor], list[Te
         return after[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(training_module, "random_crop_flip", recording)
+        patch.setattr(trainer_module, "random_crop_flip", recording)
         train(tiny_job(folder, tiny_recipe(epochs=2, batch_size=100), **fields))
     return before, after
 

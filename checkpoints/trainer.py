@@ -1,0 +1,194 @@
+"""One run's epochs: the order of images, augmentation, and the step of each batch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from checkpoints.data.augment import random_crop_flip
+from checkpoints.data.dataset import ImageData
+from checkpoints.evaluation import evaluate
+from checkpoints.gradients import Batch, make_rule
+from checkpoints.losses import output_scale, training_loss
+from checkpoints.recipes import Recipe
+from checkpoints.sam import SharpnessAware
+from checkpoints.schedules import (
+    ascent_radius,
+    class_weights,
+    learning_rate,
+    sampling_probabilities,
+)
+from spectra.errors import NonFiniteError
+from spectra.losses import CrossEntropy
+from spectra.seeding import derive_seed, make_generator
+
+
+class Trainer:
+    """The tensors and the step of one run.
+
+    Args:
+        recipe: how to train.
+        data: on what.
+        model: on ``device``; its weights are changed.
+        optimizer: steps on ``model``.
+        seed: of the order of images and of augmentation, with the epoch.
+        device: where.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: ImageData,
+        model: nn.Module,
+        optimizer: torch.optim.SGD,
+        *,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.recipe, self.data, self.seed, self.device = recipe, data, seed, device
+        self.model, self.optimizer = model, optimizer
+        self.counts = data.class_counts
+        self.loss = training_loss(recipe, self.counts)
+        self.images = data.train.images.to(device)
+        self.labels = data.train.labels.to(device)
+        test = data.test
+        self.test = None
+        if test is not None:
+            self.test = (data.normalisation(test.images.to(device)), test.labels.to(device))
+        self.sam = None
+        self.rule = make_rule(recipe, model, self.counts)
+        if recipe.optimizer in ("sam", "asam"):
+            self.sam = SharpnessAware(
+                model.parameters(),
+                optimizer,
+                rho=recipe.rho,
+                adaptive=recipe.optimizer == "asam",
+                eta=recipe.asam_eta,
+            )
+
+    def run_epoch(self, epoch: int) -> dict[str, Any]:
+        """Train for one epoch and return loss and accuracy over it, taken at w, never at w + ε.
+
+        LPF-SGD does not visit w: there they are of the first draw's w + n.
+        """
+        recipe, seed = self.recipe, self.seed
+        rate = learning_rate(recipe, epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if self.sam is not None:
+            self.sam.rho = ascent_radius(recipe, epoch)
+        if self.rule is not None:
+            self.rule.start_epoch(ascent_radius(recipe, epoch))
+        self.noise = make_generator(seed, "gradient noise", epoch)
+        weights = class_weights(recipe, self.counts, epoch).to(self.device, torch.float32)
+        order = self._order(make_generator(seed, "order", epoch))
+        generator = make_generator(seed, "augmentation", epoch)
+        self.model.train()
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            # For a user's network that draws random numbers of its own (dropout).
+            torch.manual_seed(derive_seed(seed, "network", epoch))
+            mean, accuracy = self._batches(order, generator, weights)
+        finite = all(bool(torch.isfinite(t).all()) for t in self.model.state_dict().values())
+        if not (np.isfinite(mean) and finite):
+            raise NonFiniteError(
+                f"training loss of {recipe.name} is {mean} in epoch {epoch + 1}"
+                + ("" if finite else " and its weights are not finite")
+                + ("; lower --lr or --rho" if recipe.uses_ascent else "; lower --lr")
+            )
+        return {"lr": rate, "train_loss": mean, "train_accuracy": accuracy}
+
+    def _batches(
+        self, order: Tensor, generator: torch.Generator, weights: Tensor
+    ) -> tuple[float, float]:
+        """Step through the images in ``order``; return mean loss and accuracy at w."""
+        recipe = self.recipe
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        right = torch.zeros((), dtype=torch.int64, device=self.device)
+        for batch in order.split(recipe.batch_size):
+            images = random_crop_flip(
+                self.images[batch],
+                padding=recipe.augment_crop,
+                flip=recipe.augment_flip,
+                generator=generator,
+            )
+            x, y = self.data.normalisation(images), self.labels[batch]
+            loss, hits = self._step(x, y, weights[y])
+            total += loss.double() * len(y)
+            right += hits
+        return float(total) / len(order), int(right) / len(order)
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        n = len(self.data.train)
+        if self.recipe.weighting == "resample":
+            chance = sampling_probabilities(self.recipe, self.data.train.labels, self.counts)
+            order = torch.multinomial(chance, n, replacement=True, generator=generator)
+        else:
+            order = torch.randperm(n, generator=generator)
+        return order.to(self.device)
+
+    def _step(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        if self.rule is not None:
+            batch = Batch(self.model, x, y, weights, self.loss)
+            self.optimizer.zero_grad(set_to_none=True)
+            self.rule.fill(batch, self.noise)
+            self.optimizer.step()
+            assert batch.seen is not None
+            return batch.seen
+
+        def weighted_mean(outputs: Tensor) -> Tensor:
+            return (weights * self.loss(outputs, y)).sum() / weights.sum()
+
+        at_w: list[Tensor] = []
+
+        def gradient_at_w() -> None:
+            outputs = self.model(x)
+            loss = weighted_mean(outputs)
+            loss.backward()
+            at_w.extend((loss.detach(), (outputs.detach().argmax(1) == y).sum()))
+
+        if self.sam is None:
+            self.optimizer.zero_grad(set_to_none=True)
+            gradient_at_w()
+            self.optimizer.step()
+        else:
+
+            def gradient_at_perturbed() -> None:
+                with frozen_batch_norm(self.model, self.recipe.sam_bn == "first"):
+                    weighted_mean(self.model(x)).backward()
+
+            self.sam.step(gradient=gradient_at_perturbed, ascent_gradient=gradient_at_w)
+        return at_w[0], at_w[1]
+
+    def validate(self) -> dict[str, Any]:
+        """Return per-class accuracy and cross-entropy on the test images, where there are any."""
+        if self.test is None:
+            return {}
+        metrics = evaluate(
+            self.model,
+            *self.test,
+            num_classes=self.data.num_classes,
+            loss=CrossEntropy(output_scale(self.recipe)),
+        )
+        return {"test": asdict(metrics)}
+
+
+@contextmanager
+def frozen_batch_norm(model: nn.Module, active: bool = True) -> Iterator[None]:
+    """Let batch norm normalise by the batch but leave its running averages alone.
+
+    Args:
+        model: whose batch-norm layers are meant.
+        active: False makes the context do nothing.
+    """
+    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    kept = [(b, b.clone()) for layer in layers for b in layer.buffers()] if active else []
+    try:
+        yield
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
