@@ -20,9 +20,7 @@ from checkpoints.resume import (
     save_state,
     shared_path,
 )
-from checkpoints.schedules import (
-    drw_switch,
-)
+from checkpoints.schedules import drw_switch
 from checkpoints.trainer import Trainer
 from spectra._version import __version__
 from spectra.errors import InputError
