@@ -1,3 +1,5 @@
+import ctypes
+
 import pytest
 import torch
 
@@ -34,6 +36,21 @@ def test_resident_bytes_grow_with_what_is_written():
     before = resident_bytes()
     held = torch.ones(64 * MIB, dtype=torch.uint8)
     assert resident_bytes() - before >= 0.9 * held.nbytes
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="needs glibc, which holds on to blocks"
+)
+def test_memory_that_is_free_within_the_process_is_not_counted_as_taken(monkeypatch):
+    monkeypatch.setattr("spectra.memory.resident_bytes", resident_bytes)
+    block = 64 * 2**10  # below what glibc maps by itself
+    blocks = [torch.ones(block // 4) for _ in range(3000)]
+    pin = torch.ones(block // 4)  # above them: the heap cannot shrink by itself
+    taken = resident_bytes()
+    blocks.clear()
+    plan = forecast(LambdaOperator(lambda v: v, 100), num_vectors=20, limit=2**40)
+    assert taken - plan.resident > 0.9 * 3000 * block
+    assert pin.sum() == block // 4
 
 
 def test_available_bytes_are_positive_and_within_the_machine():
