@@ -18,7 +18,7 @@ PLAIN = "ce-drw"
 WITH_SAM = {
     PLAIN: "CE+DRW",
     "ce-drw-sam": "CE+DRW+SAM",
-    "ce-drw-then-sam": "CE+DRW, SAM from the switch",
+    "ce-drw-then-sam": "SAM from the switch on",
 }
 SEEDS = {PLAIN: "seed 0", "ce-drw-seed1": "seed 1"}
 FOLDER = re.compile(r"(?P<run>.+?)-(?P<epoch>\d{4})(-.+)?")
