@@ -261,7 +261,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         Those of the largest loss: on images fitted to rounding, differences show nothing else.
         """
         losses = torch.cat([self.chunk_losses(chunk) for chunk in self.chunks()])
-        self.count.forwards += self.num_images
+        # Not counted: a run checks its first loss alone, and a resumed run's first is another.
         few = losses.argsort(descending=True, stable=True)[:CHECKED_IMAGES].sort().values
         weights = self.weights[few]
         return HessianOperator(

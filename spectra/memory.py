@@ -1,6 +1,5 @@
 """What is taken of memory, what there is, and what a run will need."""
 
-import ctypes
 import os
 import sys
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from spectra.allocator import give_back_free_memory
 from spectra.basis import bytes_per_vector, fixed_bytes
 from spectra.errors import InputError
 from spectra.hessian import HessianOperator, exact_products
@@ -69,20 +69,6 @@ def resident_bytes(device: torch.device | str = "cpu") -> int:
     if statm.exists():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return _peak_bytes()
-
-
-def give_back_free_memory(device: torch.device | str = "cpu") -> None:
-    """Hand back to the system what this process has freed and its allocator still holds.
-
-    Kept primal work is made of blocks that glibc and torch's CUDA allocator hold on to when it is
-    given up; counted as taken, they would be counted twice. Elsewhere this does nothing.
-    """
-    if torch.device(device).type == "cuda":
-        torch.cuda.empty_cache()
-    elif sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
 
 
 def available_bytes(device: torch.device | str = "cpu") -> int:

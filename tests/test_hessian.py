@@ -503,3 +503,13 @@ def test_images_fitted_to_rounding_do_not_fail_the_check_of_derivatives():
     fitted = (losses - 3e-14).abs().argsort()[:20]
     keep = torch.cat([fitted, losses.argsort()[-4:]])
     HessianOperator(model, images[keep], labels[keep], dtype=DOUBLE)
+
+
+def test_the_checks_count_nothing_so_that_a_resumed_run_counts_what_a_whole_one_does(trained_net):
+    counts = [
+        HessianOperator(
+            trained_net.model, trained_net.images, trained_net.labels, check=check
+        ).count.total
+        for check in (True, False)
+    ]
+    assert counts == [0, 0]

@@ -3,7 +3,12 @@
 import threading
 from collections.abc import Callable
 
+from spectra.allocator import give_back_free_memory
 from spectra.products.interface import ChunkHessian
+
+# Ours: making a chunk leaves holes between what is kept, too small for the next one's temporaries;
+# given back after so many bytes they stay small, and the time that it takes is not seen.
+_GIVE_BACK_EVERY = 64 * 2**20
 
 
 class KeptWork:
@@ -18,6 +23,7 @@ class KeptWork:
 
     def __init__(self, budget: int) -> None:
         self.budget, self.nbytes = budget, 0
+        self._since_given_back = 0
         self._chunks: dict[int, ChunkHessian] = {}
         self._lock = threading.Lock()
 
@@ -31,4 +37,8 @@ class KeptWork:
             if self.nbytes + made.nbytes <= self.budget:
                 self.nbytes += made.nbytes
                 self._chunks[start] = made
+                self._since_given_back += made.nbytes
+                if self._since_given_back >= _GIVE_BACK_EVERY:
+                    self._since_given_back = 0
+                    give_back_free_memory()
         return made
