@@ -75,12 +75,7 @@ def train(
             report.update(text, epoch, job.recipe.epochs)
 
         kept = run_training(
-            request,
-            folder,
-            device=options.pick_device(device),
-            resume=resume,
-            data=job.data,
-            on_epoch=on_epoch,
+            job, device=options.pick_device(device), resume=resume, on_epoch=on_epoch
         )
     last = history[-1] if history else None
     if as_json:

@@ -20,7 +20,6 @@ WITH_SAM = {
     "ce-drw-sam": "CE+DRW+SAM",
     "ce-drw-then-sam": "SAM from the switch on",
 }
-SEEDS = {PLAIN: "seed 0", "ce-drw-seed1": "seed 1"}
 FOLDER = re.compile(r"(?P<run>.+?)-(?P<epoch>\d{4})(-.+)?")
 DOCS = Path(__file__).parents[2] / "docs"
 COLUMNS = (
@@ -40,8 +39,6 @@ def stored_results(folder: Path) -> dict[str, dict[int, dict[str, list[Analysis]
     for path in sorted(folder.glob("*/*.json")):
         named = FOLDER.fullmatch(path.parent.name)
         if named is None:
-            continue
-        if json.loads(path.read_text(encoding="utf-8")).get("format") != "spectra.analysis":
             continue
         analysis = load_analysis(path)
         engine = analysis.protocol["solver"]["engine"]
@@ -96,13 +93,11 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
     }
     figure = plot_protocols(_shared(tail), caption=f"CE+DRW, class 8. {note}")
     written += save_figure(figure, images / "tail-saddles-epochs", ("png",))
-    for name, titles in (("sam", WITH_SAM), ("seeds", SEEDS)):
-        compared = {title: rows[run] for run, title in titles.items() if run in rows}
-        losses = ", ".join(f"{_plain_loss(found, '8'):.2g}" for found in compared.values())
-        text = f"Epoch {last}. Loss of class 8, in this order: {losses}. ResNet-20, CIFAR-10-LT."
-        if len(compared) > 1:
-            figure = plot_protocols(_shared(compared), caption=text)
-            written += save_figure(figure, images / f"tail-saddles-{name}", ("png",))
+    compared = {title: rows[run] for run, title in WITH_SAM.items()}
+    losses = ", ".join(f"{_plain_loss(found, '8'):.2g}" for found in compared.values())
+    text = f"Epoch {last}. Loss of class 8, in this order: {losses}. ResNet-20, CIFAR-10-LT."
+    figure = plot_protocols(_shared(compared), caption=text)
+    written += save_figure(figure, images / "tail-saddles-sam", ("png",))
     recurrences = {
         said: next(r for a in results[last][name] for r in a.records if r.label == "8")
         for said, name in (("β after orthogonalising", "fresh"), ("PyHessian", "fresh/pyhessian"))

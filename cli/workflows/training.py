@@ -76,10 +76,11 @@ def training_job(
     _, channels, height, width = data.train.images.shape
     if height != width:
         raise InputError(f"images must be square, got {height}x{width}")
-    arch = request.arch or ("digits-resnet" if height < 16 else "resnet32")
-    architecture = Architecture(arch, data.num_classes, channels, height, recipe.head)
-    start = None
-    if request.start is not None:
+    if request.start is None:
+        start = None
+        arch = request.arch or ("digits-resnet" if height < 16 else "resnet32")
+        architecture = Architecture(arch, data.num_classes, channels, height, recipe.head)
+    else:
         start = load_checkpoint(request.start, LoadOptions(arch=request.arch))
         architecture = start.architecture
     return TrainingJob(
@@ -95,15 +96,12 @@ def training_job(
 
 
 def run_training(
-    request: TrainRequest,
-    folder: Path,
+    job: TrainingJob,
     *,
     device: str = "cpu",
     resume: bool = False,
-    data: ImageData | None = None,
     on_epoch: EpochCallback | None = None,
 ) -> list[Path]:
-    """Train and return the kept checkpoints; see :func:`checkpoints.training.train`."""
-    job = training_job(request, folder, data=data)
+    """Train on as many threads as the images are worth; see :func:`checkpoints.training.train`."""
     with suitable_threads(job.data):
         return train(job, device=device, resume=resume, on_epoch=on_epoch)

@@ -23,7 +23,6 @@ class KeptWork:
 
     def __init__(self, budget: int) -> None:
         self.budget, self.nbytes = budget, 0
-        self._since_given_back = 0
         self._chunks: dict[int, ChunkHessian] = {}
         self._lock = threading.Lock()
 
@@ -35,10 +34,8 @@ class KeptWork:
         made = make()
         with self._lock:
             if self.nbytes + made.nbytes <= self.budget:
-                self.nbytes += made.nbytes
+                before, self.nbytes = self.nbytes, self.nbytes + made.nbytes
                 self._chunks[start] = made
-                self._since_given_back += made.nbytes
-                if self._since_given_back >= _GIVE_BACK_EVERY:
-                    self._since_given_back = 0
+                if before // _GIVE_BACK_EVERY < self.nbytes // _GIVE_BACK_EVERY:
                     give_back_free_memory()
         return made
