@@ -1,8 +1,9 @@
 """Both extremes of a class's Hessian, most of the work done on the images that bend the loss.
 
 After training, a few images carry nearly all of the curvature. Lanczos runs on those; what it finds
-is refined and judged on all of them: value and residual come from products over every image, so the
-answer never depends on the selection. Where it does not pay, all images are used throughout.
+is refined on the images that carry all but a trace of it, and judged on all: value and residual
+come from products over every image, so the answer never depends on the selection. Where it does
+not pay, all images are used throughout.
 """
 
 from __future__ import annotations
@@ -19,47 +20,69 @@ from spectra.judge import Judged, allowed_residuals, as_pairs, judge
 from spectra.lanczos import Lanczos
 from spectra.lower_bound import TailBounds, bounds
 from spectra.slq import StepCallback, draw_probe
-from spectra.subspace import RitzSpace, Subspace
+from spectra.subspace import PartModel, Subspace
 
 # Ours: a residual of 5 % of |θ| once stopped at the second-lowest eigenvalue, 6 % off; 3 % has left
 # errors under 1 % in |λmin/λmax| on every network tried (docs/benchmarks.md).
 RESIDUAL_TOLERANCE = 0.03
-# Ours, measured on ResNet-20 and -32: Lanczos runs on the fifth of the images of highest score.
-SHARE = 0.2
-# Ours: fewer images than this fill no more than one core.
-FEW_IMAGES = 24
-# Ours: where a fifth of the images holds less than this of Σ scores, images hardly differ, and a
-# selection misleads more than it saves.
+# Ours, all that follow, measured on ResNet-20 and -32. Lanczos runs on the images of highest score
+# that hold ENOUGH of Σ scores, on a fifth of all at most.
+ENOUGH = 0.85
+LARGEST_PART = 0.2
+FEW_IMAGES = 8  # of less than four times as many, all are used
+# Where they hold less than this, images hardly differ, and a selection misleads more than it saves.
 PAYS = 0.25
+# Where they hold less than this, corrections are not worth products with them.
+IS_LIKE_ALL = 0.7
+# Ends are refined on the images that hold so much, unless those are nearly all; what is left out
+# adds .01 to .02 to the relative residual, so that they are to reach two thirds of the tolerance.
+NEARLY_ALL = 0.995
+LARGEST_MIDDLE = 0.85
+LARGEST_MIDDLE_UNPROVEN = 0.5  # without proof, judging costs what refining on all would save
+MIDDLE_TOLERANCE = 2 / 3
 # Relative residual that Lanczos is run to on a selection: what it leaves out is far larger.
 FIRST_TOLERANCE = 0.1
-# Ours: part of a random direction in a warm start, against eigenvectors that come up from below.
+# Products with the selection for each correction, of the lower end and of the upper one.
+GROWTH = (3, 2)
+# Part of a random direction in a warm start, against eigenvectors that come up from below.
 RANDOM_PART = 0.3
 MAX_REFINEMENTS = 40
 
 
 @dataclass(frozen=True)
 class ActiveImages:
-    """The images that Lanczos runs on.
+    """The images that most of the work is done on.
 
     Attributes:
-        index: positions, rising; None: all images.
+        index: positions that Lanczos runs on, rising; None: all images.
         share: part of Σ scores that they hold.
+        middle: positions that ends are refined on, rising; all images where they are as many.
     """
 
     index: Tensor | None
     share: float
+    middle: Tensor
 
 
 def choose_active(scores: Tensor) -> ActiveImages:
     """Choose images by :meth:`HessianOperator.scores`: all where a selection does not pay."""
     n, total = len(scores), float(scores.sum())
-    size = max(FEW_IMAGES, round(SHARE * n))
-    if size > n // 2 or not total > 0:
-        return ActiveImages(None, 1.0)
-    index = scores.argsort(descending=True, stable=True)[:size].sort().values
-    share = float(scores[index].sum()) / total
-    return ActiveImages(index, share) if share >= PAYS else ActiveImages(None, 1.0)
+    largest = max(FEW_IMAGES, round(LARGEST_PART * n))
+    everything = ActiveImages(None, 1.0, torch.arange(n, device=scores.device))
+    if largest > n // 4 or not total > 0:
+        return everything
+    order = scores.argsort(descending=True, stable=True)
+    shares = scores[order].double().cumsum(0) / total
+
+    def holding(share: float) -> int:
+        return min(n, int((shares < share).sum()) + 1)
+
+    size = min(max(holding(ENOUGH), FEW_IMAGES), largest)
+    share = float(shares[size - 1])
+    if share < PAYS:
+        return everything
+    middle = order[: max(size, holding(NEARLY_ALL))] if share >= IS_LIKE_ALL else order
+    return ActiveImages(order[:size].sort().values, share, middle.sort().values)
 
 
 @dataclass(frozen=True)
@@ -88,9 +111,9 @@ def solve_extremes(
 ) -> ActiveExtremes:
     """Find λmin and λmax over all images of ``op``.
 
-    Cost: one forward pass, some 20 to 30 Lanczos steps on a fifth of the images, and for each end a
-    product on all: one where few images carry the curvature, a few where many do; with ``proof``,
-    a float64 product each beside.
+    Cost: one forward pass, some 20 Lanczos steps on up to a fifth of the images, a few products on
+    the images that carry nearly all of the curvature, and at last one for each end on all, in
+    float64 with ``proof``.
 
     Args:
         op: the Hessian.
@@ -115,27 +138,36 @@ def solve_extremes(
     part = op if active.index is None else op.restricted(active.index)
     inner = tol if active.index is None else FIRST_TOLERANCE
     run = _lanczos(part, generator, warm, inner, floor, max_steps, on_step)
+    refining = _Refining(
+        PartModel.of(run, scale=1 / active.share),
+        GROWTH if IS_LIKE_ALL <= active.share < 1 else (0, 0),
+        floor,
+    )
+    ends, sub = torch.stack(refining.model.ends()), None
+    if active.index is not None:
+        largest = LARGEST_MIDDLE if proof else LARGEST_MIDDLE_UNPROVEN
+        pays = len(active.middle) <= largest * op.num_images
+        sub = Subspace(op.restricted(active.middle) if pays else op)
+        sub.extend(list(ends))
+        refining.refine(sub, MIDDLE_TOLERANCE * tol if pays else tol)
+        ends = sub.ends()[0]
     if part is not op:
         part.forget()
-    space = RitzSpace.of(run, scale=1 / active.share)
-    ends = space.vectors[[0, -1]].double()
-    exact = op.in_float64() if proof else op
-    sub, refinements = None, 0
-    if active.index is not None:
-        sub = Subspace(op)
-        sub.extend(list(ends))
-        refinements = _refine(sub, space, tol, floor, MAX_REFINEMENTS)
-        ends = sub.ends()[0]
-    judged = _last_word(exact, sub, ends, tol, floor, again=proof or sub is None)
-    while not all(p.converged for p in judged.pairs) and refinements < MAX_REFINEMENTS:
-        vectors = torch.stack([p.vector for p in judged.pairs])
-        if sub is None:
+    exact, judged = (op.in_float64() if proof else op), None
+    while True:
+        if proof or sub is None or sub.op is not op:
+            judged = judge(exact, ends, tol=tol, floor=floor, before=judged)
+        else:
+            judged = _as_judged(sub, tol, floor)
+        if all(p.converged for p in judged.pairs) or refining.made >= MAX_REFINEMENTS:
+            break
+        if sub is None or sub.op is not op:
             sub = Subspace(op)
-            sub.add(*_orthonormal(vectors, judged.products))
+            sub.add(*_orthonormal(torch.stack([p.vector for p in judged.pairs]), judged.products))
         # A margin, for products in float32 and in float64 differ.
-        made = _refine(sub, space, 0.8 * tol, floor, MAX_REFINEMENTS - refinements)
-        refinements += max(1, made)
-        judged = _last_word(exact, sub, sub.ends()[0], tol, floor, again=proof)
+        if not refining.refine(sub, 0.8 * tol):
+            break
+        ends = sub.ends()[0]
     small, large = judged.pairs
     tail = None
     if active.index is None and warm is None:
@@ -147,28 +179,49 @@ def solve_extremes(
         start="cold" if warm is None else "warm",
         images_used="all" if active.index is None else "active",
         active_images=op.num_images if active.index is None else len(active.index),
-        refinements=refinements,
+        refinements=refining.made,
         proven=judged.proven,
         scales=judged.scales,
         tail=tail,
     )
 
 
-def _last_word(
-    op: HessianOperator,
-    sub: Subspace | None,
-    ends: Tensor,
-    tol: float,
-    floor: float,
-    *,
-    again: bool,
-) -> Judged:
-    """Judge ``ends`` by new products, or by those that the subspace holds."""
-    if again or sub is None:
-        return judge(op, ends, tol=tol, floor=floor)
+class _Refining:
+    """Corrections of both ends, by a model that learns from them.
+
+    Attributes:
+        made: passes that corrections have taken, of at most MAX_REFINEMENTS.
+    """
+
+    def __init__(self, model: PartModel, growth: tuple[int, int], floor: float) -> None:
+        self.model, self.growth, self.floor, self.made = model, growth, floor, 0
+
+    def refine(self, sub: Subspace, tol: float) -> bool:
+        """Add corrections of the ends that have not converged, until they have.
+
+        Returns:
+            Whether anything was added.
+        """
+        before = self.made
+        while self.made < MAX_REFINEMENTS:
+            ritz = [sub.pair(i) for i in (0, -1)]
+            allowed = allowed_residuals([r[0] for r in ritz], tol=tol, floor=self.floor)
+            corrections = []
+            for (value, vector, residual), a, steps in zip(ritz, allowed, self.growth, strict=True):
+                if float(residual.norm()) > a:
+                    self.model.grow(residual, steps)
+                    corrections.append(self.model.correction(residual, value, vector))
+            if not corrections or not sub.extend(corrections):
+                break
+            self.made += 1
+        return self.made > before
+
+
+def _as_judged(sub: Subspace, tol: float, floor: float) -> Judged:
+    """Return what the products say that a subspace holds."""
     vectors, products = sub.ends()
     pairs = as_pairs(vectors, products, tol=tol, floor=floor)
-    return Judged(pairs, products, (0.0, 0.0), proven=op.dtype == torch.float64)
+    return Judged(pairs, products, (0.0, 0.0), proven=sub.op.dtype == torch.float64)
 
 
 def _rounding(op: HessianOperator) -> float:
@@ -200,21 +253,6 @@ def _lanczos(
         if len(run) > 2 and all(r <= a for r, a in zip(residuals, allowed, strict=True)):
             break
     return run
-
-
-def _refine(sub: Subspace, space: RitzSpace, tol: float, floor: float, limit: int) -> int:
-    """Add corrections of the ends that have not converged; return how many passes it took."""
-    for made in range(limit):
-        ritz = [sub.pair(i) for i in (0, -1)]
-        allowed = allowed_residuals([r[0] for r in ritz], tol=tol, floor=floor)
-        open_ends = [
-            space.correction(residual, value)
-            for (value, _, residual), a in zip(ritz, allowed, strict=True)
-            if float(residual.norm()) > a
-        ]
-        if not open_ends or not sub.extend(open_ends):
-            return made
-    return limit
 
 
 def _orthonormal(vectors: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:

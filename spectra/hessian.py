@@ -90,7 +90,6 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
             device=device,
             micro_chunk=micro_chunk,
         )
-        self.memory_budget = memory_budget
         self.count = ImageCount()
         self._beside_float32 = False
         self._kept = KeptWork(memory_budget)
@@ -106,6 +105,15 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         if check:
             check_products(self)
             check_derivatives(self._few_images())
+
+    @property
+    def memory_budget(self) -> int:
+        """Bytes that kept primal work may take, together with that of parts."""
+        return self._kept.budget
+
+    @memory_budget.setter
+    def memory_budget(self, value: int) -> None:
+        self._kept.budget = value
 
     def matvec(self, v: Tensor) -> Tensor:
         """Return H v for ``v`` of shape (P,), in the operator's dtype."""
@@ -180,7 +188,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         """Return what the images ``index`` contribute to H: Σ_{i in index} w_i ∇²ℓ_i / Σ w.
 
         The weight of the whole stays in the denominator, so that the parts of a partition add up
-        to H. Network, products and count are shared with this operator; kept work is not.
+        to H. Network, products, count and the budget for kept work are shared with this operator.
 
         Args:
             index: positions of images, int64 (k,), k >= 1.
@@ -189,7 +197,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         index = index.to(self.device)
         part.images = select(self.images, index)
         part.labels, part.weights = self.labels[index], self.weights[index]
-        part.forget()
+        part._kept = self._kept.beside()
         return part
 
     def in_float64(self) -> "HessianOperator":
@@ -229,7 +237,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
 
     def forget(self) -> None:
         """Give back the memory of kept primal work; the next product does it again."""
-        self._kept = KeptWork(self.memory_budget)
+        self._kept.forget()
 
     def check_vectors(self, vectors: Tensor) -> None:
         """Raise InputError unless ``vectors`` has shape (K, P)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,25 +28,46 @@ class Judged:
     proven: bool
 
 
-def judge(op: HessianOperator, vectors: Tensor, *, tol: float, floor: float) -> Judged:
+def judge(
+    op: HessianOperator,
+    vectors: Tensor,
+    *,
+    tol: float,
+    floor: float,
+    before: Judged | None = None,
+) -> Judged:
     """Return Rayleigh quotients and residuals of two vectors.
 
-    Cost: two products.
+    Cost: two products; one for each end that had not converged where there is a ``before``.
 
     Args:
         op: the Hessian, in the precision that the judgement is to have.
         vectors: shape (2, P): of the lower and the upper end; of any length but zero.
         tol: residual relative to |θ| at which an end counts as converged.
         floor: size, relative to the largest |θ|, under which an eigenvalue counts as zero.
+        before: a judgement by ``op`` that stands for the ends that had converged.
     """
+    ends = [i for i in (0, 1) if before is None or not before.pairs[i].converged]
     seen = (vectors / vectors.norm(dim=1, keepdim=True)).to(op.dtype).double()
-    products, scales = op.scaled_products(seen.to(op.dtype))
-    return Judged(
-        pairs=as_pairs(seen, products, tol=tol, floor=floor),
-        products=products,
-        scales=(float(scales[0]), float(scales[1])),
-        proven=op.dtype == torch.float64,
-    )
+    products, scales = op.scaled_products(seen[ends].to(op.dtype))
+    if before is None:
+        pairs = as_pairs(seen, products, tol=tol, floor=floor)
+        return Judged(pairs, products, (float(scales[0]), float(scales[1])), _proves(op))
+    merged, sizes = before.products.clone(), list(before.scales)
+    merged[ends] = products
+    for k, i in enumerate(ends):
+        sizes[i] = float(scales[k])
+    stands = [i for i in (0, 1) if i not in ends]
+    for i in stands:
+        seen[i] = before.pairs[i].vector
+    found = list(as_pairs(seen, merged, tol=tol, floor=floor))
+    for i in stands:
+        found[i] = replace(before.pairs[i], converged=found[i].converged)
+    return Judged((found[0], found[1]), merged, (sizes[0], sizes[1]), _proves(op))
+
+
+def _proves(op: HessianOperator) -> bool:
+    return op.dtype == torch.float64
 
 
 def as_pairs(

@@ -1,8 +1,6 @@
-"""Refining extreme eigenpairs in a growing subspace: block Davidson."""
+"""Refining extreme eigenpairs in a growing subspace: block Jacobi-Davidson."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,45 +12,93 @@ from spectra.tridiagonal import FloatArray
 
 # Ours: a correction is not trusted to divide by less than this part of |θ|.
 _GAP = 0.1
+# Ours: a direction counts as inside a span when so little of it is outside.
+_INSIDE = 1e-10
 
 
-@dataclass(frozen=True)
-class RitzSpace:
-    """Approximate eigenpairs of an operator, from a run on one that is like it.
+class PartModel:
+    """What is known of an operator H from a run on one that is like it: H ≈ scale · Q M Qᵀ.
+
+    It grows: directions that corrections ask for are multiplied by the operator of the run, which
+    is cheap where that is a small part of H.
+
+    Args:
+        op: of the run.
+        vectors: Q, orthonormal rows, shape (m, P).
+        matrix: M = Qᵀ op Q, shape (m, m).
+        scale: of H against ``op``.
 
     Attributes:
-        values: shape (m,), rising, eigenvalue units.
-        vectors: shape (m, P), orthonormal rows.
+        largest: vectors held at most: twice those of the run.
     """
 
-    values: FloatArray
-    vectors: Tensor
+    def __init__(
+        self, op: SymmetricOperator, vectors: Tensor, matrix: FloatArray, *, scale: float = 1.0
+    ) -> None:
+        self.op, self.vectors, self.matrix, self.scale = op, vectors, matrix, scale
+        self.largest = 2 * len(vectors)
 
     @classmethod
-    def of(cls, run: Lanczos, *, scale: float = 1.0) -> RitzSpace:
-        """Return the Ritz pairs of a run, its values multiplied by ``scale``."""
+    def of(cls, run: Lanczos, *, scale: float = 1.0) -> PartModel:
+        """Return what a run has found."""
         t = run.tridiagonal()
-        return cls(t.ritz_values() * scale, run.ritz_vectors(t.ritz_coefficients()))
+        matrix = np.diag(t.alphas) + np.diag(t.betas, 1) + np.diag(t.betas, -1)
+        return cls(run.op, run.ritz_vectors(np.eye(len(t))), matrix, scale=scale)
 
-    def correction(self, residual: Tensor, value: float) -> Tensor:
-        """Return about -(H - θ)⁻¹ r: what to add to y where H y = θ y + r.
+    def ends(self) -> list[Tensor]:
+        """Return the vectors of the lowest and the highest Ritz pair, float64."""
+        coefficients = np.ascontiguousarray(np.linalg.eigh(self.matrix)[1][:, [0, -1]].T)
+        rows = torch.from_numpy(coefficients).to(self.vectors)
+        return list((rows @ self.vectors).double())
 
-        H is taken to be Σ values · vectors vectorsᵀ. So the large eigenvalues, which a residual is
-        full of and which a plain Davidson step would have to sort out by products, cost none.
+    def grow(self, direction: Tensor, steps: int) -> None:
+        """Add ``direction`` and, by as many products, what follows from it by Lanczos steps."""
+        following = direction
+        for _ in range(steps):
+            if len(self.vectors) >= min(self.largest, self.op.size):
+                return
+            q = following.to(self.vectors)
+            size = float(q.norm())
+            for _ in range(2):
+                q = q - (self.vectors @ q) @ self.vectors
+            if not float(q.norm()) > max(_INSIDE, torch.finfo(q.dtype).eps) * size:
+                return
+            q = q / q.norm()
+            following = self.op.matvec(q.to(self.op.dtype)).to(q)
+            self.vectors = torch.cat([self.vectors, q[None]])
+            column = (self.vectors @ following).double().cpu().numpy()
+            m = len(column)
+            grown = np.zeros((m, m))
+            grown[:-1, :-1] = self.matrix
+            grown[-1], grown[:, -1] = column, column
+            self.matrix = grown
+
+    def correction(self, residual: Tensor, value: float, vector: Tensor) -> Tensor:
+        """Return t orthogonal to y with (H - θ) t = -r + ε y: what to add to y, H y = θ y + r.
+
+        Outside of the span of Q, H is taken to be 0. So the large eigenvalues, which a residual
+        is full of and which a plain Davidson step would have to sort out by products, cost none.
 
         Args:
             residual: r, shape (P,), float64.
             value: θ.
+            vector: y, likewise, of length 1.
 
-        Source: Morgan & Scott 1986 (generalised Davidson).
+        Source: Sleijpen & van der Vorst 1996 (Jacobi-Davidson; the correction after Olsen).
         """
-        floor = _GAP * max(abs(value), np.finfo(float).tiny)
-        gaps = self.values - value
+        values, coefficients = np.linalg.eigh(self.scale * self.matrix)
+        zero = max(_INSIDE * np.abs(values).max(), np.finfo(float).tiny)
+        floor = _GAP * max(abs(value), zero)
+        gaps = values - value
         gaps = np.where(np.abs(gaps) < floor, np.copysign(floor, gaps), gaps)
         rest = -value if abs(value) >= floor else floor
-        inside = self.vectors @ residual.to(self.vectors.dtype)
-        weights = torch.from_numpy(1 / gaps - 1 / rest).to(inside)
-        return -(residual / rest + ((weights * inside) @ self.vectors).to(residual.dtype))
+        right = torch.stack([residual, vector])
+        inside = (right.to(self.vectors) @ self.vectors.T).double().cpu().numpy()
+        weighted = ((inside @ coefficients) * (1 / gaps - 1 / rest)) @ coefficients.T
+        moved = torch.from_numpy(weighted).to(self.vectors) @ self.vectors
+        solved, along = right / rest + moved.double()
+        denominator = vector @ along
+        return ((vector @ solved) / denominator * along if denominator else 0 * along) - solved
 
 
 class Subspace:
@@ -82,7 +128,7 @@ class Subspace:
             size = float(v.norm())
             for _ in range(2):
                 v = v - (basis @ v) @ basis
-            if float(v.norm()) > 1e-10 * size > 0:
+            if float(v.norm()) > _INSIDE * size > 0:
                 # As the operator will see it: value and residual are then those of one vector.
                 new.append((v / v.norm()).to(self.op.dtype).double())
         if new:

@@ -5,7 +5,8 @@ from test_active_density import fitted, spectrum_of
 
 from spectra import DenseOperator, HessianOperator, InputError, Lanczos, draw_probe, make_generator
 from spectra.active import choose_active, solve_extremes
-from spectra.subspace import RitzSpace, Subspace
+from spectra.judge import judge
+from spectra.subspace import PartModel, Subspace
 
 DOUBLE = torch.float64
 
@@ -69,6 +70,9 @@ def test_the_images_of_highest_score_are_chosen():
     scores = torch.rand(500, generator=make_generator(0)) ** 8
     chosen = choose_active(scores)
     assert chosen.index is not None
+    assert set(chosen.index.tolist()) <= set(chosen.middle.tolist())
+    assert float(scores[chosen.middle].sum() / scores.sum()) >= 0.995
+    assert len(chosen.middle) < 400
     left_out = torch.ones(500, dtype=torch.bool)
     left_out[chosen.index] = False
     assert scores[chosen.index].min() >= scores[left_out].max()
@@ -162,12 +166,62 @@ def test_a_vector_inside_the_subspace_is_left_out():
     assert sub.extend([torch.tensor([-3.0, 0, 0, 0], dtype=DOUBLE)]) == 0
 
 
-def test_a_correction_by_the_exact_eigenpairs_solves_the_shifted_equation():
+def shifted_solution(matrix, value, right):
+    return torch.linalg.solve(matrix - value * torch.eye(len(matrix), dtype=DOUBLE), right)
+
+
+def test_a_correction_by_the_exact_matrix_solves_the_projected_shifted_equation():
     eigenvalues = torch.tensor([-2.0, -1.0, 0.5, 3.0, 7.0], dtype=DOUBLE)
     matrix = symmetric_with_spectrum(eigenvalues, seed=1)
-    values, vectors = torch.linalg.eigh(matrix)
-    space = RitzSpace(values.numpy(), vectors.T.contiguous())
+    model = PartModel(DenseOperator(matrix), torch.eye(5, dtype=DOUBLE), matrix.numpy())
     residual = torch.arange(1.0, 6.0, dtype=DOUBLE)
-    exact = -torch.linalg.solve(matrix - 1.5 * torch.eye(5, dtype=DOUBLE), residual)
+    y = torch.full((5,), 5**-0.5, dtype=DOUBLE)
     # No gap here is under a tenth of 1.5, so nothing is clipped.
-    torch.testing.assert_close(space.correction(residual, 1.5), exact, rtol=1e-12, atol=1e-12)
+    t = model.correction(residual, 1.5, y)
+    assert abs(float(t @ y)) <= 1e-12 * float(t.norm())
+    rest = matrix @ t - 1.5 * t + residual
+    torch.testing.assert_close(rest, (rest @ y) * y, rtol=0, atol=1e-11)
+
+
+def test_a_model_grows_into_what_its_operator_does_along_a_direction():
+    matrix = symmetric_with_spectrum(torch.linspace(-3, 9, 12, dtype=DOUBLE), seed=2)
+    op = DenseOperator(matrix)
+    run = Lanczos(op, torch.ones(12, dtype=DOUBLE)).run(4)
+    model = PartModel.of(run, scale=1.25)
+    direction = torch.randn(12, generator=make_generator(0), dtype=DOUBLE)
+    model.grow(direction, 3)
+    q = model.vectors
+    assert q.shape == (7, 12)
+    torch.testing.assert_close(q @ q.T, torch.eye(7, dtype=DOUBLE), rtol=0, atol=1e-13)
+    exact = torch.from_numpy(model.matrix)
+    torch.testing.assert_close(q @ matrix @ q.T, exact, rtol=0, atol=1e-12)
+    # The direction lies inside, and the products with the first two of the new vectors.
+    for v in (direction, matrix @ q[4], matrix @ q[5]):
+        torch.testing.assert_close((q @ v) @ q, v, rtol=0, atol=1e-11)
+
+
+def test_a_model_stops_growing_at_twice_the_run_and_inside_its_span():
+    matrix = symmetric_with_spectrum(torch.linspace(-3, 9, 12, dtype=DOUBLE), seed=3)
+    run = Lanczos(DenseOperator(matrix), torch.ones(12, dtype=DOUBLE)).run(3)
+    model = PartModel.of(run)
+    model.grow(model.vectors[0], 3)
+    assert len(model.vectors) == 3
+    model.grow(torch.arange(12, dtype=DOUBLE), 8)
+    assert len(model.vectors) == 6
+
+
+def test_an_end_that_stands_is_not_judged_again():
+    op, _ = operator("conv_resnet", 0)
+    found = solve_extremes(op, generator=make_generator(0))
+    wrong = torch.randn(op.size, generator=make_generator(1), dtype=DOUBLE)
+    settings = {"tol": 0.03, "floor": 1e-4}
+    first = judge(op, torch.stack([wrong, found.largest.vector]), **settings)
+    assert [p.converged for p in first.pairs] == [False, True]
+    before = op.count.total
+    again = judge(op, torch.stack([found.smallest.vector, wrong]), before=first, **settings)
+    assert op.count.total - before == op.num_images
+    assert again.pairs[1].value == first.pairs[1].value
+    whole = judge(op, torch.stack([found.smallest.vector, found.largest.vector]), **settings)
+    assert again.pairs[0].value == whole.pairs[0].value
+    assert torch.equal(again.products[0], whole.products[0])
+    assert again.scales[0] == whole.scales[0]

@@ -275,6 +275,29 @@ def test_a_part_does_not_use_the_kept_work_of_the_whole():
     assert torch.equal(op.restricted(index).matvec(v), expected)
 
 
+def test_parts_and_the_whole_keep_work_within_one_budget():
+    op = operator("no-bias", micro_chunk=1)
+    v = random_vector(op.size, "v")
+    op.matvec(v)
+    chunk = op._kept.nbytes // op.num_images
+    op.forget()
+    op.memory_budget = 4 * chunk
+    part = op.restricted(torch.tensor([0, 1, 2]))
+    part.matvec(v)
+    op.matvec(v)
+    assert (part._kept.nbytes, op._kept.nbytes) == (3 * chunk, chunk)
+    part.forget()
+    op.matvec(v)
+    assert (part._kept.nbytes, op._kept.nbytes) == (0, 4 * chunk)
+    del part
+    op.forget()
+    other = op.restricted(torch.tensor([3, 4]))
+    other.matvec(v)
+    del other  # what is gone takes nothing
+    op.matvec(v)
+    assert op._kept.nbytes == 4 * chunk
+
+
 def test_a_part_in_float64_keeps_the_weight_of_the_whole():
     op = operator("activations", dtype=torch.float32)
     double = op.restricted(torch.tensor([1, 2])).in_float64()

@@ -1,7 +1,11 @@
 """Primal work kept between products, within a budget of memory."""
 
+from __future__ import annotations
+
 import threading
+import weakref
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from spectra.allocator import give_back_free_memory
 from spectra.products.interface import ChunkHessian
@@ -11,20 +15,51 @@ from spectra.products.interface import ChunkHessian
 _GIVE_BACK_EVERY = 64 * 2**20
 
 
+@dataclass
+class _Purse:
+    """A budget, and those who share it."""
+
+    budget: int
+    users: weakref.WeakSet[KeptWork] = field(default_factory=weakref.WeakSet)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 class KeptWork:
     """Chunks with their primal work done, by where they start; safe for several threads.
 
     Args:
-        budget: bytes that they may take in all.
+        budget: bytes that they may take in all, with those of whoever is :meth:`beside` them.
 
     Attributes:
         nbytes: that they take.
     """
 
     def __init__(self, budget: int) -> None:
-        self.budget, self.nbytes = budget, 0
+        self.nbytes = 0
         self._chunks: dict[int, ChunkHessian] = {}
-        self._lock = threading.Lock()
+        self._purse = _Purse(budget)
+        self._purse.users.add(self)
+
+    @property
+    def budget(self) -> int:
+        """Bytes that may be kept in all; what is kept already stays where it is lowered."""
+        return self._purse.budget
+
+    @budget.setter
+    def budget(self, value: int) -> None:
+        self._purse.budget = value
+
+    def beside(self) -> KeptWork:
+        """Return room for other chunks within the same budget."""
+        other = KeptWork(0)
+        other._purse = self._purse
+        self._purse.users.add(other)
+        return other
+
+    def forget(self) -> None:
+        """Let go of all chunks."""
+        with self._purse.lock:
+            self._chunks, self.nbytes = {}, 0
 
     def get(self, start: int, make: Callable[[], ChunkHessian]) -> ChunkHessian:
         """Return the chunk that begins at ``start``; ``make`` and, in the budget, keep it."""
@@ -32,10 +67,12 @@ class KeptWork:
         if kept is not None:
             return kept
         made = make()
-        with self._lock:
-            if self.nbytes + made.nbytes <= self.budget:
-                before, self.nbytes = self.nbytes, self.nbytes + made.nbytes
+        with self._purse.lock:
+            before = sum(user.nbytes for user in self._purse.users)
+            after = before + made.nbytes
+            if after <= self._purse.budget:
+                self.nbytes += made.nbytes
                 self._chunks[start] = made
-                if before // _GIVE_BACK_EVERY < self.nbytes // _GIVE_BACK_EVERY:
+                if before // _GIVE_BACK_EVERY < after // _GIVE_BACK_EVERY:
                     give_back_free_memory()
         return made
