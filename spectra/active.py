@@ -139,35 +139,17 @@ def solve_extremes(
     inner = tol if active.index is None else FIRST_TOLERANCE
     run = _lanczos(part, generator, warm, inner, floor, max_steps, on_step)
     refining = _Refining(
-        PartModel.of(run, scale=1 / active.share),
-        GROWTH if IS_LIKE_ALL <= active.share < 1 else (0, 0),
-        floor,
+        op=op,
+        model=PartModel.of(run, scale=1 / active.share),
+        growth=GROWTH if IS_LIKE_ALL <= active.share < 1 else (0, 0),
+        tol=tol,
+        floor=floor,
+        proof=proof,
     )
-    ends, sub = torch.stack(refining.model.ends()), None
-    if active.index is not None:
-        largest = LARGEST_MIDDLE if proof else LARGEST_MIDDLE_UNPROVEN
-        pays = len(active.middle) <= largest * op.num_images
-        sub = Subspace(op.restricted(active.middle) if pays else op)
-        sub.extend(list(ends))
-        refining.refine(sub, MIDDLE_TOLERANCE * tol if pays else tol)
-        ends = sub.ends()[0]
+    sub = None if active.index is None else refining.begin(active.middle)
     if part is not op:
         part.forget()
-    exact, judged = (op.in_float64() if proof else op), None
-    while True:
-        if proof or sub is None or sub.op is not op:
-            judged = judge(exact, ends, tol=tol, floor=floor, before=judged)
-        else:
-            judged = _as_judged(sub, tol, floor)
-        if all(p.converged for p in judged.pairs) or refining.made >= MAX_REFINEMENTS:
-            break
-        if sub is None or sub.op is not op:
-            sub = Subspace(op)
-            sub.add(*_orthonormal(torch.stack([p.vector for p in judged.pairs]), judged.products))
-        # A margin, for products in float32 and in float64 differ.
-        if not refining.refine(sub, 0.8 * tol):
-            break
-        ends = sub.ends()[0]
+    judged = refining.settle(sub)
     small, large = judged.pairs
     tail = None
     if active.index is None and warm is None:
@@ -186,15 +168,59 @@ def solve_extremes(
     )
 
 
+@dataclass
 class _Refining:
     """Corrections of both ends, by a model that learns from them.
 
     Attributes:
+        op: all images.
+        model: what Lanczos found.
+        growth: see :data:`GROWTH`.
+        tol: of the residuals over all images, relative.
+        floor: see :func:`solve_extremes`.
+        proof: judge in float64.
         made: passes that corrections have taken, of at most MAX_REFINEMENTS.
     """
 
-    def __init__(self, model: PartModel, growth: tuple[int, int], floor: float) -> None:
-        self.model, self.growth, self.floor, self.made = model, growth, floor, 0
+    op: HessianOperator
+    model: PartModel
+    growth: tuple[int, int]
+    tol: float
+    floor: float
+    proof: bool
+    made: int = 0
+
+    def begin(self, middle: Tensor) -> Subspace:
+        """Refine the model's ends on the images ``middle`` where that pays, else on all."""
+        largest = LARGEST_MIDDLE if self.proof else LARGEST_MIDDLE_UNPROVEN
+        pays = len(middle) <= largest * self.op.num_images
+        sub = Subspace(self.op.restricted(middle) if pays else self.op)
+        sub.extend(self.model.ends())
+        self.refine(sub, MIDDLE_TOLERANCE * self.tol if pays else self.tol)
+        return sub
+
+    def settle(self, sub: Subspace | None) -> Judged:
+        """Judge both ends on all images, and refine them there until they have converged.
+
+        Args:
+            sub: holds them; None: they are the model's.
+        """
+        exact, judged = (self.op.in_float64() if self.proof else self.op), None
+        while True:
+            if not self.proof and sub is not None and sub.op is self.op:
+                judged = self._as_judged(sub)
+            else:
+                ends = torch.stack(self.model.ends()) if sub is None else sub.ends()[0]
+                judged = judge(exact, ends, tol=self.tol, floor=self.floor, before=judged)
+            if all(p.converged for p in judged.pairs):
+                return judged
+            if sub is None or sub.op is not self.op:
+                vectors = torch.stack([p.vector for p in judged.pairs])
+                sub = Subspace(self.op)
+                sub.add(*_orthonormal(vectors, judged.products))
+            # A margin, for products in float32 and in float64 differ.
+            if not self.refine(sub, 0.8 * self.tol):
+                return judged
 
     def refine(self, sub: Subspace, tol: float) -> bool:
         """Add corrections of the ends that have not converged, until they have.
@@ -216,12 +242,11 @@ class _Refining:
             self.made += 1
         return self.made > before
 
-
-def _as_judged(sub: Subspace, tol: float, floor: float) -> Judged:
-    """Return what the products say that a subspace holds."""
-    vectors, products = sub.ends()
-    pairs = as_pairs(vectors, products, tol=tol, floor=floor)
-    return Judged(pairs, products, (0.0, 0.0), proven=sub.op.dtype == torch.float64)
+    def _as_judged(self, sub: Subspace) -> Judged:
+        """Return what the products say that a subspace holds."""
+        vectors, products = sub.ends()
+        pairs = as_pairs(vectors, products, tol=self.tol, floor=self.floor)
+        return Judged(pairs, products, (0.0, 0.0), proven=self.op.dtype == torch.float64)
 
 
 def _rounding(op: HessianOperator) -> float:

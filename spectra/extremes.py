@@ -51,7 +51,7 @@ class Extremes:
         images_used: by Lanczos: ``all``, or ``active``: a selection; values and residuals are over
             all images in either case.
         active_images: how many images Lanczos ran on; 0 where the operator has none.
-        refinements: passes over all images, beyond Lanczos and the last one, that were needed.
+        refinements: passes, beyond Lanczos and the last one, that corrections took.
         proven: values and residuals come from float64 products.
         restarts: how often the Lanczos basis was cut back for want of memory.
     """

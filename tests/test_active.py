@@ -3,7 +3,15 @@ import torch
 from oracles import build_net, dense_hessian, images_and_labels, symmetric_with_spectrum
 from test_active_density import fitted, spectrum_of
 
-from spectra import DenseOperator, HessianOperator, InputError, Lanczos, draw_probe, make_generator
+from spectra import (
+    DenseOperator,
+    HessianOperator,
+    InputError,
+    Lanczos,
+    active,
+    draw_probe,
+    make_generator,
+)
 from spectra.active import choose_active, solve_extremes
 from spectra.judge import judge
 from spectra.subspace import PartModel, Subspace
@@ -77,6 +85,24 @@ def test_the_images_of_highest_score_are_chosen():
     left_out[chosen.index] = False
     assert scores[chosen.index].min() >= scores[left_out].max()
     assert chosen.share == pytest.approx(float(scores[chosen.index].sum() / scores.sum()))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ends_that_the_middle_gets_wrong_are_refined_on_all_images(seed, monkeypatch):
+    op, eigenvalues = operator("conv_resnet", seed)
+    whole = solve_extremes(op, generator=make_generator(seed))
+    # So few images that what they leave out fails the judgement.
+    monkeypatch.setattr(active, "NEARLY_ALL", 0.0)
+    monkeypatch.setattr(active, "IS_LIKE_ALL", 0.0)
+    op, _ = operator("conv_resnet", seed)
+    assert len(choose_active(op.scores()).middle) <= 0.2 * op.num_images
+    found = solve_extremes(op, generator=make_generator(seed))
+    assert found.smallest.converged
+    assert found.largest.converged
+    assert found.smallest.value == pytest.approx(float(eigenvalues[0]), rel=0.01)
+    assert found.largest.value == pytest.approx(float(eigenvalues[-1]), rel=0.01)
+    assert found.refinements > 0
+    assert whole.smallest.value == pytest.approx(found.smallest.value, rel=0.01)
 
 
 def test_a_cold_run_over_all_images_bounds_the_spectrum_from_outside():
