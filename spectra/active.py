@@ -214,12 +214,14 @@ class _Refining:
                 judged = judge(exact, ends, tol=self.tol, floor=self.floor, before=judged)
             if all(p.converged for p in judged.pairs):
                 return judged
-            if sub is None or sub.op is not self.op:
+            first = sub is None or sub.op is not self.op
+            if sub is None or first:
                 vectors = torch.stack([p.vector for p in judged.pairs])
                 sub = Subspace(self.op)
                 sub.add(*_orthonormal(vectors, judged.products))
-            # A margin, for products in float32 and in float64 differ.
-            if not self.refine(sub, 0.8 * self.tol):
+            # A margin, for products in float32 and in float64 differ. The span of what was judged
+            # may hold vectors that need no correction.
+            if not self.refine(sub, 0.8 * self.tol) and not first:
                 return judged
 
     def refine(self, sub: Subspace, tol: float) -> bool:

@@ -105,6 +105,32 @@ def test_ends_that_the_middle_gets_wrong_are_refined_on_all_images(seed, monkeyp
     assert whole.smallest.value == pytest.approx(found.smallest.value, rel=0.01)
 
 
+@pytest.mark.parametrize("proof", [True, False])
+def test_ends_that_are_only_mixed_with_each_other_are_told_apart(proof):
+    model, images, labels = fitted("conv_resnet", 0)
+    op = HessianOperator(model, images, labels, dtype=DOUBLE, check=False)
+    values, vectors = torch.linalg.eigh(dense_hessian(model, images, labels))
+    low, high = vectors[:, 0], vectors[:, -1]
+    mixing = 0.05 * float(values[0].abs() / (values[-1] - values[0]))  # a residual of 5 %
+    whole = torch.arange(op.num_images)
+
+    class Mixed(Subspace):
+        def ends(self):
+            return torch.stack([low + mixing * high, high - mixing * low]), torch.zeros(2, op.size)
+
+    refining = active._Refining(
+        op=op,
+        model=active.PartModel(op, vectors.T[:2].contiguous(), torch.diag(values[:2]).numpy()),
+        growth=(0, 0),
+        tol=0.03,
+        floor=1e-4,
+        proof=proof,
+    )
+    judged = refining.settle(Mixed(op.restricted(whole)))
+    assert [p.converged for p in judged.pairs] == [True, True]
+    assert judged.pairs[0].value == pytest.approx(float(values[0]), rel=1e-6)
+
+
 def test_a_cold_run_over_all_images_bounds_the_spectrum_from_outside():
     images, labels = images_and_labels(20)
     model = build_net("smooth_mlp").eval()
