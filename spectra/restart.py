@@ -53,7 +53,7 @@ class ThickRestart:
     def __init__(self, run: Lanczos, block: int, *, max_basis: int, keep: int) -> None:
         t = run.tridiagonal()
         m = len(t)
-        matrix = np.diag(t.alphas) + np.diag(t.betas, 1) + np.diag(t.betas, -1)
+        matrix = t.matrix()
         coupling = np.zeros(m)
         coupling[-1] = t.residual_beta
         self.op: SymmetricOperator = run.op

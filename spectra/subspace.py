@@ -42,8 +42,7 @@ class PartModel:
     def of(cls, run: Lanczos, *, scale: float = 1.0) -> PartModel:
         """Return what a run has found."""
         t = run.tridiagonal()
-        matrix = np.diag(t.alphas) + np.diag(t.betas, 1) + np.diag(t.betas, -1)
-        return cls(run.op, run.ritz_vectors(np.eye(len(t))), matrix, scale=scale)
+        return cls(run.op, run.ritz_vectors(np.eye(len(t))), t.matrix(), scale=scale)
 
     def ends(self) -> list[Tensor]:
         """Return the vectors of the lowest and the highest Ritz pair, float64."""
@@ -59,8 +58,7 @@ class PartModel:
                 return
             q = following.to(self.vectors)
             size = float(q.norm())
-            for _ in range(2):
-                q = q - (self.vectors @ q) @ self.vectors
+            q = _outside(q, self.vectors)
             if not float(q.norm()) > max(_INSIDE, torch.finfo(q.dtype).eps) * size:
                 return
             q = q / q.norm()
@@ -126,8 +124,7 @@ class Subspace:
         for v in vectors:
             basis = torch.cat([self.vectors, *[u[None] for u in new]])
             size = float(v.norm())
-            for _ in range(2):
-                v = v - (basis @ v) @ basis
+            v = _outside(v, basis)
             if float(v.norm()) > _INSIDE * size > 0:
                 # As the operator will see it: value and residual are then those of one vector.
                 new.append((v / v.norm()).to(self.op.dtype).double())
@@ -159,3 +156,10 @@ class Subspace:
             vectors.append(vector)
             products.append(value * vector + residual)
         return torch.stack(vectors), torch.stack(products)
+
+
+def _outside(v: Tensor, basis: Tensor) -> Tensor:
+    """Return the part of ``v`` orthogonal to the rows of ``basis``; twice, for rounding."""
+    for _ in range(2):
+        v = v - (basis @ v) @ basis
+    return v

@@ -42,6 +42,10 @@ class Tridiagonal:
         """Return the eigenvectors of T as columns, shape (m, m)."""
         return self._eigen[1]
 
+    def matrix(self) -> FloatArray:
+        """Return T written out, shape (m, m)."""
+        return np.diag(self.alphas) + np.diag(self.betas, 1) + np.diag(self.betas, -1)
+
     def quadrature_weights(self) -> FloatArray:
         """Return the squared first components, shape (m,): they sum to 1."""
         return self._eigen[1][0] ** 2

@@ -218,10 +218,6 @@ def test_a_vector_inside_the_subspace_is_left_out():
     assert sub.extend([torch.tensor([-3.0, 0, 0, 0], dtype=DOUBLE)]) == 0
 
 
-def shifted_solution(matrix, value, right):
-    return torch.linalg.solve(matrix - value * torch.eye(len(matrix), dtype=DOUBLE), right)
-
-
 def test_a_correction_by_the_exact_matrix_solves_the_projected_shifted_equation():
     eigenvalues = torch.tensor([-2.0, -1.0, 0.5, 3.0, 7.0], dtype=DOUBLE)
     matrix = symmetric_with_spectrum(eigenvalues, seed=1)
