@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from cli.workflows.tail_saddles import (
-    DOCS,
-    PLAIN,
+    Network,
     draw_study_of_tail_saddles,
     rows_of,
     stored_results,
 )
 
+DOCS = Path(__file__).parents[1] / "docs"
 STORED = DOCS / "study"
 
 
@@ -20,25 +20,37 @@ STORED = DOCS / "study"
 def redrawn(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     shutil.copytree(STORED, folder / "study")
-    for table in (folder / "study").glob("protocols-*.md"):
+    for table in (folder / "study").glob("*.md"):
         table.unlink()
     draw_study_of_tail_saddles(folder / "study", folder / "images")
     return folder
 
 
 def test_the_stored_results_give_the_committed_tables_and_every_figure(redrawn):
-    tables = sorted(path.name for path in STORED.glob("protocols-*.md"))
-    assert tables == sorted(path.name for path in (redrawn / "study").glob("protocols-*.md"))
+    tables = sorted(path.name for path in STORED.glob("*.md"))
+    assert tables == sorted(path.name for path in (redrawn / "study").glob("*.md"))
     for name in tables:
         assert (redrawn / "study" / name).read_bytes() == (STORED / name).read_bytes()
     figures = sorted(path.name for path in (DOCS / "images").glob("tail-saddles-*.png"))
     assert figures == sorted(path.name for path in (redrawn / "images").iterdir())
 
 
-def test_the_document_holds_the_table_of_the_stored_results():
-    document = (DOCS / "tail-saddles.md").read_text(encoding="utf-8").splitlines()
-    for line in (STORED / f"protocols-{PLAIN}.md").read_text(encoding="utf-8").splitlines()[2:]:
-        assert line in document
+@pytest.mark.parametrize("table", ["protocols-ce-drw.md", "class-8.md"])
+def test_the_document_holds_the_tables_of_the_stored_results(table):
+    document = (DOCS / "tail-saddles.md").read_text(encoding="utf-8")
+    assert (STORED / table).read_text(encoding="utf-8") in document
+
+
+def test_folders_name_the_network_its_seed_and_the_epoch(tmp_path):
+    source = STORED / "ce-drw-seed1-0060" / "plain.json"
+    for folder in ("ce-drw-seed12-0060", "ce-drw-0048-7", "control"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(source, tmp_path / folder)
+    found = stored_results(tmp_path)
+    assert {network: list(epochs) for network, epochs in found.items()} == {
+        Network("ce-drw"): [48],
+        Network("ce-drw", 12): [60],
+    }
 
 
 def test_every_certified_extreme_of_the_study_has_converged():

@@ -1,0 +1,116 @@
+"""The figures of the study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cli.workflows.tail_saddles.stored import ORDER, Network, Row, rows_of, stored_results
+from cli.workflows.tail_saddles.tables import networks_table, protocols_table
+from figures import plot_density, plot_protocols, plot_theorem, save_figure
+from spectra.files import write_atomically
+
+# Networks by the names of their folders, as tables and figures call them.
+PLAIN = Network("ce-drw")
+TITLES = {
+    PLAIN.name: "CE+DRW",
+    "ce-drw-longer": "CE+DRW, 90 epochs",
+    "ce-drw-then-sam-rho01": "late SAM, ρ = .1",
+    "ce-drw-then-sam": "late SAM, ρ = .5",
+    "ce-drw-sam": "SAM, ρ = .5",
+}
+SEVERAL_SEEDS = (PLAIN.name, "ce-drw-then-sam-rho01")
+TAIL = "8"
+
+
+def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
+    """Draw every figure of the study from its stored results, and write its tables.
+
+    Args:
+        folder: of the stored results.
+        images: where figures go.
+    """
+    results = stored_results(folder)
+    rows = {network: rows_of(epochs[max(epochs)]) for network, epochs in results.items()}
+    for network, found in rows.items():
+        table = protocols_table(found)
+        write_atomically(folder / f"protocols-{network.slug}.md", table.encode())
+    write_atomically(folder / f"class-{TAIL}.md", networks_table(rows, TITLES, TAIL).encode())
+
+    plain, last = results[PLAIN], max(results[PLAIN])
+    note = "ResNet-20, CIFAR-10-LT, seed 0."
+    trained = {title: _tail(found) for title, found in _by_training(rows).items()}
+    losses = f"Losses, in this order: {', '.join(f'{_loss(r):.2g}' for r in trained.values())}."
+    drawn = {
+        "protocols": plot_protocols(
+            {f"CE+DRW, epoch {last}": _in_order(rows[PLAIN])}, caption=note
+        ),
+        "epochs": plot_protocols(
+            _shared({f"epoch {epoch}": _tail(rows_of(plain[epoch])) for epoch in sorted(plain)}),
+            caption=f"CE+DRW, class {TAIL}. {note}",
+        ),
+        "sam": plot_protocols(_shared(trained), caption=f"Class {TAIL}. {losses} {note}"),
+        "seeds": plot_protocols(
+            _shared({TITLES[name]: _by_seed(rows, name) for name in SEVERAL_SEEDS}),
+            caption=f"Class {TAIL}, epoch {last}. ResNet-20, CIFAR-10-LT.",
+        ),
+        "density": plot_density(
+            {
+                said: next(r for a in plain[last][name] for r in a.records if r.label == TAIL)
+                for said, name in (
+                    ("β after orthogonalising", "fresh"),
+                    ("PyHessian", "fresh/pyhessian"),
+                )
+            },
+            protocol={"loss": "ce", "images": "fresh", "split": "train"},
+        ),
+    }
+    theorem = folder / "theorem" / "theorem.json"
+    if theorem.exists():
+        drawn["theorem"] = plot_theorem(json.loads(theorem.read_text(encoding="utf-8")))
+    return [
+        path
+        for name, figure in drawn.items()
+        for path in save_figure(figure, images / f"tail-saddles-{name}", ("png",))
+    ]
+
+
+def _by_training(rows: Mapping[Network, list[Row]]) -> dict[str, list[Row]]:
+    """Return seed 0 of every way to train whose results are stored, by titles of two lines."""
+    return {
+        title.replace(", ", "\n", 1): rows[Network(name)]
+        for name, title in TITLES.items()
+        if Network(name) in rows
+    }
+
+
+def _by_seed(rows: Mapping[Network, list[Row]], name: str) -> list[Row]:
+    """Return the tail's rows of all seeds of one way to train, as if seeds were classes."""
+    return [
+        {**row, "class": f"seed {network.seed}"}
+        for network in sorted(n for n in rows if n.name == name)
+        for row in _tail(rows[network])
+    ]
+
+
+def _tail(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row["class"] == TAIL]
+
+
+def _loss(rows: Iterable[Row]) -> float:
+    return float(next(row["loss"] for row in rows if row["protocol"] == "plain"))
+
+
+def _in_order(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda r: ORDER.index(r["protocol"]))
+
+
+def _shared(panels: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
+    """Return the rows of the classes and protocols that every panel has, protocols in order."""
+    pairs = [{(r["class"], r["protocol"]) for r in rows} for rows in panels.values()]
+    everywhere = set.intersection(*pairs)
+    return {
+        name: _in_order([r for r in rows if (r["class"], r["protocol"]) in everywhere])
+        for name, rows in panels.items()
+    }
