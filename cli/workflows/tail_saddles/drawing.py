@@ -12,10 +12,10 @@ from figures import plot_density, plot_protocols, plot_theorem, save_figure
 from spectra.files import write_atomically
 
 # Networks by the names of their folders, as tables and figures call them.
-PLAIN = Network("ce-drw")
+PLAIN, FITTED = Network("ce-drw"), Network("ce-drw-longer")
 TITLES = {
-    PLAIN.name: "CE+DRW",
-    "ce-drw-longer": "CE+DRW, 90 epochs",
+    PLAIN.name: "CE+DRW, 60 epochs",
+    FITTED.name: "CE+DRW, 90 epochs",
     "ce-drw-then-sam-rho01": "late SAM, ρ = .1",
     "ce-drw-then-sam": "late SAM, ρ = .5",
     "ce-drw-sam": "SAM, ρ = .5",
@@ -39,12 +39,13 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
     write_atomically(folder / f"class-{TAIL}.md", networks_table(rows, TITLES, TAIL).encode())
 
     plain, last = results[PLAIN], max(results[PLAIN])
+    fitted = results[FITTED][max(results[FITTED])]
     note = "ResNet-20, CIFAR-10-LT, seed 0."
     trained = {title: _tail(found) for title, found in _by_training(rows).items()}
     losses = f"Losses, in this order: {', '.join(f'{_loss(r):.2g}' for r in trained.values())}."
     drawn = {
         "protocols": plot_protocols(
-            {f"CE+DRW, epoch {last}": _in_order(rows[PLAIN])}, caption=note
+            {TITLES[net.name]: _in_order(rows[net]) for net in (PLAIN, FITTED)}, caption=note
         ),
         "epochs": plot_protocols(
             _shared({f"epoch {epoch}": _tail(rows_of(plain[epoch])) for epoch in sorted(plain)}),
@@ -57,7 +58,7 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
         ),
         "density": plot_density(
             {
-                said: next(r for a in plain[last][name] for r in a.records if r.label == TAIL)
+                said: next(r for a in fitted[name] for r in a.records if r.label == TAIL)
                 for said, name in (
                     ("β after orthogonalising", "fresh"),
                     ("PyHessian", "fresh/pyhessian"),
