@@ -7,11 +7,13 @@ training, where a weighted mean is taken, and a Hessian of any subset of images.
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from checkpoints.recipes import Recipe
-from spectra.losses import CrossEntropy, PerSampleLoss
+from spectra.losses import CrossEntropy, PerSampleLoss, cross_entropy
+
+# Ours: 1 - p_y under which focal loss no longer lessens its weight.
+_FITTED = 1e-20
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class LDAM:
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each image, shape (n,)."""
         margins = self.margins().to(outputs)
-        shifted = outputs - F.one_hot(labels, outputs.shape[1]) * margins[labels, None]
-        return F.cross_entropy(self.scale * shifted, labels, reduction="none")
+        shifted = outputs - margins.diag()[labels]
+        return cross_entropy(self.scale * shifted, labels)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class VectorScaling:
         delta = ((counts.max() / counts) ** self.gamma).to(outputs)
         prior = (self.tau * torch.log(counts / counts.sum())).to(outputs)
         adjusted = self.scale * outputs / delta + prior
-        return F.cross_entropy(adjusted, labels, reduction="none")
+        return cross_entropy(adjusted, labels)
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,10 @@ class Focal:
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each image, shape (n,)."""
-        losses = F.cross_entropy(self.scale * outputs, labels, reduction="none")
-        # 1 - p_y = 1 - exp(-CE), exact where p_y is near 1.
-        return (-torch.expm1(-losses)) ** self.gamma * losses
+        losses = cross_entropy(self.scale * outputs, labels)
+        # 1 - p_y = 1 - exp(-CE), exact where p_y is near 1; away from 0, where a power of it has no
+        # derivative.
+        return (-torch.expm1(-losses)).clamp(min=_FITTED) ** self.gamma * losses
 
 
 def training_loss(recipe: Recipe, class_counts: tuple[int, ...]) -> PerSampleLoss:

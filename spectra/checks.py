@@ -78,7 +78,10 @@ def check_losses(op: HessianOperator) -> None:
     with torch.no_grad():
         try:
             losses = op.chunk_losses(chunk)
-        except IndexError as error:
+        except (IndexError, RuntimeError) as error:
+            outputs = op.model(op.images[chunk])
+            if outputs.ndim == 2 and int(op.labels.max()) < outputs.shape[1]:
+                raise
             raise InputError(
                 f"the loss cannot take labels up to {int(op.labels.max())}: {error}; do they fit "
                 "the model's outputs?"

@@ -8,6 +8,7 @@ from checkpoints import get_recipe
 from checkpoints.losses import LDAM, Focal, VectorScaling, output_scale, training_loss
 from checkpoints.schedules import class_weights
 from spectra import CrossEntropy, make_generator
+from spectra.quiet import quiet
 
 COUNTS = (5000, 387, 50)
 
@@ -40,6 +41,33 @@ def test_cross_entropy_of_equal_logits_is_log_c():
 def test_cross_entropy_multiplies_the_outputs_by_its_scale(scale):
     outputs, labels = outputs_and_labels()
     close(CrossEntropy(scale)(outputs, labels), written_out(scale * outputs, labels))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [CrossEntropy(), VectorScaling((9, 3, 3), 0.2, 1.2), LDAM((9, 3, 3), scale=2.0), Focal(1)],
+)
+@pytest.mark.parametrize("logit", [-200.0, -3.0, 9.0, 20.0, 35.0])
+def test_derivatives_in_float32_are_exact_however_well_an_image_is_fitted(loss, logit):
+    outputs = torch.tensor([[logit, 0.5, -0.25]])
+    derivatives = []
+    for dtype in (torch.float32, torch.float64):
+        z = outputs.to(dtype).requires_grad_()
+        (slope,) = torch.autograd.grad(loss(z, torch.tensor([0])).sum(), z, create_graph=True)
+        bent = [torch.autograd.grad(g, z, retain_graph=True)[0][0] for g in slope[0]]
+        derivatives.append((slope[0].detach().double(), torch.stack(bent).double()))
+    for found, wanted in zip(*derivatives, strict=True):
+        # Ten roundings of 6e-8, and logits of up to 200 rounded before they are exponents.
+        assert float((found - wanted).norm()) <= 1e-4 * float(wanted.norm())
+
+
+def test_derivatives_of_a_fitted_image_are_the_closed_form():
+    # two classes: ∂ℓ/∂z_0 = -1/(1 + e^t), ∂²ℓ/∂z_0² = e^t/(1 + e^t)² with t = z_0 - z_1
+    z = torch.tensor([[30.0, 0.0]], requires_grad=True)
+    (slope,) = torch.autograd.grad(CrossEntropy()(z, torch.tensor([0])).sum(), z, create_graph=True)
+    (bent,) = torch.autograd.grad(slope[0, 0], z)
+    assert slope[0, 0].item() == pytest.approx(-exp(-30), rel=1e-5)
+    assert bent[0, 0].item() == pytest.approx(exp(-30), rel=1e-5)
 
 
 # --- LDAM -------------------------------------------------------------------------------------
@@ -79,6 +107,15 @@ def test_ldam_on_equal_counts_has_equal_margins():
 def test_focal_loss_of_equal_logits_is_the_hand_computed_one():
     # p = 1/4: (3/4)² log 4
     close(Focal(2.0)(torch.zeros(1, 4, dtype=torch.float64), torch.tensor([1])), [0.5625 * log(4)])
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 1.5, 2.0])
+def test_focal_loss_has_derivatives_where_nothing_of_an_image_is_left(gamma):
+    z = torch.tensor([[500.0, 0.0]], requires_grad=True)
+    (slope,) = torch.autograd.grad(Focal(gamma)(z, torch.tensor([0])).sum(), z, create_graph=True)
+    (bent,) = torch.autograd.grad(slope[0, 0], z)
+    assert torch.equal(slope.detach(), torch.zeros(1, 2))
+    assert torch.equal(bent, torch.zeros(1, 2))
 
 
 def test_focal_loss_without_gamma_is_cross_entropy():
@@ -204,3 +241,21 @@ def test_other_weightings_never_weigh(weighting):
 def test_a_class_without_images_weighs_nothing():
     recipe = get_recipe("ce").with_overrides({"weighting": "reweight", "cb_beta": 0.5})
     close(class_weights(recipe, (1, 0), 0), [2.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    "loss", [CrossEntropy(), VectorScaling(COUNTS, 0.2, 1.2), LDAM(COUNTS), Focal(2.0)]
+)
+def test_every_loss_can_be_linearised(loss):
+    outputs, labels = outputs_and_labels()
+    along = outputs.flip(0)
+
+    def slope(z: Tensor) -> Tensor:
+        return torch.func.grad(lambda z: loss(z, labels).sum())(z)
+
+    with quiet():
+        _, moved = torch.func.linearize(slope, outputs)
+    h = 1e-5
+    wanted = (slope(outputs + h * along) - slope(outputs - h * along)) / (2 * h)
+    # central differences: h² times third derivatives of up to 30³
+    torch.testing.assert_close(moved(along), wanted, rtol=1e-4, atol=1e-5)
