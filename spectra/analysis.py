@@ -228,4 +228,4 @@ def _bootstrap(
     curvatures = op.curvatures(torch.stack(vectors).to(op.dtype)).double() * factor
     low, high = curvatures
     generator = make_generator(settings.seed, "image bootstrap", label)
-    return image_bootstrap(low, high, generator=generator)
+    return image_bootstrap(low, high, op.weights, generator=generator)
