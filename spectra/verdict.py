@@ -67,8 +67,9 @@ def decide(
     * undecided: anything else.
 
     Nothing is below -τ λmax if ``lower_bound`` is not; without a bound, if both ends converged and
-    λmin is not, and the reason then says that it is not bounded. A negative λmin needs no
-    convergence at the lower end, as a Rayleigh quotient bounds the smallest eigenvalue from above.
+    λmin is not, and the reason then says that it is not bounded. A saddle needs no convergence at
+    the lower end, as a Rayleigh quotient bounds the smallest eigenvalue from above, hence ρ* too;
+    descent with negative curvature needs it, or a ``lower_bound`` whose ρ* is > r as well.
     What needs λmax from above needs ``upper_bound`` or convergence there; a minimum with a lower
     bound needs neither, as a larger λmax only allows more.
 
@@ -114,6 +115,13 @@ def decide(
         found = f"λmin {lambda_min:.3g} < -τλmax {deep:.3g}"
         if critical <= radius:
             return verdict(SADDLE, f"{found} and ρ* {critical:.3g} <= r {radius:.3g}")
+        deepest = lambda_min if lower_bound is None else min(lower_bound, lambda_min)
+        if not converged and (lower_bound is None or 2 * grad_norm <= radius * abs(deepest)):
+            return verdict(
+                UNDECIDED,
+                f"{found}, ρ* at most {critical:.3g}, r {radius:.3g}, but λmin did not converge; "
+                "raise --max-steps",
+            )
         return verdict(NEGATIVE_DESCENT, f"{found} but ρ* {critical:.3g} > r {radius:.3g}")
     if lambda_min < floor:
         return verdict(UNDECIDED, _too_close(lambda_min, deep, floor, top_known))

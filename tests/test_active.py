@@ -190,6 +190,14 @@ def test_proof_comes_from_float64_products_and_they_count_double():
     assert plain.count.double_products == 0
 
 
+def test_values_without_a_judgement_are_not_called_proven():
+    op, _ = operator("conv_resnet", 0)
+    assert op.dtype == torch.float64
+    found = solve_extremes(op, generator=make_generator(0), proof=False)
+    judged = solve_extremes(op, generator=make_generator(0))
+    assert (found.proven, judged.proven) == (False, True)
+
+
 def test_a_warm_start_of_another_size_is_refused():
     op, _ = operator("smooth_mlp", 0)
     other, _ = operator("conv_resnet", 0)

@@ -62,6 +62,30 @@ def test_quadrature_weights_sum_to_one(net, engine):
     assert abs(analyze(net, engine).spectrum.weights.sum() - 1) <= 1e-12
 
 
+@pytest.mark.parametrize(
+    ("basis", "why"),
+    [("device", "cold start"), ("half", "not bounded below: basis in half precision")],
+)
+def test_a_basis_in_half_precision_bounds_nothing_from_below(net, basis, why):
+    low, _ = analyze(net, "spectra", probe="normal", basis=basis, dtype=torch.float64).certificates
+    assert (low.beyond is None) == (basis == "half")
+    assert low.why.startswith(why)
+
+
+def test_a_bound_from_below_with_a_basis_in_half_precision_is_refused():
+    with pytest.raises(InputError, match=r"half precision .* use basis"):
+        SolverSettings(certify_below=True, basis="half")
+
+
+def test_bootstrap_of_weighted_images_is_of_the_weighted_loss(net):
+    weights = torch.linspace(0.1, 2, len(net.labels), dtype=torch.float64)
+    op = HessianOperator(net.model, net.images, net.labels, weights=weights, dtype=torch.float64)
+    settings = SolverSettings(num_probes=0)
+    found = analyze_loss(op, label="8", classes=(0, 1, 2), settings=settings)
+    assert found.bootstrap.smallest.estimate == pytest.approx(found.lambda_min, rel=1e-3)
+    assert found.bootstrap.largest.estimate == pytest.approx(found.lambda_max, rel=1e-3)
+
+
 def test_peers_trace_agrees_with_ours(net):
     ours, peer = (analyze(net, engine, num_probes=40, num_steps=3) for engine in sorted(ENGINES))
     spread = np.hypot(ours.spectrum.trace_error, peer.spectrum.trace_error)

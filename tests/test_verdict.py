@@ -65,9 +65,19 @@ def test_nothing_is_decided_while_the_largest_has_not_converged():
     )
 
 
-def test_a_negative_value_needs_no_convergence_at_its_end():
+def test_a_saddle_needs_no_convergence_at_the_lower_end():
     assert name(-4.0, 100.0, 0.0, low=False).name == SADDLE
-    assert name(-4.0, 100.0, 5.0, low=False).name == NEGATIVE_DESCENT
+
+
+# ρ* = 2 · .5 / |λmin|: .25 for the -4 that was found, .05 and .2 for what may lie below; r is .1.
+@pytest.mark.parametrize(
+    ("bound", "expected"),
+    [(None, UNDECIDED), (-20.0, UNDECIDED), (-5.0, NEGATIVE_DESCENT)],
+)
+def test_descent_needs_a_lower_end_that_has_converged_or_is_bounded(bound, expected):
+    verdict = name(-4.0, 100.0, 0.5, low=False, radius=0.1, lower_bound=bound)
+    assert verdict.name == expected
+    assert ("λmin did not converge" in verdict.reason) == (expected == UNDECIDED)
 
 
 @pytest.mark.parametrize("grad_norm", [0.0, 5.0])

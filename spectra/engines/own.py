@@ -6,7 +6,13 @@ import torch
 
 from spectra.active import solve_extremes
 from spectra.active_density import active_slq
-from spectra.certificates import ACTIVE_IMAGES, RADEMACHER_PROBE, RESTARTED, WARM_START
+from spectra.certificates import (
+    ACTIVE_IMAGES,
+    HALF_BASIS,
+    RADEMACHER_PROBE,
+    RESTARTED,
+    WARM_START,
+)
 from spectra.engines.settings import EngineResult, SolverSettings
 from spectra.errors import NonFiniteError
 from spectra.extremes import TOLERANCE, Extremes, extreme_eigenpairs
@@ -135,6 +141,8 @@ def _tail(run: Lanczos, probe: str, result: EngineResult) -> tuple[TailBounds | 
         return None, RADEMACHER_PROBE
     if result.extremes.restarts or 0.0 in run.tridiagonal().betas:
         return None, RESTARTED
+    if run.storage == "half":  # what it leaves of orthogonality is 1e-6 to 1e-4 of max|θ|
+        return None, HALF_BASIS
     return _bounds(run), grounds(len(run), run.op.dtype)
 
 

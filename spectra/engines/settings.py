@@ -61,6 +61,11 @@ class SolverSettings:
                 f"engine {self.engine} needs at least one probe and bounds nothing from below; "
                 "use engine spectra"
             )
+        if self.certify_below and self.basis == "half":
+            raise InputError(
+                "a basis in half precision bounds nothing from below; "
+                "use basis device, host or none"
+            )
 
     @property
     def extremes_only(self) -> bool:
