@@ -1,8 +1,9 @@
 """A weighted mean of per-sample losses over frozen images, as a function of the parameters."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from spectra.errors import InputError
 from spectra.images import LazyImages, frozen
 from spectra.losses import CrossEntropy, PerSampleLoss
 from spectra.products import exact_products
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -95,16 +98,13 @@ class FrozenLoss:
         """Return the gradient of the mean loss, shape (P,), float64 sums of own-dtype chunks."""
         total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
         with exact_products(self.device):
-            for chunk in self.chunks():
-                total += torch.cat([g.reshape(-1) for g in self._chunk_gradient(chunk)])
+            for gradient in self._map(self._chunk_gradient):
+                total += torch.cat([g.reshape(-1) for g in gradient])
         return total / self.total_weight
 
-    @torch.no_grad()
     def loss(self) -> float:
         """Return the weighted mean loss."""
-        return float(sum(float(self.chunk_losses(c).double().sum()) for c in self.chunks())) / (
-            self.total_weight
-        )
+        return sum(self._map(self._chunk_loss)) / self.total_weight
 
     @torch.no_grad()
     def accuracy(self) -> float:
@@ -155,6 +155,14 @@ class FrozenLoss:
             for n, p in zip(self.names, self.parameters, strict=True)
         ]
         return torch.cat(pieces)
+
+    def _map(self, work: Callable[[slice], T]) -> Iterator[T]:
+        """Yield ``work`` of each chunk, in their order."""
+        return map(work, self.chunks())
+
+    @torch.no_grad()
+    def _chunk_loss(self, chunk: slice) -> float:
+        return float(self.chunk_losses(chunk).double().sum())
 
     @torch.enable_grad()
     def _chunk_gradient(self, chunk: slice) -> list[Tensor]:

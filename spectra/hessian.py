@@ -1,8 +1,12 @@
 """The exact Hessian of a weighted mean of per-sample losses over frozen images."""
 
 import copy
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +26,8 @@ __all__ = ["MEMORY_BUDGET", "HessianOperator", "class_hessian", "exact_products"
 # Ours: what a laptop can spare.
 MEMORY_BUDGET = 2 * 2**30
 
+T = TypeVar("T")
+
 
 class HessianOperator(FrozenLoss, SymmetricOperator):
     """H = Σ_i w_i ∇²ℓ_i / Σ_i w_i over the trainable parameters.
@@ -30,10 +36,11 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
     mode, gradients, dtype and device, and later changes to it change nothing here. The copy runs
     in eval mode. Weight decay is not part of H.
 
-    Images are worked through in constant micro-chunks, one a core, summed in index order in
-    float64: products depend neither on the memory budget nor, for networks with convolutions, on
-    the number of cores. The budget only decides for how many chunks the primal work (values,
-    cotangents) is kept between products.
+    Images are worked through in constant micro-chunks, summed in index order in float64: products
+    do not depend on the memory budget. Tangent products of networks with convolutions take a chunk
+    a core, each on one thread: they, and the gradient, do not depend on the number of cores either.
+    The budget only decides for how many chunks the primal work (values, cotangents) is kept between
+    products.
 
     How products are made is chosen when the operator is built (:func:`spectra.products.choose`): by
     a tangent pass over known layers, by ``torch.func.linearize`` of the gradient, or by double
@@ -173,16 +180,9 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
 
         Cost: one forward pass.
         """
-        found = []
-        for chunk in self.chunks():
-            with torch.no_grad():
-                outputs = self.model(self.images[chunk])
-            outputs.requires_grad_()
-            losses = self.sample_losses(outputs, self.labels[chunk])
-            (slope,) = torch.autograd.grad(losses.sum(), outputs)
-            found.append(self.weights[chunk].abs() * slope.flatten(1).norm(dim=1))
+        found = torch.cat(list(self._map(self._chunk_scores)))
         self.count.forwards += self.num_images
-        return torch.cat(found)
+        return found
 
     def restricted(self, index: Tensor) -> "HessianOperator":
         """Return what the images ``index`` contribute to H: Σ_{i in index} w_i ∇²ℓ_i / Σ w.
@@ -284,7 +284,16 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
             check=False,
         )
 
-    def _map(self, work: Callable[[slice], list[Tensor]]) -> Iterator[list[Tensor]]:
+    @torch.enable_grad()
+    def _chunk_scores(self, chunk: slice) -> Tensor:
+        with torch.no_grad():
+            outputs = self.model(self.images[chunk])
+        outputs.requires_grad_()
+        losses = self.sample_losses(outputs, self.labels[chunk])
+        (slope,) = torch.autograd.grad(losses.sum(), outputs)
+        return self.weights[chunk].abs() * slope.flatten(1).norm(dim=1)
+
+    def _map(self, work: Callable[[slice], T]) -> Iterator[T]:
         chunks = list(self.chunks())
         if self.device.type == "cpu" and self._products.on_many_cores:
             return map_in_order(work, chunks)
@@ -302,9 +311,9 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
 
 def class_hessian(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    classes: int | tuple[int, ...] | None,
+    images: Tensor | npt.NDArray[Any],
+    labels: Tensor | npt.NDArray[Any] | Sequence[int],
+    classes: int | Iterable[int] | None,
     *,
     loss: PerSampleLoss | None = None,
     dtype: torch.dtype = torch.float32,
@@ -314,18 +323,53 @@ def class_hessian(
     Args:
         model: maps images to outputs.
         images: normalised, (n, channels, h, w).
-        labels: int64 (n,).
+        labels: integers, (n,); int64 where they are a tensor.
         classes: which labels to keep; None for every image.
         loss: per-sample loss; cross-entropy of the outputs where None.
         dtype: of the products.
 
     Raises:
-        InputError: no image has such a label.
+        InputError: an argument is not as above, or no image has such a label.
     """
-    wanted = (classes,) if isinstance(classes, int) else classes
-    if wanted is not None:
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    images = _as_tensor("images", images, "f", "floats")
+    labels = _as_tensor("labels", labels, "iu", "integers")
+    if classes is not None:
+        if labels.shape != images.shape[:1]:
+            raise InputError(
+                f"labels must have shape {tuple(images.shape[:1])}, one an image, got "
+                f"{tuple(labels.shape)}"
+            )
+        wanted = _class_labels(classes)
         keep = torch.isin(labels, torch.tensor(wanted, device=labels.device))
         if not keep.any():
-            raise InputError(f"no image has a label among {list(wanted)}")
-        images, labels = images[keep], labels[keep]
+            raise InputError(f"no image has a label among {wanted}")
+        images, labels = images[keep.to(images.device)], labels[keep]
     return HessianOperator(model, images, labels, loss=loss, dtype=dtype)
+
+
+def _as_tensor(name: str, value: object, kinds: str, what: str) -> Tensor:
+    """Return an array or list of numbers whose NumPy kind is among ``kinds`` as a tensor."""
+    if isinstance(value, Tensor):
+        return value
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # a ragged list
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in kinds:
+        raise InputError(
+            f"{name} must be a tensor or an array of {what}, got {type(value).__name__} of "
+            f"{array.dtype}"
+        )
+    return torch.as_tensor(array.astype(np.int64) if "i" in kinds else array)
+
+
+def _class_labels(classes: int | Iterable[int]) -> list[int]:
+    several = classes if isinstance(classes, Iterable) else (classes,)
+    try:
+        return [operator.index(c) for c in several]
+    except TypeError:
+        raise InputError(
+            f"classes must be a label such as 8, several such as (0, 8), or None, got {classes!r}"
+        ) from None

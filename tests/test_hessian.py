@@ -112,6 +112,40 @@ def test_a_class_without_images_is_refused(net):
         class_hessian(net.model, net.images, net.labels, 7)
 
 
+def test_arrays_and_lists_are_taken_for_tensors(net):
+    op = class_hessian(net.model, net.images, net.labels, 2, dtype=DOUBLE)
+    images, labels = net.images.numpy(), net.labels.numpy().astype("int32")
+    v = random_vector(op.size, "v")
+    for given in (labels, labels.tolist()):
+        same = class_hessian(net.model, images, given, labels[labels == 2][0], dtype=DOUBLE)
+        assert torch.equal(same.matvec(v), op.matvec(v))
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"model": None}, "model must be a torch.nn.Module, got NoneType"),
+        ({"images": None}, "images must be a tensor or an array of floats, got NoneType"),
+        (
+            {"images": [[1.0], [2.0, 3.0]]},
+            "images must be a tensor or an array of floats, got list",
+        ),
+        ({"labels": None}, "labels must be a tensor or an array of integers, got NoneType"),
+        ({"labels": [0.5] * 22}, "labels must be a tensor or an array of integers, got list"),
+        ({"labels": [0, 1]}, r"labels must have shape \(22,\), one an image, got \(2,\)"),
+        ({"classes": "2"}, "classes must be a label such as 8, .* got '2'"),
+        ({"classes": 2.0}, "classes must be a label such as 8, .* got 2.0"),
+        ({"classes": (0, None)}, r"classes must be a label such as 8, .* got \(0, None\)"),
+        ({"classes": torch.tensor([0.0])}, "classes must be a label such as 8"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_in_one_line(net, changes, complaint):
+    given = {"model": net.model, "images": net.images, "labels": net.labels, "classes": 2}
+    with pytest.raises(InputError, match=complaint) as error:
+        class_hessian(**{**given, **changes})
+    assert "\n" not in str(error.value)
+
+
 def test_the_scale_of_the_loss_enters_the_hessian(net):
     matrix = dense_hessian(
         net.model, net.images, net.labels, loss=lambda o, y: cross_entropy(30 * o, y)

@@ -247,7 +247,9 @@ def test_bytes_do_not_depend_on_the_number_of_threads(threads, name, micro_chunk
         threads(count)
         op = operator(name, dtype=torch.float32, micro_chunk=micro_chunk)
         assert op.choice.name == "tangent"
-        found.append(op.matvec(random_vector(op.size, "v", dtype=torch.float32)))
+        product = op.matvec(random_vector(op.size, "v", dtype=torch.float32))
+        found.append(torch.cat([product.double(), op.gradient(), op.scores().double()]))
+        found[-1] = torch.cat([found[-1], torch.tensor([op.loss()], dtype=DOUBLE)])
     assert torch.equal(*found)
 
 
