@@ -225,28 +225,38 @@ class LowPassSGD(GradientRule):
     """The gradient at w + n, averaged over draws: SGD on a smoothed loss.
 
     n is normal with standard deviation γ‖w_f‖ for each output filter f of a tensor of more than one
-    dimension, and γ‖w‖ for a vector.
+    dimension, and γ‖w‖ for a vector or a number.
 
     Args:
         parameters: see :class:`GradientRule`.
         gamma: γ.
         draws: M.
+        by_column: for each parameter, whether its output filters are its columns; None: of none.
 
     Source: Bisla et al., AISTATS 2022.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], *, gamma: float, draws: int) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        *,
+        gamma: float,
+        draws: int,
+        by_column: Sequence[bool] | None = None,
+    ) -> None:
         super().__init__(parameters)
         self.gamma, self.draws = gamma, draws
+        self.by_column = by_column or [False] * len(self.parameters)
 
     def noise(self, generator: torch.Generator) -> list[Tensor]:
         """Return one draw of n."""
         found = []
-        for p in self.parameters:
+        for p, columns in zip(self.parameters, self.by_column, strict=True):
             w = p.detach()
-            size = w.flatten(1).norm(dim=1) if w.ndim > 1 else w.norm().expand(len(w))
+            over = [0] if columns else list(range(1 if w.ndim > 1 else 0, w.ndim))
+            size = torch.linalg.vector_norm(w, dim=over, keepdim=True) if w.ndim else w.abs()
             drawn = torch.randn(w.shape, generator=generator).to(w)
-            found.append(self.gamma * size.view(-1, *[1] * (w.ndim - 1)) * drawn)
+            found.append(self.gamma * size * drawn)
         return found
 
     def fill(self, batch: Batch, generator: torch.Generator) -> None:
@@ -317,8 +327,7 @@ def make_rule(
     counts = torch.tensor(class_counts, dtype=torch.float64)
     rho = recipe.rho
     if recipe.optimizer == "imbsam":
-        below = recipe.tail_below or float(counts.sort().values[len(counts) // 3])
-        return ImbSAM(parameters, rho=rho, tail=counts < below)
+        return ImbSAM(parameters, rho=rho, tail=_tail_classes(counts, recipe.tail_below))
     if recipe.optimizer == "focal-sam":
         weights = (1 - counts / counts.sum()) ** recipe.focal_sam_gamma
         return FocalSAM(parameters, rho=rho, factor=recipe.focal_sam_factor, class_weights=weights)
@@ -326,7 +335,11 @@ def make_rule(
         scales = ((counts.max() / counts) ** recipe.cc_power).tolist()
         return CCSAM(parameters, model=model, rho=rho, scales=scales)
     if recipe.optimizer == "lpf-sgd":
-        return LowPassSGD(parameters, gamma=recipe.lpf_gamma, draws=recipe.lpf_draws)
+        heads = [module.weight for module in model.modules() if isinstance(module, CosineHead)]
+        columns = [any(p is weight for weight in heads) for p in parameters]
+        return LowPassSGD(
+            parameters, gamma=recipe.lpf_gamma, draws=recipe.lpf_draws, by_column=columns
+        )
     if recipe.optimizer == "pgd":
         return PerturbedGradient(
             parameters,
@@ -335,3 +348,21 @@ def make_rule(
             interval=recipe.pgd_interval,
         )
     return None
+
+
+def _tail_classes(counts: Tensor, below: float) -> Tensor:
+    """Return whether each class is ImbSAM's tail: n_c < ``below``; 0: n_c among the lowest third.
+
+    Raises:
+        InputError: that is no class, or every class.
+    """
+    third = counts.sort().values[max(1, len(counts) // 3) - 1]
+    tail = counts < below if below else counts <= third
+    if tail.any() and not tail.all():
+        return tail
+    which = "every class" if tail.any() else "no class"
+    limit = f"below {below:g}" if below else f"of at most {third:g}"
+    raise InputError(
+        f"ImbSAM needs classes that are tail and others that are not; {which} has a size {limit}; "
+        f"set tail_below between {counts.min():g} and {counts.max():g}, or take plain SAM"
+    )

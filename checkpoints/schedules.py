@@ -36,7 +36,7 @@ def ascent_radius(recipe: Recipe, epoch: int) -> float:
     """Return ρ of a 0-based epoch."""
     rho = recipe.rho
     for start, value in recipe.rho_schedule:
-        if epoch >= start * recipe.epochs:
+        if epoch >= start * recipe.epochs - 1e-9:  # .07 * 100 is a little more than 7
             rho = value
     return rho
 

@@ -15,6 +15,7 @@ from checkpoints.gradients import (
     make_rule,
 )
 from checkpoints.models import Architecture
+from checkpoints.models.heads import CosineHead
 from checkpoints.recipes import RECIPE_NAMES
 from checkpoints.training import TrainingJob
 from spectra import InputError, make_generator
@@ -220,6 +221,45 @@ def test_the_rarest_third_is_imbsams_tail():
     recipe = get_recipe("ce-drw-imbsam")
     rule = make_rule(recipe, softmax_net(), (500, 300, 200, 100, 90, 80, 60, 40, 20, 10))
     assert rule.tail.tolist() == [False] * 7 + [True] * 3
+
+
+# Classes of equal size are all tail or all head.
+@pytest.mark.parametrize(
+    ("counts", "tail"),
+    [((500, 500, 500, 50, 50, 50), [False] * 3 + [True] * 3), ((9, 1), [False, True])],
+)
+def test_imbsams_tail_takes_all_classes_of_a_size(counts, tail):
+    recipe = get_recipe("ce-drw-imbsam")
+    assert make_rule(recipe, softmax_net(), counts).tail.tolist() == tail
+
+
+@pytest.mark.parametrize(
+    ("counts", "below", "which"),
+    [((500,) * 10, 0, "every class"), ((9, 5, 2), 1, "no class"), ((9, 5, 2), 10, "every class")],
+)
+def test_imbsam_refuses_classes_that_are_all_head_or_all_tail(counts, below, which):
+    recipe = get_recipe("ce-drw-imbsam").with_overrides({"tail_below": below})
+    with pytest.raises(InputError, match=rf"{which} .* tail_below"):
+        make_rule(recipe, softmax_net(), counts)
+
+
+def test_low_pass_noise_of_a_cosine_head_is_scaled_by_class():
+    head = CosineHead(2, 3)
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[3.0, 0.0, 1.0], [4.0, 0.0, 0.0]]))
+    rule = make_rule(
+        get_recipe("ce-drw-lpf-sgd").with_overrides({"lpf_gamma": 0.5}), head, (2, 2, 2)
+    )
+    found = torch.stack([rule.noise(make_generator(k))[0] for k in range(4000)]).std(0)
+    wanted = torch.tensor([[2.5, 0.0, 0.5]] * 2)
+    torch.testing.assert_close(found, wanted, rtol=0.05, atol=0)  # standard error 1.1 %
+
+
+def test_low_pass_noise_of_a_number():
+    rule = LowPassSGD([nn.Parameter(torch.tensor(-2.0))], gamma=0.5, draws=1)
+    (noise,) = rule.noise(make_generator(0))
+    assert noise.shape == ()
+    assert float(noise) != 0
 
 
 @pytest.mark.parametrize("name", [n for n in RECIPE_NAMES if n not in ("ce-drw", "vs")])

@@ -89,6 +89,13 @@ def test_radius_steps_at_the_given_fractions():
     assert {epoch: ascent_radius(recipe, epoch) for epoch in steps} == steps
 
 
+@pytest.mark.parametrize(("epochs", "start"), [(100, 0.07), (100, 0.55), (50, 0.14), (50, 0.28)])
+def test_radius_steps_at_the_epoch_that_a_fraction_names(epochs, start):
+    recipe = recipe_of(epochs, optimizer="sam", rho_schedule=f"0:0.1,{start}:0.5")
+    first = next(e for e in range(epochs) if ascent_radius(recipe, e) == 0.5)
+    assert first == round(start * epochs)
+
+
 def test_radius_before_the_first_step_of_its_schedule_is_rho():
     recipe = recipe_of(10, optimizer="sam", rho=0.3, rho_schedule="0.5:0.7")
     assert [ascent_radius(recipe, e) for e in range(10)] == [0.3] * 5 + [0.7] * 5
