@@ -14,6 +14,8 @@ from figures.ticks import set_log_ticks
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+PANELS_IN_A_LINE = 5
+
 
 def plot_protocols(
     runs: Mapping[str, Sequence[Mapping[str, Any]]],
@@ -21,7 +23,7 @@ def plot_protocols(
     title: str | None = None,
     caption: str = "",
 ) -> Figure:
-    """Draw |λmin/λmax| of each class under each protocol, a panel for each run.
+    """Draw |λmin/λmax| of each class under each protocol, a panel for each run, five in a line.
 
     Filled: of a fixed matrix, by a solver that checks its residuals. Hollow: Ritz values of
     products that change, or of a recurrence that nothing checks.
@@ -37,8 +39,13 @@ def plot_protocols(
     sizes = {row["class"]: row["n"] for row in flat if row["protocol"] == protocols[0]}
     with house_style():
         styles = label_styles(labels, sizes)
-        fig = new_page(TEXT_WIDTH, 2.7)
-        panels = fig.subplots(1, len(runs), sharey=True, squeeze=False)[0]
+        lines = math.ceil(len(runs) / PANELS_IN_A_LINE)
+        columns = math.ceil(len(runs) / lines)
+        fig = new_page(TEXT_WIDTH, 2.7 * lines)
+        grid = list(fig.subplots(lines, columns, sharey=True, squeeze=False).flat)
+        panels = grid[: len(runs)]
+        for unused in grid[len(runs) :]:
+            unused.remove()
         handles = []
         for ax, (name, rows) in zip(panels, runs.items(), strict=True):
             for k, label in enumerate(labels):
@@ -70,7 +77,8 @@ def plot_protocols(
             ax.set_xticks(range(len(protocols)), protocols, rotation=45, ha="right")
             ax.grid(axis="x", visible=False)
             ax.set_title(name, weight="bold")
-        panels[0].set_ylabel("|λmin/λmax|")
+        for first in panels[::columns]:
+            first.set_ylabel("|λmin/λmax|")
         text = (
             "Filled: a fixed matrix, residuals checked. Hollow: Ritz values of one run, of "
             "products that change (fresh) or of PyHessian's recurrence, unchecked. In brackets: "
