@@ -50,7 +50,8 @@ class Checkpoint:
         """Build the network in eval mode with these weights.
 
         Raises:
-            InputError: the weights belong to another architecture, or are not finite.
+            InputError: the weights belong to another architecture, are not finite, or hold a
+                negative variance.
         """
         with torch.random.fork_rng(devices=[]):  # torch's own initialisation draws numbers
             model = build_model(self.architecture)
@@ -80,6 +81,11 @@ class Checkpoint:
                 raise InputError(
                     f"{self.name} holds NaN or infinity in {key}; the training diverged, take an "
                     "earlier checkpoint"
+                )
+            if key.endswith("running_var") and (state[key] < 0).any():
+                raise InputError(
+                    f"{self.name} holds a negative variance in {key}; the file is damaged, "
+                    "download or copy it again"
                 )
         model.load_state_dict({**expected, **state})
         return model.eval()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.formats.foreign import load_foreign
-from checkpoints.formats.native import load_native
+from checkpoints.formats.native import is_native, load_native
 from spectra.errors import InputError
 
 BUNDLED = "bundled:"
@@ -44,13 +44,13 @@ def load_checkpoint(reference: str | Path, options: LoadOptions | None = None) -
     """
     options = options or LoadOptions()
     path = find_checkpoint(reference)
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" and is_native(path):
         checkpoint = load_native(path)
         known = checkpoint.architecture
         architecture = replace(
             known,
             name=options.arch or known.name,
-            num_classes=options.num_classes or known.num_classes,
+            num_classes=known.num_classes if options.num_classes is None else options.num_classes,
             head=options.head or known.head,
         )
         return replace(checkpoint, architecture=architecture)

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from checkpoints.formats.native import RESUME_KEY
 from checkpoints.recipes import Recipe
 from spectra.errors import InputError
 from spectra.files import write_atomically
@@ -66,9 +67,7 @@ class TrainingState:
 def save_state(path: Path, state: TrainingState, identity: dict[str, Any]) -> None:
     """Write the state atomically, with the identity of the run it belongs to."""
     header = {"epoch": state.epoch, "history": state.history, "identity": identity}
-    write_atomically(
-        path, safetensors.torch.save(state.tensors, {"spectra-resume": json.dumps(header)})
-    )
+    write_atomically(path, safetensors.torch.save(state.tensors, {RESUME_KEY: json.dumps(header)}))
 
 
 def load_state(path: Path, *, expected: dict[str, Any]) -> TrainingState:
@@ -126,7 +125,7 @@ def _with_new_fields(identity: dict[str, Any]) -> dict[str, Any]:
 def _header(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            return dict(json.loads((file.metadata() or {})["spectra-resume"]))
+            return dict(json.loads((file.metadata() or {})[RESUME_KEY]))
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise _damaged(path, error) from error
 

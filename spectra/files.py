@@ -8,8 +8,21 @@ from typing import Any
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` to a temporary neighbour, flush it to disk, and rename it to ``path``."""
+    """Write ``content`` to a temporary neighbour, flush it to disk, and rename it to ``path``.
+
+    Raises:
+        OSError: it cannot be written; the error names ``path``, not the neighbour.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write_beside(path, content)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write_beside(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -245,6 +245,11 @@ def negligible(beta: float, scale: float, op: SymmetricOperator) -> bool:
     return beta <= min(rounding, _ROUNDING_LIMIT) * scale
 
 
+def is_count(value: object) -> bool:
+    """Say whether ``value`` is an integer of at least 1."""
+    return isinstance(value, int | np.integer) and bool(value >= 1)
+
+
 def lanczos_tridiag(op: SymmetricOperator, v0: Tensor, *, num_steps: int) -> Tridiagonal:
     """Run up to ``num_steps`` Lanczos steps on ``op`` with full reorthogonalisation.
 
@@ -266,6 +271,6 @@ def lanczos_tridiag(op: SymmetricOperator, v0: Tensor, *, num_steps: int) -> Tri
     Source: Golub & Van Loan, Matrix Computations, 4th ed., chapter 10. Departure: Gram-Schmidt
     twice.
     """
-    if not 1 <= num_steps <= op.size:
-        raise InputError(f"num_steps must lie in 1..{op.size}, got {num_steps}")
+    if not (is_count(num_steps) and num_steps <= op.size):
+        raise InputError(f"num_steps must be an integer in 1..{op.size}, got {num_steps!r}")
     return Lanczos(op, v0).run(num_steps).tridiagonal()

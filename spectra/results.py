@@ -82,14 +82,14 @@ def analysis_to_dict(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def load_analysis(path: Path) -> Analysis:
+def load_analysis(path: str | Path) -> Analysis:
     """Read a result file.
 
     Raises:
         InputError: not JSON, not this format, a newer schema, or incomplete.
     """
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path} as a result file: {error}") from error
     if not isinstance(plain, dict) or plain.get("format") != FORMAT:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from spectra.errors import InputError, NonFiniteError
-from spectra.lanczos import Lanczos
+from spectra.lanczos import Lanczos, is_count
 from spectra.operators import SymmetricOperator
 from spectra.spectrum import Spectrum
 
@@ -27,7 +27,15 @@ def draw_probe(size: int, *, probe: str, generator: torch.Generator) -> Tensor:
         probe: ``rademacher`` (independent signs: Hutchinson's estimator, of least variance) or
             ``normal`` (uniform on the sphere: what cold-start bounds assume).
         generator: a CPU generator.
+
+    Raises:
+        InputError: ``probe`` or ``generator`` is none of these.
     """
+    if not isinstance(generator, torch.Generator):
+        raise InputError(
+            "generator must be a torch.Generator, got "
+            f"{type(generator).__name__}; make one with spectra.make_generator(seed)"
+        )
     if probe == "rademacher":
         v = torch.randint(0, 2, (size,), generator=generator).double() * 2 - 1
     elif probe == "normal":
@@ -63,14 +71,15 @@ def slq(
         ``figures.plot_density``.
 
     Raises:
-        InputError: a number is out of range.
+        InputError: a number is out of range, or ``generator`` is none.
         NonFiniteError: a product held NaN or infinity; the message names probe and step.
 
     Source: Ubaru, Chen & Saad 2017; Golub & Meurant; for networks Ghorbani et al. 2019.
     """
-    if num_probes < 1 or not num_steps >= 1:
+    if not (is_count(num_probes) and is_count(num_steps)):
         raise InputError(
-            f"num_probes and num_steps must be at least 1, got {num_probes} and {num_steps}"
+            "num_probes and num_steps must be integers of at least 1, got "
+            f"{num_probes!r} and {num_steps!r}"
         )
     steps = min(num_steps, op.size)
     probes = []

@@ -2,9 +2,11 @@ import collections
 import contextlib
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -81,9 +83,71 @@ def test_a_state_dict_is_found_under_its_usual_keys(save, key):
     assert arch(save({key: state(), "epoch": 3})).name == "resnet8"
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize(
+    "keys", [("model", "state_dict"), ("state_dict", "model"), ("net", "model", "state_dict")]
+)
+def test_a_state_dict_is_found_under_keys_inside_keys(save, keys):
+    content = state()
+    for key in reversed(keys):
+        content = {key: content, "step": 7}
+    assert arch(save(content)).name == "resnet8"
+
+
+@pytest.mark.parametrize("header", [None, {"format": "pt"}], ids=["no header", "torch's header"])
+def test_safetensors_without_our_metadata_are_read(tmp_path, header):
+    path, weights = tmp_path / "net.safetensors", state()
+    safetensors.torch.save_file(prefixed(weights), path, header)
+    loaded = load_foreign(path)
+    assert (loaded.name, loaded.architecture.name) == ("net", "resnet8")
+    torch.testing.assert_close(dict(loaded.state), dict(weights), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["module.", "_orig_mod.", "module._orig_mod.", "model.", "backbone.", "net.", "model.module."],
+)
 def test_prefixes_of_wrappers_are_removed(save, prefix):
     assert set(load_foreign(save(prefixed(state(), prefix))).state) == set(state())
+
+
+def test_counters_beside_the_weights_are_ignored(save):
+    count = torch.zeros(1)
+    counters = {"total_ops": count, "total_params": count, "layer1.0.total_ops": count}
+    averaged = {"n_averaged": torch.tensor(3), **prefixed({**state(), **counters})}
+    assert set(load_foreign(save(averaged)).state) == set(state())
+
+
+@pytest.mark.parametrize(
+    ("key", "average"),
+    [("model", "model_ema"), ("state_dict", "state_dict_ema"), ("state_dict", "ema")],
+)
+def test_weights_left_aside_are_noted(save, key, average):
+    weights = state()
+    ema = {k: torch.ones_like(v) for k, v in weights.items()}
+    loaded = load_foreign(save({average: ema, key: weights}))
+    assert torch.equal(loaded.state["linear.weight"], weights["linear.weight"])
+    assert f"took the weights under {key}; left aside: {average}" in loaded.notes
+
+
+@pytest.mark.parametrize("key", ["ema", "model_ema", "state_dict_ema"])
+def test_an_average_that_is_alone_is_read_and_noted(save, key):
+    loaded = load_foreign(save({key: state(), "epoch": 3}))
+    assert loaded.architecture.name == "resnet8"
+    assert f"took the weights under {key}, by its name an average" in loaded.notes
+
+
+def test_the_only_weights_of_a_file_carry_no_note_on_where_they_lay(save):
+    notes = load_foreign(save({"model": state(), "optimizer": {"state": {}}})).notes
+    assert not any("took the weights" in note for note in notes)
+
+
+def test_a_zip_file_without_checksums_is_read(save):
+    torch.serialization.set_crc32_options(False)
+    try:
+        path = save(state())
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert arch(path).name == "resnet8"
 
 
 def test_the_older_format_without_zip_is_read(save):
@@ -229,6 +293,20 @@ def test_a_network_without_a_known_head_asks_for_an_architecture(save):
         load_foreign(save({"encoder.weight": torch.zeros(4, 4)}))
 
 
+def test_a_head_inside_a_part_of_the_network_is_named(save):
+    weights = {**prefixed(state(), "backbone."), "projector.weight": torch.zeros(2, 2)}
+    with pytest.raises(InputError, match=r"though there is backbone\.linear\.weight; name it"):
+        load_foreign(save(weights))
+
+
+@pytest.mark.parametrize("option", ["num_classes", "in_channels", "image_size"])
+@pytest.mark.parametrize("value", [-7, 0])
+@pytest.mark.parametrize("name", [None, "mine:net"])
+def test_options_that_are_no_size_are_refused(save, option, value, name):
+    with pytest.raises(InputError, match=rf"{option} .*must be an integer from 1, got {value}"):
+        load_foreign(save(state()), arch=name, **{option: value})
+
+
 def test_an_option_that_contradicts_the_weights_is_refused(save):
     with pytest.raises(InputError, match="do not fit resnet8 with 9 classes"):
         load_foreign(save(state()), num_classes=9)
@@ -244,6 +322,11 @@ def test_options_replace_what_cannot_be_read(save):
 def test_the_keys_of_a_users_network_are_left_as_they_are(save):
     path = save({"module.fc.weight": torch.zeros(4, 2), "module.fc.bias": torch.zeros(4)})
     assert set(load_foreign(path, arch="mine:net").state) == {"fc.weight", "fc.bias"}
+
+
+def test_an_attribute_that_holds_all_of_a_users_network_stays_in_its_keys(save):
+    path = save({"model.fc.weight": torch.zeros(4, 2), "model.fc.bias": torch.zeros(4)})
+    assert set(load_foreign(path, arch="mine:net").state) == {"model.fc.weight", "model.fc.bias"}
 
 
 def test_a_users_network_is_built_from_its_factory(save):
@@ -402,6 +485,17 @@ def test_a_truncated_file_is_refused(save, legacy, kept):
     one_line(path, "no readable checkpoint, or it was cut short")
 
 
+def test_weights_that_do_not_match_their_checksum_are_refused(save):
+    path = save(state())
+    with zipfile.ZipFile(path) as archive:
+        part = max(archive.infolist(), key=lambda info: info.file_size)
+    content = bytearray(path.read_bytes())
+    middle = part.header_offset + part.file_size // 2
+    content[middle : middle + 200] = bytes(b ^ 1 for b in content[middle : middle + 200])
+    path.write_bytes(content)
+    one_line(path, f"is damaged: {part.filename} does not match its checksum; download")
+
+
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "net.pth").touch()
     one_line(tmp_path / "net.pth", "is empty")
@@ -419,7 +513,7 @@ def test_a_folder_is_refused(tmp_path):
 
 def test_a_newer_pickle_protocol_is_refused_with_torchs_reason(tmp_path):
     (tmp_path / "net.pth").write_bytes(pickle.dumps({"a": 1}, protocol=4))
-    one_line(tmp_path / "net.pth", r"cut short \(Unsupported operand 149\)")
+    one_line(tmp_path / "net.pth", r"does not write \(Unsupported operand 149\)")
 
 
 def test_an_absent_file_is_refused(tmp_path):
@@ -433,7 +527,15 @@ def test_an_absent_file_is_refused(tmp_path):
         (torch.zeros(3), "should hold a state dict, got Tensor"),
         ({"epoch": 3, "loss": 0.5}, "should hold weights.*got epoch, loss"),
         (collections.OrderedDict(), "should hold weights.*got nothing"),
+        ({"state_dict": None, "epoch": 3}, "should hold weights.*got epoch, state_dict = None"),
+        ({"model": {"state_dict": None}}, "should hold weights.*got state_dict = None"),
     ],
 )
 def test_a_file_without_weights_is_refused(save, content, complaint):
     one_line(save(content), complaint)
+
+
+def test_a_file_that_holds_itself_is_refused(save):
+    content = {}
+    content["model"] = content
+    one_line(save(content), "should hold weights.*got model")

@@ -194,7 +194,7 @@ def test_non_finite_product_names_its_step(bad):
         lanczos_tridiag(LambdaOperator(fails_at_the_third, 6), random_vector(6), num_steps=6)
 
 
-@pytest.mark.parametrize("num_steps", [0, -1, 7])
+@pytest.mark.parametrize("num_steps", [0, -1, 7, 5.5, None])
 def test_steps_out_of_range_are_refused(num_steps):
     with pytest.raises(InputError, match=rf"1\.\.6, got {num_steps}"):
         lanczos_tridiag(DenseOperator(torch.eye(6)), torch.ones(6), num_steps=num_steps)

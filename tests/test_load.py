@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from checkpoints import (
@@ -153,6 +154,12 @@ def test_given_options_replace_what_our_own_file_says(run, options, expected):
     assert load_checkpoint(run, options).architecture == expected
 
 
+@pytest.mark.parametrize("value", [0, -7])
+def test_a_number_of_classes_that_is_none_is_refused(run, value):
+    with pytest.raises(InputError, match=f"num_classes .*integer from 1, got {value}"):
+        load_checkpoint(run, LoadOptions(num_classes=value))
+
+
 # --- the bundled set --------------------------------------------------------------------------
 
 
@@ -238,6 +245,19 @@ def test_a_bundled_file_that_is_not_listed_is_reported_by_name(bundled):
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     refused(tmp_path / name)
+
+
+def test_safetensors_of_others_are_read_like_any_strangers_file(tmp_path):
+    state = build_model(Architecture("softmax", 3, 1, 4)).state_dict()
+    safetensors.torch.save_file(state, tmp_path / "model.safetensors", {"format": "pt"})
+    loaded = load_checkpoint(tmp_path / "model.safetensors")
+    assert loaded.architecture == Architecture("softmax", 3, 1, 4)
+
+
+def test_the_state_of_a_run_is_refused_with_what_to_name(run):
+    header = {"spectra-resume": "{}"}
+    safetensors.torch.save_file({"x": torch.zeros(1)}, run / "resume.safetensors", header)
+    refused(run / "resume.safetensors", "is the state of a run, no checkpoint; name the run's")
 
 
 def test_finding_a_checkpoint_does_not_read_it(run):

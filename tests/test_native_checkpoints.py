@@ -147,6 +147,19 @@ def test_metadata_that_is_not_json_leaves_the_old_file_and_nothing_else(written)
     assert written.read_bytes() == before
 
 
+def folder_in_place(tmp_path) -> Path:
+    (tmp_path / "a.safetensors").mkdir()
+    return tmp_path / "a.safetensors"
+
+
+@pytest.mark.parametrize("place", [folder_in_place, lambda tmp_path: tmp_path / ("a" * 250)])
+def test_a_place_that_cannot_be_written_is_named_and_not_its_neighbour(tmp_path, place):
+    path = place(tmp_path)
+    with pytest.raises(OSError, match=r".") as error:
+        save_native(path, bare())
+    assert (error.value.filename, error.value.filename2) == (str(path), None)
+
+
 def test_missing_folders_are_made(tmp_path):
     save_native(tmp_path / "x" / "y" / "a.safetensors", bare())
     assert load_native(tmp_path / "x" / "y" / "a.safetensors").name == "bare"
@@ -215,7 +228,21 @@ CHANGES = {
     "recipe a word": {"recipe": "ce"},
     "normalisation without mean": {"normalisation": {"name": "x", "std": [1], "scale": 1}},
     "normalisation a word": {"normalisation": "cifar"},
+    "normalisation by zero": {"normalisation": {"name": "x", "mean": [0], "std": [0], "scale": 1}},
     "class counts a number": {"class_counts": 7},
+    "class counts of other classes": {"class_counts": [1, 2]},
+    "class counts words": {"class_counts": ["9", "5", "3"]},
+    "class counts negative": {"class_counts": [9, 5, -3]},
+    "classes a word": {"architecture": {"name": "resnet8", "num_classes": "ten"}},
+    "classes negative": {"architecture": {"name": "resnet8", "num_classes": -1}},
+    "architecture a number": {"architecture": {"name": 8, "num_classes": 3}},
+    "data a number": {"data": 3},
+    "data without a source": {"data": {"n_max": 9}},
+    "metrics a list": {"metrics": [1]},
+    "epoch a word": {"epoch": "last"},
+    "seed a word": {"seed": "eleven"},
+    "versions a word": {"versions": "new"},
+    "notes a word": {"notes": "chosen by hand"},
 }
 
 
@@ -225,7 +252,9 @@ def test_malformed_metadata_is_refused(written, changes):
     refused(written)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"schema"'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "3", '"schema"', '{"schema": Infinity}', "[" * 10**5]
+)
 def test_metadata_that_is_no_json_object_is_refused(tmp_path, text):
     path = tmp_path / "a.safetensors"
     safetensors.torch.save_file({"x": torch.zeros(1)}, path, {"spectra": text})
@@ -300,6 +329,14 @@ def test_weights_that_are_not_finite_are_refused(key, value):
     damaged.view(-1)[3] = value
     with pytest.raises(InputError, match=f"NaN or infinity in {key}") as error:
         with_state(**{key: damaged}).model()
+    assert "\n" not in str(error.value)
+
+
+def test_a_negative_variance_is_refused():
+    variance = weights()["bn1.running_var"].clone()
+    variance[3] = -1e-9
+    with pytest.raises(InputError, match=r"negative variance in bn1\.running_var") as error:
+        with_state(**{"bn1.running_var": variance}).model()
     assert "\n" not in str(error.value)
 
 

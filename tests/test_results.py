@@ -78,6 +78,10 @@ def test_round_trip_is_exact(analysis, path):
             assert type(a) is type(b), field.name
 
 
+def test_a_path_may_be_text(path):
+    assert load_analysis(str(path)).rows() == load_analysis(path).rows()
+
+
 def test_saving_what_was_loaded_gives_the_same_bytes(path, tmp_path):
     save_analysis(tmp_path / "again.json", load_analysis(path))
     assert (tmp_path / "again.json").read_bytes() == path.read_bytes()

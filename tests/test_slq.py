@@ -232,10 +232,23 @@ def test_steps_are_reported_up_to_the_planned_number(diagonal):
     assert reports == [(k, 6) for k in range(1, 7)]
 
 
-@pytest.mark.parametrize("options", [{"num_probes": 0}, {"num_steps": 0}, {"probe": "uniform"}])
+@pytest.mark.parametrize("options", [
+    {"num_probes": 0}, {"num_steps": 0}, {"probe": "uniform"},
+    {"num_probes": 1.5}, {"num_steps": 5.5}, {"num_steps": float("nan")}, {"num_steps": None},
+])  # fmt: skip
 def test_numbers_out_of_range_are_refused(diagonal, options):
     with pytest.raises(InputError):
         estimate(diagonal, **options)
+
+
+@pytest.mark.parametrize("generator", [0, None])
+def test_what_is_no_generator_is_refused_with_how_to_make_one(diagonal, generator):
+    with pytest.raises(InputError, match=r"got (int|NoneType); .*make_generator\(seed\)"):
+        slq(diagonal, generator=generator)
+
+
+def test_a_number_of_steps_may_be_numpys(diagonal):
+    assert len(estimate(diagonal, num_steps=np.int64(5)).probes[0]) == 5
 
 
 def test_non_finite_product_names_probe_and_step(diagonal):

@@ -19,6 +19,8 @@ from spectra.errors import InputError
 
 DATA_VARIABLE = "SPECTRA_DATA"
 DIGITS_TEST_PER_CLASS = 50
+# Ours: five times the classes of ImageNet-21k; counting them takes memory in proportion.
+MAX_CLASSES = 100_000
 # What numpy, zipfile and zlib raise on a file that is no intact npz (a plain .npy: TypeError).
 _DAMAGE = (
     OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError,
@@ -45,16 +47,17 @@ class DataRequest:
     selection_seed: int = 0
 
 
-def load_data(request: DataRequest | None = None) -> ImageData:
+def load_data(request: DataRequest | str | None = None) -> ImageData:
     """Read a source and cut its training set to the requested profile.
 
     Args:
-        request: what is wanted; the digits with their default profile where None.
+        request: what is wanted, or its source alone; the digits with their default profile
+            where None.
 
     Raises:
         InputError: the source is unknown, missing, or not what it claims to be.
     """
-    request = request or DataRequest()
+    request = DataRequest(request) if isinstance(request, str) else request or DataRequest()
     kind, _, place = request.source.partition(":")
     test: LabelledImages | None
     if request.n_max is not None and request.n_max < 1:
@@ -176,9 +179,13 @@ def _read_npz(path: Path) -> LabelledImages:
             images, labels = np.asarray(file["images"]), np.asarray(file["labels"])
     except InputError:
         raise
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except _DAMAGE as error:
+        # numpy takes what is no zip archive for a pickle, and advises to load it as one.
+        reason = "it is no npz archive" if "pickle" in str(error) else error
         raise InputError(
-            f"cannot read {path} as an npz file of images and labels: {error}"
+            f"cannot read {path} as an npz file of images and labels: {reason}"
         ) from error
     if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
         images = images.transpose(0, 3, 1, 2)
@@ -187,13 +194,21 @@ def _read_npz(path: Path) -> LabelledImages:
             f"{path}: images must be uint8 of shape (n, channels, h, w) or (n, h, w, channels), "
             f"got {images.dtype} of shape {images.shape}"
         )
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu" or not len(labels):
+    if not images.size:
         raise InputError(
-            f"{path}: labels must be integers of shape ({len(images)},) with at least one image, "
+            f"{path}: at least one image of at least one pixel is needed, got shape {images.shape}"
+        )
+    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+        raise InputError(
+            f"{path}: labels must be integers of shape ({len(images)},), "
             f"got {labels.dtype} of shape {labels.shape}"
         )
-    if labels.min() < 0:
-        raise InputError(f"{path}: labels must not be negative, got {labels.min()}")
+    if labels.min() < 0 or labels.max() >= MAX_CLASSES:
+        wrong = labels.min() if labels.min() < 0 else labels.max()
+        raise InputError(
+            f"{path}: labels must number the classes from 0 and lie below {MAX_CLASSES}, "
+            f"got {wrong}"
+        )
     return _labelled(images, labels.astype(np.int64))
 
 

@@ -1,31 +1,32 @@
-"""Strangers' checkpoints: ``.pth .pt .th .pth.tar`` files of other code bases."""
+"""Strangers' checkpoints: ``.pth .pt .th .pth.tar .safetensors`` files of other code bases."""
 
-import math
 import re
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data.dataset import Normalisation
+from checkpoints.formats.contents import find_state
+from checkpoints.formats.native import read_plain
 from checkpoints.formats.recognise import (
+    HOLDERS,
+    WRAPPERS,
     infer_architecture,
     rename_keys,
-    strip_wrappers,
+    strip_prefixes,
     user_architecture,
 )
 from checkpoints.formats.reference import read_names
 from spectra.errors import InputError
 
-SUFFIXES = (".pth.tar", ".pth", ".pt", ".th", ".tar")
-STATE_KEYS = ("state_dict", "model_state_dict", "model", "net")
-METRIC_KEYS = ("best_acc1", "best_prec1", "best_acc", "acc")
+SUFFIXES = (".pth.tar", ".pth", ".pt", ".th", ".tar", ".ckpt", ".bin", ".safetensors")
 
 # The published SAM code keeps numpy scalars beside the weights. They hold numbers and call nothing.
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")
@@ -52,9 +53,10 @@ def load_foreign(
     """Read weights that another code base wrote, and infer what they are weights of.
 
     Understood are a bare state dict, and one under ``state_dict``, ``model_state_dict``, ``model``
-    or ``net``; in torch's zip format or the older one; with the prefixes of DataParallel and
-    torch.compile. Nothing in the file is executed. Every option that is not None replaces what the
-    file tells.
+    or ``net``, nested or not; averages (``model_ema``, ...) where there is nothing else; in
+    safetensors, torch's zip format or the older one; with the prefixes of DataParallel,
+    torch.compile and, unless ``arch`` is a factory, of an attribute that holds the whole network.
+    Nothing in the file is executed. Every option that is not None replaces what the file tells.
 
     Args:
         path: the file; its name and its folder's may tell the recipe.
@@ -70,8 +72,7 @@ def load_foreign(
         InputError: the file is damaged, holds more than tensors and plain values, or its
             architecture cannot be inferred.
     """
-    found = _find_state(path, _read(path))
-    state = strip_wrappers(found.state)
+    found = find_state(path, _read(path))
     options: dict[str, Any] = {
         "num_classes": num_classes,
         "head": head,
@@ -81,9 +82,10 @@ def load_foreign(
     }
     try:
         if arch is not None and ":" in arch:
+            state = strip_prefixes(found.state, WRAPPERS)
             architecture = user_architecture(state, arch, **options)
         else:
-            state = rename_keys(state)
+            state = rename_keys(strip_prefixes(found.state, (*WRAPPERS, *HOLDERS)))
             architecture = infer_architecture(state, arch=arch, **options)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -115,14 +117,6 @@ def load_foreign(
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    state: dict[str, Tensor]
-    epoch: int | None
-    metrics: dict[str, float]
-    notes: tuple[str, ...]
-
-
 def _read(path: Path) -> Any:
     if path.is_dir():
         raise InputError(f"expected a checkpoint file, got the folder {path}; name a file in it")
@@ -132,12 +126,41 @@ def _read(path: Path) -> Any:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     if size == 0:
         raise InputError(f"{path} is empty; download or copy it again")
+    if path.suffix == ".safetensors":
+        return read_plain(path)
     try:
         with torch.serialization.safe_globals(_ADMITTED), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch warns of is in the error, if it matters
-            return torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises nearly anything on a damaged file
         raise InputError(_unreadable(path, str(error))) from None
+    _check_sums(path)
+    return content
+
+
+def _begins(path: Path, *starts: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(4).startswith(starts)
+
+
+def _check_sums(path: Path) -> None:
+    """Hold a zip file against its checksums, which torch writes and does not read."""
+    if not _begins(path, b"PK\x03\x04"):
+        return
+    part = "the list of its parts"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                part = info.filename
+                if not info.CRC:  # torch was told to write none
+                    continue
+                with archive.open(info) as file:
+                    while file.read(2**20):
+                        pass
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError):
+        raise InputError(
+            f"{path} is damaged: {part} does not match its checksum; download or copy it again"
+        ) from None
 
 
 def _unreadable(path: Path, message: str) -> str:
@@ -152,70 +175,13 @@ def _unreadable(path: Path, message: str) -> str:
     if "TorchScript" in message:
         return f"{path} is a TorchScript archive; save model.state_dict() where it comes from"
     told = message.rpartition("WeightsUnpickler error: ")[2].strip() or "no reason given"
-    reason = re.split(r"\.\s|\n", told)[0]
+    reason = re.split(r"\.\s|\n", told)[0][:120]
+    if "Unsupported operand" in reason and _begins(path, b"\x80", b"PK\x03\x04"):
+        return (
+            f"{path} holds a pickle instruction that torch.save does not write ({reason}), or is "
+            "damaged; save model.state_dict() with torch.save where the file comes from"
+        )
     return (
-        f"{path} is no readable checkpoint, or it was cut short ({reason[:120]}); expected a file "
+        f"{path} is no readable checkpoint, or it was cut short ({reason}); expected a file "
         "that torch.save wrote, download or copy it again"
     )
-
-
-def _find_state(path: Path, content: Any) -> _Found:
-    if not isinstance(content, Mapping):
-        raise InputError(
-            f"{path} should hold a state dict, got {type(content).__name__}; save "
-            "model.state_dict()"
-        )
-    key = next((k for k in STATE_KEYS if isinstance(content.get(k), Mapping)), None)
-    inner: Mapping[Any, Any] = content if key is None else content[key]
-    tensors = {str(k): v for k, v in inner.items() if isinstance(v, Tensor)}
-    if not any(k.endswith("weight") for k in tensors):
-        shown = ", ".join(sorted(map(str, inner))[:5]) or "nothing"
-        raise InputError(
-            f"{path} should hold weights, bare or under {', '.join(STATE_KEYS)}, got {shown}"
-        )
-    others = sorted(str(k) for k, v in inner.items() if not isinstance(v, Tensor))
-    notes = []
-    if key is None:
-        others = [k for k in others if k not in ("epoch", *METRIC_KEYS)]
-    if others:
-        notes.append(f"ignored what is no tensor among the weights: {', '.join(others[:3])}")
-    epoch = _number(content.get("epoch"))
-    metrics = {k: _number(content.get(k)) for k in METRIC_KEYS}
-    rho = _sam_radius(content.get("optimizer"))
-    if rho is not None:
-        notes.append(f"the optimizer state says that SAM's rho was {rho:g} when it was saved")
-    return _Found(
-        state={k: _plain(path, k, v) for k, v in tensors.items()},
-        epoch=int(epoch) if epoch is not None and epoch.is_integer() and epoch >= 0 else None,
-        metrics={k: v for k, v in metrics.items() if v is not None},
-        notes=tuple(notes),
-    )
-
-
-def _plain(path: Path, key: str, value: Tensor) -> Tensor:
-    """Return a dense tensor, half precision widened to float32."""
-    if value.layout != torch.strided or value.is_quantized or value.is_complex():
-        raise InputError(
-            f"{path}: {key} should be a dense real tensor, got {value.dtype}, {value.layout}; "
-            "save the network before it was quantised or pruned"
-        )
-    value = value.detach()
-    if value.is_floating_point() and value.dtype not in (torch.float32, torch.float64):
-        return value.float()
-    return value
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None
-
-
-def _sam_radius(optimizer: Any) -> float | None:
-    groups = optimizer.get("param_groups") if isinstance(optimizer, Mapping) else None
-    if not isinstance(groups, list) or not groups or not isinstance(groups[0], Mapping):
-        return None
-    return _number(groups[0].get("rho"))

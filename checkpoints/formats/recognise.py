@@ -11,14 +11,17 @@ from checkpoints.models.registry import CIFAR_DEPTHS
 from spectra.errors import InputError
 
 State = Mapping[str, Tensor]
-_WRAPPERS = ("module.", "_orig_mod.")
+WRAPPERS = ("module.", "_orig_mod.")
+"""Prefixes of DataParallel and torch.compile."""
+HOLDERS = ("model.", "backbone.", "net.")
+"""Usual names of the attribute that holds a whole network: Lightning's modules, and others."""
 _FACTORY = "name it with --arch (module:factory for a network of your own)"
 
 
-def strip_wrappers(state: State) -> dict[str, Tensor]:
-    """Remove the prefixes of DataParallel and torch.compile where every key has them."""
+def strip_prefixes(state: State, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
+    """Remove those of ``prefixes`` that every key has, one inside the other too."""
     plain = dict(state)
-    while plain and any(all(key.startswith(p) for key in plain) for p in _WRAPPERS):
+    while plain and any(all(key.startswith(p) for key in plain) for p in prefixes):
         plain = {key.partition(".")[2]: value for key, value in plain.items()}
     return plain
 
@@ -59,11 +62,16 @@ def infer_architecture(
     """
     weight = state.get("linear.weight")
     if weight is None or weight.ndim != 2:
-        raise InputError(f"no classifier linear.weight, fc.weight or classifier.weight; {_FACTORY}")
+        near = [k for k in state if re.search(r"\.(linear|fc|classifier)\.weight$", k)]
+        raise InputError(
+            "no classifier linear.weight, fc.weight or classifier.weight"
+            + (f", though there is {near[0]}" if near else "")
+            + f"; {_FACTORY}"
+        )
     if not any(re.match(r"layer\d+\.", key) for key in state) and (arch or "softmax") == "softmax":
         channels, size = _pixels(weight.shape[1], in_channels, image_size)
         found = Architecture(
-            "softmax", num_classes or weight.shape[0], channels, size, head or "linear"
+            "softmax", _given(num_classes, weight.shape[0]), channels, size, head or "linear"
         )
     else:
         name = arch or _resnet_name(state)
@@ -73,9 +81,9 @@ def infer_architecture(
         conv = state.get("conv1.weight")
         found = Architecture(
             name,
-            num_classes or weight.shape[1 if kind == "cosine" else 0],
-            in_channels or (conv.shape[1] if conv is not None and conv.ndim == 4 else 3),
-            image_size or (8 if name == "digits-resnet" else 32),
+            _given(num_classes, weight.shape[1 if kind == "cosine" else 0]),
+            _given(in_channels, conv.shape[1] if conv is not None and conv.ndim == 4 else 3),
+            _given(image_size, 8 if name == "digits-resnet" else 32),
             kind,
             shortcut or ("B" if has_shortcut else "A"),
         )
@@ -111,8 +119,12 @@ def user_architecture(
         first = next((value for value in state.values() if value.ndim == 4), None)
         in_channels = 3 if first is None else first.shape[1]
     return Architecture(
-        name, num_classes, in_channels, image_size or 32, head or "linear", shortcut or "A"
+        name, num_classes, in_channels, _given(image_size, 32), head or "linear", shortcut or "A"
     )
+
+
+def _given(option: int | None, inferred: int) -> int:
+    return inferred if option is None else option
 
 
 def _resnet_name(state: State) -> str:

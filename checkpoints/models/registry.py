@@ -34,6 +34,19 @@ class Architecture:
     head: str = "linear"
     shortcut: str = "A"
 
+    def __post_init__(self) -> None:
+        for key in ("num_classes", "in_channels", "image_size"):
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(
+                    f"{key} of an architecture must be an integer from 1, got {value!r}"
+                )
+        for key in ("name", "head", "shortcut"):
+            if not isinstance(getattr(self, key), str):
+                raise InputError(
+                    f"{key} of an architecture must be a word, got {getattr(self, key)!r}"
+                )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form that checkpoints store."""
         return asdict(self)
