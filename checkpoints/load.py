@@ -13,6 +13,8 @@ from checkpoints.formats.native import is_native, load_native
 from spectra.errors import InputError
 
 BUNDLED = "bundled:"
+_LISTED = "'spectra checkpoints list' names them"
+_EXPECTED = f"a file, a run's folder or {BUNDLED}RUN ({_LISTED})"
 MANIFEST = "MANIFEST.json"
 
 
@@ -89,9 +91,11 @@ def list_checkpoints(reference: str | Path) -> list[tuple[int | None, Path]]:
     Raises:
         InputError: there is no such folder, or it holds none.
     """
+    if not str(reference).strip():
+        raise InputError(f"a checkpoint must be named; expected {_EXPECTED}")
     folder = _place(str(reference))
     if not folder.exists():
-        raise InputError(f"no checkpoint at {reference}; expected a file, a run's folder{_hint()}")
+        raise InputError(f"no checkpoint at {reference}; expected {_EXPECTED}")
     if folder.is_file():
         return [(None, folder)]
     found: list[tuple[int | None, Path]] = []
@@ -154,15 +158,10 @@ def _place(text: str) -> Path:
     if text.startswith(BUNDLED):
         name = text.removeprefix(BUNDLED)
         if name not in bundled_runs():
-            raise InputError(f"no bundled run {name!r}{_hint()}")
+            raise InputError(f"no bundled run {name!r}; {_LISTED}")
         return _bundled_root() / name
     return Path(text).expanduser()
 
 
 def _bundled_root() -> Path:
     return Path(str(resources.files("checkpoints"))) / "bundled"
-
-
-def _hint() -> str:
-    runs = bundled_runs()
-    return f", or one of {', '.join(BUNDLED + name for name in runs)}" if runs else ""

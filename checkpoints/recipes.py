@@ -120,6 +120,8 @@ class Recipe:
             value = getattr(self, f.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"{f.name} must be finite, got {value}")
+        if self.momentum >= 1:
+            raise InputError(f"momentum must lie in [0, 1), got {self.momentum}")
         if not self.lr > 0:
             raise InputError(f"lr must be positive, got {self.lr}")
         if self.uses_ascent and self.rho <= 0 and not self.rho_schedule:
@@ -174,10 +176,13 @@ class Recipe:
         return replace(self, **values)
 
 
+_KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+
+
 def _convert(key: str, value: Any, kind: Any) -> Any:
     if key == "rho_schedule":
         return _rho_schedule(value)
-    wrong = InputError(f"{key} must be a {getattr(kind, '__name__', kind)}, got {value!r}")
+    wrong = InputError(f"{key} must be {_KINDS.get(kind, kind)}, got {value!r}")
     if kind is bool:
         if isinstance(value, bool):
             return value
@@ -309,6 +314,8 @@ def load_recipe(path: Path, family: str = "cifar10") -> Recipe:
         plain = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"cannot read recipe {path}: {error}") from error
+    if not plain:
+        raise InputError(f'recipe {path} is empty; give it at least a base, such as base = "ce"')
     name = str(plain.pop("name", path.stem))
     base = get_recipe(str(plain.pop("base", "ce")), family)
     return dataclasses.replace(base.with_overrides(plain), name=name)

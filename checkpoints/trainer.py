@@ -98,7 +98,8 @@ class Trainer:
             raise NonFiniteError(
                 f"training loss of {recipe.name} is {mean} in epoch {epoch + 1}"
                 + ("" if finite else " and its weights are not finite")
-                + ("; lower --lr or --rho" if recipe.uses_ascent else "; lower --lr")
+                + f"; lower lr (--set lr=..., now {recipe.lr:g})"
+                + (" or rho (--rho)" if recipe.uses_ascent else "")
             )
         return {"lr": rate, "train_loss": mean, "train_accuracy": accuracy}
 

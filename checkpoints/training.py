@@ -1,7 +1,7 @@
 """Train one network by one recipe, with checkpoints and exact resumption."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -181,13 +181,22 @@ def _begun(job: TrainingJob, start: Checkpoint) -> int:
             f"{start.name} has {begun} epochs behind it and {job.recipe.name} trains for "
             f"{job.recipe.epochs}; give more with --epochs"
         )
+    classes = start.architecture.num_classes
+    if classes != job.data.num_classes:
+        raise InputError(
+            f"{start.name} has {classes} classes, this run {job.data.num_classes}; they must agree"
+        )
     for what, there, here in (
         ("architecture", start.architecture, job.architecture),
-        ("number of classes", start.architecture.num_classes, job.data.num_classes),
         ("normalisation", start.normalisation, job.data.normalisation),
     ):
-        if there is not None and there != here:
-            raise InputError(f"{start.name} has {what} {there}, this run {here}; they must agree")
+        theirs, ours = (asdict(x) if x is not None else {} for x in (there, here))
+        differ = [key for key in theirs if theirs[key] != ours.get(key)]
+        if differ:
+            raise InputError(
+                f"{start.name} has another {what} than this run: "
+                + ", ".join(f"{key} {theirs[key]}, here {ours.get(key)}" for key in differ)
+            )
     return begun
 
 

@@ -1,6 +1,8 @@
 """What a person sees: tables on standard output, progress on standard error."""
 
 import json
+import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from typing import Any
 
 import click
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,10 +24,14 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from spectra import Analysis
+from spectra import Analysis, LossAnalysis
+from spectra.extremes import FLOOR, TOLERANCE
+from spectra.judge import allowed_residuals
 
 # Ours: seconds between the lines that a log gets, so that it tells work from a hang.
 LOG_EVERY = 60.0
+# Ours: columns of a table that goes to a pipe, which does not fold lines; COLUMNS says otherwise.
+PIPED = 140
 
 
 class Reporter:
@@ -72,30 +79,94 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; columns of numbers are aligned to the right."""
-    console = Console(width=None if Console().is_terminal else 140)
-    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
-    for column, cells in zip(columns, zip(*rows, strict=True) if rows else columns, strict=True):
-        numeric = rows and all(_numeric(cell) for cell in cells)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    optional: Sequence[str] = (),
+) -> None:
+    """Print a table that folds between words alone; columns of numbers are aligned to the right.
+
+    Args:
+        title: above it.
+        columns: names.
+        rows: cells.
+        optional: columns to leave out where the terminal is too narrow, the first one first. Where
+            that is not enough, every cell gets a line.
+    """
+    console = Console(markup=False, highlight=False)
+    shown = list(zip(columns, *rows, strict=True))
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = max(PIPED, _least_width(shown))
+    dropped: list[str] = []
+    for name in optional:
+        if _least_width(shown) <= console.width:
+            break
+        shown = [column for column in shown if column[0] != name]
+        dropped.append(name)
+    console.print(f"\n{title}\n", style="italic")
+    if _least_width(shown) <= console.width:
+        console.print(_table(shown, console.width))
+        console.print()
+    else:
+        names, *cells = zip(*shown, strict=True)
+        for row in cells:
+            click.echo("\n".join(map(": ".join, zip(names, row, strict=True))) + "\n")
+    if dropped:
+        click.echo(f"too narrow for {', '.join(dropped)}: --json has them")
+
+
+def _table(shown: Sequence[Sequence[str]], room: int) -> Table:
+    """Return the table of columns (name and cells), none narrower than its longest word."""
+    spare = room - _least_width(shown)
+    table = Table(
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    folded = []
+    for column in shown:
+        name, *cells = column
+        least = _longest_word(column)
+        width = min(max(map(cell_len, column)), least + spare)
+        spare -= width - least
+        numeric = cells and all(_numeric(cell) for cell in cells)
+        table.add_column(name, justify="right" if numeric else "left", width=width)
+        folded.append([c if cell_len(c) <= width else c.replace(" ± ", "\n± ") for c in cells])
+    for row in zip(*folded, strict=True):
         table.add_row(*row)
-    console.print(table)
+    return table
+
+
+def _longest_word(column: Sequence[str]) -> int:
+    words = (re.findall(r"± \S+|\S+", cell) for cell in column)
+    return max(cell_len(word) for row in words for word in row or [""])
+
+
+def _least_width(shown: Sequence[Sequence[str]]) -> int:
+    """Return the width at which no word is folded, with two spaces between columns."""
+    return sum(map(_longest_word, shown)) + 2 * (len(shown) - 1)
 
 
 def print_analysis(analysis: Analysis) -> None:
     """Print the per-class table, with the protocol that it holds under."""
     protocol, checkpoint = analysis.protocol, analysis.checkpoint
+    marks = {
+        r.label: _marks(r, protocol["solver"].get("tol") or TOLERANCE) for r in analysis.records
+    }
     rows = []
     for record in analysis.records:
+        below, above = marks[record.label]
         row = [
             record.label,
             str(record.n),
             _percent(record.accuracy),
             number(record.loss),
-            with_residual(record.lambda_min, record.residual_min),
-            with_residual(record.lambda_max, record.residual_max),
+            below + with_residual(record.lambda_min, record.residual_min),
+            above + with_residual(record.lambda_max, record.residual_max),
             number(record.ratio),
             number(record.grad_norm),
             number(record.grad_along_vmin),
@@ -108,15 +179,23 @@ def print_analysis(analysis: Analysis) -> None:
         ["class", "n", "accuracy", "loss", "λmin", "λmax", "|λmin/λmax|", "‖g‖", "|g·vmin|/‖g‖",
          "verdict"],
         rows,
+        optional=["|g·vmin|/‖g‖", "loss", "accuracy", "n"],
     )  # fmt: skip
     solver = protocol["solver"]
+    recorded = f", {protocol['accuracy']}" if "accuracy" in protocol else ""
     click.echo(
         f"loss {protocol['loss']}, reduction {protocol['reduction']}, {protocol['split']} images "
         f"({protocol['images']}), {protocol['dtype']}, engine {solver['engine']}, "
-        f"{solver['num_probes']} probes x {solver['num_steps']} steps, seed {solver['seed']}, "
-        f"r {protocol['radius']}, τ {protocol['tau']}; ± is the residual norm; "
-        "accuracy on test images"
+        f"{counted(solver['num_probes'], 'probe')} x {counted(solver['num_steps'], 'step')}, "
+        f"seed {solver['seed']}, r {protocol['radius']}, τ {protocol['tau']}; ± is the residual "
+        f"norm; accuracy on test images{recorded}"
     )
+    marked = [label for label, ends in marks.items() if any(ends)]
+    if marked:
+        click.echo(
+            f"≤ and ≥: not converged in {solver['max_steps']} steps, so λmin may be lower, λmax "
+            f"higher (class {', '.join(marked)}); raise --max-steps"
+        )
     click.echo(_grounds(analysis))
 
 
@@ -143,6 +222,7 @@ def print_protocols(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         ["class", "images", "n", "loss", "λmin", "λmax", "|λmin/λmax|", "‖g‖", "|α|/β",
          "asymmetry", "verdict"],
         table,
+        optional=["asymmetry", "|α|/β", "loss", "‖g‖", "n"],
     )  # fmt: skip
     click.echo(
         "fresh: a new draw at every product, so λmin and λmax are Ritz values of no matrix; "
@@ -210,9 +290,46 @@ def with_residual(value: float, residual: float | None) -> str:
     return f"{value:.3g} ± {residual:.1g}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return ``1 probe``, ``2 probes``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def plain_text(value: Any) -> str:
+    """Return nested plain values as text; what is empty is left out."""
+    if isinstance(value, Mapping):
+        return ", ".join(
+            f"{key} ({plain_text(inner)})"
+            if isinstance(inner, Mapping)
+            else f"{key} {plain_text(inner)}"
+            for key, inner in value.items()
+            if inner not in (None, {}, [], ())
+        )
+    if isinstance(value, list | tuple):
+        return " ".join(map(plain_text, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def unsettled(record: LossAnalysis) -> bool:
+    """Say whether an end of the spectrum has not converged; fresh draws have no matrix."""
+    return not record.converged and record.noise is None
+
+
+def _marks(record: LossAnalysis, tol: float) -> tuple[str, str]:
+    """Return ≤ for a λmin, ≥ for a λmax beyond which an eigenvalue may have been missed."""
+    if not unsettled(record):
+        return "", ""
+    ends = [record.lambda_min, record.lambda_max]
+    allowed = allowed_residuals(ends, tol=tol, floor=FLOOR)
+    residuals = (record.residual_min, record.residual_max)
+    wide = [r is None or r > most for r, most in zip(residuals, allowed, strict=True)]
+    low, high = wide if any(wide) else (True, True)
+    return "≤" * low, "≥" * high
+
+
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
 def _numeric(cell: str) -> bool:
-    return cell[:1].isdigit() or cell[:1] in ("-", "−", "")
+    return cell[:1].isdigit() or cell[:1] in ("-", "−", "≤", "≥", "")

@@ -16,6 +16,23 @@ class UserMistake(click.ClickException):
     exit_code = 2
 
 
+class Interrupted(click.ClickException):
+    """Ctrl-C: what is kept, and the exit code that shells give SIGINT."""
+
+    exit_code = 130
+
+    def show(self, file: Any = None) -> None:
+        """Print it; it is no error."""
+        click.echo(f"Interrupted{self.message}.", err=True)
+
+
+_AGAIN = "; what was finished is kept, and the same command goes on from there"
+INTERRUPTED = {
+    "train": "; finished epochs are kept, and the same command with --resume goes on from there",
+    **dict.fromkeys(("analyze", "trajectory", "reproduce", "pipeline"), _AGAIN),
+}
+
+
 class SpectraGroup(click.Group):
     """A group of commands that turns deliberate errors into one line and exit code 2."""
 
@@ -25,8 +42,13 @@ class SpectraGroup(click.Group):
             return super().invoke(ctx)
         except SpectraError as error:
             raise UserMistake(" ".join(str(error).split())) from error
-        except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
-            raise UserMistake(f"{error.strerror}: {error.filename}") from error
+        except BrokenPipeError:
+            raise  # whoever read standard output has left; click ends in silence
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            raise UserMistake(f"{error.strerror or error}{where}") from error
+        except KeyboardInterrupt as error:
+            raise Interrupted(INTERRUPTED.get(str(ctx.invoked_subcommand), "")) from error
 
 
 @click.group(

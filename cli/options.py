@@ -1,5 +1,6 @@
 """Options that several commands share, and how they become requests."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,10 +33,27 @@ def _combine(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-output = click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder for results. [runs/NAME]"
+class Folder(click.Path):
+    """A folder's path; empty text, which would mean the working directory, is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if not str(value).strip():
+            self.fail("expected a folder, got nothing; '.' is the working directory", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+output = click.option("-o", "--output", type=Folder(), help="Folder for results. [runs/NAME]")
+seed = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of every random number.",
 )
-seed = click.option("--seed", default=0, show_default=True, help="Seed of every random number.")
 device = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."
 )
@@ -156,6 +174,21 @@ what = _combine(
 )
 
 
+def writable(folder: Path) -> Path:
+    """Return ``folder``, having written to it, or to where it will be made, before any work.
+
+    Raises:
+        InputError: that failed.
+    """
+    try:
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot write to {folder} ({reason}); choose another -o") from error
+    return folder
+
+
 def pick_device(text: str) -> str:
     """Return the torch device that ``text`` means.
 
@@ -218,7 +251,7 @@ def analysis_request(
     if options["proof"] is not None:
         proof = options["proof"]
     return AnalysisRequest(
-        classes=options["classes"] or "all",
+        classes="all" if options["classes"] is None else options["classes"],
         split=options["split"],
         loss=options["loss"],
         reduction=options["reduction"],

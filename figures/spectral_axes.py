@@ -21,6 +21,7 @@ FLOOR = 1e-7
 CEILING = 10.0
 # Samples a standard deviation, ours: a peak is missed by at most 0.5 % of its height.
 _PER_SIGMA = 5
+_FINEST = 1e-9  # ours: samples around the largest node are then told apart in float64
 _REACH = 7  # standard deviations; a bell is 2e-11 of its height there
 
 
@@ -58,8 +59,13 @@ class Window:
             raise InputError(f"sigma must be positive and finite, got {sigma}")
         if xlim is not None and not (xlim > 0 and math.isfinite(xlim)):
             raise InputError(f"xlim must be positive and finite, got {xlim}")
-        linear = _power_of_ten(3 * sigma)
         largest = max(abs(float(v)) for v in extremes)
+        if sigma < _FINEST * largest:
+            raise InputError(
+                f"sigma must be at least {_FINEST * largest:.1g}, a billionth of the largest "
+                f"|eigenvalue|, for its bells to be sampled, got {sigma}"
+            )
+        linear = _power_of_ten(3 * sigma)
         half = xlim if xlim is not None else max(10 * linear, _power_of_ten(1.1 * largest))
         peak = max(float(density_curve(s, sigma)[1].max()) for s in spectra)
         return cls(half, min(linear, half / 10), max(CEILING, _power_of_ten(peak)), sigma)

@@ -121,7 +121,7 @@ def forecast(
         needed = resident + working + fixed + least * each
         raise InputError(
             f"memory for one chunk and {least} vectors is {_gib(needed)} GiB, the limit is "
-            f"{_gib(limit)}; raise --memory, lower --micro-chunk, or use --basis none"
+            f"{_gib(limit)} GiB; raise --memory, lower --micro-chunk, or use --basis none"
         )
     fit = wanted if each == 0 else min(wanted, free // each)
     taken = fixed + fit * each

@@ -11,7 +11,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from checkpoints import RECIPE_NAMES, load_checkpoint, save_native
+from checkpoints import RECIPE_NAMES, load_checkpoint, load_data, save_native
+from cli.display import number, print_table
 from cli.main import cli
 from spectra import load_analysis
 
@@ -251,7 +252,169 @@ def test_mistakes_are_one_line_and_exit_code_2(run_folder, tmp_path):
     assert "memory must read" in refused("analyze", run_folder, "--memory", "lots")
     assert "cannot read" in refused("plot", tmp_path / "absent.json")
     assert "cannot read" in refused("pipeline", tmp_path / "absent.toml")
-    assert "images per class" in refused("analyze", run_folder, "--images-per-class", "0")
+    assert "images-per-class" in refused("analyze", run_folder, "--images-per-class", "0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--radius", "inf"), "radius must be positive and finite, got inf"),
+        (("--tau", "nan"), "tau must be positive and finite, got nan"),
+        (("--tol", "inf"), "tol must be positive and finite, got inf"),
+        (("--max-steps", "0"), "max-steps must be at least 1, got 0"),
+        (("--num-steps", "-1"), "num_steps at least 1"),
+        (("--images", "fresh", "--certify-below"), "no fixed matrix"),
+        (("--images", "frozen:1000000000000"), "up to 10000"),
+        (("-o", "a-file"), "cannot write to a-file (Not a directory)"),
+        (("-o", "a-file/below"), "cannot write to a-file/below (Not a directory)"),
+        (("-o", ""), "expected a folder, got nothing"),
+        (("--seed", "-1"), "-1 is not in the range"),
+    ],
+)
+@pytest.mark.parametrize("command", ["analyze", "trajectory", "theorem"])
+def test_a_bad_option_is_refused_before_the_checkpoint_is_read(
+    command, arguments, said, tmp_path, monkeypatch
+):
+    def read(*_: object) -> None:
+        raise AssertionError("work has begun")
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a-file").touch()
+    if not (command == "theorem" and arguments[0] == "-o"):  # its default folder has the name in it
+        name = "analyze_trajectory" if command == "trajectory" else "load_checkpoint"
+        monkeypatch.setattr(sys.modules[f"cli.commands.{command}"], name, read)
+    assert said in refused(command, "bundled:digits/ce-drw", *arguments)
+
+
+@pytest.mark.parametrize("option", ["--classes", "--groups"])
+def test_empty_text_is_not_taken_for_the_default(option, tmp_path):
+    refused("analyze", "bundled:digits/ce-drw", option, "", "-o", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("ce", "--rho", "1"), "ce does not use ρ; leave it out, or take ce-sam"),
+        (("la", "--set", "rho=1"), "la does not use ρ"),
+        (("ce", "--set", "momentum=2"), "momentum must lie in [0, 1)"),
+        (("ce", "--set", "augment_crop=1000"), "augment_crop must be less than"),
+        (("ce", "--set", "epochs=x"), "epochs must be an integer, got 'x'"),
+        (("empty.toml",), "empty.toml is empty"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused_and_leaves_nothing(
+    arguments, said, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.toml").touch()
+    assert said in refused("train", *arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.toml"]
+
+
+def test_a_loss_that_is_not_finite_names_the_option_that_exists(tmp_path):
+    line = refused("train", "ce", "--set", "lr=1e30", "--epochs", 1, "--n-max", 20, "-o", tmp_path)
+    assert "--set lr=" in line
+
+
+@pytest.mark.parametrize(("command", "code"), [("train", "--resume"), ("pipeline", "same command")])
+def test_ctrl_c_says_what_is_kept(command, code, tmp_path, monkeypatch):
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["cli.commands.train"], "run_training", interrupt)
+    monkeypatch.setattr(sys.modules["cli.commands.pipeline"], "run_study", interrupt)
+    (tmp_path / "study.toml").write_text("[train]\nepochs = 1\n")
+    what = {"train": "ce", "pipeline": tmp_path / "study.toml"}[command]
+    result = invoke(command, what, "-o", tmp_path / "out")
+    assert result.exit_code == 130
+    assert code in result.stderr
+
+
+def test_accuracy_of_other_data_is_not_the_checkpoints_record(tmp_path):
+    images = np.arange(6 * 64, dtype=np.int64).reshape(6, 1, 8, 8) % 17
+    np.savez(tmp_path / "a.npz", images=images.astype(np.uint8), labels=np.arange(6))
+    result = invoke(
+        "analyze", "bundled:digits/ce-drw", "--classes", "3", "--data", f"npz:{tmp_path}/a.npz",
+        "--json", "-o", tmp_path / "out", *SMALL,
+    )  # fmt: skip
+    assert json.loads(result.stdout)["classes"][0]["accuracy"] is None
+
+
+def test_accuracy_without_test_images_is_said_to_be_a_record(tmp_path):
+    digits = load_data()
+    for name, split in (("train", digits.train), ("test", digits.test)):
+        np.savez(tmp_path / name, images=split.images.numpy(), labels=split.labels.numpy())
+    place, run = f"npz:{tmp_path}/train.npz", tmp_path / "run"
+    invoke("train", "ce", "--epochs", 1, "--data", f"{place},{tmp_path}/test.npz", "-o", run)
+    result = invoke(
+        "analyze", run, "--data", place, "--classes", "9", "-o", tmp_path / "out", *SMALL
+    )
+    recorded = load_checkpoint(run).metrics["test"]["accuracy"][9]
+    kept = load_analysis(tmp_path / "out" / "analysis.json")
+    assert kept.records[0].accuracy == recorded
+    assert "accuracy on test images, as recorded" in result.stdout
+
+
+def test_a_narrow_table_folds_between_words_alone(analysis_folder, run_folder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "70")
+    result = invoke("analyze", run_folder, "--classes", "0,9,tail", "-o", analysis_folder, *SMALL)
+    shown, note, _ = result.stdout.partition("too narrow for |g·vmin|/‖g‖, loss")
+    table = shown.splitlines()
+    assert note
+    assert max(map(len, table)) <= 70
+    words = {word.lstrip("≤≥") for line in table for word in line.split()}
+    for record in load_analysis(analysis_folder / "analysis.json").records:
+        wanted = {number(record.lambda_min), number(record.lambda_max), number(record.ratio)}
+        assert wanted | {"descent", "with", "negative", "curvature"} <= words
+
+
+def test_a_terminal_too_narrow_for_any_table_gets_a_line_for_each_cell(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "12")
+    print_table("numbers", ["first", "second"], [["1.25e-05", "two words"]])
+    assert capsys.readouterr().out.split("\n\n")[1] == "first: 1.25e-05\nsecond: two words"
+
+
+def test_an_end_that_has_not_converged_is_marked(run_folder, tmp_path):
+    result = invoke(
+        "analyze", run_folder, "--classes", "9", "--num-probes", 1, "--num-steps", 2,
+        "--max-steps", 2, "--no-figures", "-o", tmp_path,
+    )  # fmt: skip
+    record = load_analysis(tmp_path / "analysis.json").records[0]
+    assert f"≤{number(record.lambda_min)}" in result.stdout
+    assert "not converged in 2 steps" in result.stdout
+    assert "1 probe x 2 steps" in result.stdout
+
+
+def test_a_ratio_of_a_trajectory_that_has_not_converged_is_marked(run_folder, tmp_path):
+    result = invoke(
+        "trajectory", run_folder, "--classes", "9", "--max-steps", 2, "--num-probes", 1,
+        "--num-steps", 2, "-o", tmp_path,
+    )  # fmt: skip
+    ratio = load_analysis(tmp_path / "tiny" / "epoch-0003.json").records[0].ratio
+    assert f"{number(ratio)}*" in result.stdout
+    assert "*: λmin or λmax has not converged in 2 steps" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [("checkpoints", "inspect", "bundled:digits/ce-drw"), ("data", "show")]
+)
+def test_what_is_known_is_printed_as_words(arguments):
+    shown = invoke(*arguments).stdout
+    assert "{" not in shown
+    assert "mean 0.3059, std 0.3762, scale 16" in shown
+
+
+def test_data_show_gives_the_shape_of_the_images():
+    assert json.loads(invoke("data", "show", "--json").stdout)["image_shape"] == [1, 8, 8]
+
+
+def test_an_operating_system_error_says_what_and_where(run_folder, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "analysis.json")
+
+    monkeypatch.setattr(sys.modules["cli.commands.analyze"], "save_analysis", full)
+    line = refused("analyze", run_folder, "--classes", "9", "-o", tmp_path, *SMALL)
+    assert line == "Error: No space left on device: analysis.json"
 
 
 def test_training_goes_on_from_a_checkpoint_by_another_recipe(run_folder, tmp_path):

@@ -225,7 +225,9 @@ BAD_ARRAYS = {
     "one-hot labels": {"images": pictures(3), "labels": np.eye(3, dtype=np.int64)},
     "fewer labels": {"images": pictures(3), "labels": np.arange(2)},
     "negative labels": {"images": pictures(3), "labels": np.array([0, -1, 1])},
+    "a label that is no class": {"images": pictures(3), "labels": np.array([0, 1, 10**12])},
     "no image at all": {"images": pictures(3)[:0], "labels": np.arange(0)},
+    "images without pixels": {"images": pictures(3, size=0), "labels": np.arange(3)},
 }
 
 
@@ -295,6 +297,21 @@ def test_a_file_that_is_no_intact_npz_is_refused_in_one_line(tmp_path, kind):
     assert "\n" not in str(error.value)
 
 
+def test_nobody_is_advised_to_load_text_as_a_pickle(tmp_path):
+    (tmp_path / "a.npz").write_bytes(damaged("text"))
+    with pytest.raises(InputError, match="it is no npz archive"):
+        load_data(DataRequest(f"npz:{tmp_path / 'a.npz'}"))
+
+
+@pytest.mark.parametrize("other", [{"channels": 1}, {"size": 8}], ids=["channels", "size"])
+def test_test_images_of_another_shape_are_refused(tmp_path, other):
+    labels = np.arange(6) % 2
+    train = write_npz(tmp_path / "a.npz", images=pictures(6), labels=labels)
+    write_npz(tmp_path / "b.npz", images=pictures(6, **other), labels=labels)
+    with pytest.raises(InputError, match=r"test images of a must have .* \(3, 4, 4\), got"):
+        load_data(DataRequest(f"{train},{tmp_path / 'b.npz'}"))
+
+
 @pytest.mark.parametrize("source", ["npz:", "npz:a.npz,b.npz,c.npz"])
 def test_npz_needs_one_or_two_files(source):
     with pytest.raises(InputError, match=r"expected npz:TRAIN\.npz\[,TEST\.npz\]"):
@@ -313,6 +330,11 @@ def test_an_absent_npz_is_refused(tmp_path):
 def test_an_unknown_source_is_refused(source):
     with pytest.raises(InputError, match="unknown data source"):
         load_data(DataRequest(source))
+
+
+def test_a_source_may_stand_for_a_request(tmp_path):
+    source = source_of(tmp_path / "a.npz")
+    assert load_data(source).digest() == load_data(DataRequest(source)).digest()
 
 
 @pytest.mark.parametrize("source", ["cifar10", "cifar100"])

@@ -14,6 +14,7 @@ from figures import (
     plot_accuracy,
     plot_contrast,
     plot_density,
+    plot_protocols,
     plot_trajectory,
     save_figure,
 )
@@ -90,6 +91,12 @@ def test_what_is_plotted_is_the_density_plus_the_floor_of_the_paper(spectrum):
     drawn = line(plot_density(spectrum, sigma=0.05).axes[0], "density")
     expected = spectrum.density(drawn.get_xdata(), 0.05) + 1e-7
     np.testing.assert_allclose(drawn.get_ydata(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("sigma", [1e-300, 1e-9])
+def test_a_sigma_that_no_float_can_sample_is_refused(spectrum, sigma):
+    with pytest.raises(InputError, match="sigma must be at least 6e-08"):
+        plot_density(spectrum, sigma=sigma)
 
 
 def test_another_sigma_needs_nothing_but_the_stored_quadrature(spectrum):
@@ -217,6 +224,16 @@ def test_accuracy_is_drawn_as_the_median_over_seeds_at_the_class_size():
 def test_accuracies_in_percent_are_refused():
     with pytest.raises(InputError, match="give fractions"):
         plot_accuracy({"ce": [[90.0, 40.0]]}, class_counts=(500, 5))
+
+
+@pytest.mark.parametrize(("runs", "lines"), [(1, [1]), (5, [5]), (7, [4, 3])])
+def test_protocols_take_a_second_line_beyond_five_panels(runs, lines):
+    row = {"class": "8", "n": 83, "protocol": "plain", "ratio": 0.02, "lambda_min_at_most": -1.0}
+    fig = plot_protocols({f"run {k}": [row] for k in range(runs)})
+    tops = [round(ax.get_position().y1, 3) for ax in fig.axes]
+    assert [tops.count(top) for top in dict.fromkeys(tops)] == lines
+    # The scale stands before the first panel of each line.
+    assert sum(bool(ax.get_ylabel()) for ax in fig.axes) == len(lines)
 
 
 def test_the_contrast_draws_every_class_of_every_seed(record):

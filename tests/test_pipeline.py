@@ -133,6 +133,14 @@ def test_a_folder_of_another_study_is_refused(study_file, tmp_path):
         ("[analyze]\nprobes = 3\n", "unknown key analyze.probes"),
         ("[figures]\ncolour = 'red'\n", "unknown key figures.colour"),
         ("name = \n", "cannot read study"),
+        ("", "is empty"),
+        ("[train]\nseeds = [-1.5]\n", "seeds must be a list of integers >= 0"),
+        ("[train]\nseeds = [-1]\n", "seeds must be a list of integers >= 0"),
+        ("[train]\nseeds = 3\n", "seeds must be a list of integers >= 0"),
+        ("[train]\nkeep_epochs = [1.5]\n", "keep_epochs must be a list of integers >= 0"),
+        ("[train]\nrecipes = 'ce'\n", "recipes must be a list of names"),
+        ("[analyze]\nmax_steps = 0\n", "max-steps must be at least 1"),
+        ("[analyze]\ntau = inf\n", "tau must be positive and finite"),
     ],
 )
 def test_a_study_with_a_slip_is_refused_by_name(tmp_path, text, complaint):
@@ -140,6 +148,23 @@ def test_a_study_with_a_slip_is_refused_by_name(tmp_path, text, complaint):
     path.write_text(text)
     with pytest.raises(InputError, match=complaint):
         load_study(path)
+
+
+@pytest.mark.parametrize(
+    ("there", "instead", "complaint"),
+    [
+        ('"ce-drw-sam"]', '"ce-drw-smm"]', "unknown recipe 'ce-drw-smm'"),
+        ('classes = "9"', 'classes = "10"', "class 10 does not exist"),
+        ("[analyze]\n", '[analyze]\nsplits = ["train", "tset"]\n', "split must be train or test"),
+    ],
+)
+def test_a_study_that_does_not_fit_is_refused_before_anything_is_trained(
+    study_file, tmp_path, there, instead, complaint
+):
+    study_file.write_text(STUDY.replace(there, instead))
+    with pytest.raises(InputError, match=complaint):
+        run_study(load_study(study_file), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_recipe_field_in_a_study_is_refused(study_file, tmp_path):

@@ -60,6 +60,12 @@ def test_other_names_are_refused(text):
         ImageProtocol.parse(text)
 
 
+@pytest.mark.parametrize("text", ["frozen:10001", "frozen:1000000000000"])
+def test_more_draws_than_memory_holds_are_refused(text):
+    with pytest.raises(InputError, match="K up to 10000"):
+        ImageProtocol.parse(text)
+
+
 def test_augmenting_by_nothing_is_refused():
     with pytest.raises(InputError, match="neither crops nor flips"):
         ImageProtocol.parse("frozen:4", crop=0, flip=False)

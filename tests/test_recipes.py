@@ -216,6 +216,25 @@ def test_a_field_that_is_not_finite_is_refused(key, value):
         get_recipe("ce").with_overrides({key: value})
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"momentum": 1.0}, r"momentum must lie in \[0, 1\)"),
+        ({"epochs": "x"}, "epochs must be an integer, got 'x'"),
+        ({"lr": "x"}, "lr must be a number, got 'x'"),
+    ],
+)
+def test_a_wrong_value_is_answered_by_what_was_expected(overrides, said):
+    with pytest.raises(InputError, match=said):
+        get_recipe("ce").with_overrides(overrides)
+
+
+def test_an_empty_recipe_file_is_refused(tmp_path):
+    (tmp_path / "mine.toml").touch()
+    with pytest.raises(InputError, match="is empty"):
+        load_recipe(tmp_path / "mine.toml")
+
+
 def test_a_radius_that_is_not_finite_is_refused_in_a_schedule():
     with pytest.raises(InputError):
         get_recipe("ce").with_overrides({"rho_schedule": "0:nan"})

@@ -1,6 +1,7 @@
 """``spectra theorem`` from end to end, on a bundled checkpoint."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,11 +90,15 @@ def test_the_same_command_writes_the_same_bytes(folder, tmp_path):
     [
         (("--rho", "x"), "0.05,0.5"),
         (("--rho", "0"), "rho must be positive"),
+        (("--rho", "nan"), "rho must be positive"),
+        (("--rho", ""), "rho must be positive"),
         (("--num-batches", "1"), "at least 2"),
         (("--images", "fresh"), "fixed matrix"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_two(arguments, said, tmp_path):
+def test_a_mistake_is_one_line_and_exit_code_two(arguments, said, tmp_path, monkeypatch):
+    # Before any work: nothing is left to read the checkpoint with.
+    monkeypatch.delattr(sys.modules["cli.commands.theorem"], "load_checkpoint")
     result = invoke("theorem", "bundled:digits/ce-drw", *arguments, "-o", tmp_path)
     assert result.exit_code == 2
     assert said in result.stderr

@@ -406,16 +406,16 @@ UNFIT = {
     "epochs": ({"recipe": tiny_recipe(epochs=3)}, "has 3 epochs behind it"),
     "architecture": (
         {"architecture": Architecture("digits-resnet", 3, 1, 4, shortcut="B")},
-        "has architecture",
+        "has another architecture than this run: shortcut",
     ),
-    "classes": ({"data": tiny_data((9, 5, 4, 2))}, "has number of classes 3, this run 4"),
+    "classes": ({"data": tiny_data((9, 5, 4, 2))}, "has 3 classes, this run 4"),
     "normalisation": (
         {
             "data": dataclasses.replace(
                 tiny_data(), normalisation=Normalisation("other", (0.1,), (1,))
             )
         },
-        "has normalisation",
+        "has another normalisation than this run: name custom, here other",
     ),
     "keep": ({"keep_epochs": (1,)}, r"must lie in 3\.\.5, got \[1\]"),
 }

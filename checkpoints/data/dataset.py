@@ -114,6 +114,14 @@ class ImageData:
     normalisation: Normalisation
     description: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.test is not None and self.test.images.shape[1:] != self.train.images.shape[1:]:
+            there, here = (tuple(s.images.shape[1:]) for s in (self.test, self.train))
+            raise InputError(
+                f"test images of {self.name} must have the (channels, height, width) of its "
+                f"training images, {here}, got {there}"
+            )
+
     @property
     def class_counts(self) -> tuple[int, ...]:
         """Training images of each class."""

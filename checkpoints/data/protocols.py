@@ -12,6 +12,8 @@ from spectra.images import LazyImages
 
 PLAIN, FROZEN, FRESH = "plain", "frozen", "fresh"
 FORMS = "plain, frozen:K, frozen:all or fresh"
+# Ours, because CIFAR's crops and flips have 162 views in all, which frozen:all takes.
+MAX_DRAWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,12 @@ class ImageProtocol:
         kind, _, draws = text.partition(":")
         if text in (PLAIN, FRESH) or (kind == FROZEN and draws == "all"):
             protocol = cls(kind, None, crop, flip)
-        elif kind == FROZEN and draws.isdigit() and int(draws) >= 1:
+        elif kind == FROZEN and draws.isdecimal() and len(draws) < 20 and int(draws) >= 1:
+            if int(draws) > MAX_DRAWS:
+                raise InputError(
+                    f"images frozen:K take K up to {MAX_DRAWS}, got {text}; frozen:all takes "
+                    "every crop and flip"
+                )
             protocol = cls(kind, int(draws), crop, flip)
         else:
             raise InputError(f"images must be {FORMS}, got {text!r}")

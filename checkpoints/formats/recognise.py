@@ -189,7 +189,7 @@ def _check_fit(state: State, arch: Architecture) -> None:
             f"the weights do not fit {arch.name} with {arch.num_classes} classes, a {arch.head} "
             f"head and shortcut {arch.shortcut}: {wrong[0]}"
             + (f" ({len(wrong) - 1} more)" if len(wrong) > 1 else "")
-            + "; correct this with --arch, --num-classes, --head or --shortcut"
+            + "; correct this with --arch, --num-classes or --head"
         )
 
 

@@ -88,14 +88,14 @@ def analyze(
     request = options.analysis_request(
         rest, seed=seed, device=device, num_probes=0 if compare_protocols else NUM_PROBES
     )
+    kind = "protocols" if compare_protocols else "analyze"
+    folder = options.writable(output or Path("runs") / f"{kind}-{_slug(checkpoint)}")
     loaded = load_checkpoint(checkpoint, LoadOptions(arch, num_classes, head))
     custom = profile or imbalance_factor is not None or n_max is not None
     wanted = options.data_request(source, profile, imbalance_factor, n_max) if custom else None
     data, notes = data_for(loaded, source, request=wanted)
     for text in (*loaded.notes, *notes):
         note(f"note: {text}")
-    kind = "protocols" if compare_protocols else "analyze"
-    folder = output or Path("runs") / f"{kind}-{_slug(checkpoint)}"
     if compare_protocols:
         _compare(loaded, data, request, folder, compared, as_json=as_json)
         return

@@ -10,7 +10,7 @@ from checkpoints import Checkpoint, LoadOptions, list_checkpoints, load_checkpoi
 from checkpoints.data.normalisations import parse_normalisation
 from checkpoints.load import BUNDLED, bundled_runs
 from cli import options
-from cli.display import note, number, print_json, print_table
+from cli.display import note, number, plain_text, print_json, print_table
 from cli.workflows.data import data_for
 from spectra.errors import InputError
 
@@ -65,7 +65,9 @@ def inspect(
     if as_json:
         print_json(summary)
         return
-    rows = [[key, str(value)] for key, value in summary.items() if value not in (None, {}, [])]
+    rows = [
+        [key, plain_text(value)] for key, value in summary.items() if value not in (None, {}, [])
+    ]
     print_table(str(reference), ["what", "value"], rows)
 
 
@@ -85,6 +87,11 @@ def import_command(
     source: str | None,
 ) -> None:
     """Write another's checkpoint as safetensors with metadata; --data records what it saw."""
+    if output.suffix != ".safetensors":
+        raise InputError(f"-o must name a .safetensors file, got {output}")
+    if output.exists():
+        raise InputError(f"{output} exists; choose another name")
+    options.writable(output.parent)
     loading = LoadOptions(arch, num_classes, head)
     checkpoint = load_checkpoint(reference, loading)
     checkpoint.model()
@@ -99,10 +106,6 @@ def import_command(
     if normalisation is not None:
         chosen = parse_normalisation(normalisation, channels=checkpoint.architecture.in_channels)
         checkpoint = replace(checkpoint, normalisation=chosen)
-    if output.suffix != ".safetensors":
-        raise InputError(f"-o must name a .safetensors file, got {output}")
-    if output.exists():
-        raise InputError(f"{output} exists; choose another name")
     save_native(output, checkpoint)
     for text in checkpoint.notes:
         note(f"note: {text}")

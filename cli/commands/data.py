@@ -9,7 +9,7 @@ from checkpoints.data.fetch import ARCHIVES, fetch
 from checkpoints.data.longtail import head_mid_tail
 from checkpoints.data.sources import data_folder
 from cli import options
-from cli.display import print_json, print_table, reporting
+from cli.display import plain_text, print_json, print_table, reporting
 from spectra.errors import InputError
 
 
@@ -38,6 +38,7 @@ def show(
         "name": found.name,
         "description": found.description,
         "digest": found.digest(),
+        "image_shape": list(found.train.images.shape[1:]),
         "class_counts": list(counts),
         "test_counts": list(tests),
         "groups": {name: list(classes) for name, classes in groups.items()},
@@ -51,17 +52,23 @@ def show(
     print_table(
         f"{found.name}: {sum(counts)} training images", ["class", "group", "n", "test"], rows
     )
-    click.echo(f"{found.description}\nsha256 {summary['digest']}")
+    channels, height, width = found.train.images.shape[1:]
+    click.echo(
+        f"images {channels} x {height} x {width} (channels, height, width); normalisation "
+        f"{plain_text(found.normalisation.to_dict())}"
+    )
+    click.echo(f"{plain_text(found.description)}\nsha256 {summary['digest']}")
 
 
 @data.command("fetch")
 @click.argument("name", type=click.Choice(list(ARCHIVES)))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. [SPECTRA_DATA]")
+@click.option("-o", "--output", type=options.Folder(), help="Folder. [SPECTRA_DATA]")
 def fetch_command(name: str, output: Path | None) -> None:
     """Download NAME over HTTPS into a folder; run again to resume."""
     folder = output or data_folder()
     if folder is None:
         raise InputError("where to? give -o FOLDER or set SPECTRA_DATA")
+    options.writable(folder)
     with reporting(f"downloading {name}") as report:
         place = fetch(
             name, folder, progress=lambda done, total: report.update(name, done, total or 0)

@@ -23,7 +23,7 @@ def pipeline(study: Path, output: Path | None, device: str, as_json: bool) -> No
     Work is kept unit by unit; a study that was interrupted goes on where it stopped.
     """
     described = load_study(study)
-    folder = output or Path("runs") / described.name
+    folder = options.writable(output or Path("runs") / described.name)
     with reporting(described.name) as report:
         result = run_study(
             described,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from cli import options
 from cli.display import print_paths
 from cli.workflows.drawing import draw_analysis, draw_study, draw_trajectories
 from cli.workflows.pipeline import load_study_result
@@ -27,7 +28,7 @@ from spectra.errors import InputError
 @click.option("--classes", help="Records to draw, such as head,tail,8. [all]")
 @click.option("--sigma", type=float, help="Smoothing width. [as PyHessian's]")
 @click.option("--format", "formats", multiple=True, type=click.Choice(["png", "pdf", "svg"]))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder. [beside the file]")
+@click.option("-o", "--output", type=options.Folder(), help="Folder. [beside the file]")
 def plot(
     results: tuple[Path, ...],
     study: Path | None,
@@ -39,7 +40,7 @@ def plot(
 ) -> None:
     """Draw RESULTS: analysis.json files, or a study's results.json with --study."""
     chosen = formats or ("png", "pdf")
-    folder = output or results[0].parent
+    folder = options.writable(output or results[0].parent)
     if study is not None:
         if len(results) != 1:
             raise InputError(f"--study takes one results.json, got {len(results)} files")

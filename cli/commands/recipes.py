@@ -36,5 +36,6 @@ def recipes(name: str | None, family: str, as_json: bool) -> None:
             ["recipe", "loss", "weighting", "optimizer", "ρ", "epochs", "batch", "lr",
              "weight decay", "head"],
             rows,
+            optional=["head", "weight decay", "batch"],
         )  # fmt: skip
     click.echo(f"source: {FAMILIES[family].source}")

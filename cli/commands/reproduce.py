@@ -43,7 +43,7 @@ def reproduce(
     Leaves result.json and figures in the output folder; an interrupted study goes on.
     """
     study = load_reproduction(name, size)
-    folder = output or Path("runs") / f"reproduce-{name}-{size}"
+    folder = options.writable(output or Path("runs") / f"reproduce-{name}-{size}")
     with reporting(name) as report:
         result = run_reproduction(
             study,

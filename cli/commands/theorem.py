@@ -60,7 +60,8 @@ def theorem(
     For the class's own gradient the prediction is 1 + ρλ/‖g‖; for mini-batches it is taken batch by
     batch; the theorem's (1+ρλmin)², for an ascent step that is not normalised, stands beside them.
     """
-    rest["classes"] = rest["classes"] or "0,8"
+    if rest["classes"] is None:
+        rest["classes"] = "0,8"
     try:
         rhos = tuple(float(part) for part in rho.split(",") if part)
     except ValueError as error:
@@ -72,10 +73,10 @@ def theorem(
         batch_size,
     )
     loaded = load_checkpoint(checkpoint, LoadOptions(arch, num_classes, head))
+    folder = options.writable(output or Path("runs") / f"theorem-{loaded.name.replace('/', '-')}")
     data, notes = data_for(loaded, source)
     for text in (*loaded.notes, *notes):
         note(f"note: {text}")
-    folder = output or Path("runs") / f"theorem-{loaded.name.replace('/', '-')}"
     with reporting(f"measuring {loaded.name}") as report, suitable_threads(data):
         reports = measure_theorem(loaded, data, request, on_progress=report.update)
     plain = theorem_to_dict(loaded, request, reports)

@@ -62,8 +62,13 @@ def train(
         keep_epochs=None if keep is None else _numbers(keep),
         start=start,
     )
-    folder = output or Path("runs") / _default_name(recipe, source, seed)
+    chosen = options.pick_device(device)
+    folder = options.writable(output or Path("runs") / _default_name(recipe, source, seed))
     job = training_job(request, folder)
+    if "rho" in overrides and not job.recipe.uses_ascent:
+        twin = f"{job.recipe.name}-sam"
+        advice = f"take {twin}" if twin in RECIPE_NAMES else "'spectra recipes' lists those that do"
+        raise InputError(f"{job.recipe.name} does not use ρ; leave it out, or {advice}")
     history: list[dict[str, Any]] = []
     with reporting(f"training {job.recipe.name}") as report:
 
@@ -74,9 +79,7 @@ def train(
             text = f"{job.recipe.name} loss {number(metrics['train_loss'])}{seen}"
             report.update(text, epoch, job.recipe.epochs)
 
-        kept = run_training(
-            job, device=options.pick_device(device), resume=resume, on_epoch=on_epoch
-        )
+        kept = run_training(job, device=chosen, resume=resume, on_epoch=on_epoch)
     last = history[-1] if history else None
     if as_json:
         print_json({"checkpoints": [str(path) for path in kept], "last_epoch": last})

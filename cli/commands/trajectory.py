@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from checkpoints import LoadOptions
+from checkpoints import LoadOptions, list_checkpoints
 from cli import options
-from cli.display import number, print_json, print_paths, print_table, reporting
+from cli.display import number, print_json, print_paths, print_table, reporting, unsettled
 from cli.workflows.drawing import draw_trajectories
 from cli.workflows.trajectory import analyze_trajectory
 from spectra.errors import InputError
@@ -40,7 +40,8 @@ def trajectory(
     RUNS are folders written by 'spectra train', folders of <epoch>_ckpt.pth.tar files, or
     bundled:digits/RECIPE. Finished checkpoints are not computed again.
     """
-    rest["classes"] = rest["classes"] or "head,mid,tail,overall"
+    if rest["classes"] is None:
+        rest["classes"] = "head,mid,tail,overall"
     extremes_alone = 0 if rest["engine"] == "spectra" else 1
     request = options.analysis_request(
         rest, seed=seed, device=device, num_probes=extremes_alone, proof=False
@@ -49,7 +50,9 @@ def trajectory(
     names = [run.removeprefix("bundled:").rstrip("/").rpartition("/")[2] for run in runs]
     if len(set(names)) < len(names):
         raise InputError(f"runs must have different folder names, got {', '.join(names)}")
-    folder = output or Path("runs") / f"trajectory-{'-'.join(names)}"
+    for run in runs:
+        list_checkpoints(run)
+    folder = options.writable(output or Path("runs") / f"trajectory-{'-'.join(names)}")
     series = {}
     with reporting("analyzing") as report:
         for name, run in zip(names, runs, strict=True):
@@ -78,9 +81,17 @@ def trajectory(
     for name, analyses in series.items():
         labels = [record.label for record in analyses[0].records]
         rows = [
-            [str(a.checkpoint["epoch"]), *(number(record.ratio) for record in a.records)]
+            [
+                str(a.checkpoint["epoch"]),
+                *(number(r.ratio) + "*" * unsettled(r) for r in a.records),
+            ]
             for a in analyses
         ]
         print_table(f"{name}: |λmin/λmax|", ["epoch", *labels], rows)
+    if any(unsettled(r) for analyses in series.values() for a in analyses for r in a.records):
+        click.echo(
+            f"*: λmin or λmax has not converged in {request.solver.max_steps} steps; "
+            "raise --max-steps"
+        )
     click.echo("written:")
     print_paths(written)

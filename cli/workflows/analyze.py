@@ -78,7 +78,10 @@ def analyze_checkpoint(
             # A warm start moves a result within its tolerance, so it is part of what it is of.
             **({"warm_from": warm.before} if warm else {}),
         },
-        protocol=_protocol(request, normalisation, radius),
+        protocol={
+            **_protocol(request, normalisation, radius),
+            **({"accuracy": "as recorded"} if _recorded(checkpoint, data) else {}),
+        },
         records=(),
         versions=library_versions(),
     )
@@ -134,15 +137,11 @@ def test_accuracy(
 ) -> ClassMetrics | None:
     """Return per-class accuracy on the test images; None where there are none.
 
-    Without test images, what the checkpoint recorded when it was trained is taken.
+    Without test images, what the checkpoint recorded when it was trained is taken, where the
+    training images are those it was trained on.
     """
     if data.test is None:
-        recorded = checkpoint.metrics.get("test")
-        if not recorded:
-            return None
-        return ClassMetrics(
-            tuple(recorded["accuracy"]), tuple(recorded["loss"]), recorded["overall"]
-        )
+        return _recorded(checkpoint, data)
     return evaluate(
         checkpoint.model().to(device),
         normalisation(data.test.images).to(device),
@@ -150,6 +149,15 @@ def test_accuracy(
         num_classes=data.num_classes,
         loss=CrossEntropy(),
     )
+
+
+def _recorded(checkpoint: Checkpoint, data: ImageData) -> ClassMetrics | None:
+    """Return what the checkpoint recorded, where there are no test images and the data are its."""
+    found = checkpoint.metrics.get("test")
+    same = checkpoint.data is not None and checkpoint.data.get("digest") == data.digest()
+    if data.test is not None or not found or not same:
+        return None
+    return ClassMetrics(tuple(found["accuracy"]), tuple(found["loss"]), found["overall"])
 
 
 def library_versions() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What is analyzed of a checkpoint: the request, and the Hessian of each loss that it names."""
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -59,9 +60,27 @@ class AnalysisRequest:
     memory: int | None = None
     solver: SolverSettings = field(default_factory=SolverSettings)
 
+    def __post_init__(self) -> None:
+        solver = self.solver
+        for name, value in (("radius", self.radius), ("tau", self.tau), ("tol", solver.tol)):
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise InputError(f"{name} must be positive and finite, got {value}")
+        for name, count in (
+            ("max-steps", solver.max_steps),
+            ("images-per-class", self.images_per_class),
+            ("micro-chunk", self.micro_chunk),
+        ):
+            if count is not None and count < 1:
+                raise InputError(f"{name} must be at least 1, got {count}")
+        if ImageProtocol.parse(self.images).kind == FRESH and solver.certify_below:
+            raise InputError(
+                "nothing is certified of images fresh, which have no fixed matrix; leave out "
+                "--certify-below, or take --images plain or frozen:K"
+            )
+
     def groups_of(self, class_counts: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """Return head, mid and tail."""
-        if self.groups:
+        if self.groups is not None:
             return parse_groups(self.groups, num_classes=len(class_counts))
         return head_mid_tail(class_counts)
 

@@ -1,14 +1,15 @@
 """Run a study from training to results, unit by unit, so that a killed one goes on."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from checkpoints import ImageData, load_data, train
+from checkpoints import ImageData, TrainingJob, load_data, train
 from cli.workflows.analyze import library_versions
 from cli.workflows.losses import AnalysisRequest
+from cli.workflows.selection import parse_selection
 from cli.workflows.study import Study
 from cli.workflows.threads import suitable_threads
 from cli.workflows.training import TrainRequest, training_job
@@ -81,21 +82,25 @@ def run_study(
     Raises:
         InputError: the folder holds another study, or the study does not fit the data.
     """
-    _claim(study, folder)
     data = load_data(study.data)
+    units = [
+        _Unit(study, folder, data, recipe, seed, device, on_unit)
+        for recipe in study.recipes
+        for seed in study.seeds
+    ]
+    _check(study, data, units)
+    _claim(study, folder)
     analyses: list[Analysis] = []
     trajectories: list[Analysis] = []
     with suitable_threads(data):
-        for recipe in study.recipes:
-            for seed in study.seeds:
-                unit = _Unit(study, folder, data, recipe, seed, device, on_unit)
-                last = unit.train()
-                for split in study.splits:
-                    analyses += unit.analyze(study.request, split, "analyses", epochs=(last,))
-                if study.trajectory is not None:
-                    trajectories += unit.analyze(
-                        study.trajectory, study.trajectory.split, "trajectories"
-                    )
+        for unit in units:
+            last = unit.train()
+            for split in study.splits:
+                analyses += unit.analyze(study.request, split, "analyses", epochs=(last,))
+            if study.trajectory is not None:
+                trajectories += unit.analyze(
+                    study.trajectory, study.trajectory.split, "trajectories"
+                )
         versions = library_versions()
     result = StudyResult(study.name, tuple(analyses), tuple(trajectories))
     write_json(
@@ -148,8 +153,8 @@ class _Unit:
     def run_folder(self) -> Path:
         return self.folder / "training" / self.run
 
-    def train(self) -> int:
-        """Train, or finish training, and return the last epoch."""
+    def job(self) -> TrainingJob:
+        """Put the training together."""
         study = self.study
         request = TrainRequest(
             recipe=self.recipe,
@@ -159,7 +164,11 @@ class _Unit:
             seed=self.seed,
             keep_epochs=study.keep_epochs,
         )
-        job = training_job(request, self.run_folder, data=self.data)
+        return training_job(request, self.run_folder, data=self.data)
+
+    def train(self) -> int:
+        """Train, or finish training, and return the last epoch."""
+        job = self.job()
 
         def trained(epoch: int, _: dict[str, Any]) -> None:
             self._report("train", epoch, job.recipe.epochs)
@@ -194,6 +203,20 @@ class _Unit:
 
 def _is_of(analysis: Analysis, recipe: str, split: str) -> bool:
     return analysis.checkpoint["recipe"] == recipe and analysis.protocol["split"] == split
+
+
+def _check(study: Study, data: ImageData, units: Sequence[_Unit]) -> None:
+    """Raise InputError, before anything is trained, where a part of the study does not fit."""
+    for unit in units:
+        unit.job()
+    splits = list(study.splits)
+    for request in (study.request, study.trajectory):
+        if request is not None:
+            groups = request.groups_of(data.class_counts)
+            parse_selection(request.classes, groups, num_classes=data.num_classes)
+            splits.append(request.split)
+    for split in splits:
+        data.split(split)
 
 
 def _claim(study: Study, folder: Path) -> None:

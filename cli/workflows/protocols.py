@@ -76,6 +76,8 @@ def compare_protocols(
         changes: dict[str, Any] = {"engine": engine or "spectra"}
         if engine or images == FRESH:  # as published
             changes |= {"num_probes": 1, "probe": "rademacher"}
+        if images == FRESH:
+            changes["certify_below"] = False  # of no matrix
         solver = replace(request.solver, **changes)
 
         def progress(label: str, done: int, planned: int, at: str = name) -> None:

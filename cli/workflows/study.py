@@ -69,6 +69,8 @@ def load_study(path: Path) -> Study:
         plain = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"cannot read study {path}: {error}") from error
+    if not plain:
+        raise InputError(f"study {path} is empty; give it at least a table such as [train]")
     try:
         return _study(plain, default_name=path.stem)
     except (TypeError, ValueError) as error:
@@ -85,18 +87,18 @@ def _study(plain: dict[str, Any], *, default_name: str) -> Study:
             "or figures"
         )
     train, analyze = tables["train"], tables["analyze"]
-    recipes = tuple(train.pop("recipes", PAPER_RECIPES))
+    recipes = _names_in(train.pop("recipes", PAPER_RECIPES), "recipes")
     keep = train.pop("keep_epochs", None)
-    splits = tuple(analyze.pop("splits", ("train",)))
+    splits = _names_in(analyze.pop("splits", ("train",)), "splits")
     if trajectory is not None:
         trajectory = _request({**analyze, **TRAJECTORY_SOLVER, **trajectory}, "trajectory")
     return Study(
         name=name,
         data=_build(DataRequest, tables["data"], "data"),
         recipes=recipes,
-        seeds=tuple(int(s) for s in train.pop("seeds", (0,))),
+        seeds=_integers(train.pop("seeds", (0,)), "seeds"),
         arch=train.pop("arch", None),
-        keep_epochs=None if keep is None else tuple(int(e) for e in keep),
+        keep_epochs=None if keep is None else _integers(keep, "keep_epochs"),
         recipe_overrides={key: train.pop(key) for key in list(train) if key in recipes},
         overrides=train,
         splits=splits,
@@ -104,6 +106,26 @@ def _study(plain: dict[str, Any], *, default_name: str) -> Study:
         trajectory=trajectory,
         **{key: tuple(value) for key, value in _known(Study, tables["figures"], "figures").items()},
     )
+
+
+def _names_in(values: Any, key: str) -> tuple[str, ...]:
+    if (
+        not isinstance(values, list | tuple)
+        or not values
+        or not all(isinstance(value, str) for value in values)
+    ):
+        raise InputError(f"{key} must be a list of names, got {values!r}")
+    return tuple(values)
+
+
+def _integers(values: Any, key: str) -> tuple[int, ...]:
+    if (
+        not isinstance(values, list | tuple)
+        or not values
+        or not all(type(value) is int and value >= 0 for value in values)
+    ):
+        raise InputError(f"{key} must be a list of integers >= 0 such as [0, 1], got {values!r}")
+    return tuple(values)
 
 
 def _request(values: dict[str, Any], table: str) -> AnalysisRequest:

@@ -1,5 +1,6 @@
 """SAM against its theorem at a checkpoint, and whether what helps one class hurts another."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 
 from checkpoints import Checkpoint, ImageData
+from checkpoints.data.protocols import FRESH
 from cli.workflows.losses import AnalysisRequest, Losses
 from cli.workflows.selection import parse_selection
 from spectra import HessianOperator, make_generator, solve_extremes
@@ -42,6 +44,19 @@ class TheoremRequest:
     rhos: tuple[float, ...] = RHOS
     num_batches: int = 50
     batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        if not self.rhos or not all(0 < rho < math.inf for rho in self.rhos):
+            raise InputError(
+                f"rho must be positive, finite radii such as 0.05,0.5, got {self.rhos}"
+            )
+        if self.num_batches < 2 or self.batch_size < 1:
+            raise InputError(
+                "num-batches must be at least 2 and batch-size at least 1, got "
+                f"{self.num_batches} and {self.batch_size}"
+            )
+        if self.analysis.images == FRESH:
+            raise InputError("theorem needs a fixed matrix; use --images plain or frozen:K")
 
 
 @dataclass(frozen=True)
@@ -110,11 +125,6 @@ def measure_theorem(
         InputError: the request does not fit.
     """
     analysis = request.analysis
-    if request.num_batches < 2 or request.batch_size < 1:
-        raise InputError(
-            "num_batches must be at least 2 and batch_size at least 1, got "
-            f"{request.num_batches} and {request.batch_size}"
-        )
     losses = Losses.of(checkpoint, data, analysis)
     counts = checkpoint.class_counts or data.class_counts
     chosen = parse_selection(
@@ -130,9 +140,7 @@ def measure_theorem(
     found = {}
     for k, (label, classes) in enumerate(chosen.items()):
         progress(f"class {label}: eigenvectors", k)
-        op, _, draw = losses.operator(label, classes, check=k == 0)
-        if draw is not None:
-            raise InputError("theorem needs a fixed matrix; use --images plain or frozen:K")
+        op, _, _ = losses.operator(label, classes, check=k == 0)
         generator = make_generator(analysis.solver.seed, "extremes", label)
         found[label] = solve_extremes(
             op, generator=generator, max_steps=analysis.solver.max_steps, proof=False

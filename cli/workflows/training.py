@@ -76,6 +76,11 @@ def training_job(
     _, channels, height, width = data.train.images.shape
     if height != width:
         raise InputError(f"images must be square, got {height}x{width}")
+    if recipe.augment_crop >= height:
+        raise InputError(
+            f"augment_crop must be less than the images' {height} pixels, which it could push out "
+            f"of sight, got {recipe.augment_crop}"
+        )
     if request.start is None:
         start = None
         arch = request.arch or ("digits-resnet" if height < 16 else "resnet32")
