@@ -19,6 +19,8 @@ TITLES = {
     "ce-drw-then-sam-rho01": "late SAM, ρ = .1",
     "ce-drw-then-sam": "late SAM, ρ = .5",
     "ce-drw-sam": "SAM, ρ = .5",
+    "vs": "VS, 60 epochs",
+    "vs-then-sam-rho01": "VS, late SAM, ρ = .1",
 }
 SEVERAL_SEEDS = (PLAIN.name, "ce-drw-then-sam-rho01")
 TAIL = "8"
