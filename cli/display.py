@@ -24,8 +24,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from spectra import Analysis, LossAnalysis
-from spectra.extremes import FLOOR, TOLERANCE
+from spectra import Analysis, LossAnalysis, SolverSettings
 from spectra.judge import allowed_residuals
 
 # Ours: seconds between the lines that a log gets, so that it tells work from a hang.
@@ -154,9 +153,8 @@ def _least_width(shown: Sequence[Sequence[str]]) -> int:
 def print_analysis(analysis: Analysis) -> None:
     """Print the per-class table, with the protocol that it holds under."""
     protocol, checkpoint = analysis.protocol, analysis.checkpoint
-    marks = {
-        r.label: _marks(r, protocol["solver"].get("tol") or TOLERANCE) for r in analysis.records
-    }
+    settings = SolverSettings(**protocol["solver"])
+    marks = {r.label: _marks(r, settings) for r in analysis.records}
     rows = []
     for record in analysis.records:
         below, above = marks[record.label]
@@ -315,12 +313,12 @@ def unsettled(record: LossAnalysis) -> bool:
     return not record.converged and record.noise is None
 
 
-def _marks(record: LossAnalysis, tol: float) -> tuple[str, str]:
+def _marks(record: LossAnalysis, settings: SolverSettings) -> tuple[str, str]:
     """Return ≤ for a λmin, ≥ for a λmax beyond which an eigenvalue may have been missed."""
     if not unsettled(record):
         return "", ""
     ends = [record.lambda_min, record.lambda_max]
-    allowed = allowed_residuals(ends, tol=tol, floor=FLOOR)
+    allowed = allowed_residuals(ends, tol=settings.tolerance, floor=settings.floor)
     residuals = (record.residual_min, record.residual_max)
     wide = [r is None or r > most for r, most in zip(residuals, allowed, strict=True)]
     low, high = wide if any(wide) else (True, True)

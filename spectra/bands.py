@@ -209,7 +209,10 @@ def image_bootstrap(
 
 
 def _freedom(x: FloatArray, quantile: float) -> FloatArray:
-    """Return ν such that each ``x`` >= 0 is the ``quantile`` of χ²_ν."""
+    """Return ν such that each ``x`` >= 0 is the ``quantile`` of χ²_ν.
+
+    As scipy.special.chdtriv, which is NaN at 0 and from some 1e12 on.
+    """
     # Far from 0, χ²_ν is normal, with ν within a dozen standard deviations of x.
     low, high = np.maximum(x - 12 * np.sqrt(2 * x) - 100, 0.0), x + 12 * np.sqrt(2 * x) + 100
     for _ in range(100):

@@ -86,6 +86,21 @@ def test_bootstrap_of_weighted_images_is_of_the_weighted_loss(net):
     assert found.bootstrap.largest.estimate == pytest.approx(found.lambda_max, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, 0.01),
+        ({"num_probes": 0}, 0.03),
+        ({"num_probes": 0, "certify_below": True}, 0.01),
+        ({"density_images": "auto"}, 0.03),
+        ({"engine": "pyhessian", "density_images": "auto"}, 0.01),
+        ({"num_probes": 0, "tol": 0.2}, 0.2),
+    ],
+)
+def test_the_tolerance_is_that_of_the_solver_that_runs(options, expected):
+    assert SolverSettings(**options).tolerance == expected
+
+
 def test_peers_trace_agrees_with_ours(net):
     ours, peer = (analyze(net, engine, num_probes=40, num_steps=3) for engine in sorted(ENGINES))
     spread = np.hypot(ours.spectrum.trace_error, peer.spectrum.trace_error)

@@ -154,8 +154,9 @@ def test_accuracy(
 def _recorded(checkpoint: Checkpoint, data: ImageData) -> ClassMetrics | None:
     """Return what the checkpoint recorded, where there are no test images and the data are its."""
     found = checkpoint.metrics.get("test")
-    same = checkpoint.data is not None and checkpoint.data.get("digest") == data.digest()
-    if data.test is not None or not found or not same:
+    if data.test is not None or not found or checkpoint.data is None:
+        return None
+    if checkpoint.data.get("digest") != data.digest():
         return None
     return ClassMetrics(tuple(found["accuracy"]), tuple(found["loss"]), found["overall"])
 

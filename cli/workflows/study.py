@@ -1,7 +1,7 @@
 """A study: recipes x seeds x checkpoints x classes, described by a TOML file."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -109,22 +109,17 @@ def _study(plain: dict[str, Any], *, default_name: str) -> Study:
 
 
 def _names_in(values: Any, key: str) -> tuple[str, ...]:
-    if (
-        not isinstance(values, list | tuple)
-        or not values
-        or not all(isinstance(value, str) for value in values)
-    ):
-        raise InputError(f"{key} must be a list of names, got {values!r}")
-    return tuple(values)
+    return _list_of(values, key, "names", lambda value: isinstance(value, str))
 
 
 def _integers(values: Any, key: str) -> tuple[int, ...]:
-    if (
-        not isinstance(values, list | tuple)
-        or not values
-        or not all(type(value) is int and value >= 0 for value in values)
-    ):
-        raise InputError(f"{key} must be a list of integers >= 0 such as [0, 1], got {values!r}")
+    what = "integers >= 0 such as [0, 1]"
+    return _list_of(values, key, what, lambda value: type(value) is int and value >= 0)
+
+
+def _list_of(values: Any, key: str, what: str, fits: Callable[[Any], bool]) -> tuple[Any, ...]:
+    if not isinstance(values, list | tuple) or not values or not all(map(fits, values)):
+        raise InputError(f"{key} must be a list of {what}, got {values!r}")
     return tuple(values)
 
 

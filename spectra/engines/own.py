@@ -15,7 +15,7 @@ from spectra.certificates import (
 )
 from spectra.engines.settings import EngineResult, SolverSettings
 from spectra.errors import NonFiniteError
-from spectra.extremes import TOLERANCE, Extremes, extreme_eigenpairs
+from spectra.extremes import Extremes, extreme_eigenpairs
 from spectra.hessian import HessianOperator
 from spectra.judge import judge
 from spectra.lanczos import Lanczos
@@ -93,16 +93,15 @@ def _extremes_alone(
     warm: Extremes | None,
     on_step: StepCallback | None,
 ) -> EngineResult:
-    options = {} if settings.tol is None else {"tol": settings.tol}
     found = solve_extremes(
         op,
         generator=make_generator(settings.seed, "extremes", label),
         warm=warm,
+        tol=settings.tolerance,
         floor=settings.floor,
         max_steps=settings.max_steps,
         proof=settings.proof,
         on_step=on_step,
-        **options,
     )
     cause = grounds(found.steps, op.dtype)
     if found.tail is None:
@@ -114,10 +113,9 @@ def _judged_extremes(
     op: HessianOperator, run: Lanczos, settings: SolverSettings, steps: int
 ) -> EngineResult:
     """Carry ``run`` on until the extremes converge; judge them in float64 if asked to."""
-    tol = TOLERANCE if settings.tol is None else settings.tol
     found = extreme_eigenpairs(
         op,
-        tol=tol,
+        tol=settings.tolerance,
         floor=settings.floor,
         max_steps=max(settings.max_steps, steps),
         run=run,
@@ -126,7 +124,7 @@ def _judged_extremes(
     if not settings.proof:
         return EngineResult(None, found)
     vectors = torch.stack([found.smallest.vector, found.largest.vector])
-    judged = judge(op.in_float64(), vectors, tol=tol, floor=settings.floor)
+    judged = judge(op.in_float64(), vectors, tol=settings.tolerance, floor=settings.floor)
     low, high = (
         replace(pair, converged=before.converged)  # what Lanczos met; the judge adds no steps
         for pair, before in zip(judged.pairs, (found.smallest, found.largest), strict=True)

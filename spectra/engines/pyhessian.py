@@ -18,7 +18,7 @@ from torch import Tensor
 from spectra.certificates import OTHER_ENGINE
 from spectra.engines.settings import EngineResult, SolverSettings
 from spectra.errors import InputError
-from spectra.extremes import TOLERANCE, Extremes, extreme_eigenpairs
+from spectra.extremes import Extremes, extreme_eigenpairs
 from spectra.hessian import HessianOperator
 from spectra.operators import SymmetricOperator
 from spectra.quiet import quiet
@@ -110,7 +110,7 @@ def run_pyhessian(
     generator = make_generator(settings.seed, "pyhessian", label)
     extremes = extreme_eigenpairs(
         products,
-        tol=TOLERANCE if settings.tol is None else settings.tol,
+        tol=settings.tolerance,
         floor=settings.floor,
         max_steps=settings.max_steps,
         generator=generator,

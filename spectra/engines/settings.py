@@ -3,9 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from spectra.active import RESIDUAL_TOLERANCE
 from spectra.active_density import DensityBound
 from spectra.errors import InputError
-from spectra.extremes import FLOOR, MAX_STEPS, Extremes
+from spectra.extremes import FLOOR, MAX_STEPS, TOLERANCE, Extremes
 from spectra.lower_bound import TailBounds
 from spectra.slq import NUM_PROBES, NUM_STEPS
 from spectra.spectrum import Spectrum
@@ -71,6 +72,20 @@ class SolverSettings:
     def extremes_only(self) -> bool:
         """Whether neither a density nor a bound from below is asked for: a start may be warm."""
         return self.num_probes == 0 and not self.certify_below
+
+    @property
+    def on_active_images(self) -> bool:
+        """Whether the extremes come from :func:`spectra.active.solve_extremes`."""
+        return self.engine == "spectra" and (
+            self.extremes_only or (self.density_images == "auto" and not self.certify_below)
+        )
+
+    @property
+    def tolerance(self) -> float:
+        """Relative residual asked of the extremes: ``tol``, or what stands in for it."""
+        if self.tol is not None:
+            return self.tol
+        return RESIDUAL_TOLERANCE if self.on_active_images else TOLERANCE
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form that result files store."""
