@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from checkpoints.execution import Forward
 from checkpoints.models.heads import CosineHead
 from checkpoints.recipes import Recipe
 from spectra.errors import InputError
@@ -21,7 +22,7 @@ class Batch:
     """A batch's loss as the sum of its images' terms, Σ_i w_i ℓ_i / Σ_i w_i.
 
     Args:
-        model: in training mode.
+        forward: of a model in training mode.
         images: (n, ...), normalised.
         labels: int64 (n,).
         weights: w_i, shape (n,).
@@ -30,20 +31,20 @@ class Batch:
 
     def __init__(
         self,
-        model: nn.Module,
+        forward: Forward,
         images: Tensor,
         labels: Tensor,
         weights: Tensor,
         loss: PerSampleLoss,
     ) -> None:
-        self.model, self.images, self.labels, self.loss = model, images, labels, loss
+        self.forward, self.images, self.labels, self.loss = forward, images, labels, loss
         self.weights = weights / weights.sum()
         self.seen: tuple[Tensor, Tensor] | None = None
 
     def terms(self, outputs: Tensor | None = None) -> Tensor:
         """Return the terms, shape (n,), of ``outputs`` or of a forward pass at the weights now."""
         if outputs is None:
-            outputs = self.model(self.images)
+            outputs = self.forward(self.images)
         terms = self.weights * self.loss(outputs, self.labels)
         if self.seen is None:
             hits = (outputs.detach().argmax(1) == self.labels).sum()
@@ -205,7 +206,7 @@ class CCSAM(AscentRule):
         features: list[Tensor] = []
         hook = self.head.register_forward_hook(lambda _, inputs, __: features.append(inputs[0]))
         try:
-            outputs = batch.model(batch.images)
+            outputs = batch.forward(batch.images)
         finally:
             hook.remove()
         terms = batch.terms(outputs)

@@ -94,8 +94,11 @@ def load_state(path: Path, *, expected: dict[str, Any]) -> TrainingState:
 def before_switch(identity: dict[str, Any]) -> dict[str, Any]:
     """Return what decides a run until DRW sets in: all but the recipe's name and weighting."""
     recipe = {k: v for k, v in identity["recipe"].items() if k not in ("name", "weighting")}
-    # No run with a start shares; the files of runs from before there were starts keep their names.
-    kept = {k: v for k, v in identity.items() if k != "start"}
+    # No run with a start shares. Files from before there were starts and choices of execution keep
+    # their names.
+    kept = {k: v for k, v in identity.items() if k not in ("start", "execution")}
+    if identity.get("execution") is not None:
+        kept["execution"] = identity["execution"]
     return {**kept, "recipe": recipe}
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from checkpoints.data.augment import random_crop_flip
 from checkpoints.data.dataset import ImageData
 from checkpoints.evaluation import evaluate
+from checkpoints.execution import Execution
 from checkpoints.gradients import Batch, make_rule
 from checkpoints.losses import output_scale, training_loss
 from checkpoints.recipes import Recipe
@@ -22,7 +23,7 @@ from checkpoints.schedules import (
     learning_rate,
     sampling_probabilities,
 )
-from spectra.errors import NonFiniteError
+from spectra.errors import InputError, NonFiniteError
 from spectra.losses import CrossEntropy
 from spectra.seeding import derive_seed, make_generator
 
@@ -33,10 +34,14 @@ class Trainer:
     Args:
         recipe: how to train.
         data: on what.
-        model: on ``device``; its weights are changed.
+        model: on ``device``, as ``execution`` places it; its weights are changed.
         optimizer: steps on ``model``.
         seed: of the order of images and of augmentation, with the epoch.
         device: where.
+        execution: how its passes are computed.
+
+    Raises:
+        InputError: an optimizer that a compiled network cannot serve.
     """
 
     def __init__(
@@ -48,9 +53,11 @@ class Trainer:
         *,
         seed: int,
         device: torch.device,
+        execution: Execution,
     ) -> None:
         self.recipe, self.data, self.seed, self.device = recipe, data, seed, device
-        self.model, self.optimizer = model, optimizer
+        self.model, self.optimizer, self.execution = model, optimizer, execution
+        self.forward = execution.forward(model)
         self.counts = data.class_counts
         self.loss = training_loss(recipe, self.counts)
         self.images = data.train.images.to(device)
@@ -61,6 +68,11 @@ class Trainer:
             self.test = (data.normalisation(test.images.to(device)), test.labels.to(device))
         self.sam = None
         self.rule = make_rule(recipe, model, self.counts)
+        if execution.compiled and self.rule is not None:
+            raise InputError(
+                f"a compiled network serves the optimizers sgd, sam and asam, got "
+                f"{recipe.optimizer}; leave --compile out"
+            )
         if recipe.optimizer in ("sam", "asam"):
             self.sam = SharpnessAware(
                 model.parameters(),
@@ -89,7 +101,7 @@ class Trainer:
         generator = make_generator(seed, "augmentation", epoch)
         self.model.train()
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=devices), self.execution.settings(self.device):
             # For a user's network that draws random numbers of its own (dropout).
             torch.manual_seed(derive_seed(seed, "network", epoch))
             mean, accuracy = self._batches(order, generator, weights)
@@ -134,7 +146,7 @@ class Trainer:
 
     def _step(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         if self.rule is not None:
-            batch = Batch(self.model, x, y, weights, self.loss)
+            batch = Batch(self.forward, x, y, weights, self.loss)
             self.optimizer.zero_grad(set_to_none=True)
             self.rule.fill(batch, self.noise)
             self.optimizer.step()
@@ -147,7 +159,7 @@ class Trainer:
         at_w: list[Tensor] = []
 
         def gradient_at_w() -> None:
-            outputs = self.model(x)
+            outputs = self.forward(x)
             loss = weighted_mean(outputs)
             loss.backward()
             at_w.extend((loss.detach(), (outputs.detach().argmax(1) == y).sum()))
@@ -160,7 +172,7 @@ class Trainer:
 
             def gradient_at_perturbed() -> None:
                 with frozen_batch_norm(self.model, self.recipe.sam_bn == "first"):
-                    weighted_mean(self.model(x)).backward()
+                    weighted_mean(self.forward(x)).backward()
 
             self.sam.step(gradient=gradient_at_perturbed, ascent_gradient=gradient_at_w)
         return at_w[0], at_w[1]

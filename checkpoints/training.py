@@ -10,6 +10,7 @@ from torch import nn
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data.dataset import ImageData
+from checkpoints.execution import EXACT, Execution
 from checkpoints.formats.native import save_native
 from checkpoints.models import Architecture, build_model, initialise
 from checkpoints.recipes import Recipe
@@ -46,6 +47,7 @@ class TrainingJob:
             trains it. Not where an epoch before the switch is to be kept.
         start: weights to begin from, after that many epochs of ``recipe``'s schedule, with no
             momentum; None: fresh ones, at epoch 0. Says what another recipe makes of a network.
+        execution: how the network's passes are computed.
     """
 
     recipe: Recipe
@@ -57,6 +59,7 @@ class TrainingJob:
     name: str | None = None
     shared: Path | None = None
     start: Checkpoint | None = None
+    execution: Execution = EXACT
 
 
 def default_epochs(epochs: int) -> tuple[int, ...]:
@@ -117,9 +120,10 @@ def train(
         "data": {**data.description, "digest": data.digest()},
         "seed": job.seed,
         "start": job.start and job.start.digest(),
+        "execution": job.execution.identity,
     }
     device = torch.device(device)
-    model = _first_model(job).to(device)
+    model = job.execution.place(_first_model(job), device)
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=recipe.lr,
@@ -151,7 +155,9 @@ def train(
     if state is not None:
         done, history = state.epoch, state.history
         state.restore(model, optimizer)
-    trainer = Trainer(recipe, data, model, optimizer, seed=job.seed, device=device)
+    trainer = Trainer(
+        recipe, data, model, optimizer, seed=job.seed, device=device, execution=job.execution
+    )
     lost = [e for e in keep if begun < e <= done and not checkpoint_path(job.folder, e).exists()]
     if lost:
         raise InputError(
@@ -225,7 +231,10 @@ def _snapshot(
     name = job.name or f"{job.data.name}/{job.recipe.name}"
     return Checkpoint(
         name=name,
-        state={key: value.detach().cpu().clone() for key, value in model.state_dict().items()},
+        state={
+            key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for key, value in model.state_dict().items()
+        },
         architecture=job.architecture,
         normalisation=job.data.normalisation,
         epoch=epoch,
@@ -235,7 +244,11 @@ def _snapshot(
         metrics=metrics,
         seed=job.seed,
         versions={"hessian-spectra": __version__, "torch": torch.__version__},
-        notes=() if job.start is None else (_lineage(job.start),),
+        notes=tuple(
+            note
+            for note in (None if job.start is None else _lineage(job.start), job.execution.note)
+            if note
+        ),
     )
 
 

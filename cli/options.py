@@ -11,6 +11,7 @@ import torch
 from checkpoints import DataRequest
 from checkpoints.data.longtail import PROFILES
 from checkpoints.data.normalisations import NORMALISATIONS
+from checkpoints.execution import PRECISIONS
 from checkpoints.models import ARCHITECTURES
 from cli.workflows.losses import DTYPES, AnalysisRequest
 from cli.workflows.selection import LOSSES, REDUCTIONS
@@ -56,6 +57,19 @@ seed = click.option(
 )
 device = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."
+)
+execution = _combine(
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="float32",
+        show_default=True,
+        help="Of training passes; tf32: GPUs alone. Weights and losses stay float32.",
+    ),
+    click.option(
+        "--channels-last", is_flag=True, help="Train in that memory layout: faster, other rounding."
+    ),
+    click.option("--compile", "compiled", is_flag=True, help="Compile the network for training."),
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from checkpoints.execution import Execution
 from cli import options
 from cli.display import print_json, print_paths, print_table, reporting
 from cli.workflows.drawing import draw_study
@@ -14,10 +15,19 @@ from cli.workflows.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_rows, rec
 
 @click.command(short_help="Train, analyze and draw a whole study.")
 @click.argument("study", type=click.Path(path_type=Path))
+@options.execution
 @options.output
 @options.device
 @options.as_json
-def pipeline(study: Path, output: Path | None, device: str, as_json: bool) -> None:
+def pipeline(
+    study: Path,
+    precision: str,
+    channels_last: bool,
+    compiled: bool,
+    output: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
     """Run the STUDY described by a TOML file: train, analyze, draw.
 
     Work is kept unit by unit; a study that was interrupted goes on where it stopped.
@@ -29,6 +39,7 @@ def pipeline(study: Path, output: Path | None, device: str, as_json: bool) -> No
             described,
             folder,
             device=options.pick_device(device),
+            execution=Execution(precision, channels_last, compiled),
             on_unit=lambda run, what, i, n: report.update(f"{run} {what}", i, n),
         )
     written = [folder / "results.json", *draw_study(result, described, folder)]

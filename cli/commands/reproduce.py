@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from checkpoints.execution import Execution
 from cli import options
 from cli.display import number, print_json, print_paths, print_table, reporting
 from cli.workflows.drawing import draw_reproduction
@@ -32,11 +33,20 @@ from cli.workflows.reproduction import (
     "source",
     help="As in train; else CIFAR in SPECTRA_DATA; smoke runs on digits without it.",
 )
+@options.execution
 @options.output
 @options.device
 @options.as_json
 def reproduce(
-    name: str, size: str, source: str | None, output: Path | None, device: str, as_json: bool
+    name: str,
+    size: str,
+    source: str | None,
+    precision: str,
+    channels_last: bool,
+    compiled: bool,
+    output: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Run the study NAME and print our numbers beside the published ones.
 
@@ -50,6 +60,7 @@ def reproduce(
             folder,
             source=source,
             device=options.pick_device(device),
+            execution=Execution(precision, channels_last, compiled),
             on_progress=lambda run, what, i, n: report.update(f"{run} {what}", i, n),
         )
     written = [folder / "result.json", *draw_reproduction(result, study, folder)]

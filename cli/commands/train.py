@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from checkpoints.execution import Execution
 from checkpoints.recipes import RECIPE_NAMES
 from cli import options
 from cli.display import note, number, print_json, print_paths, reporting
@@ -28,6 +29,7 @@ from spectra.errors import InputError
     help="Begin from its weights, after its epoch of RECIPE's schedule, without momentum.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
+@options.execution
 @options.output
 @options.seed
 @options.device
@@ -45,6 +47,9 @@ def train(
     keep: str | None,
     start: str | None,
     resume: bool,
+    precision: str,
+    channels_last: bool,
+    compiled: bool,
     output: Path | None,
     seed: int,
     device: str,
@@ -61,6 +66,7 @@ def train(
         seed=seed,
         keep_epochs=None if keep is None else _numbers(keep),
         start=start,
+        execution=Execution(precision, channels_last, compiled),
     )
     chosen = options.pick_device(device)
     folder = options.writable(output or Path("runs") / _default_name(recipe, source, seed))

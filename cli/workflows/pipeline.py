@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import ImageData, TrainingJob, load_data, train
+from checkpoints.execution import EXACT, Execution
 from cli.workflows.analyze import library_versions
 from cli.workflows.losses import AnalysisRequest
 from cli.workflows.selection import parse_selection
@@ -66,6 +67,7 @@ def run_study(
     folder: Path,
     *,
     device: str = "cpu",
+    execution: Execution = EXACT,
     on_unit: UnitProgress | None = None,
 ) -> StudyResult:
     """Train, analyze, and write ``folder/results.json``; skip what an earlier call finished.
@@ -77,6 +79,7 @@ def run_study(
         study: what to do.
         folder: of the study; must not hold another one.
         device: torch device for training and analysis.
+        execution: how training passes are computed.
         on_unit: called with (run, what, steps done, steps planned).
 
     Raises:
@@ -84,7 +87,7 @@ def run_study(
     """
     data = load_data(study.data)
     units = [
-        _Unit(study, folder, data, recipe, seed, device, on_unit)
+        _Unit(study, folder, data, recipe, seed, device, execution, on_unit)
         for recipe in study.recipes
         for seed in study.seeds
     ]
@@ -143,6 +146,7 @@ class _Unit:
     recipe: str
     seed: int
     device: str
+    execution: Execution
     on_unit: UnitProgress | None
 
     @property
@@ -163,6 +167,7 @@ class _Unit:
             overrides=study.overrides_of(self.recipe),
             seed=self.seed,
             keep_epochs=study.keep_epochs,
+            execution=self.execution,
         )
         return training_job(request, self.run_folder, data=self.data)
 

@@ -17,6 +17,7 @@ from checkpoints import (
     train,
 )
 from checkpoints.data.sources import recipe_family
+from checkpoints.execution import EXACT, Execution
 from checkpoints.recipes import get_recipe, load_recipe
 from checkpoints.training import EpochCallback
 from cli.workflows.threads import suitable_threads
@@ -36,6 +37,7 @@ class TrainRequest:
         seed: of weights, order and augmentation.
         keep_epochs: epochs to keep; None: those of the paper's trajectories, scaled.
         start: checkpoint to begin from, whose architecture it gets; None: fresh weights.
+        execution: how the passes are computed.
     """
 
     recipe: str
@@ -45,6 +47,7 @@ class TrainRequest:
     seed: int = 0
     keep_epochs: tuple[int, ...] | None = None
     start: str | None = None
+    execution: Execution = EXACT
 
 
 def read_recipe(name: str, family: str, overrides: Mapping[str, Any]) -> Recipe:
@@ -97,6 +100,7 @@ def training_job(
         keep_epochs=request.keep_epochs,
         name=f"{data.name}/{recipe.name}",
         start=start,
+        execution=request.execution,
     )
 
 

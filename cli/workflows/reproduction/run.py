@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import load_checkpoint, load_data
+from checkpoints.execution import EXACT, Execution
 from cli.workflows.analyze import library_versions
 from cli.workflows.protocols import comparison_rows
 from cli.workflows.reproduction.measure import accuracy, compare, theorem, theorem_rows
@@ -41,6 +42,7 @@ def run_reproduction(
     *,
     source: str | None = None,
     device: str = "cpu",
+    execution: Execution = EXACT,
     on_progress: RunProgress | None = None,
 ) -> ReproductionResult:
     """Train and measure; write ``folder/result.json``. What an earlier call finished is kept.
@@ -51,6 +53,7 @@ def run_reproduction(
         source: of the data, see :class:`DataRequest`; None: CIFAR where ``SPECTRA_DATA`` says, else
             for ``smoke`` the digits.
         device: torch device.
+        execution: how training passes are computed.
         on_progress: called with (run, what, done, planned).
 
     Raises:
@@ -66,7 +69,7 @@ def run_reproduction(
     with suitable_threads(data):
         for run in runs:
             name = f"{run.row} seed {run.seed}"
-            paths = train_run(study, run, request, data, device, on_progress)
+            paths = train_run(study, run, request, data, device, execution, on_progress)
             if study.kind == "accuracy":
                 measured.append({"row": run.row, "seed": run.seed, **accuracy(run, data)})
                 continue

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import DataRequest, ImageData, train
+from checkpoints.execution import Execution
 from cli.workflows.reproduction.study import Reproduction
 from cli.workflows.training import TrainRequest, training_job
 
@@ -58,12 +59,13 @@ def train_run(
     request: DataRequest,
     data: ImageData,
     device: str,
+    execution: Execution,
     on_progress: RunProgress | None,
 ) -> list[Path]:
     """Train a network, or go on with it, and return its checkpoints in order of epochs."""
     wanted = TrainRequest(
         run.recipe, request, study.settings["arch"], run.overrides, run.seed,
-        None if study.every_epoch else (),
+        None if study.every_epoch else (), execution=execution,
     )  # fmt: skip
     job = training_job(wanted, run.folder, data=data)
     job = replace(job, shared=run.folder.parent / "shared")

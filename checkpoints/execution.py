@@ -1,0 +1,129 @@
+"""How training steps are computed, apart from what they compute: precision, layout, compiling."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spectra.errors import InputError
+
+PRECISIONS = ("float32", "tf32", "bfloat16")
+Forward = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What makes training faster and changes its rounding, so that it belongs to a run's identity.
+
+    Weights, momentum, losses and evaluation are in float32 whatever is chosen.
+
+    Attributes:
+        precision: ``float32``; ``tf32``: convolutions and matrix products on a GPU's TF32 units
+            (no change on a CPU); ``bfloat16``: the network's training passes under autocast.
+        channels_last: keep images and convolution weights in that memory format.
+        compiled: compile the network by :func:`torch.compile`; for ``sgd``, ``sam`` and ``asam``.
+    """
+
+    precision: str = "float32"
+    channels_last: bool = False
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
+            )
+
+    @property
+    def identity(self) -> dict[str, Any] | None:
+        """What a resumed run must agree in; None for the default, as before there was a choice."""
+        return None if self == EXACT else asdict(self)
+
+    @property
+    def note(self) -> str | None:
+        """What a checkpoint says of it; None for the default."""
+        parts = [
+            *([self.precision] if self.precision != "float32" else []),
+            *(["channels-last"] if self.channels_last else []),
+            *(["compiled"] if self.compiled else []),
+        ]
+        return f"trained in {', '.join(parts)}" if parts else None
+
+    def place(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """Move ``model`` there, in the layout chosen."""
+        model = model.to(device)
+        if self.channels_last:
+            # Of tensors with four dimensions alone. The stubs of Module.to lack this argument.
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return model
+
+    def forward(self, model: nn.Module) -> Forward:
+        """Return the training passes of ``model``: images (n, channels, h, w) to float32 outputs.
+
+        Raises:
+            InputError: on its first call, where the network cannot be compiled here.
+        """
+        run = _compiled(model) if self.compiled else model
+
+        def outputs(x: Tensor) -> Tensor:
+            if self.channels_last:
+                x = x.contiguous(memory_format=torch.channels_last)
+            if self.precision != "bfloat16":
+                found: Tensor = run(x)
+                return found
+            with torch.autocast(x.device.type, torch.bfloat16):
+                found = run(x)
+            return found.float()
+
+        return outputs
+
+    @contextlib.contextmanager
+    def settings(self, device: torch.device) -> Iterator[None]:
+        """Allow or forbid TF32 within the block, on a GPU; torch's settings are put back."""
+        if device.type != "cuda":
+            yield
+            return
+        allowed = self.precision == "tf32"
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high" if allowed else "highest")
+        try:
+            with torch.backends.cudnn.flags(
+                enabled=True,
+                benchmark=torch.backends.cudnn.benchmark,
+                deterministic=torch.backends.cudnn.deterministic,
+                allow_tf32=allowed,
+            ):
+                yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+
+EXACT = Execution()
+
+
+def _compiled(model: nn.Module) -> Forward:
+    """Return ``model`` compiled at its first call; what goes wrong in that is one line."""
+
+    @functools.cache
+    def compiled() -> Any:
+        return torch.compile(model, dynamic=False)
+
+    def run(x: Tensor) -> Tensor:
+        try:
+            found: Tensor = compiled()(x)
+        except Exception as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            reason = str(error).strip().partition("\n")[0]
+            raise InputError(
+                f"the network cannot be compiled here ({reason}); leave --compile out"
+            ) from error
+        return found
+
+    return run
