@@ -9,13 +9,14 @@ from spectra.engines import EngineResult, PyHessianOperator, SolverSettings
 from spectra.errors import InputError, NonFiniteError, OperatorError, SpectraError
 from spectra.extremes import Eigenpair, Extremes, extreme_eigenpairs
 from spectra.fresh import FreshOperator, ProductNoise, product_noise
-from spectra.hessian import HessianOperator, class_hessian
+from spectra.hessian import HessianOperator
 from spectra.images import LazyImages
 from spectra.lanczos import Lanczos, lanczos_tridiag
 from spectra.loss_analysis import LossAnalysis
 from spectra.losses import CrossEntropy, PerSampleLoss
 from spectra.lower_bound import TailBounds, bounds
 from spectra.operators import DenseOperator, LambdaOperator, ScaledOperator, SymmetricOperator
+from spectra.per_class import class_hessian
 from spectra.results import Analysis, load_analysis, save_analysis
 from spectra.seeding import derive_seed, make_generator
 from spectra.slq import draw_probe, slq

@@ -10,8 +10,9 @@ import torch
 from spectra.allocator import give_back_free_memory
 from spectra.basis import bytes_per_vector, fixed_bytes
 from spectra.errors import InputError
-from spectra.hessian import HessianOperator, exact_products
+from spectra.hessian import HessianOperator
 from spectra.operators import SymmetricOperator
+from spectra.products import exact_products
 
 # Fewer vectors than this restart so often that a run takes several times as many products.
 LEAST_BASIS = 12

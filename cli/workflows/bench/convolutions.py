@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spectra import make_generator
-from spectra.hessian import exact_products
+from spectra.products import exact_products
 from spectra.products.workers import map_in_order
 
 # Channels and sides of the three stages of the CIFAR ResNets; all do the same work an image.

@@ -13,7 +13,7 @@ from cli.workflows.bench.convolutions import ConvolutionRate, best_convolution, 
 from cli.workflows.bench.peers import COLUMNS, OURS, PEERS, Ours, OursSeveral, Peer
 from cli.workflows.bench.subject import Subject
 from spectra import make_generator
-from spectra.hessian import exact_products
+from spectra.products import exact_products
 
 # Ours: float32 products of ResNet-32 differ from float64 by about 4e-4, for the masks of single
 # ReLUs flip between the two; a wrong product differs by order 1. Over a few images that are all
