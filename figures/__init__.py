@@ -8,7 +8,7 @@ from figures.comparable import infer_groups, require_comparable
 from figures.contrast import plot_contrast
 from figures.density import density_grid, density_panels, plot_density
 from figures.overlaps import plot_overlaps
-from figures.protocols import plot_protocols
+from figures.protocols import plot_protocols, plot_protocols_over_training
 from figures.published import plot_published
 from figures.recipes import RecipeRow, plot_recipe_table, recipe_table_markdown
 from figures.spectral_axes import density_curve
@@ -29,6 +29,7 @@ __all__ = [
     "plot_density",
     "plot_overlaps",
     "plot_protocols",
+    "plot_protocols_over_training",
     "plot_published",
     "plot_recipe_table",
     "plot_theorem",

@@ -10,11 +10,18 @@ from figures.comparable import label_text
 from figures.page import finish_page, new_page
 from figures.style import TEXT_WIDTH, house_style, label_styles
 from figures.ticks import set_log_ticks
+from figures.trajectory import draw_switch
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 PANELS_IN_A_LINE = 5
+_MARKERS = (
+    "Filled: a fixed matrix, residuals checked. Hollow: Ritz values of one run, of products that "
+    "change (fresh) or of PyHessian's recurrence, unchecked. In brackets: images. "
+)
 
 
 def plot_protocols(
@@ -68,20 +75,75 @@ def plot_protocols(
                 )  # fmt: skip
                 if ax is panels[0]:
                     handles.append(handle)
-            ax.axhline(1, color="#999999", lw=0.7, zorder=1)
-            ax.set_yscale("log")
-            low = min((r["ratio"] for r in flat if r["ratio"]), default=0.1)
-            bottom = 10 ** math.floor(math.log10(low))
-            ax.set_ylim(bottom, 2)
-            set_log_ticks(ax.yaxis, bottom, 1)
+            _set_ratio_axis(ax, flat)
             ax.set_xticks(range(len(protocols)), protocols, rotation=45, ha="right")
             ax.grid(axis="x", visible=False)
             ax.set_title(name, weight="bold")
         for first in panels[::columns]:
             first.set_ylabel("|λmin/λmax|")
-        text = (
-            "Filled: a fixed matrix, residuals checked. Hollow: Ritz values of one run, of "
-            "products that change (fresh) or of PyHessian's recurrence, unchecked. In brackets: "
-            "images. "
-        )
-        return finish_page(fig, caption=text + caption, legend=handles, title=title)
+        return finish_page(fig, caption=_MARKERS + caption, legend=handles, title=title)
+
+
+def plot_protocols_over_training(
+    epochs: Mapping[int, Sequence[Mapping[str, Any]]],
+    protocols: Mapping[str, str],
+    *,
+    switch_epoch: int | None = None,
+    title: str | None = None,
+    caption: str = "",
+) -> Figure:
+    """Draw |λmin/λmax| of each class over the epochs, a panel for each protocol.
+
+    Markers as in :func:`plot_protocols`.
+
+    Args:
+        epochs: rows of :func:`cli.workflows.protocols.comparison_rows` by epoch.
+        protocols: the titles of the panels by protocol, from left to right.
+        switch_epoch: where re-weighting sets in, marked by a dashed line; None: no line.
+        title: above the panels.
+        caption: what to add to the caption.
+    """
+    drawn = [
+        (protocol, epoch, row)
+        for protocol in protocols
+        for epoch in sorted(epochs)
+        for row in epochs[epoch]
+        if row["protocol"] == protocol and row["ratio"]
+    ]
+    sizes = {row["class"]: row["n"] for _, _, row in drawn}
+    labels = sorted(sizes, key=int)
+    with house_style():
+        styles = label_styles(labels, sizes)
+        fig = new_page(TEXT_WIDTH, 2.7)
+        panels = fig.subplots(1, len(protocols), sharey=True, squeeze=False)[0]
+        handles: dict[str, Line2D] = {}
+        for ax, (protocol, name) in zip(panels, protocols.items(), strict=True):
+            for label in labels:
+                points = [(e, r) for p, e, r in drawn if p == protocol and r["class"] == label]
+                if not points:
+                    continue
+                style = styles[label]
+                fixed = all(r["lambda_min_at_most"] is not None for _, r in points)
+                (line,) = ax.plot(
+                    [e for e, _ in points], [r["ratio"] for _, r in points],
+                    **style.drawing() | {"mfc": style.colour if fixed else "white"},
+                    label=f"{label_text(label)} ({sizes[label]:,})",
+                )  # fmt: skip
+                handles.setdefault(label, line)
+            _set_ratio_axis(ax, [row for _, _, row in drawn])
+            if switch_epoch is not None:
+                draw_switch(ax, switch_epoch, "DRW")
+            ax.set_title(name, weight="bold", pad=6 if switch_epoch is None else 16)
+            ax.set_xlabel("epoch")
+        panels[0].set_ylabel("|λmin/λmax|")
+        legend = [handles[label] for label in labels]
+        return finish_page(fig, caption=_MARKERS + caption, legend=legend, title=title)
+
+
+def _set_ratio_axis(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    low = min((r["ratio"] for r in rows if r["ratio"]), default=0.1)
+    bottom = 10 ** math.floor(math.log10(low))
+    ax.axhline(1, color="#999999", lw=0.7, zorder=1)
+    ax.set_yscale("log")
+    ax.set_ylim(bottom, 2)
+    set_log_ticks(ax.yaxis, bottom, 1)

@@ -93,7 +93,7 @@ def plot_trajectory(
             _set_axes(ax, scale, values)
             ax.set_title(name, weight="bold", pad=16 if switch_epoch is not None else 6)
             if switch_epoch is not None:
-                _draw_switch(ax, switch_epoch, switch_name)
+                draw_switch(ax, switch_epoch, switch_name)
             ax.set_xlabel("epoch")
         row[0].set_ylabel("|λmin/λmax|")
         places = {int(a.checkpoint["epoch"]) for _, a in flat}
@@ -157,7 +157,8 @@ def _set_axes(ax: Axes, scale: str, values: Sequence[float]) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def _draw_switch(ax: Axes, epoch: int, name: str) -> None:
+def draw_switch(ax: Axes, epoch: int, name: str) -> None:
+    """Draw a dashed line at an epoch and write above the panel what happens there."""
     ax.axvline(epoch, color=MUTED, ls="--", lw=1.0, zorder=1, label="switch")
     ax.annotate(
         f"{name} from {epoch}", (epoch, 1), (0, 2), xycoords=("data", "axes fraction"),

@@ -8,6 +8,7 @@ not pay, all images are used throughout.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -124,7 +125,8 @@ def solve_extremes(
         floor: size, relative to the largest |θ|, under which an eigenvalue counts as zero.
         max_steps: limit of the Lanczos steps.
         proof: take the final values and residuals from float64 products.
-        on_step: called after each Lanczos step with (steps done, limit).
+        on_step: called after each Lanczos step with (steps done, limit), and in the same way after
+            each correction, counted on.
 
     Returns:
         Pairs whose values and residuals are over all images; ``start`` and ``images_used`` say how
@@ -137,7 +139,8 @@ def solve_extremes(
     active = choose_active(op.scores())
     part = op if active.index is None else op.restricted(active.index)
     inner = tol if active.index is None else FIRST_TOLERANCE
-    run = _lanczos(part, generator, warm, inner, floor, max_steps, on_step)
+    limit = min(max_steps, op.size)
+    run = _lanczos(part, generator, warm, inner, floor, limit, on_step)
     refining = _Refining(
         op=op,
         model=PartModel.of(run, scale=1 / active.share),
@@ -145,6 +148,7 @@ def solve_extremes(
         tol=tol,
         floor=floor,
         proof=proof,
+        on_made=on_step and (lambda made: on_step(len(run) + made, limit)),
     )
     sub = None if active.index is None else refining.begin(active.middle)
     if part is not op:
@@ -179,6 +183,7 @@ class _Refining:
         tol: of the residuals over all images, relative.
         floor: see :func:`solve_extremes`.
         proof: judge in float64.
+        on_made: called with ``made`` after each of them.
         made: passes that corrections have taken, of at most MAX_REFINEMENTS.
     """
 
@@ -188,6 +193,7 @@ class _Refining:
     tol: float
     floor: float
     proof: bool
+    on_made: Callable[[int], None] | None = None
     made: int = 0
 
     def begin(self, middle: Tensor) -> Subspace:
@@ -242,6 +248,8 @@ class _Refining:
             if not corrections or not sub.extend(corrections):
                 break
             self.made += 1
+            if self.on_made:
+                self.on_made(self.made)
         return self.made > before
 
     def _as_judged(self, sub: Subspace) -> Judged:
@@ -262,7 +270,7 @@ def _lanczos(
     warm: Extremes | None,
     tol: float,
     floor: float,
-    max_steps: int,
+    limit: int,
     on_step: StepCallback | None,
 ) -> Lanczos:
     """Run Lanczos until |βs| is within tolerance at both ends."""
@@ -270,7 +278,6 @@ def _lanczos(
     if warm is not None:
         start = warm.smallest.vector + warm.largest.vector + RANDOM_PART * start
     run = Lanczos(op, start)
-    limit = min(max_steps, op.size)
     while len(run) < limit and run.step():
         if on_step:
             on_step(len(run), limit)

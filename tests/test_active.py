@@ -53,6 +53,17 @@ def test_values_and_residuals_are_those_of_all_images(seed):
         assert abs(float((matrix @ y - pair.value * y).norm()) - pair.residual_norm) <= bound
 
 
+def test_corrections_are_reported_as_steps_are():
+    op, _ = operator("conv_resnet", 0)
+    seen = []
+    found = solve_extremes(
+        op, generator=make_generator(0), on_step=lambda done, limit: seen.append((done, limit))
+    )
+    assert found.refinements > 0
+    made = found.steps + found.refinements
+    assert seen == [(k, min(300, op.size)) for k in range(1, made + 1)]
+
+
 def test_active_images_cost_less_than_lanczos_on_all():
     op, _ = operator("conv_resnet", 2)
     found = solve_extremes(op, generator=make_generator(0))

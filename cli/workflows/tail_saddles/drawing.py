@@ -6,9 +6,16 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from checkpoints.schedules import drw_switch
 from cli.workflows.tail_saddles.stored import ORDER, Network, Row, rows_of, stored_results
-from cli.workflows.tail_saddles.tables import networks_table, protocols_table
-from figures import plot_density, plot_protocols, plot_theorem, save_figure
+from cli.workflows.tail_saddles.tables import networks_table, protocols_table, training_table
+from figures import (
+    plot_density,
+    plot_protocols,
+    plot_protocols_over_training,
+    plot_theorem,
+    save_figure,
+)
 from spectra.files import write_atomically
 
 # Networks by the names of their folders, as tables and figures call them.
@@ -40,7 +47,9 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
         write_atomically(folder / f"protocols-{network.slug}.md", table.encode())
     write_atomically(folder / f"class-{TAIL}.md", networks_table(rows, TITLES, TAIL).encode())
 
-    plain, last = results[PLAIN], max(results[PLAIN])
+    training = {epoch: rows_of(found) for epoch, found in results[PLAIN].items()}
+    write_atomically(folder / "over-training.md", training_table(training).encode())
+    last = max(training)
     fitted = results[FITTED][max(results[FITTED])]
     note = "ResNet-20, CIFAR-10-LT, seed 0."
     trained = {title: _tail(found) for title, found in _by_training(rows).items()}
@@ -49,9 +58,11 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
         "protocols": plot_protocols(
             {TITLES[net.name]: _in_order(rows[net]) for net in (PLAIN, FITTED)}, caption=note
         ),
-        "epochs": plot_protocols(
-            _shared({f"epoch {epoch}": _tail(rows_of(plain[epoch])) for epoch in sorted(plain)}),
-            caption=f"CE+DRW, class {TAIL}. {note}",
+        "epochs": plot_protocols_over_training(
+            training,
+            {"plain": "plain images, certified", "fresh/pyhessian": "fresh draws, PyHessian"},
+            switch_epoch=drw_switch(last),
+            caption=f"CE+DRW. {note}",
         ),
         "sam": plot_protocols(_shared(trained), caption=f"Class {TAIL}. {losses} {note}"),
         "seeds": plot_protocols(

@@ -51,6 +51,26 @@ def networks_table(
     return _table(("network", "seed", *(name for name, _, _ in _NETWORK_COLUMNS)), lines)
 
 
+def training_table(epochs: Mapping[int, Iterable[Row]]) -> str:
+    """Return every class and epoch of one run, a row each, classes rising.
+
+    Args:
+        epochs: rows of each.
+    """
+    columns = [column for column in _NETWORK_COLUMNS if column[1] != "frozen:4"]
+    by_loss: dict[tuple[int, int], dict[str, Row]] = {}
+    for epoch, rows in epochs.items():
+        for row in rows:
+            by_loss.setdefault((int(row["class"]), epoch), {})[row["protocol"]] = row
+    return _table(
+        ("class", "epoch", *(name for name, _, _ in columns)),
+        [
+            [str(label), str(epoch), *(_figure(of.get(p), key) for _, p, key in columns)]
+            for (label, epoch), of in sorted(by_loss.items())
+        ],
+    )
+
+
 def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     written = [head, ["---"] * len(head), *lines]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in written)
