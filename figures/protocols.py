@@ -27,6 +27,7 @@ _MARKERS = (
 def plot_protocols(
     runs: Mapping[str, Sequence[Mapping[str, Any]]],
     *,
+    order: Sequence[str] = (),
     title: str | None = None,
     caption: str = "",
 ) -> Figure:
@@ -37,11 +38,13 @@ def plot_protocols(
 
     Args:
         runs: rows of :func:`cli.workflows.protocols.comparison_rows` by the name of the run.
+        order: of the protocols, from left to right; those left out follow as they come.
         title: above the panels.
         caption: what to add to the caption.
     """
     flat = [row for rows in runs.values() for row in rows]
-    protocols = list(dict.fromkeys(row["protocol"] for row in flat))
+    present = dict.fromkeys(row["protocol"] for row in flat)
+    protocols = list(dict.fromkeys([*(p for p in order if p in present), *present]))
     labels = list(dict.fromkeys(row["class"] for row in flat))
     sizes = {row["class"]: row["n"] for row in flat if row["protocol"] == protocols[0]}
     with house_style():
@@ -77,6 +80,7 @@ def plot_protocols(
                     handles.append(handle)
             _set_ratio_axis(ax, flat)
             ax.set_xticks(range(len(protocols)), protocols, rotation=45, ha="right")
+            ax.set_xlim(-0.6, len(protocols) - 0.4)
             ax.grid(axis="x", visible=False)
             ax.set_title(name, weight="bold")
         for first in panels[::columns]:

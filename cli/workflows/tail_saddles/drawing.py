@@ -56,7 +56,7 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
     losses = f"Losses, in this order: {', '.join(f'{_loss(r):.2g}' for r in trained.values())}."
     drawn = {
         "protocols": plot_protocols(
-            {TITLES[net.name]: _in_order(rows[net]) for net in (PLAIN, FITTED)}, caption=note
+            {TITLES[net.name]: rows[net] for net in (PLAIN, FITTED)}, order=ORDER, caption=note
         ),
         "epochs": plot_protocols_over_training(
             training,
@@ -64,9 +64,12 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
             switch_epoch=drw_switch(last),
             caption=f"CE+DRW. {note}",
         ),
-        "sam": plot_protocols(_shared(trained), caption=f"Class {TAIL}. {losses} {note}"),
+        "sam": plot_protocols(
+            _shared(trained), order=ORDER, caption=f"Class {TAIL}. {losses} {note}"
+        ),
         "seeds": plot_protocols(
             _shared({TITLES[name]: _by_seed(rows, name) for name in SEVERAL_SEEDS}),
+            order=ORDER,
             caption=f"Class {TAIL}, epoch {last}. ResNet-20, CIFAR-10-LT.",
         ),
         "density": plot_density(
@@ -116,15 +119,11 @@ def _loss(rows: Iterable[Row]) -> float:
     return float(next(row["loss"] for row in rows if row["protocol"] == "plain"))
 
 
-def _in_order(rows: Iterable[Row]) -> list[Row]:
-    return sorted(rows, key=lambda r: ORDER.index(r["protocol"]))
-
-
 def _shared(panels: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
-    """Return the rows of the classes and protocols that every panel has, protocols in order."""
+    """Return the rows of the classes and protocols that every panel has."""
     pairs = [{(r["class"], r["protocol"]) for r in rows} for rows in panels.values()]
     everywhere = set.intersection(*pairs)
     return {
-        name: _in_order([r for r in rows if (r["class"], r["protocol"]) in everywhere])
+        name: [r for r in rows if (r["class"], r["protocol"]) in everywhere]
         for name, rows in panels.items()
     }
