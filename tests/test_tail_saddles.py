@@ -35,7 +35,9 @@ def test_the_stored_results_give_the_committed_tables_and_every_figure(redrawn):
     assert figures == sorted(path.name for path in (redrawn / "images").iterdir())
 
 
-@pytest.mark.parametrize("table", ["protocols-ce-drw", "protocols-ce-drw-longer", "class-8"])
+@pytest.mark.parametrize(
+    "table", ["protocols-ce-drw", "protocols-ce-drw-longer", "class-8", "over-training"]
+)
 def test_the_document_holds_the_tables_of_the_stored_results(table):
     document = (DOCS / "tail-saddles.md").read_text(encoding="utf-8")
     assert (STORED / f"{table}.md").read_text(encoding="utf-8") in document
