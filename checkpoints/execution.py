@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from spectra.errors import InputError
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
+# The others take gradients of one pass twice, or hook into the network.
+COMPILED_OPTIMIZERS = ("sgd", "sam", "asam")
 Forward = Callable[[Tensor], Tensor]
 
 
@@ -27,7 +29,7 @@ class Execution:
         precision: ``float32``; ``tf32``: convolutions and matrix products on a GPU's TF32 units
             (no change on a CPU); ``bfloat16``: the network's training passes under autocast.
         channels_last: keep images and convolution weights in that memory format.
-        compiled: compile the network by :func:`torch.compile`; for ``sgd``, ``sam`` and ``asam``.
+        compiled: compile the network by :func:`torch.compile`; for some optimizers alone.
     """
 
     precision: str = "float32"
@@ -54,6 +56,14 @@ class Execution:
             *(["compiled"] if self.compiled else []),
         ]
         return f"trained in {', '.join(parts)}" if parts else None
+
+    def check(self, optimizer: str) -> None:
+        """Raise InputError where a compiled network does not serve ``optimizer``."""
+        if self.compiled and optimizer not in COMPILED_OPTIMIZERS:
+            raise InputError(
+                f"a compiled network serves the optimizers {', '.join(COMPILED_OPTIMIZERS)}, got "
+                f"{optimizer}; leave --compile out"
+            )
 
     def place(self, model: nn.Module, device: torch.device) -> nn.Module:
         """Move ``model`` there, in the layout chosen."""

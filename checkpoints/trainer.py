@@ -23,7 +23,7 @@ from checkpoints.schedules import (
     learning_rate,
     sampling_probabilities,
 )
-from spectra.errors import InputError, NonFiniteError
+from spectra.errors import NonFiniteError
 from spectra.losses import CrossEntropy
 from spectra.seeding import derive_seed, make_generator
 
@@ -39,9 +39,6 @@ class Trainer:
         seed: of the order of images and of augmentation, with the epoch.
         device: where.
         execution: how its passes are computed.
-
-    Raises:
-        InputError: an optimizer that a compiled network cannot serve.
     """
 
     def __init__(
@@ -68,11 +65,6 @@ class Trainer:
             self.test = (data.normalisation(test.images.to(device)), test.labels.to(device))
         self.sam = None
         self.rule = make_rule(recipe, model, self.counts)
-        if execution.compiled and self.rule is not None:
-            raise InputError(
-                f"a compiled network serves the optimizers sgd, sam and asam, got "
-                f"{recipe.optimizer}; leave --compile out"
-            )
         if recipe.optimizer in ("sam", "asam"):
             self.sam = SharpnessAware(
                 model.parameters(),

@@ -48,6 +48,9 @@ class TrainingJob:
         start: weights to begin from, after that many epochs of ``recipe``'s schedule, with no
             momentum; None: fresh ones, at epoch 0. Says what another recipe makes of a network.
         execution: how the network's passes are computed.
+
+    Raises:
+        InputError: an optimizer that a compiled network does not serve.
     """
 
     recipe: Recipe
@@ -60,6 +63,9 @@ class TrainingJob:
     shared: Path | None = None
     start: Checkpoint | None = None
     execution: Execution = EXACT
+
+    def __post_init__(self) -> None:
+        self.execution.check(self.recipe.optimizer)
 
 
 def default_epochs(epochs: int) -> tuple[int, ...]:
