@@ -1,9 +1,10 @@
 """Options that several commands share, and how they become requests."""
 
+import functools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 import torch
@@ -11,7 +12,7 @@ import torch
 from checkpoints import DataRequest
 from checkpoints.data.longtail import PROFILES
 from checkpoints.data.normalisations import NORMALISATIONS
-from checkpoints.execution import PRECISIONS
+from checkpoints.execution import PRECISIONS, Execution
 from checkpoints.models import ARCHITECTURES
 from cli.workflows.losses import DTYPES, AnalysisRequest
 from cli.workflows.selection import LOSSES, REDUCTIONS
@@ -58,7 +59,7 @@ seed = click.option(
 device = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."
 )
-execution = _combine(
+_execution = _combine(
     click.option(
         "--precision",
         type=click.Choice(PRECISIONS),
@@ -71,6 +72,21 @@ execution = _combine(
     ),
     click.option("--compile", "compiled", is_flag=True, help="Compile the network for training."),
 )
+
+
+def execution(function: F) -> F:
+    """Add the options of training passes; the command gets them as one ``execution``."""
+
+    @functools.wraps(function)
+    def command(
+        *args: Any, precision: str, channels_last: bool, compiled: bool, **rest: Any
+    ) -> Any:
+        chosen = Execution(precision, channels_last, compiled)
+        return function(*args, execution=chosen, **rest)
+
+    return cast(F, _execution(command))
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
 data_source = click.option(

@@ -21,9 +21,7 @@ from cli.workflows.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_rows, rec
 @options.as_json
 def pipeline(
     study: Path,
-    precision: str,
-    channels_last: bool,
-    compiled: bool,
+    execution: Execution,
     output: Path | None,
     device: str,
     as_json: bool,
@@ -39,7 +37,7 @@ def pipeline(
             described,
             folder,
             device=options.pick_device(device),
-            execution=Execution(precision, channels_last, compiled),
+            execution=execution,
             on_unit=lambda run, what, i, n: report.update(f"{run} {what}", i, n),
         )
     written = [folder / "results.json", *draw_study(result, described, folder)]

@@ -41,9 +41,7 @@ def reproduce(
     name: str,
     size: str,
     source: str | None,
-    precision: str,
-    channels_last: bool,
-    compiled: bool,
+    execution: Execution,
     output: Path | None,
     device: str,
     as_json: bool,
@@ -60,7 +58,7 @@ def reproduce(
             folder,
             source=source,
             device=options.pick_device(device),
-            execution=Execution(precision, channels_last, compiled),
+            execution=execution,
             on_progress=lambda run, what, i, n: report.update(f"{run} {what}", i, n),
         )
     written = [folder / "result.json", *draw_reproduction(result, study, folder)]

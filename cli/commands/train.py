@@ -47,9 +47,7 @@ def train(
     keep: str | None,
     start: str | None,
     resume: bool,
-    precision: str,
-    channels_last: bool,
-    compiled: bool,
+    execution: Execution,
     output: Path | None,
     seed: int,
     device: str,
@@ -66,7 +64,7 @@ def train(
         seed=seed,
         keep_epochs=None if keep is None else _numbers(keep),
         start=start,
-        execution=Execution(precision, channels_last, compiled),
+        execution=execution,
     )
     chosen = options.pick_device(device)
     folder = options.writable(output or Path("runs") / _default_name(recipe, source, seed))
