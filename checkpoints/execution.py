@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spectra.errors import InputError
+from spectra.precision import float32_precision
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 # The others take gradients of one pass twice, or hook into the network.
@@ -95,23 +96,9 @@ class Execution:
 
     @contextlib.contextmanager
     def settings(self, device: torch.device) -> Iterator[None]:
-        """Allow or forbid TF32 within the block, on a GPU; torch's settings are put back."""
-        if device.type != "cuda":
+        """Allow TF32 within the block where chosen, on a GPU; torch's settings are put back."""
+        with float32_precision(device, tf32=self.precision == "tf32"):
             yield
-            return
-        allowed = self.precision == "tf32"
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("high" if allowed else "highest")
-        try:
-            with torch.backends.cudnn.flags(
-                enabled=True,
-                benchmark=torch.backends.cudnn.benchmark,
-                deterministic=torch.backends.cudnn.deterministic,
-                allow_tf32=allowed,
-            ):
-                yield
-        finally:
-            torch.set_float32_matmul_precision(before)
 
 
 EXACT = Execution()
