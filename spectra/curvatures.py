@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, jvp
 
+from spectra.allocator import out_of_memory
+from spectra.errors import SpectraError
 from spectra.products.choose import AGREEMENT
 from spectra.products.exact import exact_products
 from spectra.quiet import quiet
@@ -35,14 +37,19 @@ def curvatures(op: HessianOperator, vectors: Tensor) -> Tensor:
 
     Returns:
         shape (K, n), float64, computed in the operator's dtype.
+
+    Raises:
+        torch.OutOfMemoryError: memory was short, as any error of which
+            :func:`spectra.allocator.out_of_memory` says so; products would only hide it.
     """
     op.check_vectors(vectors)
     vectors = vectors.to(op.device, op.dtype)
     try:
         if _forward_mode_is_right(op, vectors[:1].double()):
             return by_forward_mode(op, vectors)
-    except Exception:  # whatever a stranger's operations raise
-        pass
+    except Exception as error:  # whatever a stranger's operations raise
+        if out_of_memory(error) or isinstance(error, SpectraError):
+            raise
     return by_products(op, vectors)
 
 
@@ -94,6 +101,6 @@ def _along(op: HessianOperator, chunk: slice, point: Named, direction: Named) ->
 
 def _alone(op: HessianOperator, image: int) -> HessianOperator:
     """Return ∇²ℓ of one image, without its weight."""
-    part = op.restricted(torch.tensor([image]))
+    part = op.restricted(torch.tensor([image], device=op.device))
     part.weights, part.total_weight = torch.ones_like(part.weights), 1.0
     return part

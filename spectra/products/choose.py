@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from spectra.errors import InputError
+from spectra.allocator import out_of_memory
+from spectra.errors import InputError, SpectraError
 from spectra.images import LazyImages
 from spectra.losses import PerSampleLoss
 from spectra.products.double_backward import DoubleBackwardProducts
@@ -102,6 +103,8 @@ def choose(
             kept = products.linearise(*batch)
             agree = all(_agree(kept.product(direction), wanted) for _ in range(2))
         except Exception as error:  # whatever a stranger's operations raise
+            if out_of_memory(error) or isinstance(error, SpectraError):
+                raise
             refused.append(f"{name}: {' '.join(str(error).split())[:120]}")
             continue
         if agree:

@@ -13,6 +13,7 @@ from cli.workflows.bench.convolutions import ConvolutionRate, best_convolution, 
 from cli.workflows.bench.peers import COLUMNS, OURS, PEERS, Ours, OursSeveral, Peer
 from cli.workflows.bench.subject import Subject
 from spectra import make_generator
+from spectra.errors import SpectraError
 from spectra.products import exact_products
 
 # Ours: float32 products of ResNet-32 differ from float64 by about 4e-4, for the masks of single
@@ -128,7 +129,9 @@ def compare_products(
         try:
             peer = kind(subject, batch)
             error = _error(peer, vectors, exact)
-        except Exception as problem:  # whatever a stranger's library raises
+        except Exception as problem:  # whatever a stranger's library raises, memory included
+            if isinstance(problem, SpectraError):
+                raise
             text = " ".join(str(problem).split())[:160]
             failures.append(f"{kind.name} {kind.mode} failed: {type(problem).__name__}: {text}")
             continue
