@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from spectra.errors import InputError
 from spectra.hessian import HessianOperator
 from spectra.losses import PerSampleLoss
+from spectra.placement import place
 
 
 def class_hessian(
@@ -22,6 +23,7 @@ def class_hessian(
     *,
     loss: PerSampleLoss | None = None,
     dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
 ) -> HessianOperator:
     """Return the Hessian of the mean loss over the images of one class, of several, or of all.
 
@@ -32,6 +34,8 @@ def class_hessian(
         classes: which labels to keep; None for every image.
         loss: per-sample loss; cross-entropy of the outputs where None.
         dtype: of the products.
+        device: where to compute; None: where model and images are, see
+            :func:`spectra.placement.place`. Labels may be anywhere.
 
     Raises:
         InputError: an argument is not as above, or no image has such a label.
@@ -40,6 +44,7 @@ def class_hessian(
         raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     images = _as_tensor("images", images, "f", "floats")
     labels = _as_tensor("labels", labels, "iu", "integers")
+    device = place(model, images, device)
     if classes is not None:
         if labels.shape != images.shape[:1]:
             raise InputError(
@@ -51,7 +56,7 @@ def class_hessian(
         if not keep.any():
             raise InputError(f"no image has a label among {wanted}")
         images, labels = images[keep.to(images.device)], labels[keep]
-    return HessianOperator(model, images, labels, loss=loss, dtype=dtype)
+    return HessianOperator(model, images, labels, loss=loss, dtype=dtype, device=device)
 
 
 def _as_tensor(name: str, value: object, kinds: str, what: str) -> Tensor:
