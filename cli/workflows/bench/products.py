@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cli.workflows.bench.convolutions import ConvolutionRate, best_convolution, synchronise
-from cli.workflows.bench.peers import COLUMNS, OURS, PEERS, Ours, OursSeveral, Peer
+from cli.workflows.bench.peers import ALL_KEPT, COLUMNS, OURS, PEERS, Ours, OursSeveral, Peer
 from cli.workflows.bench.subject import Subject
 from spectra import make_generator
 from spectra.errors import SpectraError
@@ -97,6 +97,7 @@ def compare_products(
     micro_chunk: int | None = None,
     peers: Sequence[type[Peer]] = PEERS,
     seed: int = 0,
+    memory_budget: int = ALL_KEPT,
     on_progress: Progress | None = None,
 ) -> ProductTable:
     """Time every installed peer and ourselves in turn, round after round, with equal settings.
@@ -108,10 +109,12 @@ def compare_products(
         micro_chunk: images that we take at a time; None: our default.
         peers: those that are not installed are passed over.
         seed: of the vectors.
+        memory_budget: bytes for our kept primal work.
         on_progress: called with (what is running, rounds done, rounds).
     """
     batch = peer_batch or min(len(subject), LARGEST_PEER_BATCH)
     ours = Ours(subject, micro_chunk or 0)
+    ours.op.memory_budget = memory_budget
     generator = make_generator(seed, "bench vectors")
     drawn = torch.randn(COLUMNS, ours.op.size, generator=generator)
     vectors = drawn.to(ours.op.device, subject.dtype)
