@@ -119,8 +119,8 @@ def solve_extremes(
     Args:
         op: the Hessian.
         generator: source of the start vector.
-        warm: what a neighbouring checkpoint gave, of the same size; the start is then its two
-            vectors and a random part.
+        warm: what a neighbouring checkpoint gave, of the same size, on any device; the start is
+            then its two vectors and a random part.
         tol: residual over all images, relative to |θ|, at which an end counts as converged.
         floor: size, relative to the largest |θ|, under which an eigenvalue counts as zero.
         max_steps: limit of the Lanczos steps.
@@ -136,6 +136,7 @@ def solve_extremes(
         raise InputError(f"tol, floor, max_steps are out of range: {tol}, {floor}, {max_steps}")
     if warm is not None and warm.smallest.vector.shape != (op.size,):
         raise InputError(f"a warm start must have {op.size} parameters")
+    warm = None if warm is None else warm.to(op.device)
     active = choose_active(op.scores())
     part = op if active.index is None else op.restricted(active.index)
     inner = tol if active.index is None else FIRST_TOLERANCE
@@ -281,6 +282,8 @@ def _lanczos(
     while len(run) < limit and run.step():
         if on_step:
             on_step(len(run), limit)
+        if run.pending and len(run) < limit:
+            continue
         t = run.tridiagonal()
         values, residuals = t.ritz_values()[[0, -1]], t.residual_bounds()[[0, -1]]
         allowed = allowed_residuals(values.tolist(), tol=tol, floor=floor)

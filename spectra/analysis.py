@@ -56,7 +56,8 @@ def analyze_loss(
         factor: multiplies the loss, see :class:`LossAnalysis`; > 0.
         radius: r of the verdict, parameter units.
         tau: relative tolerance of the verdict.
-        warm: extremes of the same loss at a neighbouring checkpoint, to start from; without probes.
+        warm: extremes of the same loss at a neighbouring checkpoint, to start from, on any device;
+            without probes.
         independent: whether the images are draws of their own, as a bootstrap takes them to be;
             views of one image are not.
         on_step: called with (steps done, steps planned).
@@ -71,6 +72,7 @@ def analyze_loss(
         )
     if not (factor > 0 and math.isfinite(factor)):
         raise InputError(f"factor must be positive and finite, got {factor}")
+    warm = None if warm is None else warm.to(op.device)
     try:
         result = ENGINES[settings.engine](
             op, label=label, settings=settings, warm=warm, on_step=on_step

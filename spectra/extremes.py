@@ -1,6 +1,7 @@
 """The smallest and largest eigenvalue, with vectors and residuals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ TOLERANCE = 1e-2
 # and well above float32 rounding.
 FLOOR = 1e-4
 MAX_STEPS = 300
+# Ours: beyond 50 steps.
+_TEST_EVERY = 5
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,10 @@ class Eigenpair:
     vector: Tensor
     residual_norm: float
     converged: bool
+
+    def to(self, device: torch.device | str) -> "Eigenpair":
+        """Return the same pair with its vector on ``device``."""
+        return replace(self, vector=self.vector.to(device))
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,10 @@ class Extremes:
     refinements: int = 0
     proven: bool = False
     restarts: int = 0
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the same ends with their vectors on ``device``, such as those of a file."""
+        return replace(self, smallest=self.smallest.to(device), largest=self.largest.to(device))
 
 
 def extreme_eigenpairs(
@@ -123,15 +134,21 @@ def extreme_eigenpairs(
     block = 0
     if not len(run):
         run.step()
-    while len(run) < limit:
-        if run.closed:
+    tested = len(run) - 1
+    # Asking whether a run is closed checks its last steps, and may cut it back.
+    while len(run) < limit or (run.closed and len(run) < limit):
+        if run.pending:
+            pass
+        elif run.closed:
             # A start vector may have missed an eigenvector; a Gaussian one does so with chance 0.
             closed_at = len(run)
             if block or not run.restart(restart_vector(op)):
                 break
             block = closed_at
-        elif _is_due(run) and all(_converged(run, block, tol, floor)):
+        elif _is_due(len(run), tested) and all(_converged(run, block, tol, floor)):
             break
+        else:
+            tested = len(run)
         if bound is not None and len(run.basis) >= bound:
             return _with_restarts(run, block, bound, tol, floor, max_steps, on_step)
         run.step()
@@ -175,9 +192,14 @@ def _with_restarts(
     return Extremes(low, high, found.steps, restarts=found.restarts)
 
 
-def _is_due(run: Lanczos) -> bool:
-    """Say whether to test for convergence: an m x m eigenproblem, so less often as m grows."""
-    return len(run) <= 50 or len(run) % 5 == 0
+def _is_due(steps: int, before: int) -> bool:
+    """Say whether to test for convergence: an m x m eigenproblem, so less often as m grows.
+
+    Args:
+        steps: done.
+        before: how many there were when this was last asked.
+    """
+    return steps <= 50 or steps // _TEST_EVERY > before // _TEST_EVERY
 
 
 def _converged(run: Lanczos, block: int, tol: float, floor: float) -> tuple[bool, bool]:

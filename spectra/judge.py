@@ -42,12 +42,14 @@ def judge(
 
     Args:
         op: the Hessian, in the precision that the judgement is to have.
-        vectors: shape (2, P): of the lower and the upper end; of any length but zero.
+        vectors: shape (2, P): of the lower and the upper end; of any length but zero, on any
+            device.
         tol: residual relative to |θ| at which an end counts as converged.
         floor: size, relative to the largest |θ|, under which an eigenvalue counts as zero.
         before: a judgement by ``op`` that stands for the ends that had converged.
     """
     ends = [i for i in (0, 1) if before is None or not before.pairs[i].converged]
+    vectors = vectors.to(op.device)
     seen = (vectors / vectors.norm(dim=1, keepdim=True)).to(op.dtype).double()
     products, scales = op.scaled_products(seen[ends].to(op.dtype))
     if before is None:

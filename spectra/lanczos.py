@@ -70,6 +70,14 @@ class Lanczos:
         return len(self._alphas) + len(self._unread)
 
     @property
+    def pending(self) -> int:
+        """Steps that were not checked yet: asking for what they found makes a card's queue wait.
+
+        Always 0 where each step is checked, as on a CPU.
+        """
+        return len(self._unread)
+
+    @property
     def alphas(self) -> list[float]:
         """Diagonal of T so far."""
         self._read()

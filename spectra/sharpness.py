@@ -81,8 +81,8 @@ def class_factors(
     Source: the expansion of Foret et al. 2021, eq. 2; unnormalised: Rangwani et al. 2022.
     """
     _check_radii(rhos)
-    v = vector.double()
-    g = op.gradient() if gradient is None else gradient
+    v = vector.to(op.device, torch.float64)
+    g = op.gradient() if gradient is None else gradient.to(op.device)
     along, size = float(g @ v), float(g.norm())
     single = slopes(op, vector)
     weights = op.weights.double() / op.total_weight
@@ -157,7 +157,7 @@ def batch_projections(
         rhos: radii.
     """
     _check_radii(rhos)
-    v = vector.double()
+    v = vector.to(op.device, torch.float64)
     plain, sam, predicted = [], [], []
     for index in batches:
         part = op.restricted(index)
@@ -245,7 +245,7 @@ def loss_line(ops: Sequence[FrozenLoss], vector: Tensor, steps: Sequence[float])
     found = np.empty((len(ops), len(steps)))
     for i, op in enumerate(ops):
         for j, t in enumerate(steps):
-            with op.moved(t * vector.double()):
+            with op.moved(t * vector.to(op.device, torch.float64)):
                 found[i, j] = op.loss()
     return found
 

@@ -1,5 +1,6 @@
 """What a data set is to the rest of the toolkit: tensors, a description, and an identity."""
 
+import functools
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -70,8 +71,7 @@ class Normalisation:
                 f"normalisation {self.name} has {len(self.mean)} channels, the images have "
                 f"{images.shape[1]}; choose another with --normalisation"
             )
-        mean = torch.tensor(self.mean, dtype=dtype, device=images.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, dtype=dtype, device=images.device).view(1, -1, 1, 1)
+        mean, std = _constants(self, dtype, images.device)
         return (images.to(dtype) / self.scale - mean) / std
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,6 +92,18 @@ class Normalisation:
             std=tuple(float(x) for x in fields["std"]),
             scale=float(fields["scale"]),
         )
+
+
+@functools.lru_cache(maxsize=64)
+def _constants(
+    normalisation: Normalisation, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation, (1, channels, 1, 1): kept, for each upload makes a card wait."""
+    mean, std = (
+        torch.tensor(values, dtype=dtype, device=device).view(1, -1, 1, 1)
+        for values in (normalisation.mean, normalisation.std)
+    )
+    return mean, std
 
 
 @dataclass(frozen=True)

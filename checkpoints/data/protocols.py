@@ -105,7 +105,7 @@ class ImageProtocol:
             offsets, flipped = draw_crop_flip(
                 n * views, padding=self.crop, flip=self.flip, generator=generator
             )
-        offsets, flipped = offsets.to(images.device), flipped.to(images.device)
+        offsets, flipped = _moved(offsets, flipped, images.device)
 
         def cut(which: Tensor) -> Tensor:
             source = images[which // views]
@@ -114,10 +114,11 @@ class ImageProtocol:
         return LazyImages(cut, n * views, device=images.device)
 
     def draw(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return one random view of each image."""
+        """Return one random view of each image, where they are; only the draw is moved there."""
         offsets, flipped = draw_crop_flip(
             len(images), padding=self.crop, flip=self.flip, generator=generator
         )
+        offsets, flipped = _moved(offsets, flipped, images.device)
         return crop_flip(images, offsets, flipped, padding=self.crop)
 
     def fresh(
@@ -129,8 +130,17 @@ class ImageProtocol:
         """Return what draws the images anew at each call.
 
         Args:
-            images: uint8.
+            images: uint8, on the device where the draws are wanted: 24 bytes an image are moved
+                there at each call.
             finish: normalises a draw.
             generator: of the draws.
         """
         return lambda: finish(self.draw(images, generator))
+
+
+def _moved(offsets: Tensor, flipped: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return a draw on ``device``, moved there in one piece."""
+    if device.type == "cpu":
+        return offsets, flipped
+    both = torch.cat([offsets, flipped[None].to(offsets.dtype)]).to(device)
+    return both[:2], both[2].bool()

@@ -33,7 +33,7 @@ def fresh_density(
     """
     probes = max(1, settings.num_probes)
     if settings.engine == "pyhessian":
-        batches = FreshBatches(draw, torch.arange(op.num_images), BATCH_SIZE)
+        batches = FreshBatches(draw, torch.arange(op.num_images, device=op.device), BATCH_SIZE)
         return PyHessianOperator(op, batches).density(
             num_probes=probes,
             num_steps=settings.num_steps,

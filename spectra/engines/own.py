@@ -157,8 +157,17 @@ def grounds(steps: int, dtype: torch.dtype) -> str:
 
 def _carry_on_to_bound(run: Lanczos, max_steps: int) -> None:
     """Step until the bound below is close to the smallest Ritz value, or ``max_steps``."""
-    while len(run) < min(max_steps, run.op.size) and not run.closed:
-        if len(run) >= 10 and len(run) % _BOUND_EVERY == 0:
+    limit = min(max_steps, run.op.size)
+    tested = len(run) - 1
+    while len(run) < limit:
+        if run.pending:  # to ask for it would make a card's queue wait
+            run.step()
+            continue
+        if run.closed:
+            return
+        due = len(run) // _BOUND_EVERY > tested // _BOUND_EVERY
+        tested = len(run)
+        if len(run) >= 10 and due:
             values = run.tridiagonal().ritz_values()
             scale = max(abs(values[0]), 1e-3 * abs(values[-1]))
             if values[0] - _bounds(run).below <= BOUND_TOLERANCE * scale:

@@ -21,6 +21,7 @@ from spectra.errors import InputError
 from spectra.extremes import Extremes, extreme_eigenpairs
 from spectra.hessian import HessianOperator
 from spectra.operators import SymmetricOperator
+from spectra.products.exact import exact_products
 from spectra.quiet import quiet
 from spectra.seeding import derive_seed, make_generator
 from spectra.slq import StepCallback
@@ -51,9 +52,9 @@ class PyHessianOperator(SymmetricOperator):
             return scale * (op.weights[index] * losses).mean()
 
         if batches is None:
-            index = torch.arange(op.num_images)
+            index = torch.arange(op.num_images, device=op.device)
             batches = [(op.images[chunk], index[chunk]) for chunk in op.chunks()]
-        with quiet():
+        with on_its_card(self.device), quiet():
             self.peer = _module().hessian(
                 op.model, criterion, dataloader=batches, cuda=op.device.type == "cuda"
             )
@@ -61,7 +62,7 @@ class PyHessianOperator(SymmetricOperator):
     def matvec(self, v: Tensor) -> Tensor:
         """Return H v for ``v`` of shape (P,)."""
         self.check_vector(v)
-        with quiet():
+        with on_its_card(self.device), exact_products(self.device), quiet():
             _, products = self.peer.dataloader_hv_product(self._unflatten(v))
         return torch.cat([p.reshape(-1) for p in products]).detach()
 
@@ -84,7 +85,13 @@ class PyHessianOperator(SymmetricOperator):
             return torch.stack([values, torch.zeros_like(values)], dim=1), vectors
 
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), quiet(), _torch_with_eig(eig):
+        with (
+            on_its_card(self.device),
+            exact_products(self.device),
+            torch.random.fork_rng(devices=devices),
+            quiet(),
+            _torch_with_eig(eig),
+        ):
             torch.manual_seed(seed)
             self.peer.density(iter=min(num_steps, self.size), n_v=num_probes)
         return Spectrum(tuple(found), self.size, "rademacher")
@@ -122,6 +129,11 @@ def run_pyhessian(
         seed=derive_seed(settings.seed, "pyhessian density", label) % 2**32,
     )
     return EngineResult(spectrum, extremes, cause=OTHER_ENGINE)
+
+
+def on_its_card(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Have ``device`` be the current card within the block: PyHessian sends all it gets there."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 def _module() -> types.ModuleType:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cli.workflows.bench.subject import Subject
 from spectra import HessianOperator, PyHessianOperator
+from spectra.engines.pyhessian import on_its_card
 from spectra.quiet import quiet
 
 OURS = "spectra"
@@ -108,7 +109,7 @@ class PyHessianRetained(Peer):
         self._batches = []
         host.model.zero_grad()
         for batch_of_images in _batches(host):
-            with quiet():
+            with on_its_card(host.device), quiet():
                 self._batches.append(
                     hessian(
                         host.model,

@@ -9,6 +9,7 @@ from torch import Tensor
 from cli.workflows.bench.products import ALLOWED_ERROR
 from cli.workflows.bench.reference import ReferenceFile
 from spectra import HessianOperator, PyHessianOperator, make_generator
+from spectra.engines.pyhessian import on_its_card
 from spectra.errors import SpectraError
 from spectra.seeding import derive_seed
 
@@ -75,7 +76,8 @@ def count_protocol(
     peer.dataloader_hv_product = counted
     devices = [op.device] if op.device.type == "cuda" else []
     counts = []
-    with torch.random.fork_rng(devices=devices):  # PyHessian draws from the global generator
+    # PyHessian draws from the global generator, and makes vectors on the current card.
+    with on_its_card(op.device), torch.random.fork_rng(devices=devices):
         torch.manual_seed(derive_seed(seed, "bench protocol", key) % 2**32)
         for loop in (peer.eigenvalues, peer.trace):
             asked = 0
