@@ -20,16 +20,16 @@ T = TypeVar("T")
 @contextmanager
 def perturbed(parameters: Sequence[Tensor], step: Sequence[Tensor]) -> Iterator[None]:
     """Add ``step`` to the parameters inside the block; put their exact values back after it."""
-    kept = [p.detach().clone() for p in parameters]
+    weights = list(parameters)
+    kept = [torch.empty_like(w, requires_grad=False) for w in weights]
     with torch.no_grad():
-        for p, e in zip(parameters, step, strict=True):
-            p.add_(e)
+        torch._foreach_copy_(kept, weights)
+        torch._foreach_add_(weights, list(step))
     try:
         yield
     finally:
         with torch.no_grad():
-            for p, w in zip(parameters, kept, strict=True):
-                p.copy_(w)
+            torch._foreach_copy_(weights, kept)
 
 
 class FrozenLoss:
