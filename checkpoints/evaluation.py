@@ -55,10 +55,13 @@ def evaluate(
     finally:
         for module, mode in modes:
             module.training = mode
-    y = labels.cpu()
+    none = labels.new_zeros(0, dtype=torch.float64)
+    columns = (labels.double(), torch.cat([none, *right]), torch.cat([none, *losses]))
+    found = torch.stack(columns).cpu()  # the one synchronisation
+    y = found[0].long()
     n = torch.bincount(y, minlength=num_classes)
-    hits = torch.bincount(y, weights=torch.cat(right).cpu(), minlength=num_classes)
-    total = torch.bincount(y, weights=torch.cat(losses).cpu(), minlength=num_classes)
+    hits = torch.bincount(y, weights=found[1], minlength=num_classes)
+    total = torch.bincount(y, weights=found[2], minlength=num_classes)
 
     def mean(sums: Tensor) -> tuple[float | None, ...]:
         return tuple(s / k if k else None for s, k in zip(sums.tolist(), n.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""How training steps are computed, apart from what they compute: precision, layout, compiling."""
+"""How training steps are computed, apart from what they compute: precision, layout and graphs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from spectra.errors import InputError
 from spectra.precision import float32_precision
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
-# The others take gradients of one pass twice, or hook into the network.
-COMPILED_OPTIMIZERS = ("sgd", "sam", "asam")
+# The others take gradients of one pass twice, hook into the network, draw on the CPU or ask which
+# classes a batch holds.
+PLAIN_OPTIMIZERS = ("sgd", "sam", "asam")
 Forward = Callable[[Tensor], Tensor]
 
 
@@ -31,11 +32,14 @@ class Execution:
             (no change on a CPU); ``bfloat16``: the network's training passes under autocast.
         channels_last: keep images and convolution weights in that memory format.
         compiled: compile the network by :func:`torch.compile`; for some optimizers alone.
+        captured: record the step as a CUDA graph and replay it (:mod:`checkpoints.captured`); on a
+            GPU and for the same optimizers alone.
     """
 
     precision: str = "float32"
     channels_last: bool = False
     compiled: bool = False
+    captured: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -46,7 +50,10 @@ class Execution:
     @property
     def identity(self) -> dict[str, Any] | None:
         """What a resumed run must agree in; None for the default, as before there was a choice."""
-        return None if self == EXACT else asdict(self)
+        if self == EXACT:
+            return None
+        # Left out where it is off: runs of before there was a choice resume.
+        return {k: v for k, v in asdict(self).items() if v or k != "captured"}
 
     @property
     def note(self) -> str | None:
@@ -55,15 +62,28 @@ class Execution:
             *([self.precision] if self.precision != "float32" else []),
             *(["channels-last"] if self.channels_last else []),
             *(["compiled"] if self.compiled else []),
+            *(["captured"] if self.captured else []),
         ]
         return f"trained in {', '.join(parts)}" if parts else None
 
     def check(self, optimizer: str) -> None:
-        """Raise InputError where a compiled network does not serve ``optimizer``."""
-        if self.compiled and optimizer not in COMPILED_OPTIMIZERS:
+        """Raise InputError where a compiled network or captured step does not serve it."""
+        for chosen, what, option in (
+            (self.compiled, "compiled network", "--compile"),
+            (self.captured, "captured step", "--capture"),
+        ):
+            if chosen and optimizer not in PLAIN_OPTIMIZERS:
+                raise InputError(
+                    f"a {what} serves the optimizers {', '.join(PLAIN_OPTIMIZERS)}, got "
+                    f"{optimizer}; leave {option} out"
+                )
+
+    def check_device(self, device: torch.device) -> None:
+        """Raise InputError where steps are to be captured and ``device`` is no CUDA device."""
+        if self.captured and device.type != "cuda":
             raise InputError(
-                f"a compiled network serves the optimizers {', '.join(COMPILED_OPTIMIZERS)}, got "
-                f"{optimizer}; leave --compile out"
+                f"a captured step needs a CUDA device, got {device.type}; leave --capture out or "
+                "set --device cuda"
             )
 
     def place(self, model: nn.Module, device: torch.device) -> nn.Module:

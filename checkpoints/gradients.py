@@ -10,12 +10,10 @@ from torch.func import functional_call
 from checkpoints.execution import Forward
 from checkpoints.models.heads import CosineHead
 from checkpoints.recipes import Recipe
+from checkpoints.sam import Tensors, ascent, norm
 from spectra.errors import InputError
 from spectra.frozen_loss import perturbed
 from spectra.losses import PerSampleLoss
-
-# As in the common implementations: at a stationary point ε = 0.
-_TINY = 1e-12
 
 
 class Batch:
@@ -27,6 +25,8 @@ class Batch:
         labels: int64 (n,).
         weights: w_i, shape (n,).
         loss: per-sample.
+        host_labels: the labels on the CPU, so that rules can see which classes are there without
+            a synchronisation; None: they are copied.
     """
 
     def __init__(
@@ -36,8 +36,10 @@ class Batch:
         labels: Tensor,
         weights: Tensor,
         loss: PerSampleLoss,
+        host_labels: Tensor | None = None,
     ) -> None:
         self.forward, self.images, self.labels, self.loss = forward, images, labels, loss
+        self.host_labels = labels.cpu() if host_labels is None else host_labels
         self.weights = weights / weights.sum()
         self.seen: tuple[Tensor, Tensor] | None = None
 
@@ -71,8 +73,15 @@ class GradientRule(ABC):
             generator: a CPU generator of this epoch, for rules that draw.
         """
 
-    def start_epoch(self, rho: float) -> None:  # noqa: B027, most have nothing to do
-        """Take this epoch's ρ; forget what is counted within an epoch: a run resumes at epochs."""
+    def start_epoch(  # noqa: B027, most have nothing to do
+        self, rho: float, generator: torch.Generator
+    ) -> None:
+        """Take this epoch's ρ; forget what is kept within an epoch: a run resumes at epochs.
+
+        Args:
+            rho: ρ of this epoch.
+            generator: that of :meth:`fill`, new for each epoch.
+        """
 
     def gradient(self, loss: Tensor, *, keep: bool = False) -> list[Tensor]:
         """Return the gradient of ``loss``; ``keep`` its graph for another."""
@@ -86,19 +95,31 @@ class GradientRule(ABC):
             p.grad = g
 
 
-def norm(gradient: Sequence[Tensor]) -> Tensor:
-    """Return the norm over all tensors together."""
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradient]))
+def standard_normal(
+    parameters: Sequence[Tensor], generator: torch.Generator, times: int = 1
+) -> list[list[Tensor]]:
+    """Return ``times`` standard normal tensors for each parameter, copied to its device at once.
+
+    Args:
+        parameters: of one device.
+        generator: a CPU generator, drawn from for one parameter after the other.
+        times: how often.
+    """
+    shapes = [p.shape for _ in range(times) for p in parameters]
+    drawn = [torch.randn(shape, generator=generator) for shape in shapes]
+    flat = torch.cat([d.reshape(-1) for d in drawn]).to(parameters[0].device)
+    pieces = flat.split([d.numel() for d in drawn])
+    shaped = [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
+    n = len(parameters)
+    return [
+        [d.to(p) for d, p in zip(shaped[k * n : (k + 1) * n], parameters, strict=True)]
+        for k in range(times)
+    ]
 
 
-def ascent(gradient: Sequence[Tensor], rho: float) -> list[Tensor]:
-    """Return ρ g / ‖g‖."""
-    size = norm(gradient) + _TINY
-    return [rho / size * g for g in gradient]
-
-
-def _sum(a: Sequence[Tensor], b: Sequence[Tensor], factor: float = 1.0) -> list[Tensor]:
-    return [x + factor * y for x, y in zip(a, b, strict=True)]
+def _sum(a: Tensors, b: Tensors, factor: float = 1.0) -> Tensors:
+    # Multiplied before it is added: with ``alpha`` the two would be rounded as one.
+    return torch._foreach_add(a, b if factor == 1.0 else torch._foreach_mul(b, factor))
 
 
 class AscentRule(GradientRule):
@@ -113,7 +134,7 @@ class AscentRule(GradientRule):
         super().__init__(parameters)
         self.rho = rho
 
-    def start_epoch(self, rho: float) -> None:
+    def start_epoch(self, rho: float, generator: torch.Generator) -> None:
         """Take this epoch's ρ."""
         self.rho = rho
 
@@ -132,17 +153,21 @@ class ImbSAM(AscentRule):
     def __init__(self, parameters: Sequence[Tensor], *, rho: float, tail: Tensor) -> None:
         super().__init__(parameters, rho=rho)
         self.tail = tail
+        self._ranks = tail.to(torch.uint8)  # on the device of the labels, once there were any
 
     def fill(self, batch: Batch, generator: torch.Generator) -> None:
         """Two passes; one where the batch holds no tail image."""
         terms = batch.terms()
-        rare = self.tail.to(batch.labels.device)[batch.labels]
-        if not rare.any():
+        rare = int(self.tail[batch.host_labels].sum())
+        if not rare:
             self.put(self.gradient(terms.sum()))
             return
-        head = self.gradient(terms[~rare].sum(), keep=True)
-        with perturbed(self.parameters, ascent(self.gradient(terms[rare].sum()), self.rho)):
-            tail = self.gradient(batch.terms()[rare].sum())
+        self._ranks = self._ranks.to(batch.labels.device)
+        tail_last = self._ranks[batch.labels].argsort(stable=True)
+        of_head, of_tail = tail_last.split([len(tail_last) - rare, rare])
+        head = self.gradient(terms[of_head].sum(), keep=True)
+        with perturbed(self.parameters, ascent(self.gradient(terms[of_tail].sum()), self.rho)):
+            tail = self.gradient(batch.terms()[of_tail].sum())
         self.put(_sum(head, tail))
 
 
@@ -169,7 +194,8 @@ class FocalSAM(AscentRule):
     def fill(self, batch: Batch, generator: torch.Generator) -> None:
         """Two passes."""
         terms = batch.terms()
-        focal = self.class_weights.to(terms)[batch.labels]
+        self.class_weights = self.class_weights.to(terms)  # copied at the first batch alone
+        focal = self.class_weights[batch.labels]
         plain = self.gradient(terms.sum(), keep=True)
         at_w = self.gradient((focal * terms).sum())
         with perturbed(self.parameters, ascent(at_w, self.rho)):
@@ -212,8 +238,9 @@ class CCSAM(AscentRule):
         terms = batch.terms(outputs)
         names, weights = zip(*self.head.named_parameters(), strict=True)
         raised = torch.zeros_like(outputs)
-        for c in batch.labels.unique().tolist():
-            mine = batch.labels == c
+        classes, counts = batch.host_labels.unique(return_counts=True)
+        by_class = batch.labels.argsort(stable=True).split(counts.tolist())
+        for c, mine in zip(classes.tolist(), by_class, strict=True):
             slope = torch.autograd.grad(terms[mine].sum(), weights, retain_graph=True)
             step = ascent(slope, self.rho * self.scales[c])
             there = {n: w + e for n, w, e in zip(names, weights, step, strict=True)}
@@ -249,24 +276,28 @@ class LowPassSGD(GradientRule):
         self.gamma, self.draws = gamma, draws
         self.by_column = by_column or [False] * len(self.parameters)
 
-    def noise(self, generator: torch.Generator) -> list[Tensor]:
-        """Return one draw of n."""
+    def noise(self, generator: torch.Generator) -> list[Tensors]:
+        """Return the M draws of n."""
+        scales = torch._foreach_mul(self._sizes(), self.gamma)
+        drawn = standard_normal(self.parameters, generator, self.draws)
+        return [torch._foreach_mul(scales, d) for d in drawn]
+
+    def fill(self, batch: Batch, generator: torch.Generator) -> None:
+        """M passes, none of them at w: what is reported of the batch is of the first draw."""
+        total: Tensors = [torch.zeros_like(p) for p in self.parameters]
+        for n in self.noise(generator):
+            with perturbed(self.parameters, n):
+                total = _sum(total, self.gradient(batch.terms().sum()), 1 / self.draws)
+        self.put(total)
+
+    def _sizes(self) -> list[Tensor]:
+        """Return what n is relative to: one number a filter, or a tensor."""
         found = []
         for p, columns in zip(self.parameters, self.by_column, strict=True):
             w = p.detach()
             over = [0] if columns else list(range(1 if w.ndim > 1 else 0, w.ndim))
-            size = torch.linalg.vector_norm(w, dim=over, keepdim=True) if w.ndim else w.abs()
-            drawn = torch.randn(w.shape, generator=generator).to(w)
-            found.append(self.gamma * size * drawn)
+            found.append(torch.linalg.vector_norm(w, dim=over, keepdim=True) if w.ndim else w.abs())
         return found
-
-    def fill(self, batch: Batch, generator: torch.Generator) -> None:
-        """M passes, none of them at w: what is reported of the batch is of the first draw."""
-        total = [torch.zeros_like(p) for p in self.parameters]
-        for _ in range(self.draws):
-            with perturbed(self.parameters, self.noise(generator)):
-                total = _sum(total, self.gradient(batch.terms().sum()), 1 / self.draws)
-        self.put(total)
 
 
 class PerturbedGradient(GradientRule):
@@ -290,30 +321,37 @@ class PerturbedGradient(GradientRule):
         super().__init__(parameters)
         self.radius, self.threshold, self.interval = radius, threshold, interval
         self.since = interval
+        self._next: Tensors | None = None
 
-    def start_epoch(self, rho: float) -> None:
+    def start_epoch(self, rho: float, generator: torch.Generator) -> None:
         """Allow a perturbation at once."""
         self.since = self.interval
+        self._next = self.ball(generator)
 
     def fill(self, batch: Batch, generator: torch.Generator) -> None:
-        """One pass; two where w is moved."""
+        """One pass; two where w is moved. The norm is read where a move is allowed.
+
+        The next vector is on the device before it is needed: after a move it is copied there in the
+        step that follows, which reads no norm unless ``interval`` is 0.
+        """
         gradient = self.gradient(batch.terms().sum())
         self.since += 1
+        if self._next is None:
+            self._next = self.ball(generator)
         if self.since > self.interval and float(norm(gradient)) <= self.threshold:
             self.since = 0
             with torch.no_grad():
-                for p, e in zip(self.parameters, self.ball(generator), strict=True):
-                    p.add_(e)
+                torch._foreach_add_(self.parameters, self._next)
+            self._next = None
             gradient = self.gradient(batch.terms().sum())
         self.put(gradient)
 
-    def ball(self, generator: torch.Generator) -> list[Tensor]:
+    def ball(self, generator: torch.Generator) -> Tensors:
         """Return a vector uniform in the ball of radius r."""
-        drawn = [torch.randn(p.shape, generator=generator).to(p) for p in self.parameters]
+        (drawn,) = standard_normal(self.parameters, generator)
         size = sum(p.numel() for p in self.parameters)
         share = float(torch.rand((), generator=generator, dtype=torch.float64)) ** (1 / size)
-        factor = self.radius * share / norm(drawn)
-        return [factor * d for d in drawn]
+        return torch._foreach_mul(drawn, self.radius * share / norm(drawn))
 
 
 def make_rule(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from checkpoints.constants import constant
 from checkpoints.recipes import Recipe
 from spectra.losses import CrossEntropy, PerSampleLoss, cross_entropy
 
@@ -34,13 +35,14 @@ class LDAM:
 
     def margins(self) -> Tensor:
         """Return m_c, shape (C,), float64."""
-        inverse = torch.tensor(self.class_counts, dtype=torch.float64) ** -0.25
-        return inverse * (self.max_margin / inverse.max())
+        return _margins(self.class_counts, self.max_margin)
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each image, shape (n,)."""
-        margins = self.margins().to(outputs)
-        shifted = outputs - margins.diag()[labels]
+        by_label = constant(_margin_rows)(
+            self.class_counts, self.max_margin, outputs.device, outputs.dtype
+        )
+        shifted = outputs - by_label[labels]
         return cross_entropy(self.scale * shifted, labels)
 
 
@@ -58,9 +60,9 @@ class VectorScaling:
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each image, shape (n,)."""
-        counts = torch.tensor(self.class_counts, dtype=torch.float64)
-        delta = ((counts.max() / counts) ** self.gamma).to(outputs)
-        prior = (self.tau * torch.log(counts / counts.sum())).to(outputs)
+        delta, prior = constant(_adjustments)(
+            self.class_counts, self.gamma, self.tau, outputs.device, outputs.dtype
+        )
         adjusted = self.scale * outputs / delta + prior
         return cross_entropy(adjusted, labels)
 
@@ -81,6 +83,32 @@ class Focal:
         # 1 - p_y = 1 - exp(-CE), exact where p_y is near 1; away from 0, where a power of it has no
         # derivative.
         return (-torch.expm1(-losses)).clamp(min=_FITTED) ** self.gamma * losses
+
+
+def _margins(class_counts: tuple[int, ...], max_margin: float) -> Tensor:
+    inverse = torch.tensor(class_counts, dtype=torch.float64) ** -0.25
+    return inverse * (max_margin / inverse.max())
+
+
+def _margin_rows(
+    class_counts: tuple[int, ...], max_margin: float, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """Return m_y at y, and 0 elsewhere, in row y, shape (C, C)."""
+    return _margins(class_counts, max_margin).to(device, dtype).diag()
+
+
+def _adjustments(
+    class_counts: tuple[int, ...],
+    gamma: float,
+    tau: float,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    """Return Δ_c and τ log π_c, each of shape (C,)."""
+    counts = torch.tensor(class_counts, dtype=torch.float64)
+    delta = (counts.max() / counts) ** gamma
+    prior = tau * torch.log(counts / counts.sum())
+    return delta.to(device, dtype), prior.to(device, dtype)
 
 
 def training_loss(recipe: Recipe, class_counts: tuple[int, ...]) -> PerSampleLoss:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,7 @@ class TrainingState:
             buffer = optimizer.state[parameter].get("momentum_buffer")
             if buffer is not None:
                 tensors[f"momentum.{name}"] = buffer
-        # Clones: safetensors refuses tensors that share memory (tied weights).
-        tensors = {
-            key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for key, value in tensors.items()
-        }
-        return cls(epoch, tensors, history)
+        return cls(epoch, host_copies(tensors), history)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.SGD) -> None:
         """Put the state back; tensors are copied, so that their alignment is torch's own."""
@@ -62,6 +58,22 @@ class TrainingState:
             if buffer is not None:
                 restored = torch.empty_like(parameter, requires_grad=False).copy_(buffer)
                 optimizer.state[parameter]["momentum_buffer"] = restored
+
+
+def host_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return contiguous copies on the CPU, none of which shares memory with another.
+
+    Safetensors refuses tensors that share memory, as tied weights do. From a GPU all tensors of a
+    type come in one copy: one synchronisation, where every tensor would cost one.
+    """
+    found: dict[str, Tensor] = {}
+    for dtype in dict.fromkeys(t.dtype for t in tensors.values()):
+        alike = {key: t.detach() for key, t in tensors.items() if t.dtype == dtype}
+        flat = torch.cat([t.reshape(-1) for t in alike.values()]).cpu()
+        pieces = flat.split([t.numel() for t in alike.values()])
+        for (key, t), piece in zip(alike.items(), pieces, strict=True):
+            found[key] = piece.view(t.shape).clone()
+    return {key: found[key] for key in tensors}
 
 
 def save_state(path: Path, state: TrainingState, identity: dict[str, Any]) -> None:

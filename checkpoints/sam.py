@@ -7,6 +7,21 @@ from torch import Tensor
 
 from spectra.frozen_loss import perturbed
 
+# As in the common implementations: at a stationary point ε = 0.
+_TINY = 1e-12
+# What torch's operations on many tensors at once take.
+Tensors = list[Tensor] | tuple[Tensor, ...]
+
+
+def norm(gradient: Tensors) -> Tensor:
+    """Return the norm over all tensors together."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradient)))
+
+
+def ascent(gradient: Tensors, rho: float) -> Tensors:
+    """Return ρ g / ‖g‖."""
+    return torch._foreach_mul(gradient, rho / (norm(gradient) + _TINY))
+
 
 class SharpnessAware:
     """Two gradients a step: climb to w + ε, take the gradient there, step from w with it.
@@ -42,18 +57,16 @@ class SharpnessAware:
         self.eta = eta
 
     @torch.no_grad()
-    def ascent(self) -> list[Tensor]:
+    def ascent(self) -> Tensors:
         """Return ε for the gradients now stored in ``.grad``; zeros where there is none."""
-        scales = [
-            p.abs() + self.eta if self.adaptive else torch.ones_like(p) for p in self.parameters
-        ]
-        scaled = [
-            torch.zeros_like(p) if p.grad is None else p.grad * t
-            for p, t in zip(self.parameters, scales, strict=True)
-        ]
-        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in scaled]))
-        # 1e-12, as in the common implementations: at a stationary point ε = 0.
-        return [self.rho / (norm + 1e-12) * g * t for g, t in zip(scaled, scales, strict=True)]
+        gradient = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
+        if not self.adaptive:
+            return ascent(gradient, self.rho)
+        scales = torch._foreach_abs(self.parameters)
+        torch._foreach_add_(scales, self.eta)
+        step = ascent(torch._foreach_mul(gradient, scales), self.rho)
+        torch._foreach_mul_(step, scales)
+        return step
 
     def step(self, gradient: Callable[[], object], ascent_gradient: Callable[[], object]) -> None:
         """Make one step.

@@ -1,15 +1,16 @@
-"""One run's epochs: the order of images, augmentation, and the step of each batch."""
+"""One run's epochs: the order of images and the step of each batch."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from checkpoints.data.augment import random_crop_flip
+from checkpoints.batches import Minibatch, minibatches
+from checkpoints.captured import CapturedStep, CudaRecorder, Step
 from checkpoints.data.dataset import ImageData
 from checkpoints.evaluation import evaluate
 from checkpoints.execution import Execution
@@ -58,7 +59,6 @@ class Trainer:
         self.counts = data.class_counts
         self.loss = training_loss(recipe, self.counts)
         self.images = data.train.images.to(device)
-        self.labels = data.train.labels.to(device)
         test = data.test
         self.test = None
         if test is not None:
@@ -73,6 +73,15 @@ class Trainer:
                 adaptive=recipe.optimizer == "asam",
                 eta=recipe.asam_eta,
             )
+        self.step: Step = self._plain_step
+        if execution.captured:
+            self.step = CapturedStep(
+                self._plain_step,
+                size=recipe.batch_size,
+                settings=lambda: (optimizer.param_groups[0]["lr"], self.sam and self.sam.rho),
+                clear=optimizer.zero_grad,
+                recorder=CudaRecorder(device),
+            )
 
     def run_epoch(self, epoch: int) -> dict[str, Any]:
         """Train for one epoch and return loss and accuracy over it, taken at w, never at w + ε.
@@ -85,20 +94,27 @@ class Trainer:
             group["lr"] = rate
         if self.sam is not None:
             self.sam.rho = ascent_radius(recipe, epoch)
-        if self.rule is not None:
-            self.rule.start_epoch(ascent_radius(recipe, epoch))
         self.noise = make_generator(seed, "gradient noise", epoch)
-        weights = class_weights(recipe, self.counts, epoch).to(self.device, torch.float32)
-        order = self._order(make_generator(seed, "order", epoch))
-        generator = make_generator(seed, "augmentation", epoch)
+        if self.rule is not None:
+            self.rule.start_epoch(ascent_radius(recipe, epoch), self.noise)
+        batches = minibatches(
+            self.images,
+            self.data.train.labels,
+            self._order(make_generator(seed, "order", epoch)),
+            size=recipe.batch_size,
+            class_weights=class_weights(recipe, self.counts, epoch),
+            normalisation=self.data.normalisation,
+            padding=recipe.augment_crop,
+            flip=recipe.augment_flip,
+            generator=make_generator(seed, "augmentation", epoch),
+        )
         self.model.train()
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), self.execution.settings(self.device):
             # For a user's network that draws random numbers of its own (dropout).
             torch.manual_seed(derive_seed(seed, "network", epoch))
-            mean, accuracy = self._batches(order, generator, weights)
-        finite = all(bool(torch.isfinite(t).all()) for t in self.model.state_dict().values())
-        if not (np.isfinite(mean) and finite):
+            mean, accuracy, finite = self._steps(batches)
+        if not (math.isfinite(mean) and finite):
             raise NonFiniteError(
                 f"training loss of {recipe.name} is {mean} in epoch {epoch + 1}"
                 + ("" if finite else " and its weights are not finite")
@@ -107,25 +123,22 @@ class Trainer:
             )
         return {"lr": rate, "train_loss": mean, "train_accuracy": accuracy}
 
-    def _batches(
-        self, order: Tensor, generator: torch.Generator, weights: Tensor
-    ) -> tuple[float, float]:
-        """Step through the images in ``order``; return mean loss and accuracy at w."""
-        recipe = self.recipe
+    def _steps(self, batches: Iterable[Minibatch]) -> tuple[float, float, bool]:
+        """Step through the batches; return mean loss, accuracy, and whether weights are finite.
+
+        The three are read in one synchronisation, at the end.
+        """
+        shown = 0
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         right = torch.zeros((), dtype=torch.int64, device=self.device)
-        for batch in order.split(recipe.batch_size):
-            images = random_crop_flip(
-                self.images[batch],
-                padding=recipe.augment_crop,
-                flip=recipe.augment_flip,
-                generator=generator,
-            )
-            x, y = self.data.normalisation(images), self.labels[batch]
-            loss, hits = self._step(x, y, weights[y])
-            total += loss.double() * len(y)
+        for batch in batches:
+            loss, hits = self._step(batch)
+            total += loss.double() * len(batch.labels)
             right += hits
-        return float(total) / len(order), int(right) / len(order)
+            shown += len(batch.labels)
+        finite = all_finite(self.model.state_dict().values())
+        found = torch.stack([total, right.double(), finite.double()]).tolist()
+        return found[0] / shown, found[1] / shown, bool(found[2])
 
     def _order(self, generator: torch.Generator) -> Tensor:
         n = len(self.data.train)
@@ -134,16 +147,23 @@ class Trainer:
             order = torch.multinomial(chance, n, replacement=True, generator=generator)
         else:
             order = torch.randperm(n, generator=generator)
-        return order.to(self.device)
+        return order
 
-    def _step(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        if self.rule is not None:
-            batch = Batch(self.forward, x, y, weights, self.loss)
-            self.optimizer.zero_grad(set_to_none=True)
-            self.rule.fill(batch, self.noise)
-            self.optimizer.step()
-            assert batch.seen is not None
-            return batch.seen
+    def _step(self, batch: Minibatch) -> tuple[Tensor, Tensor]:
+        """Step on a batch and return its loss and hits."""
+        if self.rule is None:
+            return self.step(batch.images, batch.labels, batch.weights)
+        terms = Batch(
+            self.forward, batch.images, batch.labels, batch.weights, self.loss, batch.host_labels
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        self.rule.fill(terms, self.noise)
+        self.optimizer.step()
+        assert terms.seen is not None
+        return terms.seen
+
+    def _plain_step(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Step by SGD, SAM or ASAM."""
 
         def weighted_mean(outputs: Tensor) -> Tensor:
             return (weights * self.loss(outputs, y)).sum() / weights.sum()
@@ -182,6 +202,26 @@ class Trainer:
         return {"test": asdict(metrics)}
 
 
+def descent(recipe: Recipe, model: nn.Module, device: torch.device) -> torch.optim.SGD:
+    """Return the SGD that steps ``model`` on ``device``; on a GPU with all tensors at once."""
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        foreach=True if device.type == "cuda" else None,
+    )
+
+
+@torch.no_grad()
+def all_finite(tensors: Iterable[Tensor]) -> Tensor:
+    """Return whether no tensor holds NaN or infinity, as one bool on their device."""
+    floats = [t for t in tensors if t.is_floating_point() and t.numel()]
+    if not floats:
+        return torch.tensor(True)
+    return torch.stack(torch._foreach_norm(floats, math.inf)).isfinite().all()
+
+
 @contextmanager
 def frozen_batch_norm(model: nn.Module, active: bool = True) -> Iterator[None]:
     """Let batch norm normalise by the batch but leave its running averages alone.
@@ -191,9 +231,14 @@ def frozen_batch_norm(model: nn.Module, active: bool = True) -> Iterator[None]:
         active: False makes the context do nothing.
     """
     layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    kept = [(b, b.clone()) for layer in layers for b in layer.buffers()] if active else []
+    buffers = [b for layer in layers for b in layer.buffers()] if active else []
+    # Averages are floats and counts integers; one operation takes tensors of one type.
+    alike = [[b for b in buffers if b.dtype == dtype] for dtype in {b.dtype for b in buffers}]
+    kept = [[torch.empty_like(b) for b in group] for group in alike]
+    for copies, group in zip(kept, alike, strict=True):
+        torch._foreach_copy_(copies, group)
     try:
         yield
     finally:
-        for buffer, value in kept:
-            buffer.copy_(value)
+        for copies, group in zip(kept, alike, strict=True):
+            torch._foreach_copy_(group, copies)

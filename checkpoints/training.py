@@ -17,12 +17,13 @@ from checkpoints.recipes import Recipe
 from checkpoints.resume import (
     TrainingState,
     before_switch,
+    host_copies,
     load_state,
     save_state,
     shared_path,
 )
 from checkpoints.schedules import drw_switch
-from checkpoints.trainer import Trainer
+from checkpoints.trainer import Trainer, descent
 from spectra._version import __version__
 from spectra.errors import InputError
 from spectra.seeding import derive_seed, make_generator
@@ -50,7 +51,7 @@ class TrainingJob:
         execution: how the network's passes are computed.
 
     Raises:
-        InputError: an optimizer that a compiled network does not serve.
+        InputError: an optimizer that a compiled network or a captured step does not serve.
     """
 
     recipe: Recipe
@@ -104,10 +105,13 @@ def train(
         on_epoch: called with the number of epochs done and their metrics.
 
     Raises:
-        InputError: the folder holds another run, or a run and ``resume`` is off.
+        InputError: the folder holds another run, or a run and ``resume`` is off; or steps are to be
+            captured and ``device`` is no GPU.
         NonFiniteError: the loss became NaN or infinite; checkpoints before it stay.
     """
     recipe, data = job.recipe, job.data
+    device = torch.device(device)
+    job.execution.check_device(device)
     begun = 0 if job.start is None else _begun(job, job.start)
     keep = job.keep_epochs
     if keep is None:
@@ -128,14 +132,8 @@ def train(
         "start": job.start and job.start.digest(),
         "execution": job.execution.identity,
     }
-    device = torch.device(device)
     model = job.execution.place(_first_model(job), device)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
+    optimizer = descent(recipe, model, device)
     state_path = job.folder / "resume.safetensors"
     switch = drw_switch(recipe.epochs)
     common: Path | None = None
@@ -237,10 +235,7 @@ def _snapshot(
     name = job.name or f"{job.data.name}/{job.recipe.name}"
     return Checkpoint(
         name=name,
-        state={
-            key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for key, value in model.state_dict().items()
-        },
+        state=host_copies(model.state_dict()),
         architecture=job.architecture,
         normalisation=job.data.normalisation,
         epoch=epoch,

@@ -71,6 +71,12 @@ _execution = _combine(
         "--channels-last", is_flag=True, help="Train in that memory layout: faster, other rounding."
     ),
     click.option("--compile", "compiled", is_flag=True, help="Compile the network for training."),
+    click.option(
+        "--capture",
+        "captured",
+        is_flag=True,
+        help="Record the training step as a CUDA graph. Not yet run on a GPU.",
+    ),
 )
 
 
@@ -79,9 +85,14 @@ def execution(function: F) -> F:
 
     @functools.wraps(function)
     def command(
-        *args: Any, precision: str, channels_last: bool, compiled: bool, **rest: Any
+        *args: Any,
+        precision: str,
+        channels_last: bool,
+        compiled: bool,
+        captured: bool,
+        **rest: Any,
     ) -> Any:
-        chosen = Execution(precision, channels_last, compiled)
+        chosen = Execution(precision, channels_last, compiled, captured)
         return function(*args, execution=chosen, **rest)
 
     return cast(F, _execution(command))

@@ -2,8 +2,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from checkpoints.data.augment import random_crop_flip
+from checkpoints.data.augment import crop_flip, draw_batches, draw_crop_flip
 from spectra import make_generator
+
+
+def random_crop_flip(
+    images: Tensor, *, padding: int, flip: bool, generator: torch.Generator
+) -> Tensor:
+    """Draw for a batch and make what was drawn."""
+    drawn = draw_crop_flip(len(images), padding=padding, flip=flip, generator=generator)
+    return crop_flip(images, *drawn, padding=padding)
 
 
 def photograph(channels: int = 2, h: int = 4, w: int = 5) -> Tensor:
@@ -121,3 +129,14 @@ def test_images_keep_their_type_and_shape():
     images = photograph().repeat(8, 1, 1, 1)
     drawn = random_crop_flip(images, padding=3, flip=True, generator=make_generator(0))
     assert (drawn.dtype, drawn.shape) == (images.dtype, images.shape)
+
+
+@pytest.mark.parametrize(("padding", "flip"), [(2, True), (2, False), (0, True), (0, False)])
+def test_the_draws_of_an_epoch_are_those_of_its_batches_one_after_the_other(padding, flip):
+    options = {"padding": padding, "flip": flip}
+    together, apart = make_generator(0, "epoch"), make_generator(0, "epoch")
+    offsets, flipped = draw_batches([5, 5, 3], generator=together, **options)
+    one_by_one = [draw_crop_flip(n, generator=apart, **options) for n in (5, 5, 3)]
+    assert torch.equal(offsets, torch.cat([o for o, _ in one_by_one], 1))
+    assert torch.equal(flipped, torch.cat([f for _, f in one_by_one]))
+    assert torch.equal(together.get_state(), apart.get_state())

@@ -127,6 +127,32 @@ def test_a_compiled_network_serves_three_optimizers(tmp_path):
         tiny_job(tmp_path, tiny_recipe("ce-drw-cc-sam"), execution=Execution(compiled=True))
 
 
+def test_a_captured_step_serves_three_optimizers(tmp_path):
+    with pytest.raises(InputError, match="sgd, sam, asam, got pgd; leave --capture out"):
+        tiny_job(tmp_path, tiny_recipe("ce-drw-pgd"), execution=Execution(captured=True))
+
+
+def test_a_captured_step_needs_a_gpu_and_says_so_before_any_work(tmp_path):
+    with pytest.raises(InputError, match="needs a CUDA device, got cpu; leave --capture") as error:
+        train(tiny_job(tmp_path / "run", execution=Execution(captured=True)))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_captured_run_is_another_run_and_its_checkpoints_say_so():
+    assert Execution(captured=True).identity == {
+        "precision": "float32", "channels_last": False, "compiled": False, "captured": True
+    }  # fmt: skip
+    assert Execution("tf32", captured=True).note == "trained in tf32, captured"
+
+
+def test_runs_of_before_steps_could_be_captured_keep_their_identity():
+    assert EXACT.identity is None
+    assert Execution("bfloat16").identity == {
+        "precision": "bfloat16", "channels_last": False, "compiled": False
+    }  # fmt: skip
+
+
 def test_a_network_that_does_not_compile_is_one_line(tmp_path, monkeypatch):
     def refuse(model, **_):
         def call(x):
@@ -166,7 +192,7 @@ def test_every_command_that_trains_passes_it_on(tmp_path, monkeypatch, command):
 
     for module in ("training", "pipeline", "reproduction.runs"):
         monkeypatch.setattr(sys.modules[f"cli.workflows.{module}"], "train", caught)
-    fast = ["--precision", "bfloat16", "--channels-last", "--compile"]
+    fast = ["--precision", "bfloat16", "--channels-last", "--compile", "--capture"]
     with pytest.raises(Asked) as asked:
         CliRunner().invoke(cli, [*command, *fast, "-o", str(tmp_path)], catch_exceptions=False)
-    assert asked.value.args == (Execution("bfloat16", channels_last=True, compiled=True),)
+    assert asked.value.args == (Execution("bfloat16", True, True, True),)

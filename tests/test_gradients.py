@@ -13,6 +13,7 @@ from checkpoints.gradients import (
     LowPassSGD,
     PerturbedGradient,
     make_rule,
+    standard_normal,
 )
 from checkpoints.models import Architecture
 from checkpoints.models.heads import CosineHead
@@ -144,6 +145,29 @@ def test_cc_sam_is_the_sum_over_classes_each_with_its_own_step_of_the_classifier
         torch.testing.assert_close(p.grad, e, rtol=1e-10, atol=1e-11)
 
 
+def test_imbsam_is_its_formula_on_a_batch_where_head_and_tail_alternate():
+    model, (x, y, w) = softmax_net(), classified()
+    parameters = list(model.parameters())
+    tail = torch.tensor([False, True, False])
+    ImbSAM(parameters, rho=0.3, tail=tail).fill(
+        Batch(model, x, y, w, cross_entropy), make_generator(0)
+    )
+    rare = tail[y]
+
+    def gradient(images: Tensor) -> tuple[Tensor, ...]:
+        terms = w * cross_entropy(model(x), y) / w.sum()
+        return torch.autograd.grad(terms[images].sum(), parameters)
+
+    head, climb = gradient(~rare), gradient(rare)
+    size = torch.cat([t.flatten() for t in climb]).norm()
+    with torch.no_grad():
+        for p, t in zip(parameters, climb, strict=True):
+            p += 0.3 * t / size
+    for p, a, b in zip(parameters, head, gradient(rare), strict=True):
+        # The rule adds 1e-12 to the norm.
+        torch.testing.assert_close(p.grad, a + b, rtol=1e-10, atol=1e-11)
+
+
 def test_cc_sam_needs_a_classifier():
     with pytest.raises(InputError, match="linear or cosine classifier"):
         CCSAM([], model=Line(), rho=0.1, scales=[1.0])
@@ -153,7 +177,7 @@ def test_low_pass_noise_is_scaled_by_filter_and_by_vector():
     matrix = nn.Parameter(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
     vector = nn.Parameter(torch.tensor([0.0, 2.0]))
     rule = LowPassSGD([matrix, vector], gamma=0.5, draws=1)
-    draws = [rule.noise(make_generator(k)) for k in range(4000)]
+    draws = [rule.noise(make_generator(k))[0] for k in range(4000)]
     found_matrix = torch.stack([d[0] for d in draws]).std(0)
     found_vector = torch.stack([d[1] for d in draws]).std(0)
     # The standard error of a standard deviation from 4,000 draws is 1.1 %.
@@ -202,9 +226,39 @@ def test_pgd_waits_between_two_moves_and_not_over_an_epoch():
 
     for _ in range(5):
         fill()
-    rule.start_epoch(0.0)
+    rule.start_epoch(0.0, generator)
     fill()
     assert moved == [True, False, False, True, False, True]
+
+
+def test_pgd_moves_by_the_vectors_of_its_generator_in_turn_and_anew_in_each_epoch():
+    model = Line()
+    rule = PerturbedGradient(list(model.parameters()), radius=0.1, threshold=10.0, interval=1)
+    moves: dict[str, list[float]] = {}
+    for epoch in ("first", "second"):
+        generator, moves[epoch] = make_generator(0, epoch), []
+        rule.start_epoch(0.0, generator)
+        for _ in range(3):  # the first and the third move
+            before = float(model.w.detach())
+            batch = Batch(model, torch.zeros(3, 1), torch.tensor([0, 0, 1]), WEIGHTS, quadratic)
+            rule.fill(batch, generator)
+            moves[epoch].append(float(model.w.detach()) - before)
+    for epoch, found in moves.items():
+        generator = make_generator(0, epoch)
+        drawn = [float(rule.ball(generator)[0]) for _ in range(2)]
+        # a weight of order 1 plus a step, in float64
+        assert found == pytest.approx([drawn[0], 0.0, drawn[1]], abs=1e-14)
+
+
+def test_normal_draws_are_those_of_each_tensor_in_turn():
+    # 16 numbers are where torch begins to draw in another way.
+    shapes = [(3, 2), (), (40,), (2, 4, 4)]
+    parameters = [torch.zeros(shape, dtype=DOUBLE) for shape in shapes]
+    drawn = standard_normal(parameters, make_generator(0), times=2)
+    generator = make_generator(0)
+    for each in drawn:
+        for found, shape in zip(each, shapes, strict=True):
+            assert torch.equal(found, torch.randn(shape, generator=generator).double())
 
 
 def test_pgd_steps_are_uniform_in_the_ball():
@@ -250,14 +304,14 @@ def test_low_pass_noise_of_a_cosine_head_is_scaled_by_class():
     rule = make_rule(
         get_recipe("ce-drw-lpf-sgd").with_overrides({"lpf_gamma": 0.5}), head, (2, 2, 2)
     )
-    found = torch.stack([rule.noise(make_generator(k))[0] for k in range(4000)]).std(0)
+    found = torch.stack([rule.noise(make_generator(k))[0][0] for k in range(4000)]).std(0)
     wanted = torch.tensor([[2.5, 0.0, 0.5]] * 2)
     torch.testing.assert_close(found, wanted, rtol=0.05, atol=0)  # standard error 1.1 %
 
 
 def test_low_pass_noise_of_a_number():
     rule = LowPassSGD([nn.Parameter(torch.tensor(-2.0))], gamma=0.5, draws=1)
-    (noise,) = rule.noise(make_generator(0))
+    ((noise,),) = rule.noise(make_generator(0))
     assert noise.shape == ()
     assert float(noise) != 0
 

@@ -1,3 +1,4 @@
+import pickle
 from math import exp, log, log1p
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 from torch import Tensor
 
 from checkpoints import get_recipe
+from checkpoints.constants import constant
 from checkpoints.losses import LDAM, Focal, VectorScaling, output_scale, training_loss
 from checkpoints.schedules import class_weights
 from spectra import CrossEntropy, make_generator
@@ -259,3 +261,45 @@ def test_every_loss_can_be_linearised(loss):
     wanted = (slope(outputs + h * along) - slope(outputs - h * along)) / (2 * h)
     # central differences: h² times third derivatives of up to 30³
     torch.testing.assert_close(moved(along), wanted, rtol=1e-4, atol=1e-5)
+
+
+# --- constants --------------------------------------------------------------------------------
+
+
+def doubled(value: float) -> Tensor:
+    return torch.tensor([2 * value])
+
+
+def test_a_constant_is_made_once_for_each_argument():
+    assert constant(doubled)(1.5) is constant(doubled)(1.5)
+    assert float(constant(doubled)(2.5)) == 5.0
+
+
+def test_a_constant_made_where_autograd_is_off_serves_where_it_is_on():
+    with torch.inference_mode():
+        made = constant(doubled)(3.5)
+    w = torch.ones(1, requires_grad=True)
+    (w * made).sum().backward()
+    assert float(w.grad) == 7.0
+
+
+def test_a_constant_made_within_a_transform_does_not_outlive_it():
+    made = []
+
+    def scaled(x: Tensor) -> Tensor:
+        made.append(constant(doubled)(4.5))
+        return (x * made[-1]).sum()
+
+    slope = torch.func.grad(scaled)(torch.ones(1))
+    assert float(slope) == 9.0
+    assert constant(doubled)(4.5) is not made[0]
+
+
+@pytest.mark.parametrize(
+    "loss", [LDAM(COUNTS), VectorScaling(COUNTS, 0.2, 1.2)], ids=["ldam", "vs"]
+)
+def test_a_loss_that_was_used_is_pickled_compared_and_hashed_as_before(loss):
+    fresh = pickle.loads(pickle.dumps(loss))
+    loss(*outputs_and_labels())
+    again = pickle.loads(pickle.dumps(loss))
+    assert (again, hash(again)) == (fresh, hash(fresh))

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from checkpoints.sam import SharpnessAware
 from spectra import make_generator
+from spectra.frozen_loss import perturbed
 
 # float64, a handful of products of numbers of order 1
 TIGHT = {"rtol": 1e-12, "atol": 1e-13}
@@ -162,3 +163,23 @@ def test_one_step_of_asam_on_a_quadratic_is_the_closed_form():
     g = matrix() @ w
     expected = w - 0.1 * matrix() @ (w + 0.5 * t**2 * g / (t * g).norm())
     torch.testing.assert_close(problem.w.detach(), expected, **TIGHT)
+
+
+def test_perturbed_weights_are_w_plus_the_step_and_come_back_to_the_last_bit():
+    parameters = parameters_with_gradients()
+    layout = torch.randn(2, 3, 4, 4, generator=make_generator(0, "layout"))
+    parameters.append(nn.Parameter(layout.to(memory_format=torch.channels_last)))
+    before = [p.detach().clone() for p in parameters]
+    step = [1e9 * torch.ones_like(p) for p in before]
+    inside: list[Tensor] = []
+
+    def look_and_fail() -> None:
+        inside.extend(p.detach().clone() for p in parameters)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), perturbed(parameters, step):
+        look_and_fail()
+    for p, w, e in zip(inside, before, step, strict=True):
+        assert torch.equal(p, w + e)
+    for p, w in zip(parameters, before, strict=True):
+        assert torch.equal(p.detach(), w)

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from checkpoints import Architecture, ImageData, Recipe, TrainingJob, get_recipe, train
-from checkpoints import trainer as trainer_module
+from checkpoints import batches as batches_module
 from checkpoints import training as training_module
 from checkpoints.data import LabelledImages, Normalisation
 from checkpoints.evaluation import ClassMetrics, evaluate
 from checkpoints.formats.native import load_native, read_metadata
+from checkpoints.resume import host_copies
 from checkpoints.schedules import class_weights
-from checkpoints.trainer import frozen_batch_norm
+from checkpoints.trainer import all_finite, frozen_batch_norm
 from checkpoints.training import checkpoint_path
 from spectra import CrossEntropy, InputError, NonFiniteError, make_generator
 
@@ -509,7 +510,35 @@ def test_a_run_that_diverges_in_the_last_step_of_an_epoch_stops_there(tmp_path, 
     assert list(digests(tmp_path)) == ["checkpoints/epoch-0000.safetensors"]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_one_value_that_is_not_finite_is_found_among_all_tensors(value):
+    tensors = [torch.ones(3, 2), torch.tensor([1.0, value]), torch.tensor(7)]
+    assert not all_finite(tensors)
+
+
+def test_finite_tensors_are_finite_however_large():
+    # The squares of the largest numbers would overflow; an empty tensor and a count hold nothing.
+    tensors = [torch.full((4,), torch.finfo().max), torch.zeros(0), torch.tensor(7)]
+    assert all_finite(tensors)
+
+
 # --- what is kept -----------------------------------------------------------------------------
+
+
+def test_copies_on_the_host_are_contiguous_and_share_no_memory():
+    tied = torch.arange(6.0).view(2, 3)
+    layout = torch.arange(16.0).view(1, 4, 2, 2).contiguous(memory_format=torch.channels_last)
+    given = {"a": tied, "n": torch.tensor(3), "b": tied, "t": tied.T, "l": layout}
+    given |= {"e": torch.zeros(0, 2), "d": torch.tensor(0.5, dtype=torch.float64)}
+    found = host_copies(given)
+    assert list(found) == list(given)
+    for key, value in given.items():
+        assert torch.equal(found[key], value)
+        assert found[key].dtype == value.dtype
+        assert found[key].is_contiguous()
+    places = [t.untyped_storage().data_ptr() for t in found.values() if t.numel()]
+    assert len(set(places)) == len(places)
+    assert all(t.untyped_storage().nbytes() == t.nbytes for t in found.values())
 
 
 def test_default_checkpoints_stand_before_and_after_the_switch(tmp_path):
@@ -728,9 +757,7 @@ def test_resampling_shows_every_class_equally_often(tmp_path, monkeypatch):
     data = tiny_data((400, 40, 4))
     seen = []
     monkeypatch.setattr(
-        trainer_module,
-        "random_crop_flip",
-        lambda images, **options: seen.append(images) or images,
+        batches_module, "crop_flip", lambda images, *_, **options: seen.append(images) or images
     )
     recipe = one_step(weighting="resample", batch_size=444, lr=1e-6)
     softmax = Architecture("softmax", 3, 1, 4)
@@ -748,9 +775,7 @@ def test_resampling_shows_every_class_equally_often(tmp_path, monkeypatch):
 def test_without_resampling_an_epoch_shows_every_image_once(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        trainer_module,
-        "random_crop_flip",
-        lambda images, **options: seen.append(images) or images,
+        batches_module, "crop_flip", lambda images, *_, **options: seen.append(images) or images
     )
     train(tiny_job(tmp_path, one_step(batch_size=5)))
     shown = sorted(image.numpy().tobytes() for image in torch.cat(seen))
@@ -760,15 +785,15 @@ def test_without_resampling_an_epoch_shows_every_image_once(tmp_path, monkeypatc
 def recorded(folder: Path, monkeypatch, **fields) -> tuple[list[Tensor], list[Tensor]]:
     """Train for two epochs of one step; return the images before and after augmentation."""
     before, after = [], []
-    augment = trainer_module.random_crop_flip
+    crop_flip = batches_module.crop_flip
 
-    def recording(images, **options):
+    def recording(images, *drawn, **options):
         before.append(images)
-        after.append(augment(images, **options))
+        after.append(crop_flip(images, *drawn, **options))
         return after[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module, "random_crop_flip", recording)
+        patch.setattr(batches_module, "crop_flip", recording)
         train(tiny_job(folder, tiny_recipe(epochs=2, batch_size=100), **fields))
     return before, after
 

@@ -1,32 +1,45 @@
-"""Random crop and flip on a batch of tensors, on its device, from an explicit generator."""
+"""Random crops and flips: drawn on the CPU, made where the images lie."""
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def random_crop_flip(
-    images: Tensor, *, padding: int, flip: bool, generator: torch.Generator
-) -> Tensor:
-    """Return each image shifted by up to ``padding`` pixels and flipped with chance 1/2.
-
-    Zero padding, all (2·padding+1)² offsets equally likely: torchvision's ``RandomCrop`` with
-    padding, then ``RandomHorizontalFlip``, drawn for the whole batch at once.
+def draw_batches(
+    sizes: Sequence[int], *, padding: int, flip: bool, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return the draws of consecutive batches: those of :func:`draw_crop_flip` for each in turn.
 
     Args:
-        images: uint8 (n, channels, h, w), before normalisation: the padding is black.
-        padding: pixels; 0 for no crop.
+        sizes: images of each batch, summing to N.
+        padding: see :func:`draw_crop_flip`, here and below.
         flip: whether to flip.
-        generator: a CPU generator; the same draws serve every device.
+        generator: a CPU generator.
+
+    Returns:
+        Offsets (2, N) and whether to flip (N,), on the CPU.
     """
-    offsets, flipped = draw_crop_flip(len(images), padding=padding, flip=flip, generator=generator)
-    return crop_flip(images, offsets, flipped, padding=padding)
+    drawn = [draw_crop_flip(n, padding=padding, flip=flip, generator=generator) for n in sizes]
+    offsets, flipped = zip(*drawn, strict=True)
+    return torch.cat(offsets, 1), torch.cat(flipped)
 
 
 def draw_crop_flip(
     n: int, *, padding: int, flip: bool, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Return offsets (2, n), between 0 and 2·padding, and whether to flip (n,)."""
+    """Return offsets (2, n), between 0 and 2·padding, and whether to flip (n,).
+
+    All (2·padding+1)² offsets are equally likely, and a flip has chance 1/2: torchvision's
+    ``RandomCrop`` with padding, then ``RandomHorizontalFlip``, drawn for the whole batch at once.
+
+    Args:
+        n: images.
+        padding: pixels; 0 for no crop.
+        flip: whether to flip.
+        generator: a CPU generator; the same draws serve every device.
+    """
     offsets = torch.full((2, n), padding)
     if padding:
         offsets = torch.randint(0, 2 * padding + 1, (2, n, 1), generator=generator)[..., 0]
@@ -39,7 +52,7 @@ def crop_flip(images: Tensor, offsets: Tensor, flipped: Tensor, *, padding: int)
     """Return each image shifted and flipped as told.
 
     Args:
-        images: uint8 (n, channels, h, w).
+        images: uint8 (n, channels, h, w), before normalisation: the padding is black.
         offsets: first row and first column of the crop out of the padded image, int64 (2, n);
             ``padding`` leaves the image where it is.
         flipped: bool (n,).
