@@ -1,0 +1,117 @@
+"""The steps in their order, each with its share of the seconds."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from cli.workflows.analyze import library_versions
+from cli.workflows.bench.gpu.ledger import Budget, Ledger, Say, Step
+from cli.workflows.bench.gpu.pack import pack
+from cli.workflows.bench.gpu.prepared import prepare, read_prepared
+from cli.workflows.bench.gpu.request import SuiteRequest
+from cli.workflows.bench.gpu.steps import (
+    card,
+    correctness,
+    densities,
+    executions,
+    extremes,
+    networks,
+    products,
+    trainings,
+    tunings,
+)
+from cli.workflows.bench.gpu.suite import Suite
+from cli.workflows.bench.gpu.table import summary_rows
+from cli.workflows.bench.gpu.toy import toy_checkpoint, toy_data
+from spectra.errors import InputError
+
+# When each step has to end, as a share of all seconds; what one leaves the next ones have. Ours:
+# on the fastest cards everything before the trainings should take a quarter of it; the trainings
+# are what is worth the most, and what they gave is to be analyzed while the card is there.
+STEPS: tuple[tuple[str, float, Callable[[Suite, Step], None]], ...] = (
+    ("card", 0.03, card.run),
+    ("correctness", 0.12, correctness.run),
+    ("tunings", 0.18, tunings.run),
+    ("executions", 0.23, executions.run),
+    ("products", 0.36, products.run),
+    ("extremes", 0.46, extremes.run),
+    ("densities", 0.55, densities.run),
+    ("trainings", 0.85, trainings.run),
+    ("networks", 1.00, networks.run),
+)
+DONE, STOPPED, ABORTED = "done", "stopped", "aborted"
+
+
+def run_suite(request: SuiteRequest, *, say: Say | None = None) -> dict[str, Any]:
+    """Run every step; each item is on disk before the next begins.
+
+    A repeated run in the same folder takes finished items from there. What fails is recorded and
+    the rest goes on, but where the default way is not right against float64 the run ends.
+
+    Args:
+        request: what to run.
+        say: called with a line an item; None: standard error gets them.
+
+    Returns:
+        What ``folder/results.json`` holds. Its ``status`` is ``done``, ``stopped`` (some items had
+        no time) or ``aborted`` (wrong products or trainings; ``reason`` names them).
+
+    Raises:
+        InputError: there are no references, or no such device.
+    """
+    if request.on_gpu and not torch.cuda.is_available():
+        raise InputError("there is no GPU here; --dry-run walks the same steps on the CPU")
+    if request.dry_run:
+        _toy_references(request)
+    budget = Budget(request.seconds)
+    prepared = read_prepared(request.references)
+    ledger = Ledger(
+        request.folder,
+        device=request.device,
+        budget=budget,
+        identity={
+            "references": prepared.identity,
+            "dry_run": request.dry_run,
+            "versions": library_versions(),
+            "device": torch.cuda.get_device_name(request.device) if request.on_gpu else "cpu",
+        },
+        say=say,
+    )
+    suite = Suite(request, prepared, ledger)
+    for name, share, run in STEPS:
+        step = ledger.step(name, share)
+        try:
+            run(suite, step)
+        except Exception as problem:  # a step's failure is a result; the others go on
+            text = " ".join(str(problem).split())[-300:]
+            step.items["step"] = {
+                "status": "failed", "reason": f"{type(problem).__name__}: {text}"
+            }  # fmt: skip
+            ledger.say(f"{name}: failed ({step.items['step']['reason']})")
+        step.close()
+        if name == "correctness" and (wrong := correctness.wrong(step)):
+            ledger.status, ledger.reason = ABORTED, f"not right: {'; '.join(wrong)}"
+            break
+    else:
+        ends = {step.status for step in ledger.steps}
+        ledger.status = STOPPED if ends & {"stopped", "skipped"} else DONE
+    ledger.table = summary_rows(ledger)
+    ledger.save()
+    left_out = pack(request.folder).left_out
+    if left_out:
+        ledger.say(f"not packed, for want of room: {', '.join(left_out)}")
+    return ledger.to_dict()
+
+
+def _toy_references(request: SuiteRequest) -> None:
+    """Make references of a toy network, unless a dry run has made them before."""
+    try:
+        read_prepared(request.references)
+    except InputError:
+        prepare(
+            request.references,
+            sizes=request.sizes,
+            data=toy_data(),
+            network=toy_checkpoint(),
+        )

@@ -1,0 +1,139 @@
+"""What the suite is asked for, and how large everything in it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spectra.errors import InputError
+
+# Ours: what a ten-minute lease leaves once the machine is up.
+SECONDS = 560.0
+# One of the bundled networks whose ratios stand in the docs, ResNet-20 after 60 epochs.
+CHECKPOINT = "bundled:cifar10-lt/ce-drw@60"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything; :data:`FULL` is measured, :data:`TOY` walks the same steps.
+
+    Attributes:
+        subjects: (class, largest number of images) of the reference products.
+        trace_architecture: of the seeded trainings.
+        trace_epochs: of the seeded trainings.
+        trace_per_class: their images, a class at most.
+        trace_overrides: fields of their recipes.
+        product_images: of the products beside the peers.
+        product_architecture: of the network in these.
+        product_rounds: timed products of each.
+        nodes: Lanczos steps of a density.
+        float64_classes: whose float64 products are timed.
+        recipes: of the trainings, in the order of their start.
+        train_architecture: of their network.
+        train_overrides: fields of their recipes.
+        keep_epochs: whose weights are kept; None: those of the paper's trajectories.
+        analyzed: classes of the trained networks, the first one first.
+        tensor_side: side of the matrices in the card's rates.
+    """
+
+    subjects: tuple[tuple[int, int], ...]
+    trace_architecture: str
+    trace_epochs: int
+    trace_per_class: int
+    trace_overrides: Mapping[str, Any]
+    product_images: tuple[int, ...]
+    product_architecture: str
+    product_rounds: int
+    nodes: int
+    float64_classes: tuple[int, ...]
+    recipes: tuple[str, ...]
+    train_architecture: str
+    train_overrides: Mapping[str, Any]
+    keep_epochs: tuple[int, ...] | None
+    analyzed: tuple[int, ...]
+    tensor_side: int
+
+
+# Class weights from the first epoch on, so that they are in the trace too. Ours: at so low a rate
+# rounding does not grow from step to step to where it would hide an error.
+_TRACE: dict[str, Any] = {"weighting": "reweight", "lr": 0.005}
+
+FULL = Sizes(
+    subjects=((8, 83), (9, 50), (0, 256)),
+    trace_architecture="resnet20",
+    trace_epochs=3,
+    trace_per_class=52,  # some 512 images: four steps an epoch
+    trace_overrides=_TRACE,
+    product_images=(83, 1000, 5000),
+    product_architecture="resnet32",
+    product_rounds=5,
+    nodes=100,
+    float64_classes=(8, 3, 0),
+    recipes=("ce-drw-sam", "ce-drw"),
+    train_architecture="resnet32",
+    train_overrides={},
+    keep_epochs=None,
+    analyzed=(8, 7, 9, 5, 2, 0),
+    tensor_side=4096,
+)
+TOY = Sizes(
+    subjects=((8, 12), (9, 8), (0, 16)),
+    trace_architecture="resnet8",
+    trace_epochs=2,
+    trace_per_class=6,
+    trace_overrides=_TRACE | {"batch_size": 16},
+    product_images=(3, 5),
+    product_architecture="resnet8",
+    product_rounds=1,
+    nodes=4,
+    float64_classes=(8,),
+    recipes=("ce-drw-sam", "ce-drw"),
+    train_architecture="resnet8",
+    train_overrides={"epochs": 3, "batch_size": 32},
+    keep_epochs=(2, 3),
+    analyzed=(8, 0),
+    tensor_side=64,
+)
+
+
+@dataclass(frozen=True)
+class SuiteRequest:
+    """What to run.
+
+    Attributes:
+        folder: results, weights, and what is sent.
+        prepared: folder that ``--prepare`` wrote; None: ``folder/prepared``, which a dry run makes.
+        seconds: after which the suite has stopped.
+        device: torch device.
+        dry_run: walk every step at toy size, on the CPU.
+        sizes: how large everything is; by default what ``dry_run`` says.
+
+    Raises:
+        InputError: the seconds are no positive number.
+    """
+
+    folder: Path
+    prepared: Path | None = None
+    seconds: float = SECONDS
+    device: str = "cuda"
+    dry_run: bool = False
+    sizes: Sizes = field(default=FULL)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds < float("inf"):
+            raise InputError(f"seconds must be positive and finite, got {self.seconds}")
+        if self.dry_run:
+            object.__setattr__(self, "sizes", TOY)
+            object.__setattr__(self, "device", "cpu")
+
+    @property
+    def references(self) -> Path:
+        """Where the prepared images and references lie."""
+        return self.prepared or self.folder / "prepared"
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether this runs on a GPU."""
+        return torch.device(self.device).type == "cuda"

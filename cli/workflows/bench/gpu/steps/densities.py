@@ -1,0 +1,93 @@
+"""Step 7: the density of every class, over all of its images; several probes at once."""
+
+import inspect
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from cli.workflows.analyze import analyze_checkpoint
+from cli.workflows.bench.convolutions import synchronise
+from cli.workflows.bench.gpu.ledger import Step
+from cli.workflows.bench.gpu.references import reference_subject
+from cli.workflows.bench.gpu.steps.extremes import summary
+from cli.workflows.bench.gpu.steps.tunings import right_ways
+from cli.workflows.bench.gpu.suite import Suite
+from cli.workflows.bench.gpu.ways import STACKED, Way
+from cli.workflows.losses import AnalysisRequest
+from spectra import SolverSettings, make_generator, save_analysis, slq
+
+# The rarest class of the published figures: one vector fills the least of a card there.
+LOCKSTEP_CLASS = 8
+
+
+def run(suite: Suite, step: Step) -> None:
+    """Run one probe on every class, rarest first, and several on a rare one in each way."""
+    for way in right_ways(suite):
+        if way.tuning.stacked > 1 and "lockstep" in inspect.signature(slq).parameters:
+            step.item(f"lockstep, {way.name}", lambda way=way: _lockstep(suite, way))
+    counts = suite.prepared.data.class_counts
+    each = 0.0
+    for label in sorted(range(len(counts)), key=lambda c: counts[c]):
+        if not counts[label]:
+            continue
+        found = step.item(
+            f"class {label}",
+            lambda label=label: _density(suite, label),
+            estimate=each * counts[label],
+        )
+        each = found["seconds"] / counts[label] if found else each
+
+
+def _density(suite: Suite, label: int) -> dict[str, Any]:
+    analysis = analyze_checkpoint(
+        suite.prepared.checkpoint,
+        replace(suite.prepared.data, test=None),
+        AnalysisRequest(
+            classes=str(label),
+            device=suite.device,
+            solver=SolverSettings(num_probes=1, num_steps=suite.sizes.nodes, proof=False),
+        ),
+    )
+    save_analysis(suite.request.folder / "densities" / f"class-{label}.json", analysis)
+    record = analysis.records[0]
+    spectrum = record.spectrum
+    assert spectrum is not None  # a probe was asked for
+    return {**summary(record), "nodes": len(spectrum.nodes), "trace": spectrum.trace}
+
+
+def _lockstep(suite: Suite, way: Way) -> dict[str, Any]:
+    """Run as many probes as a pass takes, one after the other and in lockstep."""
+    prepared, device = suite.prepared, suite.device
+    n = prepared.data.class_counts[LOCKSTEP_CLASS]
+    subject = reference_subject(
+        prepared.checkpoint, prepared.data, LOCKSTEP_CLASS, n, dtype=torch.float32, device=device
+    )
+    seconds, traces = {}, {}
+    for name, options, lockstep in (
+        ("one by one", {}, {}),
+        ("in lockstep", way.options, {"lockstep": True}),
+    ):
+        op = subject.operator(check=False, **options)
+        op.matvec(torch.ones(op.size, dtype=op.dtype, device=op.device))
+        synchronise(device)
+        start = time.perf_counter()
+        found = slq(
+            op,
+            num_probes=STACKED,
+            num_steps=suite.sizes.nodes,
+            generator=make_generator(0, "gpu suite lockstep"),
+            **lockstep,  # type: ignore[arg-type]
+        )
+        synchronise(device)
+        seconds[name] = time.perf_counter() - start
+        traces[name] = found.trace
+    return {
+        "n": n,
+        "probes": STACKED,
+        "nodes": suite.sizes.nodes,
+        "seconds_of": seconds,
+        "trace_of": traces,
+        "gain": seconds["one by one"] / seconds["in lockstep"],
+    }

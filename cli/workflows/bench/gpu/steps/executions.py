@@ -1,0 +1,51 @@
+"""Step 4: each way of computing training steps: as right, and how fast?"""
+
+from typing import Any
+
+import torch
+
+from cli.workflows.bench.gpu.ledger import Step
+from cli.workflows.bench.gpu.references import loss_trace, relative_difference, trace_data
+from cli.workflows.bench.gpu.steps.correctness import ALLOWED
+from cli.workflows.bench.gpu.suite import Suite
+from cli.workflows.bench.gpu.ways import EAGER_TRAINING, TrainingWay, training_ways
+
+
+def run(suite: Suite, step: Step) -> None:
+    """Train the first epochs of each recipe in each way; compare losses with float64 and time."""
+    few = trace_data(suite.prepared.data, suite.sizes)
+    for recipe, wanted in suite.prepared.traces.items():
+        for way in training_ways(on_gpu=suite.on_gpu):
+
+            def trace(
+                recipe: str = recipe, wanted: tuple[float, ...] = wanted, way: TrainingWay = way
+            ) -> dict[str, Any]:
+                found = loss_trace(
+                    recipe,
+                    few,
+                    suite.sizes,
+                    dtype=torch.float32,
+                    device=suite.device,
+                    execution=way.execution,
+                )
+                error = relative_difference(found.losses, wanted)
+                return {
+                    "losses": found.losses,
+                    "error": error,
+                    "right": error <= ALLOWED,
+                    "epoch_seconds": found.seconds,
+                    "images_per_second": len(few.train) / min(found.seconds),
+                }
+
+            step.item(f"{way.name}: {recipe}", trace)
+
+
+def fastest(suite: Suite, recipe: str) -> TrainingWay:
+    """Return the fastest way of training that was right in this run; the default one if none."""
+    step = suite.ledger.find("executions")
+    best, rate = EAGER_TRAINING, 0.0
+    for way in training_ways(on_gpu=suite.on_gpu):
+        item = step.done(f"{way.name}: {recipe}") if step else None
+        if item is not None and item["right"] and item["images_per_second"] > rate:
+            best, rate = way, item["images_per_second"]
+    return best

@@ -1,0 +1,37 @@
+"""What every step gets: the request, the references, and what the steps before it found."""
+
+from dataclasses import dataclass
+
+from cli.workflows.bench.gpu.ledger import Ledger
+from cli.workflows.bench.gpu.prepared import Prepared
+from cli.workflows.bench.gpu.request import Sizes, SuiteRequest
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One run.
+
+    Attributes:
+        request: what is asked for.
+        prepared: images, network and references.
+        ledger: what is done.
+    """
+
+    request: SuiteRequest
+    prepared: Prepared
+    ledger: Ledger
+
+    @property
+    def sizes(self) -> Sizes:
+        """How large everything is."""
+        return self.request.sizes
+
+    @property
+    def device(self) -> str:
+        """Where products are made and networks trained."""
+        return self.request.device
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether that is a GPU."""
+        return self.request.on_gpu
