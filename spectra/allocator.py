@@ -1,9 +1,13 @@
-"""Memory that is free within the process, and telling when there was none left."""
+"""Memory of a CPU or of a card: what is taken, what is free, and telling when none was left."""
 
 import ctypes
+import os
 import sys
+from pathlib import Path
 
 import torch
+
+from spectra.errors import InputError
 
 # What torch's libraries say, in a RuntimeError of no type of its own, where memory is short.
 _WORDS = (
@@ -35,3 +39,40 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(words in text for words in _WORDS)
+
+
+def resident_bytes(device: torch.device | str = "cpu") -> int:
+    """Return what this process takes now of CPU memory, or of a card's memory.
+
+    Where the system does not tell, the most that it ever took.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        return int(torch.cuda.memory_reserved(device))
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return _peak_bytes()
+
+
+def available_bytes(device: torch.device | str = "cpu") -> int:
+    """Return what may yet be taken without swapping, of CPU memory or of a card's memory."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):  # macOS knows only the second
+        if name in os.sysconf_names:
+            return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
+    raise InputError("this system does not tell how much memory is free; give --memory")
+
+
+def _peak_bytes() -> int:
+    import resource  # not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

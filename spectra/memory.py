@@ -1,13 +1,10 @@
-"""What is taken of memory, what there is, and what a run will need."""
+"""What a run will need of memory, and what it may take."""
 
-import os
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from spectra.allocator import give_back_free_memory
+from spectra.allocator import available_bytes, give_back_free_memory, resident_bytes
 from spectra.basis import bytes_per_vector, fixed_bytes
 from spectra.errors import InputError
 from spectra.hessian import HessianOperator
@@ -18,8 +15,14 @@ from spectra.products import exact_products
 LEAST_BASIS = 12
 # Ours: vectors in work beside a worker's own: w, its projection, start, total, two products.
 _WORK_VECTORS = 6
-# Ours: as much again as the primal work of a chunk, for what a product makes on its way.
-_TEMPORARIES = 2
+# Ours: what may be taken of the CPU memory that is free, which others need too, and of a card's,
+# which hardly anybody shares and where an allocator's holes are left out.
+CPU_SHARE, CARD_SHARE = 0.5, 0.85
+# Ours: where chunks have to be made smaller, one takes this part of what is left, so that the work
+# of others can be kept beside it.
+_CHUNK_SHARE = 4
+# Ours: a card's chunk may be too large for it, which measuring it must not stumble over.
+_MEASURED_IMAGES = 64
 _GIB = 2**30
 
 
@@ -58,34 +61,13 @@ class MemoryForecast:
         )
 
 
-def resident_bytes(device: torch.device | str = "cpu") -> int:
-    """Return what this process takes now of CPU memory, or of a card's memory.
-
-    Where the system does not tell, the most that it ever took.
+def default_limit(device: torch.device | str = "cpu") -> int:
+    """Return what a run may take where nobody says: what is taken already, and of what is free
+    half on a CPU, 85 % on a card.
     """
     device = torch.device(device)
-    if device.type == "cuda":
-        return int(torch.cuda.memory_reserved(device))
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return _peak_bytes()
-
-
-def available_bytes(device: torch.device | str = "cpu") -> int:
-    """Return what may yet be taken without swapping, of CPU memory or of a card's memory."""
-    device = torch.device(device)
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):  # macOS knows only the second
-        if name in os.sysconf_names:
-            return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
-    raise InputError("this system does not tell how much memory is free; give --memory")
+    share = CARD_SHARE if device.type == "cuda" else CPU_SHARE
+    return resident_bytes(device) + int(share * available_bytes(device))
 
 
 def forecast(
@@ -95,12 +77,13 @@ def forecast(
 
     Where it does not all fit, less primal work is kept first: a product then costs 9 forward passes
     instead of 6. Where that is not enough, ``max_basis`` is less than ``num_vectors``: pass it to
-    :func:`spectra.extremes.extreme_eigenpairs`, for thick restarts.
+    :func:`spectra.extremes.extreme_eigenpairs`, for thick restarts. On a card, chunks that are too
+    large for 12 vectors to fit beside one are made smaller before anything is refused.
 
     Cost: the primal work of one chunk, which is measured.
 
     Args:
-        op: the operator, built.
+        op: the operator, built; on a card its chunks may be made smaller.
         num_vectors: Lanczos vectors wanted, one a step and one more.
         limit: bytes that may be taken in all, what is resident included: of the card's memory
             where the operator is on one.
@@ -113,11 +96,11 @@ def forecast(
         raise InputError(f"num_vectors must be at least 1, got {num_vectors}")
     give_back_free_memory(op.device)
     resident = resident_bytes(op.device)
-    working = _working_bytes(op)
     wanted = min(num_vectors, op.size + 1)
     each, fixed = bytes_per_vector(op, basis), fixed_bytes(op, basis)
-    free = limit - resident - working - fixed
     least = min(LEAST_BASIS, wanted)
+    working = _working_within(op, limit - resident - fixed - least * each)
+    free = limit - resident - working - fixed
     if free < least * each or free < 0:
         needed = resident + working + fixed + least * each
         raise InputError(
@@ -132,14 +115,39 @@ def forecast(
     return MemoryForecast(resident, working, taken, kept, limit, fit)
 
 
+def _working_within(op: SymmetricOperator, room: int) -> int:
+    """Return what the chunks in work take; on a card, smaller ones where they exceed ``room``."""
+    working = _working_bytes(op)
+    shrink = getattr(op, "shrink_chunks", None)
+    if working <= room or shrink is None or op.device.type != "cuda":
+        return working
+    shrink(max(0, room - _vector_bytes(op)) // _CHUNK_SHARE)
+    give_back_free_memory(op.device)
+    return _working_bytes(op)
+
+
 def _working_bytes(op: SymmetricOperator) -> int:
-    """Return what the chunks in work take: those of each worker, waiting ones, and vectors."""
+    """Return what the chunks in work take, and vectors beside them.
+
+    One chunk where they are worked through one after the other, on a card say; else those of each
+    worker and waiting ones. Each takes its primal work, and as much again for every vector of a
+    pass, for what a product makes on its way.
+    """
+    workers = _workers(op)
+    chunks = 2 * workers + 1 if workers > 1 else 1
+    products, tuning = getattr(op, "_products", None), getattr(op, "tuning", None)
+    vectors = getattr(tuning, "stacked", 1) if getattr(products, "stacks", False) else 1
+    return chunks * (1 + vectors) * _chunk_nbytes(op) + _vector_bytes(op)
+
+
+def _vector_bytes(op: SymmetricOperator) -> int:
+    return (_WORK_VECTORS + 2 * _workers(op)) * op.size * 8
+
+
+def _workers(op: SymmetricOperator) -> int:
+    """Return how many chunks are worked on at once."""
     on_many_cores = getattr(getattr(op, "_products", None), "on_many_cores", False)
-    many = op.device.type == "cpu" and on_many_cores
-    workers = torch.get_num_threads() if many else 1
-    chunks = 2 * workers + 1
-    vectors = (_WORK_VECTORS + 2 * workers) * op.size * 8
-    return chunks * _TEMPORARIES * _chunk_nbytes(op) + vectors
+    return torch.get_num_threads() if op.device.type == "cpu" and on_many_cores else 1
 
 
 def _chunk_nbytes(op: SymmetricOperator) -> int:
@@ -149,17 +157,11 @@ def _chunk_nbytes(op: SymmetricOperator) -> int:
         return int(measure())
     if not isinstance(op, HessianOperator):
         return 0
-    chunk = next(op.chunks())
+    images = min(op.micro_chunk, op.num_images)
+    few = slice(0, min(images, _MEASURED_IMAGES))
     with exact_products(op.device):
-        primal = op._products.linearise(op.images[chunk], op.labels[chunk], op.weights[chunk])
-    return primal.nbytes
-
-
-def _peak_bytes() -> int:
-    import resource  # not on Windows
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+        primal = op._products.linearise(op.images[few], op.labels[few], op.weights[few])
+    return primal.nbytes * images // few.stop
 
 
 def _gib(count: int) -> str:

@@ -79,7 +79,7 @@ def indexed(device: torch.device | str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not count:
         raise InputError(f"device {device} is not here: torch sees no CUDA device; use cpu")
-    if chosen.index is None:
+    if str(chosen) == "cuda":
         return torch.device("cuda", torch.cuda.current_device())
     if chosen.index >= count:
         last = count - 1

@@ -9,7 +9,7 @@ from cli.workflows.analyze import _within_memory, analyze_checkpoint
 from cli.workflows.losses import AnalysisRequest, Losses
 from spectra import HessianOperator, InputError, LambdaOperator, SolverSettings
 from spectra.allocator import give_back_free_memory
-from spectra.memory import available_bytes, forecast, resident_bytes
+from spectra.memory import available_bytes, default_limit, forecast, resident_bytes
 
 MIB = 2**20
 GLIBC = pytest.mark.skipif(
@@ -33,8 +33,8 @@ def _resident(monkeypatch):
 
 
 OP = Chunked(MIB, 10 * MIB)  # a vector is 4 MiB
-# 3 chunks in work, twice for temporaries, and 8 float64 vectors.
-WORKING = 3 * 2 * 10 * MIB + 8 * 8 * MIB
+# A chunk in work, twice for temporaries, and 8 float64 vectors.
+WORKING = 2 * 10 * MIB + 8 * 8 * MIB
 
 
 def test_resident_bytes_grow_with_what_is_written():
@@ -112,7 +112,7 @@ def test_more_vectors_than_dimensions_are_never_wanted():
 
 def test_a_line_for_people():
     line = forecast(OP, num_vectors=50, limit=2048 * MIB).describe()
-    assert line.startswith("0.293 resident + 0.121 working + 0.195 basis (50 vectors)")
+    assert line.startswith("0.293 resident + 0.082 working + 0.195 basis (50 vectors)")
     assert line.endswith("of 2 GiB")
     assert "\n" not in line
 
@@ -123,7 +123,102 @@ def test_a_hessian_can_be_forecast(trained_nets):
     plan = forecast(op, num_vectors=40, limit=2048 * MIB)
     assert plan.kept > 0
     primal = op._products.linearise(op.images, op.labels, op.weights).nbytes
-    assert plan.working >= 6 * primal > 0
+    assert plan.working >= 2 * primal > 0
+
+
+def test_a_chunk_a_core_and_those_that_wait_are_counted_where_cores_share_the_work(
+    trained_nets, monkeypatch
+):
+    net = trained_nets["conv_resnet"]
+    op = HessianOperator(net.model, net.images, net.labels, check=False)
+    alone = forecast(op, num_vectors=40, limit=2048 * MIB).working
+    assert op._products.on_many_cores
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    shared = forecast(op, num_vectors=40, limit=2048 * MIB).working
+    primal = op._products.linearise(op.images, op.labels, op.weights).nbytes
+    vector = op.size * 8
+    assert (alone, shared) == (2 * primal + 8 * vector, 5 * 2 * primal + 10 * vector)
+
+
+class OnACard(LambdaOperator):
+    """ResNet-32 on the largest class of CIFAR-10, as far as a plan asks."""
+
+    def __init__(self, image: int, micro_chunk: int) -> None:
+        super().__init__(lambda v: v, 464_154, dtype=torch.float32, device="cuda")
+        self.image, self.micro_chunk = image, micro_chunk
+
+    def chunk_nbytes(self) -> int:
+        return self.image * self.micro_chunk
+
+    def shrink_chunks(self, nbytes: int) -> None:
+        while self.micro_chunk > 1 and self.chunk_nbytes() > nbytes:
+            self.micro_chunk //= 2
+
+
+@pytest.fixture(scope="module")
+def image_nbytes() -> int:
+    """Return the primal work of one image."""
+    images = torch.zeros((16, 3, 32, 32))
+    model = build_model(Architecture("resnet32", 10, 3, 32))
+    op = HessianOperator(model, images, torch.zeros(16, dtype=torch.int64), check=False)
+    found = [op._products.linearise(op.images[:n], op.labels[:n], op.weights[:n]) for n in (8, 16)]
+    return (found[1].nbytes - found[0].nbytes) // 8
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """Return what makes a card of so many GiB, of which its driver takes half a one."""
+
+    def make(gib: float) -> None:
+        monkeypatch.setattr("spectra.memory.give_back_free_memory", lambda device: None)
+        monkeypatch.setattr("spectra.memory.resident_bytes", lambda device="cpu": 200 * MIB)
+        free = int((gib - 0.5) * 1024) * MIB - 200 * MIB
+        monkeypatch.setattr("spectra.memory.available_bytes", lambda device="cpu": free)
+
+    return make
+
+
+@pytest.mark.parametrize("gib", [8, 12, 16, 24])
+def test_a_resnet32_on_5000_images_fits_a_card_of(gib, card, image_nbytes):
+    card(gib)
+    op = OnACard(image_nbytes, 1024)
+    limit = default_limit(op.device)
+    plan = forecast(op, num_vectors=301, limit=limit)
+    assert op.micro_chunk == 1024
+    assert plan.max_basis == 301
+    assert plan.kept > 0
+    assert plan.total <= limit < gib * 1024 * MIB
+
+
+def test_chunks_too_large_for_a_card_are_made_smaller_with_room_to_keep_others(card, image_nbytes):
+    card(4)
+    op = OnACard(image_nbytes, 1024)
+    plan = forecast(op, num_vectors=301, limit=default_limit(op.device))
+    assert 1 < op.micro_chunk < 1024
+    assert plan.max_basis == 301
+    assert plan.kept > op.chunk_nbytes()
+
+
+def test_a_card_on_which_not_one_image_fits_is_refused(card):
+    card(4)
+    op = OnACard(2048 * MIB, 1024)
+    with pytest.raises(InputError, match=r"memory for one chunk and 12 vectors is .* raise --mem"):
+        forecast(op, num_vectors=301, limit=default_limit(op.device))
+    assert op.micro_chunk == 1
+
+
+def test_chunks_on_a_cpu_stay_as_they_are():
+    op = OnACard(100 * MIB, 1024)
+    op.device = torch.device("cpu")
+    with pytest.raises(InputError, match="lower --micro-chunk"):
+        forecast(op, num_vectors=50, limit=2048 * MIB)
+    assert op.micro_chunk == 1024
+
+
+@pytest.mark.parametrize(("device", "share"), [("cpu", 0.5), ("cuda", 0.85)])
+def test_a_run_takes_half_of_the_cpus_free_memory_and_most_of_a_cards(device, share, monkeypatch):
+    monkeypatch.setattr("spectra.memory.available_bytes", lambda device="cpu": 1000 * MIB)
+    assert default_limit(device) == 300 * MIB + int(share * 1000 * MIB)
 
 
 def test_no_vectors_are_refused():

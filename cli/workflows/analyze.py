@@ -33,7 +33,7 @@ from spectra import (
     save_analysis,
 )
 from spectra.errors import InputError
-from spectra.memory import available_bytes, forecast, resident_bytes
+from spectra.memory import default_limit, forecast
 from spectra.slq import StepCallback
 from spectra.verdict import RADIUS
 
@@ -181,9 +181,7 @@ def _step_callback(on_progress: Progress | None, label: str) -> StepCallback | N
 
 def _within_memory(op: HessianOperator, request: AnalysisRequest) -> SolverSettings:
     """Give the operator what memory is left for kept work; return settings that fit the rest."""
-    limit = request.memory
-    if limit is None:
-        limit = resident_bytes(op.device) + available_bytes(op.device) // 2
+    limit = default_limit(op.device) if request.memory is None else request.memory
     solver = request.solver
     wanted = max(solver.num_steps, solver.max_steps)
     plan = forecast(op, num_vectors=wanted, limit=limit, basis=solver.basis)
