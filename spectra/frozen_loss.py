@@ -1,20 +1,52 @@
 """A weighted mean of per-sample losses over frozen images, as a function of the parameters."""
 
 import copy
+import functools
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from spectra.allocator import give_back_free_memory, out_of_memory
 from spectra.checks import check_inputs
 from spectra.errors import InputError
 from spectra.images import LazyImages, frozen
 from spectra.losses import CrossEntropy, PerSampleLoss
+from spectra.placement import place
 from spectra.products import exact_products
 
 T = TypeVar("T")
+Method = TypeVar("Method", bound=Callable[..., Any])
+logger = logging.getLogger(__name__)
+
+
+def with_smaller_chunks(method: Method) -> Method:
+    """Have a method that works through the chunks begin again with smaller ones where memory ends.
+
+    Raises:
+        InputError: not even one image fits.
+    """
+
+    @functools.wraps(method)
+    def answered(self: "FrozenLoss", *args: Any, **kwargs: Any) -> Any:
+        while True:
+            try:
+                return method(self, *args, **kwargs)
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                if min(self.micro_chunk, self.num_images) == 1:
+                    raise InputError(
+                        f"the work of one image does not fit into the memory of {self.device}; "
+                        "free some of it, or compute on another device"
+                    ) from error
+            # Out of the block above: what its traceback holds is free only now.
+            self.make_room()
+
+    return cast(Method, answered)
 
 
 @contextmanager
@@ -42,7 +74,7 @@ class FrozenLoss:
         loss: per-sample loss.
         weights: w_i >= 0, shape (n,), or None.
         dtype: of parameters and images.
-        device: where to compute, or None.
+        device: where to compute; None: see :func:`spectra.placement.place`.
         micro_chunk: images in one piece of work.
 
     Raises:
@@ -62,7 +94,7 @@ class FrozenLoss:
         device: torch.device | str | None,
         micro_chunk: int,
     ) -> None:
-        self.device = torch.device(device) if device is not None else images.device
+        self.device = place(model, images, device)
         check_inputs(images, labels, weights, dtype, micro_chunk)
         self.dtype = dtype
         self.micro_chunk = micro_chunk
@@ -94,6 +126,15 @@ class FrozenLoss:
         for start in range(0, self.num_images, self.micro_chunk):
             yield slice(start, min(start + self.micro_chunk, self.num_images))
 
+    def make_room(self) -> None:
+        """Work in chunks of half as many images from here on."""
+        self.micro_chunk = max(1, min(self.micro_chunk, self.num_images) // 2)
+        give_back_free_memory(self.device)
+        logger.warning(
+            "out of memory on %s: going on with %d images at a time", self.device, self.micro_chunk
+        )
+
+    @with_smaller_chunks
     def gradient(self) -> Tensor:
         """Return the gradient of the mean loss, shape (P,), float64 sums of own-dtype chunks."""
         total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
@@ -102,10 +143,13 @@ class FrozenLoss:
                 total += torch.cat([g.reshape(-1) for g in gradient])
         return total / self.total_weight
 
+    @with_smaller_chunks
     def loss(self) -> float:
         """Return the weighted mean loss."""
-        return sum(self._map(self._chunk_loss)) / self.total_weight
+        sums = list(self._map(self._chunk_loss))
+        return sum(torch.stack(sums).tolist()) / self.total_weight
 
+    @with_smaller_chunks
     @torch.no_grad()
     def accuracy(self) -> float:
         """Return the fraction of the frozen images whose largest output is at their label."""
@@ -161,8 +205,8 @@ class FrozenLoss:
         return map(work, self.chunks())
 
     @torch.no_grad()
-    def _chunk_loss(self, chunk: slice) -> float:
-        return float(self.chunk_losses(chunk).double().sum())
+    def _chunk_loss(self, chunk: slice) -> Tensor:
+        return self.chunk_losses(chunk).double().sum()
 
     @torch.enable_grad()
     def _chunk_gradient(self, chunk: slice) -> list[Tensor]:

@@ -1,5 +1,6 @@
 """The exact Hessian of a weighted mean of per-sample losses over frozen images."""
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -11,15 +12,30 @@ from spectra.checks import CHECKED_IMAGES, check_derivatives, check_losses, chec
 from spectra.counting import ImageCount
 from spectra.curvatures import curvatures
 from spectra.errors import InputError
-from spectra.frozen_loss import FrozenLoss
+from spectra.frozen_loss import FrozenLoss, with_smaller_chunks
 from spectra.images import LazyImages, frozen, select
 from spectra.losses import PerSampleLoss
 from spectra.operators import SymmetricOperator
-from spectra.products import Choice, ChunkHessian, KeptWork, choose, exact_products, make_products
+from spectra.placement import place
+from spectra.products import (
+    Choice,
+    ChunkHessian,
+    KeptWork,
+    Tuning,
+    choose,
+    exact_products,
+    make_products,
+)
+from spectra.products.tuning import DEFAULT
 from spectra.products.workers import default_micro_chunk, map_in_order
 
-# Ours: what a laptop can spare.
+# Ours: what a laptop can spare; of a card's memory half of what is free.
 MEMORY_BUDGET = 2 * 2**30
+CARD_SHARE = 2
+# Ours: one chunk in work takes a quarter of a card's free memory at most.
+CHUNK_SHARE = 4
+# Images on which the primal work of one is measured.
+_MEASURED_IMAGES = 8
 
 T = TypeVar("T")
 
@@ -50,10 +66,14 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         loss: per-sample loss of outputs and labels.
         weights: w_i >= 0, shape (n,); None for a plain mean over the images.
         dtype: of parameters, images and products: float32 or float64.
-        device: where to compute; None: where ``images`` are.
-        micro_chunk: images in one piece of work; None: :func:`default_micro_chunk`.
-        memory_budget: bytes that kept primal work may take.
+        device: where to compute; None: where model and images are, and where one of them is on an
+            accelerator, there, which is said.
+        micro_chunk: images in one piece of work; None: :func:`default_micro_chunk`, on a card
+            halved until a chunk in work takes a quarter of the free memory at most.
+        memory_budget: bytes that kept primal work may take; None: 2 GiB, of a card half of what is
+            free.
         products: ``auto``, or a key of :data:`spectra.products.WAYS`.
+        tuning: how the tangent pass is computed, apart from what it computes.
         check: probe the first chunk: is it a fixed, symmetric matrix, the derivative of the
             gradient of a loss that is a mean over images? (float64 central differences)
 
@@ -76,12 +96,15 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
         micro_chunk: int | None = None,
-        memory_budget: int = MEMORY_BUDGET,
+        memory_budget: int | None = None,
         products: str = "auto",
+        tuning: Tuning = DEFAULT,
         check: bool = True,
     ) -> None:
+        device = place(model, images, device)
+        fitted = micro_chunk is None and device.type == "cuda"
         if micro_chunk is None:
-            micro_chunk = default_micro_chunk(images, images.device if device is None else device)
+            micro_chunk = default_micro_chunk(images, device)
         super().__init__(
             model,
             images,
@@ -94,18 +117,25 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         )
         self.count = ImageCount()
         self._beside_float32 = False
+        self.tuning = tuning
+        if memory_budget is None:
+            memory_budget = MEMORY_BUDGET
+            if device.type == "cuda":
+                memory_budget = free_bytes(device) // CARD_SHARE
         self._kept = KeptWork(memory_budget)
         if check:
-            check_losses(self)
+            self._check(check_losses)
         self.choice = Choice(products)
         if products == "auto":
-            with exact_products(self.device):
+            with self._exact():
                 self.choice = choose(
-                    self.model, self.sample_losses, self.images, self.labels, self.weights
+                    self.model, self.sample_losses, self.images, self.labels, self.weights, tuning
                 )
-        self._products = make_products(self.choice.name, self.model, self.sample_losses)
+        self._products = make_products(self.choice.name, self.model, self.sample_losses, tuning)
+        if fitted:
+            self.shrink_chunks(free_bytes(device) // CHUNK_SHARE)
         if check:
-            check_products(self)
+            self._check(check_products)
             check_derivatives(self._few_images())
 
     @property
@@ -122,10 +152,12 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         self.check_vector(v)
         return self.matmat(v[None])[0]
 
+    @with_smaller_chunks
     def matmat(self, vectors: Tensor) -> Tensor:
         """Return H v for each row of ``vectors``, shape (K, P): the primal work serves all of them.
 
-        Each row is, to the last bit, what :meth:`matvec` returns for it.
+        Each row is, to the last bit, what :meth:`matvec` returns for it; to rounding where
+        ``tuning`` stacks vectors.
         """
         total = self._empty_sums(vectors)
         for products in self._chunk_products(vectors):
@@ -133,6 +165,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
                 row += product
         return (total / self.total_weight).to(self.dtype)
 
+    @with_smaller_chunks
     def scaled_products(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return H v for each row of ``vectors``, and what its rounding is measured against.
 
@@ -161,12 +194,13 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
 
     def chunk_product(self, chunk: slice, v: Tensor) -> Tensor:
         """Return Σ_i w_i ∇²ℓ_i v over the images of ``chunk``, shape (P,), keeping nothing."""
-        with exact_products(self.device):
+        with self._exact():
             hessian = self._products.linearise(
                 self.images[chunk], self.labels[chunk], self.weights[chunk]
             )
-            return self.flat(hessian.product(self.named(v)))
+            return hessian.product(self._products.direction(v))
 
+    @with_smaller_chunks
     def scores(self) -> Tensor:
         """Return w_i ‖∂ℓ_i/∂outputs‖ for each image, shape (n,): how much it can bend the loss.
 
@@ -211,6 +245,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
             micro_chunk=chunk,
             memory_budget=0,
             products=self.choice.name,
+            tuning=self.tuning,
             check=False,
         )
         double.total_weight = self.total_weight
@@ -234,6 +269,38 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         """Give back the memory of kept primal work; the next product does it again."""
         self._kept.forget()
 
+    def make_room(self) -> None:
+        """Work in chunks of half as many images from here on, and keep half as much of their work.
+
+        Asked for where memory ended: what is kept may be what took it.
+        """
+        self.memory_budget = min(self.memory_budget, self._kept.held) // 2
+        self._kept.forget_all()
+        super().make_room()
+
+    def shrink_chunks(self, nbytes: int) -> None:
+        """Halve the chunks until one in work takes at most ``nbytes``, or is one image.
+
+        In work are the primal work and, for each vector that a pass takes, as much again.
+
+        Cost: the primal work of 8 images.
+        """
+        passes = self.tuning.stacked if self._products.stacks else 1
+        each = max(1, self._image_nbytes() * (1 + passes))
+        before, chunk = self.micro_chunk, min(self.micro_chunk, self.num_images)
+        while chunk > 1 and chunk * each > nbytes:
+            chunk //= 2
+        if chunk < min(before, self.num_images):
+            self.micro_chunk = chunk
+            self.forget()
+
+    def _image_nbytes(self) -> int:
+        """Return the primal work of an image, measured on a few."""
+        few = slice(0, min(_MEASURED_IMAGES, self.num_images, self.micro_chunk))
+        with self._exact():
+            made = self._products.linearise(self.images[few], self.labels[few], self.weights[few])
+        return made.nbytes // (few.stop - few.start)
+
     def check_vectors(self, vectors: Tensor) -> None:
         """Raise InputError unless ``vectors`` has shape (K, P)."""
         if vectors.ndim != 2 or vectors.shape[1] != self.size:
@@ -247,15 +314,33 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
 
     def _chunk_products(self, vectors: Tensor) -> Iterator[list[Tensor]]:
         """Yield Σ_{i in c} w_i ∇²ℓ_i v for each row v, chunk by chunk in their order."""
-        rows = [self.named(v.to(self.device, self.dtype)) for v in vectors]
+        directions = [self._products.direction(group) for group in self._groups(vectors)]
 
         def work(chunk: slice) -> list[Tensor]:
             hessian = self._linearised(chunk)
-            return [self.flat(hessian.product(row)) for row in rows]
+            products = [hessian.product(direction) for direction in directions]
+            return [row for product in products for row in product.view(-1, self.size)]
 
-        with exact_products(self.device):  # its settings are the process's, so not in each worker
+        with self._exact():  # its settings are the process's, so not in each worker
             yield from self._map(work)
-        self.count.add_products(len(rows) * self.num_images, beside_float32=self._beside_float32)
+        self.count.add_products(len(vectors) * self.num_images, beside_float32=self._beside_float32)
+
+    def _groups(self, vectors: Tensor) -> list[Tensor]:
+        """Return the vectors that a pass takes together, (k, P), or (P,) where it is one."""
+        vectors = vectors.to(self.device, self.dtype)
+        together = self.tuning.stacked if self._products.stacks else 1
+        groups = vectors.split(together)
+        return [group[0] if len(group) == 1 else group for group in groups]
+
+    def _exact(self) -> contextlib.AbstractContextManager[None]:
+        tuning = self.tuning
+        return exact_products(
+            self.device, deterministic=tuning.deterministic, benchmark=tuning.benchmark
+        )
+
+    @with_smaller_chunks
+    def _check(self, check: Callable[["HessianOperator"], None]) -> None:
+        check(self)
 
     @torch.no_grad()
     def _few_images(self) -> "HessianOperator":
@@ -276,6 +361,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
             dtype=torch.float64,
             memory_budget=0,
             products=self.choice.name,
+            tuning=self.tuning,
             check=False,
         )
 
@@ -302,3 +388,8 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
                 self.images[chunk], self.labels[chunk], self.weights[chunk]
             ),
         )
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return what is free of a card's memory."""
+    return int(torch.cuda.mem_get_info(device)[0])

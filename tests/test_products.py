@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from spectra import HessianOperator, InputError, make_generator
 from spectra.curvatures import by_forward_mode, by_products
-from spectra.products import WAYS
+from spectra.products import WAYS, Tuning, folding
+from spectra.products.tuning import LAYOUTS
 
 DOUBLE = torch.float64
 # Relative to max|H| or ‖H v‖: sums of some thousand terms in float64, each way in another order.
@@ -179,6 +180,44 @@ def test_rows_of_matmat_are_matvecs_to_the_bit(way, dtype):
     vectors = torch.stack([random_vector(op.size, i, dtype=dtype) for i in range(3)])
     rows = op.matmat(vectors)
     assert all(torch.equal(row, op.matvec(v)) for row, v in zip(rows, vectors, strict=True))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("stacked", [1, 2, 5])
+@pytest.mark.parametrize("name", sorted(TANGENT))
+def test_stacked_vectors_and_layouts_give_the_products_of_double_backward(name, stacked, layout):
+    model, tuning = make_net(name), Tuning(layout=layout, stacked=stacked)
+    op = operator(model, products="tangent", tuning=tuning)
+    vectors = torch.stack([random_vector(op.size, i) for i in range(5)])
+    expected = operator(model, products="double-backward").matmat(vectors)
+    assert float((op.matmat(vectors) - expected).norm()) <= ROUNDING * float(expected.norm())
+
+
+@pytest.mark.parametrize("which", FROZEN)
+@pytest.mark.parametrize("name", ["conv-bn-relu", "activations", "groups"])
+def test_stacked_vectors_leave_frozen_parameters_out(name, which):
+    model = freeze(make_net(name), which)
+    op = operator(model, products="tangent", tuning=Tuning(stacked=3))
+    vectors = torch.stack([random_vector(op.size, i) for i in range(3)])
+    expected = operator(model, products="double-backward").matmat(vectors)
+    assert float((op.matmat(vectors) - expected).norm()) <= ROUNDING * float(expected.norm())
+
+
+def test_weights_too_many_to_be_paired_give_the_same_products(monkeypatch):
+    expected = operator("option-a", products="tangent")
+    monkeypatch.setattr(folding, "LARGEST_PAIRED", 0)
+    op = operator("option-a", products="tangent")
+    assert op._products.folding._pairs.layers == []
+    assert_same_product(op, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"layout": "nhwc"}, "channels-last, contiguous"), ({"stacked": 0}, "at least 1")],
+)
+def test_a_tuning_that_does_not_exist_is_refused(options, words):
+    with pytest.raises(InputError, match=words):
+        Tuning(**options)
 
 
 @EACH_WAY

@@ -4,6 +4,7 @@ from spectra.products.choose import WAYS, Choice, choose, make_products
 from spectra.products.exact import exact_products
 from spectra.products.interface import ChunkHessian, Products
 from spectra.products.kept import KeptWork
+from spectra.products.tuning import Tuning
 
 __all__ = [
     "WAYS",
@@ -11,6 +12,7 @@ __all__ = [
     "ChunkHessian",
     "KeptWork",
     "Products",
+    "Tuning",
     "choose",
     "exact_products",
     "make_products",

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spectra.products.folding import AffineModule, Folded, Norm, Plain
-from spectra.products.layers import Directions, Layer, Saved, packed, total
+from spectra.products.flat_order import AffineParts
+from spectra.products.folding import Direction, Folding, Moved
+from spectra.products.layers import Layer, Saved, packed
 
 _convolution_backward = torch.ops.aten.convolution_backward
 
@@ -20,17 +21,22 @@ class Affine(Layer):
     """y = W' ∗ x + b', a convolution or a linear layer with what :mod:`.folding` makes of it.
 
     Args:
-        names: of ``weight``, ``bias``, ``gamma``, ``beta``: the parameters that are trained.
-        module: the convolution or linear layer.
-        norm: the batch norm after it, or None.
+        parts: the layer as it stands in the network.
     """
 
     keeps = frozenset({"inputs", "delta"})
+    # Whether it reads W' and dW' joined.
+    joins = False
 
-    def __init__(self, names: dict[str, str], module: AffineModule, norm: Norm | None) -> None:
-        self.names = names
-        self.folding = Plain(names, module) if norm is None else Folded(names, module, norm)
-        self.weight, self.bias = self.folding.weight, self.folding.bias
+    def __init__(self, parts: AffineParts) -> None:
+        self.parts = parts
+
+    def attach(self, folding: Folding, place: int) -> None:
+        """Take W' and b' from ``folding``, in which this is the layer number ``place``."""
+        self.place = place
+        self.weight, self.bias = folding.weights[place], folding.biases[place]
+        self.moves_weight, self.moves_bias = folding.moves_weight[place], folding.moves_bias[place]
+        self.keeps_gradients = folding.needs_gradients and self.parts.norm is not None
 
     @abstractmethod
     def apply(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -38,9 +44,15 @@ class Affine(Layer):
 
     @abstractmethod
     def apply_pair(
-        self, x: Tensor, weight: Tensor, y: Tensor, other: Tensor, bias: Tensor | None
+        self,
+        x: Tensor,
+        weight: Tensor,
+        y: Tensor,
+        other: Tensor,
+        bias: Tensor | None,
+        joined: Tensor | None,
     ) -> Tensor:
-        """Return weight ∗ x + other ∗ y + bias."""
+        """Return weight ∗ x + other ∗ y + bias; ``joined`` are both along the input channels."""
 
     @abstractmethod
     def pulled(self, delta: Tensor, x: Tensor, weight: Tensor) -> Tensor:
@@ -48,17 +60,47 @@ class Affine(Layer):
 
     @abstractmethod
     def pulled_pair(
-        self, delta: Tensor, weight: Tensor, other_delta: Tensor, other: Tensor, x: Tensor
+        self,
+        delta: Tensor,
+        weight: Tensor,
+        other_delta: Tensor,
+        other: Tensor,
+        x: Tensor,
+        joined: Tensor | None,
     ) -> Tensor:
-        """Return weightᵀ δ + otherᵀ other_δ."""
+        """Return weightᵀ δ + otherᵀ other_δ; ``joined`` are both along the output channels."""
 
     @abstractmethod
     def gradient(self, delta: Tensor, x: Tensor) -> Tensor:
         """Return the gradient of the weight, δ xᵀ summed over images and places."""
 
-    def bias_gradient(self, delta: Tensor) -> Tensor:
-        """Return δ summed over images and places."""
-        return delta.sum([i for i in range(delta.ndim) if i != 1])
+    # Of K directions at once, tangents (K n, ...) beside values (n, ...). One by one unless a
+    # layer knows better.
+
+    def apply_each(self, x: Tensor, weights: Tensor, biases: Tensor | None) -> Tensor:
+        """Return weight_k ∗ x + bias_k, (K, n, ...), for weights (K, O, ...)."""
+        each = biases if biases is not None else [None] * len(weights)
+        return torch.stack([self.apply(x, w, b) for w, b in zip(weights, each, strict=True)])
+
+    def pulled_each(self, delta: Tensor, x: Tensor, weights: Tensor) -> Tensor:
+        """Return weight_kᵀ δ, (K, n, ...)."""
+        return torch.stack([self.pulled(delta, x, w) for w in weights])
+
+    def gradients(self, deltas: Tensor, x: Tensor) -> Tensor:
+        """Return the gradients (K, O, ...) of δ_k, (K n, ...), and one x."""
+        return torch.stack([self.gradient(d, x) for d in deltas.split(len(x))])
+
+    def gradients_along(self, delta: Tensor, xs: Tensor) -> Tensor:
+        """Return the gradients (K, O, ...) of one δ and x_k, (K n, ...)."""
+        return torch.stack([self.gradient(delta, x) for x in xs.split(len(delta))])
+
+    def bias_gradient(self, delta: Tensor, count: int = 1) -> Tensor:
+        """Return δ summed over images and places, (O,), or (K, O) of K δ."""
+        if count > 1:
+            delta = delta.unflatten(0, (count, -1))
+        channels = 1 if count == 1 else 2
+        summed = [i for i in range(count > 1, delta.ndim) if i != channels]
+        return delta.sum(summed)
 
     def value(self, *inputs: Tensor) -> Tensor:
         """Return W' ∗ x + b'."""
@@ -67,70 +109,108 @@ class Affine(Layer):
     def pull(self, saved: Saved, wanted: Sequence[bool]) -> list[Tensor | None]:
         """Return the cotangent of x; keep the gradients of W' and b', which unfolding needs."""
         (x,), delta = saved.inputs, saved.cotangent
-        if self.folding.needs_gradients:
+        if self.keeps_gradients:
             saved.extra["weight"] = self.gradient(delta, x)
             saved.extra["bias"] = self.bias_gradient(delta)
         return [self.pulled(delta, x, self.weight) if wanted[0] else None]
 
-    def tangent(self, saved: Saved, directions: Directions) -> Tensor | None:
+    def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
         """Return W' ∗ dx + dW' ∗ x + db'."""
         (x,), (dx,) = saved.inputs, saved.input_tangents
-        d_weight, d_bias = self.folding.fold(directions)
-        saved.d_weight = d_weight
+        d_weight, d_bias = direction.weights[self.place], direction.biases[self.place]
+        if direction.count > 1:
+            return self._tangents(saved, d_weight, d_bias)
         if d_weight is not None and dx is not None:
-            return self.apply_pair(dx, self.weight, x, d_weight, d_bias)
+            joined = direction.beside[self.place]
+            return self.apply_pair(dx, self.weight, x, d_weight, d_bias, joined)
         if d_weight is not None:
             return self.apply(x, d_weight, d_bias)
         if dx is not None:
             return self.apply(dx, self.weight, d_bias)
+        return None if d_bias is None else _spread(d_bias, saved.cotangent)
+
+    def _tangents(
+        self, saved: Saved, d_weight: Tensor | None, d_bias: Tensor | None
+    ) -> Tensor | None:
+        """Return :meth:`tangent` of several directions, (K n, ...)."""
+        (x,), (dx,) = saved.inputs, saved.input_tangents
+        found = None if dx is None else self.apply(dx, self.weight, None)
+        n = len(x)
+        if d_weight is not None:
+            own = self.apply_each(x, d_weight, d_bias)
+            if found is None:
+                return own.flatten(0, 1)
+            return (found.unflatten(0, (-1, n)) + own).flatten(0, 1)
         if d_bias is None:
-            return None
-        delta = saved.cotangent
-        return d_bias.view(1, -1, *[1] * (delta.ndim - 2)).expand_as(delta)
+            return found
+        spread = torch.stack([_spread(b, saved.cotangent) for b in d_bias])
+        if found is None:
+            return spread.flatten(0, 1)
+        return (found.unflatten(0, (-1, n)) + spread).flatten(0, 1)
 
     def pull_tangent(
         self,
         saved: Saved,
         d_delta: Tensor | None,
-        directions: Directions,
-        gradients: Directions,
+        direction: Direction,
+        moved: Moved,
         wanted: Sequence[bool],
     ) -> list[Tensor | None]:
         """Return d(W'ᵀ δ) = W'ᵀ dδ + dW'ᵀ δ; the gradients likewise by the product rule."""
         (x,), (dx,), delta = saved.inputs, saved.input_tangents, saved.cotangent
-        d_weight, saved.d_weight = saved.d_weight, None
-        moved = None if d_delta is None else self.gradient(d_delta, x)
-        if dx is not None:
-            moved = total(moved, self.gradient(delta, dx))
-        bias = None if d_delta is None else self.bias_gradient(d_delta)
-        known = None
-        if self.folding.needs_gradients:
-            known = saved.extra["weight"], saved.extra["bias"]
-        self.folding.unfold((moved, bias), known, directions, gradients)
+        place, count = self.place, direction.count
+        several = count > 1
+        if self.moves_weight:
+            terms = []
+            if d_delta is not None:
+                terms.append((self.gradients if several else self.gradient)(d_delta, x))
+            if dx is not None:
+                terms.append((self.gradients_along if several else self.gradient)(delta, dx))
+            moved.weights[place] = terms
+        if d_delta is not None and (self.moves_bias or self.moves_weight):
+            moved.biases[place] = self.bias_gradient(d_delta, count)
         if not wanted[0]:
             return [None]
+        d_weight = direction.weights[place]
+        if several:
+            return [self._pulled(d_delta, delta, x, d_weight)]
         if d_delta is not None and d_weight is not None:
-            return [self.pulled_pair(d_delta, self.weight, delta, d_weight, x)]
+            joined = direction.below[place]
+            return [self.pulled_pair(d_delta, self.weight, delta, d_weight, x, joined)]
         if d_delta is not None:
             return [self.pulled(d_delta, x, self.weight)]
         return [None if d_weight is None else self.pulled(delta, x, d_weight)]
+
+    def _pulled(
+        self, d_delta: Tensor | None, delta: Tensor, x: Tensor, d_weight: Tensor | None
+    ) -> Tensor | None:
+        """Return W'ᵀ dδ_k + dW'_kᵀ δ, (K n, ...)."""
+        found = None
+        if d_delta is not None:
+            inputs = x.new_empty((len(d_delta), *x.shape[1:]))
+            found = self.pulled(d_delta, inputs, self.weight)
+        if d_weight is None:
+            return found
+        own = self.pulled_each(delta, x, d_weight)
+        if found is None:
+            return own.flatten(0, 1)
+        return (found.unflatten(0, (-1, len(x))) + own).flatten(0, 1)
 
 
 class Convolution(Affine):
     """A convolution of any stride, padding, dilation and number of groups.
 
     The two terms of a product rule are one convolution over twice the channels, which runs faster
-    than two: 16 channels do not fill a vector unit.
+    than two: 16 channels do not fill a vector unit. Those of K directions that share their images
+    are one over K times the channels.
     """
 
-    def __init__(
-        self,
-        names: dict[str, str],
-        module: nn.Conv1d | nn.Conv2d | nn.Conv3d,
-        norm: Norm | None,
-    ) -> None:
-        super().__init__(names, module, norm)
+    def __init__(self, parts: AffineParts) -> None:
+        super().__init__(parts)
+        module = parts.module
+        assert not isinstance(module, nn.Linear)
         self.groups = module.groups
+        self.joins = module.groups == 1
         # What a 1x1 convolution of few channels skips is taken out before its weights' gradient:
         # oneDNN 3.12 else writes past its memory (channels last, fewer channels than a vector
         # register holds; github.com/uxlfoundation/oneDNN/issues/6035).
@@ -150,36 +230,90 @@ class Convolution(Affine):
         return torch.convolution(x, weight, bias, *self.options)
 
     def apply_pair(
-        self, x: Tensor, weight: Tensor, y: Tensor, other: Tensor, bias: Tensor | None
+        self,
+        x: Tensor,
+        weight: Tensor,
+        y: Tensor,
+        other: Tensor,
+        bias: Tensor | None,
+        joined: Tensor | None,
     ) -> Tensor:
         """Return weight ∗ x + other ∗ y + bias."""
         if self.groups > 1:
             return self.apply(x, weight, bias).add_(self.apply(y, other, None))
-        return self.apply(torch.cat([x, y], 1), torch.cat([weight, other], 1), bias)
+        both = torch.cat([weight, other], 1) if joined is None else joined
+        return self.apply(torch.cat([x, y], 1), both, bias)
 
     def pulled(self, delta: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """Return weightᵀ δ."""
         return _convolution_backward(delta, x, weight, None, *self.options, [True, False, False])[0]
 
     def pulled_pair(
-        self, delta: Tensor, weight: Tensor, other_delta: Tensor, other: Tensor, x: Tensor
+        self,
+        delta: Tensor,
+        weight: Tensor,
+        other_delta: Tensor,
+        other: Tensor,
+        x: Tensor,
+        joined: Tensor | None,
     ) -> Tensor:
         """Return weightᵀ δ + otherᵀ other_δ."""
         if self.groups > 1:
             return self.pulled(delta, x, weight).add_(self.pulled(other_delta, x, other))
-        return self.pulled(torch.cat([delta, other_delta], 1), x, torch.cat([weight, other], 0))
+        both = torch.cat([weight, other], 0) if joined is None else joined
+        return self.pulled(torch.cat([delta, other_delta], 1), x, both)
 
     def gradient(self, delta: Tensor, x: Tensor) -> Tensor:
         """Return the gradient of the weight."""
+        return self._gradient(delta, x, self.weight)
+
+    def _gradient(self, delta: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        """Return the gradient of a weight of the shape of ``weight``."""
         # Without the bias: asking for both halves the speed on narrow layers (oneDNN, AVX2).
         strides, *options = self.options
         if self.skips:
             places: tuple[Any, ...] = (..., *(slice(None, None, step) for step in strides))
-            x = packed(x[places])
+            x = packed(x[places], torch.channels_last)
             strides = [1] * len(strides)
         return _convolution_backward(
-            delta, x, self.weight, None, strides, *options, [False, True, False]
+            delta, x, weight, None, strides, *options, [False, True, False]
         )[1]
+
+    def apply_each(self, x: Tensor, weights: Tensor, biases: Tensor | None) -> Tensor:
+        """Return weight_k ∗ x + bias_k, (K, n, ...), by one convolution of K O channels."""
+        if self.groups > 1:
+            return super().apply_each(x, weights, biases)
+        bias = None if biases is None else biases.reshape(-1)
+        found = self.apply(x, weights.flatten(0, 1), bias)
+        return found.unflatten(1, (len(weights), -1)).transpose(0, 1)
+
+    def pulled_each(self, delta: Tensor, x: Tensor, weights: Tensor) -> Tensor:
+        """Return weight_kᵀ δ, (K, n, ...), by one convolution of K I channels."""
+        if self.groups > 1:
+            return super().pulled_each(delta, x, weights)
+        count, side = len(weights), weights.transpose(0, 1).flatten(1, 2)
+        inputs = x.new_empty((len(x), count * x.shape[1], *x.shape[2:]))
+        found = self.pulled(delta, inputs, side)
+        return found.unflatten(1, (count, -1)).transpose(0, 1)
+
+    def gradients(self, deltas: Tensor, x: Tensor) -> Tensor:
+        """Return the gradients (K, O, ...) of δ_k and one x."""
+        if self.groups > 1:
+            return super().gradients(deltas, x)
+        count = len(deltas) // len(x)
+        shape = (count * self.weight.shape[0], *self.weight.shape[1:])
+        found = self._gradient(_on_channels(deltas, count), x, self.weight.new_empty(shape))
+        return found.unflatten(0, (count, -1))
+
+    def gradients_along(self, delta: Tensor, xs: Tensor) -> Tensor:
+        """Return the gradients (K, O, ...) of one δ and x_k."""
+        if self.groups > 1:
+            return super().gradients_along(delta, xs)
+        count = len(xs) // len(delta)
+        out, channels, *kernel = self.weight.shape
+        wide = self.weight.new_empty((out, count * channels, *kernel))
+        found = self._gradient(delta, _on_channels(xs, count), wide)
+        return found.unflatten(1, (count, -1)).transpose(0, 1)
 
 
 class LinearLayer(Affine):
@@ -190,7 +324,13 @@ class LinearLayer(Affine):
         return F.linear(x, weight, bias)
 
     def apply_pair(
-        self, x: Tensor, weight: Tensor, y: Tensor, other: Tensor, bias: Tensor | None
+        self,
+        x: Tensor,
+        weight: Tensor,
+        y: Tensor,
+        other: Tensor,
+        bias: Tensor | None,
+        joined: Tensor | None,
     ) -> Tensor:
         """Return x weightᵀ + y otherᵀ + bias."""
         return F.linear(x, weight, bias).addmm_(y, other.T)
@@ -200,7 +340,13 @@ class LinearLayer(Affine):
         return delta @ weight
 
     def pulled_pair(
-        self, delta: Tensor, weight: Tensor, other_delta: Tensor, other: Tensor, x: Tensor
+        self,
+        delta: Tensor,
+        weight: Tensor,
+        other_delta: Tensor,
+        other: Tensor,
+        x: Tensor,
+        joined: Tensor | None,
     ) -> Tensor:
         """Return δ weight + other_δ other."""
         return (delta @ weight).addmm_(other_delta, other)
@@ -208,3 +354,16 @@ class LinearLayer(Affine):
     def gradient(self, delta: Tensor, x: Tensor) -> Tensor:
         """Return δᵀ x."""
         return delta.T @ x
+
+
+def _spread(bias: Tensor, like: Tensor) -> Tensor:
+    """Return one value a channel in the shape of ``like``."""
+    return bias.view(1, -1, *[1] * (like.ndim - 2)).expand_as(like)
+
+
+def _on_channels(stacked: Tensor, count: int) -> Tensor:
+    """Return (K n, C, ...) as (n, K C, ...), in the memory order of ``stacked``."""
+    split = stacked.unflatten(0, (count, -1))  # (K, n, C, ...)
+    if stacked.ndim == 4 and stacked.is_contiguous(memory_format=torch.channels_last):
+        return split.permute(1, 3, 4, 0, 2).flatten(3).permute(0, 3, 1, 2)
+    return split.transpose(0, 1).flatten(1, 2)

@@ -16,6 +16,7 @@ from spectra.products.interface import Products
 from spectra.products.linearized import LinearizedProducts
 from spectra.products.tangent import TangentProducts
 from spectra.products.trace import trace
+from spectra.products.tuning import DEFAULT, Tuning
 from spectra.seeding import make_generator
 
 # Two float64 passes over the same images differ by some 1e-15; a wrong formula by order 1.
@@ -23,15 +24,18 @@ AGREEMENT = 1e-9
 COMPARED_IMAGES = 4
 
 
-def _tangent(model: nn.Module, loss: PerSampleLoss) -> Products | None:
+Maker = Callable[[nn.Module, PerSampleLoss, Tuning], Products | None]
+
+
+def _tangent(model: nn.Module, loss: PerSampleLoss, tuning: Tuning) -> Products | None:
     traced = trace(model)
-    return None if traced is None else TangentProducts(model, traced, loss)
+    return None if traced is None else TangentProducts(model, traced, loss, tuning)
 
 
-WAYS: dict[str, Callable[[nn.Module, PerSampleLoss], Products | None]] = {
+WAYS: dict[str, Maker] = {
     "tangent": _tangent,
-    "linearize": LinearizedProducts,
-    "double-backward": DoubleBackwardProducts,
+    "linearize": lambda model, loss, _: LinearizedProducts(model, loss),
+    "double-backward": lambda model, loss, _: DoubleBackwardProducts(model, loss),
 }
 
 
@@ -48,15 +52,19 @@ class Choice:
     reason: str = ""
 
 
-def make_products(name: str, model: nn.Module, loss: PerSampleLoss) -> Products:
+def make_products(
+    name: str, model: nn.Module, loss: PerSampleLoss, tuning: Tuning = DEFAULT
+) -> Products:
     """Return products of ``model``, in eval mode, made in the named way.
+
+    ``tuning`` is for the tangent pass; the other ways take torch's own layouts.
 
     Raises:
         InputError: there is no such way, or it does not fit the network.
     """
     if name not in WAYS:
         raise InputError(f"products must be one of {', '.join(WAYS)} or auto, got {name!r}")
-    products = WAYS[name](model, loss)
+    products = WAYS[name](model, loss, tuning)
     if products is None:
         raise InputError(
             f"products {name} cannot read this network: its forward pass is not a chain of known "
@@ -71,6 +79,7 @@ def choose(
     images: Tensor | LazyImages,
     labels: Tensor,
     weights: Tensor,
+    tuning: Tuning = DEFAULT,
 ) -> Choice:
     """Return the first way whose products agree with double backward on a few images in float64.
 
@@ -82,26 +91,30 @@ def choose(
         images: the first of them are used.
         labels: theirs.
         weights: theirs.
+        tuning: of the products.
     """
     few = slice(0, min(COMPARED_IMAGES, len(labels)))
     double = copy.deepcopy(model).double()
     batch = (images[few].double(), labels[few], torch.ones_like(weights[few]).double())
     generator = make_generator(0, "choice of products")
-    direction = {
-        n: torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p.device)
-        for n, p in double.named_parameters()
+    # On the CPU, whatever the device: the same vector everywhere, and one upload.
+    drawn = [
+        torch.randn(p.numel(), generator=generator, dtype=torch.float64)
+        for p in double.parameters()
         if p.requires_grad
-    }
-    wanted = DoubleBackwardProducts(double, loss).linearise(*batch).product(direction)
+    ]
+    vector = torch.cat(drawn).to(batch[0].device)
+    oracle = DoubleBackwardProducts(double, loss)
+    wanted = oracle.linearise(*batch).product(oracle.direction(vector))
     refused = []
     for name in ("tangent", "linearize"):
         try:
-            products = WAYS[name](double, loss)
+            products = WAYS[name](double, loss, tuning)
             if products is None:
                 refused.append(f"{name}: not a chain of known layers")
                 continue
             kept = products.linearise(*batch)
-            agree = all(_agree(kept.product(direction), wanted) for _ in range(2))
+            agree = all(_agree(kept.product(products.direction(vector)), wanted) for _ in range(2))
         except Exception as error:  # whatever a stranger's operations raise
             if out_of_memory(error) or isinstance(error, SpectraError):
                 raise
@@ -113,10 +126,5 @@ def choose(
     return Choice("double-backward", "; ".join(refused))
 
 
-def _agree(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> bool:
-    error = scale = 0.0
-    for name, value in wanted.items():
-        other = found.get(name)
-        error += float((value - (0 if other is None else other)).square().sum())
-        scale += float(value.square().sum())
-    return error <= AGREEMENT**2 * scale
+def _agree(found: Tensor, wanted: Tensor) -> bool:
+    return float((found - wanted).norm()) <= AGREEMENT * float(wanted.norm())

@@ -22,8 +22,8 @@ class DoubleBackwardProducts(Products):
     name = "double-backward"
 
     def __init__(self, model: nn.Module, loss: PerSampleLoss) -> None:
+        super().__init__(model)
         self.model, self.loss = model, loss
-        self.named = {n: p for n, p in model.named_parameters() if p.requires_grad}
 
     def linearise(self, images: Tensor, labels: Tensor, weights: Tensor) -> ChunkHessian:
         """Build the graph of the gradient."""
@@ -43,37 +43,42 @@ class DoubleBackwardProducts(Products):
             if total.requires_grad:  # else no parameter reaches the loss
                 gradients = list(
                     torch.autograd.grad(
-                        total, list(self.named.values()), create_graph=True, materialize_grads=True
+                        total,
+                        list(self.trained.values()),
+                        create_graph=True,
+                        materialize_grads=True,
                     )
                 )
-        return _GradientGraph(self.named, gradients, sum(storages.values()))
+        return _GradientGraph(self, gradients, sum(storages.values()))
 
 
 class _GradientGraph(ChunkHessian):
     def __init__(
-        self, named: dict[str, nn.Parameter], gradients: list[Tensor], nbytes: int
+        self, products: DoubleBackwardProducts, gradients: list[Tensor], nbytes: int
     ) -> None:
-        self.named, self.gradients, self._nbytes = named, gradients, nbytes
+        self.products, self.gradients, self._nbytes = products, gradients, nbytes
 
     @property
     def nbytes(self) -> int:
         return self._nbytes
 
     @torch.enable_grad()
-    def product(self, directions: dict[str, Tensor]) -> dict[str, Tensor]:
+    def product(self, direction: dict[str, Tensor]) -> Tensor:
         # A gradient that does not depend on the parameters has no graph: its Hessian rows are 0.
+        named = self.products.trained
         pairs = [
-            (g, directions[n])
-            for n, g in zip(self.named, self.gradients, strict=False)
-            if g.requires_grad and n in directions
+            (g, direction[n])
+            for n, g in zip(named, self.gradients, strict=False)
+            if g.requires_grad
         ]
-        if not pairs:
-            return {}
-        products = torch.autograd.grad(
-            [g for g, _ in pairs],
-            list(self.named.values()),
-            grad_outputs=[v for _, v in pairs],
-            retain_graph=True,
-            materialize_grads=True,
-        )
-        return dict(zip(self.named, products, strict=True))
+        found: dict[str, Tensor] = {}
+        if pairs:
+            products = torch.autograd.grad(
+                [g for g, _ in pairs],
+                list(named.values()),
+                grad_outputs=[v for _, v in pairs],
+                retain_graph=True,
+                materialize_grads=True,
+            )
+            found = dict(zip(named, products, strict=True))
+        return self.products.flat(found)

@@ -1,16 +1,21 @@
 """What a way of making Hessian-vector products looks like."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 
 class ChunkHessian(ABC):
     """The Hessian of Σ w_i ℓ_i over one chunk of images, with its primal work done."""
 
     @abstractmethod
-    def product(self, directions: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return H v by parameter name, for v by parameter name; absent names stand for 0."""
+    def product(self, direction: Any) -> Tensor:
+        """Return H v, shape (P,), or (K, P) for several v, of what :meth:`Products.direction` made.
+
+        The result is not written to by later products.
+        """
 
     @property
     @abstractmethod
@@ -21,14 +26,41 @@ class ChunkHessian(ABC):
 class Products(ABC):
     """A way of making products for one network and loss.
 
+    Args:
+        model: in eval mode.
+
     Attributes:
         name: as results record it.
         on_many_cores: whether chunks may be worked on by several threads at once.
+        stacks: whether several vectors may be taken through a chunk together.
+        trained: the network's trainable parameters by name, in the order of a vector.
     """
 
     name: str
     on_many_cores: bool = False
+    stacks: bool = False
+
+    def __init__(self, model: nn.Module) -> None:
+        self.trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
 
     @abstractmethod
     def linearise(self, images: Tensor, labels: Tensor, weights: Tensor) -> ChunkHessian:
         """Do the primal work on one chunk: images (n, ...), labels (n,), weights (n,)."""
+
+    def direction(self, vectors: Tensor) -> Any:
+        """Return what chunks take of a vector (P,), or of several (K, P) where ``stacks``.
+
+        Made once for all chunks of a product.
+        """
+        pieces = vectors.split([p.numel() for p in self.trained.values()])
+        return {
+            n: piece.view_as(p) for (n, p), piece in zip(self.trained.items(), pieces, strict=True)
+        }
+
+    def flat(self, named: dict[str, Tensor]) -> Tensor:
+        """Return values by parameter name as one vector (P,); absent names stand for 0."""
+        pieces = [
+            named[n].reshape(-1) if n in named else torch.zeros_like(p).reshape(-1)
+            for n, p in self.trained.items()
+        ]
+        return torch.cat(pieces)

@@ -61,6 +61,17 @@ class KeptWork:
         with self._purse.lock:
             self._chunks, self.nbytes = {}, 0
 
+    @property
+    def held(self) -> int:
+        """Bytes that all who share the budget keep."""
+        with self._purse.lock:
+            return sum(user.nbytes for user in self._purse.users)
+
+    def forget_all(self) -> None:
+        """Let go of all chunks, those of others within the same budget too."""
+        for user in list(self._purse.users):
+            user.forget()
+
     def get(self, start: int, make: Callable[[], ChunkHessian]) -> ChunkHessian:
         """Return the chunk that begins at ``start``; ``make`` and, in the budget, keep it."""
         kept = self._chunks.get(start)

@@ -6,7 +6,9 @@ tangents of the inputs to that of the output, and ``pull_tangent`` takes δ and 
 tangents of the inputs' cotangents and of the parameters' gradients. What does not depend on the
 direction is saved once, by the first two.
 
-Notation: a value x has a tangent dx; None stands for a tangent that is zero throughout.
+Notation: a value x has a tangent dx; None stands for a tangent that is zero throughout. A pass may
+take K directions at once: tangents then stand one below the other on the first axis, (K n, ...)
+beside values of (n, ...).
 
 Source: Pearlmutter 1994, layer by layer.
 """
@@ -14,13 +16,13 @@ Source: Pearlmutter 1994, layer by layer.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-Directions = dict[str, Tensor]
+from spectra.products.folding import Direction, Moved
 
 
 @dataclass
@@ -33,7 +35,6 @@ class Saved:
         delta: cotangent of its output.
         extra: what else the layer wants to keep.
         input_tangents: of the product in progress.
-        d_weight: of the product in progress, an affine layer's.
     """
 
     inputs: tuple[Tensor, ...]
@@ -41,7 +42,6 @@ class Saved:
     delta: Tensor | None = None
     extra: dict[str, Tensor] = field(default_factory=dict)
     input_tangents: tuple[Tensor | None, ...] = ()
-    d_weight: Tensor | None = None
 
     @property
     def cotangent(self) -> Tensor:
@@ -84,7 +84,7 @@ class Layer(ABC):
         """Return the cotangents of the ``wanted`` inputs, from ``saved.delta``."""
 
     @abstractmethod
-    def tangent(self, saved: Saved, directions: Directions) -> Tensor | None:
+    def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
         """Return the tangent of the output, from ``saved.input_tangents``."""
 
     @abstractmethod
@@ -92,11 +92,11 @@ class Layer(ABC):
         self,
         saved: Saved,
         d_delta: Tensor | None,
-        directions: Directions,
-        gradients: Directions,
+        direction: Direction,
+        moved: Moved,
         wanted: Sequence[bool],
     ) -> list[Tensor | None]:
-        """Return the tangents of what :meth:`pull` returns; add to the ``gradients``."""
+        """Return the tangents of what :meth:`pull` returns; put the gradients into ``moved``."""
 
 
 def total(*terms: Tensor | None) -> Tensor | None:
@@ -110,6 +110,18 @@ def total(*terms: Tensor | None) -> Tensor | None:
     return result
 
 
-def packed(values: Tensor) -> Tensor:
-    """Return ``values`` in channels-last order where they are of 2-d convolutions: it is faster."""
-    return values.contiguous(memory_format=torch.channels_last) if values.ndim == 4 else values
+def packed(values: Tensor, order: torch.memory_format) -> Tensor:
+    """Return ``values`` in memory ``order`` where they are of 2-d convolutions."""
+    return values.contiguous(memory_format=order) if values.ndim == 4 else values
+
+
+def over_images(
+    function: Callable[[Tensor, Tensor], Tensor], stacked: Tensor, values: Tensor
+) -> Tensor:
+    """Return an elementwise ``function`` of tangents (K n, ...) and of values (n, ...)."""
+    # Where K is 1 without a view: it may change the stride of an axis of length 1, by which a
+    # convolution that follows would take the memory order for another.
+    if len(stacked) == len(values):
+        return function(stacked, values)
+    found = function(stacked.unflatten(0, (-1, len(values))), values[None])
+    return found.flatten(0, 1)

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spectra.products.layers import Directions, Layer, Saved
+from spectra.products.folding import Direction, Moved
+from spectra.products.layers import Layer, Saved
 
 
 class LinearMap(Layer):
@@ -29,9 +30,9 @@ class LinearMap(Layer):
 
     def pull(self, saved: Saved, wanted: Sequence[bool]) -> list[Tensor | None]:
         """Return fᵀ δ."""
-        return [self._transposed(saved, saved.delta)]
+        return [self._transposed(saved, saved.delta, 1)]
 
-    def tangent(self, saved: Saved, directions: Directions) -> Tensor | None:
+    def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
         """Return f dx."""
         (dx,) = saved.input_tangents
         return None if dx is None else self._moved(saved, dx)
@@ -40,21 +41,23 @@ class LinearMap(Layer):
         self,
         saved: Saved,
         d_delta: Tensor | None,
-        directions: Directions,
-        gradients: Directions,
+        direction: Direction,
+        moved: Moved,
         wanted: Sequence[bool],
     ) -> list[Tensor | None]:
         """Return fᵀ dδ."""
-        return [self._transposed(saved, d_delta)]
+        return [self._transposed(saved, d_delta, direction.count)]
 
     def _moved(self, saved: Saved, dx: Tensor) -> Tensor:
         return self.function(dx)
 
-    def _transposed(self, saved: Saved, cotangent: Tensor | None) -> Tensor | None:
+    def _transposed(self, saved: Saved, cotangent: Tensor | None, count: int) -> Tensor | None:
+        """Return fᵀ of ``count`` cotangents, (count n, ...)."""
         if cotangent is None:
             return None
+        x = saved.inputs[0] if count == 1 else torch.cat([saved.inputs[0]] * count)
         with torch.enable_grad():
-            x = saved.inputs[0].detach().requires_grad_()
+            x = x.detach().requires_grad_()
             (pulled,) = torch.autograd.grad(self.function(x), x, cotangent)
         return pulled
 
@@ -76,5 +79,7 @@ class MaxPool(LinearMap):
 
     def _moved(self, saved: Saved, dx: Tensor) -> Tensor:
         picked, spatial = saved.extra["picked"], dx.ndim - 2
+        if len(dx) != len(picked):
+            picked = torch.cat([picked] * (len(dx) // len(picked)))
         flat = picked.reshape(*picked.shape[:2], -1)
         return dx.reshape(*dx.shape[:2], -1).gather(2, flat).view(*picked.shape[: 2 + spatial])

@@ -27,8 +27,8 @@ class LinearizedProducts(Products):
     name = "linearize"
 
     def __init__(self, model: nn.Module, loss: PerSampleLoss) -> None:
+        super().__init__(model)
         self.model, self.loss = model, loss
-        self.trained = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
 
     def linearise(self, images: Tensor, labels: Tensor, weights: Tensor) -> ChunkHessian:
         """Trace the gradient's tangent."""
@@ -38,17 +38,18 @@ class LinearizedProducts(Products):
             return (weights * self.loss(outputs, labels)).sum()
 
         with quiet():
-            _, moved = linearize(grad(total), self.trained)
-        return _Linearized(moved, self.trained)
+            point = {n: p.detach() for n, p in self.trained.items()}
+            _, moved = linearize(grad(total), point)
+        return _Linearized(self, moved)
 
 
 class _Linearized(ChunkHessian):
     def __init__(
         self,
+        products: LinearizedProducts,
         moved: Callable[[dict[str, Tensor]], dict[str, Tensor]],
-        trained: dict[str, Tensor],
     ) -> None:
-        self.moved, self.trained = moved, trained
+        self.products, self.moved = products, moved
         storages: dict[int, int] = {}
         for cell in getattr(moved, "__closure__", None) or ():
             graph = cell.cell_contents
@@ -67,9 +68,8 @@ class _Linearized(ChunkHessian):
         return self._nbytes
 
     @torch.no_grad()
-    def product(self, directions: dict[str, Tensor]) -> dict[str, Tensor]:
-        along = {n: directions.get(n, torch.zeros_like(p)) for n, p in self.trained.items()}
-        return dict(self.moved(along))
+    def product(self, direction: dict[str, Tensor]) -> Tensor:
+        return self.products.flat(self.moved(direction))
 
 
 def _protect_constants(module: fx.GraphModule) -> None:

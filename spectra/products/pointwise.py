@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from spectra.products.layers import Directions, Layer, Saved, total
+from spectra.products.folding import Direction, Moved
+from spectra.products.layers import Layer, Saved, over_images, total
 
 _threshold_backward = torch.ops.aten.threshold_backward
 
@@ -25,21 +26,28 @@ class Relu(Layer):
         """Return δ where x > 0."""
         return [_threshold_backward(saved.delta, saved.output, 0)]
 
-    def tangent(self, saved: Saved, directions: Directions) -> Tensor | None:
+    def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
         """Return dx where x > 0."""
         (dx,) = saved.input_tangents
-        return None if dx is None else _threshold_backward(dx, saved.output, 0)
+        return self._passed(saved, dx)
 
     def pull_tangent(
         self,
         saved: Saved,
         d_delta: Tensor | None,
-        directions: Directions,
-        gradients: Directions,
+        direction: Direction,
+        moved: Moved,
         wanted: Sequence[bool],
     ) -> list[Tensor | None]:
         """Return dδ where x > 0."""
-        return [None if d_delta is None else _threshold_backward(d_delta, saved.output, 0)]
+        return [self._passed(saved, d_delta)]
+
+    def _passed(self, saved: Saved, moved: Tensor | None) -> Tensor | None:
+        """Return ``moved`` where x > 0."""
+        if moved is None:
+            return None
+        assert saved.output is not None
+        return over_images(lambda d, y: _threshold_backward(d, y, 0), moved, saved.output)
 
 
 class Activation(Layer):
@@ -67,25 +75,25 @@ class Activation(Layer):
         saved.extra.update(slope=slope.detach(), bend=bend * saved.cotangent)
         return [saved.extra["slope"] * saved.cotangent]
 
-    def tangent(self, saved: Saved, directions: Directions) -> Tensor | None:
+    def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
         """Return φ'(x) dx."""
         (dx,) = saved.input_tangents
-        return None if dx is None else saved.extra["slope"] * dx
+        return None if dx is None else _times(dx, saved.extra["slope"])
 
     def pull_tangent(
         self,
         saved: Saved,
         d_delta: Tensor | None,
-        directions: Directions,
-        gradients: Directions,
+        direction: Direction,
+        moved: Moved,
         wanted: Sequence[bool],
     ) -> list[Tensor | None]:
         """Return φ'(x) dδ + φ''(x) dx δ."""
         (dx,) = saved.input_tangents
         return [
             total(
-                None if d_delta is None else saved.extra["slope"] * d_delta,
-                None if dx is None else saved.extra["bend"] * dx,
+                None if d_delta is None else _times(d_delta, saved.extra["slope"]),
+                None if dx is None else _times(dx, saved.extra["bend"]),
             )
         ]
 
@@ -101,7 +109,7 @@ class Sum(Layer):
         """Return δ twice."""
         return [saved.delta, saved.delta]
 
-    def tangent(self, saved: Saved, directions: Directions) -> Tensor | None:
+    def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
         """Return dx + dy."""
         return total(*saved.input_tangents)
 
@@ -109,9 +117,14 @@ class Sum(Layer):
         self,
         saved: Saved,
         d_delta: Tensor | None,
-        directions: Directions,
-        gradients: Directions,
+        direction: Direction,
+        moved: Moved,
         wanted: Sequence[bool],
     ) -> list[Tensor | None]:
         """Return dδ twice."""
         return [d_delta, d_delta]
+
+
+def _times(stacked: Tensor, values: Tensor) -> Tensor:
+    """Return tangents (K n, ...) times values (n, ...)."""
+    return over_images(lambda d, factor: factor * d, stacked, values)

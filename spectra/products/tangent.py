@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from spectra.losses import PerSampleLoss
-from spectra.products.affine import Convolution
+from spectra.products.affine import Affine, Convolution
+from spectra.products.folding import Direction, Folding, Moved
 from spectra.products.interface import ChunkHessian, Products
-from spectra.products.layers import Directions, Saved, packed
+from spectra.products.layers import Saved, packed
 from spectra.products.trace import Trace
+from spectra.products.tuning import DEFAULT, Tuning
 
 
 class TangentProducts(Products):
@@ -23,27 +25,58 @@ class TangentProducts(Products):
         model: in eval mode.
         traced: its layers.
         loss: per-sample.
+        tuning: the memory order of images and activations.
     """
 
     name = "tangent"
+    stacks = True
 
-    def __init__(self, model: nn.Module, traced: Trace, loss: PerSampleLoss) -> None:
-        self.trace, self.loss = traced, loss
+    def __init__(
+        self, model: nn.Module, traced: Trace, loss: PerSampleLoss, tuning: Tuning = DEFAULT
+    ) -> None:
+        super().__init__(model)
+        self.trace, self.loss, self.memory_format = traced, loss, tuning.memory_format
         # Matrix products of small fully connected nets share torch's own threads.
         self.on_many_cores = any(isinstance(s.layer, Convolution) for s in traced.steps)
-        self.shapes = {n: p.shape for n, p in model.named_parameters() if p.requires_grad}
+        affine = [s for s in traced.steps if isinstance(s.layer, Affine)]
+        layers = [s.layer for s in affine if isinstance(s.layer, Affine)]
+        shapes = {n: p.shape for n, p in self.trained.items()}
         # Values that depend on a parameter: only they have tangents and cotangents.
         self.moving: set[str] = set()
         self.last_use: dict[str, int] = {}
         for i, step in enumerate(traced.steps):
-            if getattr(step.layer, "names", None) or self.moving & set(step.inputs):
+            own = isinstance(step.layer, Affine) and step.layer.parts.names
+            if own or self.moving & set(step.inputs):
                 self.moving.add(step.output)
             for name in step.inputs:
                 self.last_use[name] = i
+        self.rest_names = [name for name in traced.rest_names if name in shapes]
+        self.folding = Folding(
+            [layer.parts for layer in layers],
+            shapes,
+            self.rest_names,
+            channels_last=tuning.channels_last,
+            paired=[
+                i
+                for i, (step, layer) in enumerate(zip(affine, layers, strict=True))
+                if layer.joins and set(step.inputs) <= self.moving
+            ],
+        )
+        for place, layer in enumerate(layers):
+            layer.attach(self.folding, place)
 
     def linearise(self, images: Tensor, labels: Tensor, weights: Tensor) -> TangentChunk:
         """Do the primal work on one chunk."""
         return TangentChunk(self, images, labels, weights)
+
+    @torch.no_grad()
+    def direction(self, vectors: Tensor) -> Direction:
+        """Fold vectors (P,) or (K, P)."""
+        return self.folding.fold(vectors)
+
+    def packed(self, values: Tensor) -> Tensor:
+        """Return ``values`` in the memory order chosen."""
+        return packed(values, self.memory_format)
 
 
 class TangentChunk(ChunkHessian):
@@ -54,7 +87,7 @@ class TangentChunk(ChunkHessian):
     ) -> None:
         self.products = products
         trace = products.trace
-        values, self.saved = {trace.image: packed(images)}, []
+        values, self.saved = {trace.image: products.packed(images)}, []
         with torch.no_grad():
             for i, step in enumerate(trace.steps):
                 inputs = tuple(values[name] for name in step.inputs)
@@ -72,7 +105,7 @@ class TangentChunk(ChunkHessian):
         trace = self.products.trace
         known = dict(trace.rest.named_parameters())
         # Not functional_call with copies: it writes to the module, which other threads are reading.
-        self.leaves = [known[name] for name in trace.rest_names]
+        self.leaves = [known[name] for name in self.products.rest_names]
         with torch.enable_grad():
             # In the order that the network itself would see: a view may depend on it.
             self.features = features.detach().contiguous().requires_grad_()
@@ -85,8 +118,11 @@ class TangentChunk(ChunkHessian):
     @torch.no_grad()
     def _pull(self) -> None:
         """Take the cotangents back through the layers."""
-        trace, moving = self.products.trace, self.products.moving
+        products = self.products
+        trace, moving = products.trace, products.moving
         cotangents: dict[str, Tensor | None] = {trace.features: self.rest_gradients[0].detach()}
+        weights: dict[int, Tensor] = {}
+        biases: dict[int, Tensor] = {}
         for step, saved in zip(reversed(trace.steps), reversed(self.saved), strict=True):
             if step.output not in moving:
                 saved.keep(frozenset())
@@ -95,64 +131,83 @@ class TangentChunk(ChunkHessian):
             wanted = [name in moving for name in step.inputs]
             pulled = step.layer.pull(saved, wanted)
             _accumulate(cotangents, step.inputs, pulled, wanted)
+            if isinstance(step.layer, Affine) and step.layer.keeps_gradients:
+                weights[step.layer.place] = saved.extra.pop("weight")
+                biases[step.layer.place] = saved.extra.pop("bias")
             saved.keep(step.layer.keeps)
+        self.gradients = products.folding.collect(weights, biases) if weights else None
 
     @torch.no_grad()
-    def product(self, directions: Directions) -> Directions:
-        """Return Σ_i w_i ∇²ℓ_i v over the chunk, by parameter name."""
+    def product(self, direction: Direction) -> Tensor:
+        """Return Σ_i w_i ∇²ℓ_i v over the chunk, (P,), or (K, P) for several v."""
         trace, moving = self.products.trace, self.products.moving
         tangents: dict[str, Tensor | None] = {trace.image: None}
         for i, (step, saved) in enumerate(zip(trace.steps, self.saved, strict=True)):
             saved.input_tangents = tuple(tangents[name] for name in step.inputs)
             moved = step.output in moving
-            tangents[step.output] = step.layer.tangent(saved, directions) if moved else None
+            tangents[step.output] = step.layer.tangent(saved, direction) if moved else None
             for name in step.inputs:
                 if self.products.last_use[name] == i:
                     del tangents[name]
-        gradients: Directions = {}
-        d_delta = self._rest_product(tangents[trace.features], directions, gradients)
+        found = Moved()
+        d_delta = self._rest_product(tangents[trace.features], direction, found)
         cotangents: dict[str, Tensor | None] = {trace.features: d_delta}
         for step, saved in zip(reversed(trace.steps), reversed(self.saved), strict=True):
             if step.output not in moving:
                 continue
             wanted = [name in moving for name in step.inputs]
             pulled = step.layer.pull_tangent(
-                saved, cotangents.pop(step.output), directions, gradients, wanted
+                saved, cotangents.pop(step.output), direction, found, wanted
             )
             saved.input_tangents = ()
             _accumulate(cotangents, step.inputs, pulled, wanted)
-        return gradients
+        return self.products.folding.unfold(direction, found, self.gradients)
 
-    def _rest_product(
-        self, tangent: Tensor | None, directions: Directions, gradients: Directions
-    ) -> Tensor:
+    def _rest_product(self, tangent: Tensor | None, direction: Direction, found: Moved) -> Tensor:
         """Return the tangent of the features' cotangent; the rest's Hessian is symmetric."""
-        names = self.products.trace.rest_names
-        along = [tangent, *(directions.get(name) for name in names)]
+        count, n = direction.count, len(self.features)
+        if count == 1:
+            d_delta, *found.rest = self._rest_alone(tangent, direction.rest)
+            return self.products.packed(d_delta)
+        each = [
+            self._rest_alone(
+                None if tangent is None else tangent[k * n : (k + 1) * n],
+                [r[k] for r in direction.rest],
+            )
+            for k in range(count)
+        ]
+        d_delta, *found.rest = (torch.stack(parts) for parts in zip(*each, strict=True))
+        return self.products.packed(d_delta.flatten(0, 1))
+
+    def _rest_alone(self, tangent: Tensor | None, along: list[Tensor]) -> list[Tensor]:
+        """Return tangents of the cotangent of the features, and of the gradients, flat."""
+        leaves = [self.features, *self.leaves]
+        moves = [tangent, *(v.view_as(p) for v, p in zip(along, self.leaves, strict=True))]
         pairs = [
             (g, d)
-            for g, d in zip(self.rest_gradients, along, strict=True)
+            for g, d in zip(self.rest_gradients, moves, strict=True)
             if d is not None and g.requires_grad
         ]
         if not pairs:
-            return packed(torch.zeros_like(self.features))
-        moved = torch.autograd.grad(
-            [g for g, _ in pairs],
-            [self.features, *self.leaves],
-            [d for _, d in pairs],
-            retain_graph=True,
-            materialize_grads=True,
-        )
-        gradients.update(zip(names, moved[1:], strict=True))
-        return packed(moved[0])
+            moved = tuple(torch.zeros_like(leaf) for leaf in leaves)
+        else:
+            moved = torch.autograd.grad(
+                [g for g, _ in pairs],
+                leaves,
+                [d for _, d in pairs],
+                retain_graph=True,
+                materialize_grads=True,
+            )
+        return [moved[0], *(m.reshape(-1) for m in moved[1:])]
 
     @property
     def nbytes(self) -> int:
         """Bytes of the tensors that are kept."""
-        storages: dict[int, int] = {}
-        for saved in self.saved:
-            for t in saved.tensors:
-                storages[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        kept = [t for saved in self.saved for t in saved.tensors]
+        storages = {
+            t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()
+            for t in (*kept, *(self.gradients or ()))
+        }
         return sum(storages.values())
 
 
@@ -177,5 +232,5 @@ def _in_order_of(cotangent: Tensor | None, output: Tensor | None) -> Tensor:
     assert cotangent is not None
     assert output is not None
     if output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last):
-        return packed(cotangent)
+        return packed(cotangent, torch.channels_last)
     return cotangent

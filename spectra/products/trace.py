@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from spectra.products.affine import Convolution, LinearLayer
-from spectra.products.folding import Norm
+from spectra.products.flat_order import AffineParts, Norm
 from spectra.products.layers import Layer
 from spectra.products.linear_maps import LinearMap, MaxPool
 from spectra.products.pointwise import Activation, Relu, Sum
@@ -181,8 +181,10 @@ class _Reader:
                 self.folded[node] = users[0]
                 names |= _parameter_names(after, str(users[0].target), gamma="weight", beta="bias")
         if isinstance(module, _CONVOLUTIONS):
-            return Convolution(names, module, norm)
-        return LinearLayer(names, module, norm) if isinstance(module, nn.Linear) else None
+            return Convolution(AffineParts(names, module, norm))
+        if isinstance(module, nn.Linear):
+            return LinearLayer(AffineParts(names, module, norm))
+        return None
 
     def _is_cut(self, done: list[fx.Node]) -> bool:
         """Say whether nothing but the last of ``done`` is read outside of it."""
