@@ -238,13 +238,14 @@ class CCSAM(AscentRule):
         terms = batch.terms(outputs)
         names, weights = zip(*self.head.named_parameters(), strict=True)
         raised = torch.zeros_like(outputs)
+        shown = features[0].to(outputs)  # of fewer bits under autocast
         classes, counts = batch.host_labels.unique(return_counts=True)
         by_class = batch.labels.argsort(stable=True).split(counts.tolist())
         for c, mine in zip(classes.tolist(), by_class, strict=True):
             slope = torch.autograd.grad(terms[mine].sum(), weights, retain_graph=True)
             step = ascent(slope, self.rho * self.scales[c])
             there = {n: w + e for n, w, e in zip(names, weights, step, strict=True)}
-            of_class = functional_call(self.head, there, (features[0][mine],))
+            of_class = functional_call(self.head, there, (shown[mine],))
             raised = raised.index_put((mine,), of_class)
         self.put(self.gradient(batch.terms(raised).sum()))
 
@@ -284,19 +285,24 @@ class LowPassSGD(GradientRule):
 
     def fill(self, batch: Batch, generator: torch.Generator) -> None:
         """M passes, none of them at w: what is reported of the batch is of the first draw."""
-        total: Tensors = [torch.zeros_like(p) for p in self.parameters]
+        total: Tensors = []
         for n in self.noise(generator):
             with perturbed(self.parameters, n):
-                total = _sum(total, self.gradient(batch.terms().sum()), 1 / self.draws)
+                share = torch._foreach_mul(self.gradient(batch.terms().sum()), 1 / self.draws)
+            total = _sum(total, share) if total else share
         self.put(total)
 
     def _sizes(self) -> list[Tensor]:
-        """Return what n is relative to: one number a filter, or a tensor."""
+        """Return what n is relative to: one number a filter of a tensor, or one in all."""
+        weights = [p.detach() for p in self.parameters]
+        whole = [w for w in weights if w.ndim < 2]
+        norms = iter(torch._foreach_norm(whole) if whole else ())
         found = []
-        for p, columns in zip(self.parameters, self.by_column, strict=True):
-            w = p.detach()
-            over = [0] if columns else list(range(1 if w.ndim > 1 else 0, w.ndim))
-            found.append(torch.linalg.vector_norm(w, dim=over, keepdim=True) if w.ndim else w.abs())
+        for w, columns in zip(weights, self.by_column, strict=True):
+            over = [0] if columns else list(range(1, w.ndim))
+            found.append(
+                next(norms) if w.ndim < 2 else torch.linalg.vector_norm(w, dim=over, keepdim=True)
+            )
         return found
 
 
