@@ -14,12 +14,14 @@ from checkpoints.data.longtail import PROFILES
 from checkpoints.data.normalisations import NORMALISATIONS
 from checkpoints.execution import PRECISIONS, Execution
 from checkpoints.models import ARCHITECTURES
+from cli.workflows.cards import card
 from cli.workflows.losses import DTYPES, AnalysisRequest
 from cli.workflows.selection import LOSSES, REDUCTIONS
 from spectra import ENGINES, SolverSettings
 from spectra.basis import STORAGES
 from spectra.errors import InputError
 from spectra.extremes import MAX_STEPS
+from spectra.placement import indexed
 from spectra.slq import NUM_PROBES, NUM_STEPS, PROBES
 from spectra.verdict import TAU
 
@@ -57,7 +59,10 @@ seed = click.option(
     help="Seed of every random number.",
 )
 device = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto (a GPU where there is one), cpu, cuda (the current GPU) or cuda:N.",
 )
 _execution = _combine(
     click.option(
@@ -210,7 +215,7 @@ what = _combine(
     click.option(
         "--memory",
         help="What the process may hold in all, such as 4GiB. It decides how much work is kept "
-        "between products, not the results. [half of what is free]",
+        "between products, not the results. [half of what is free; of a GPU's memory 85 %]",
     ),
 )
 
@@ -231,20 +236,25 @@ def writable(folder: Path) -> Path:
 
 
 def pick_device(text: str) -> str:
-    """Return the torch device that ``text`` means.
+    """Return the torch device that ``text`` means, and make a card the current one.
+
+    ``cuda`` is the current card. So is ``auto`` where torch sees one, which is said on standard
+    error; else it is the CPU. What other libraries send to the current card then goes there too.
 
     Raises:
         InputError: there is no such device here.
     """
+    if text == "auto" and not torch.cuda.is_available():
+        return "cpu"
+    kind = text.partition(":")[0]
+    if kind not in ("cpu", "cuda") and text != "auto":
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {text!r}")
+    chosen = indexed("cuda" if text == "auto" else text)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
     if text == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(text).type
-    except RuntimeError as error:
-        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {text!r}") from error
-    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
-        raise InputError(f"device {text} is not available here; use --device cpu or auto")
-    return text
+        click.echo(f"computing on {card(chosen).describe()}", err=True)
+    return str(chosen)
 
 
 def parse_memory(text: str) -> int:

@@ -9,6 +9,7 @@ from checkpoints.load import verify_bundled
 from cli import options
 from cli.display import print_json, print_table
 from cli.workflows.analyze import library_versions
+from cli.workflows.cards import cards
 from cli.workflows.selftest import dense_self_test
 from spectra.errors import SpectraError
 
@@ -17,7 +18,7 @@ from spectra.errors import SpectraError
 @options.device
 @options.as_json
 def doctor(device: str, as_json: bool) -> None:
-    """Print versions and device, check bundled files, and compare with a dense Hessian."""
+    """Print versions and devices, check bundled files, and compare with a dense Hessian."""
     chosen = options.pick_device(device)
     versions = library_versions()
     for package in ("pyhessian", "matplotlib", "scikit-learn", "safetensors", "click", "rich"):
@@ -36,6 +37,7 @@ def doctor(device: str, as_json: bool) -> None:
             {
                 "versions": versions,
                 "device": chosen,
+                "cards": [vars(card) for card in cards()],
                 "bundled_files": bundled,
                 "self_test": {name: vars(test) for name, test in tests.items()},
                 "passed": passed,
@@ -43,6 +45,8 @@ def doctor(device: str, as_json: bool) -> None:
         )
     else:
         print_table("Versions", ["package", "version"], [[k, v] for k, v in versions.items()])
+        for card in cards():
+            click.echo(card.describe())
         click.echo(f"device {chosen}; {bundled} bundled checkpoints match their manifest")
         print_table(
             "Self-test against a dense float64 Hessian (errors over max|λ|)",

@@ -40,7 +40,7 @@ class AnalysisRequest:
         radius: r of the verdict; None: the recipe's last ρ, else .1.
         tau: relative tolerance of the verdict.
         micro_chunk: images in one piece of work; None: by image size.
-        memory: bytes that the process may hold in all; None: half of what is free.
+        memory: bytes that the process may hold in all; None: half of what is free, of a card 85 %.
         solver: engine, probes, steps, seed.
     """
 
