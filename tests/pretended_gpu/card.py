@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -148,7 +149,9 @@ class Card:
 
 
 def _place() -> str:
-    """Return file and line of the toolkit's innermost frame: none within a backward pass."""
+    """Return file and line of the toolkit's innermost frame."""
+    if threading.current_thread() is not threading.main_thread():
+        return "a backward pass"  # torch's own thread
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:
         path = Path(frame.f_code.co_filename)

@@ -1,0 +1,109 @@
+"""What commands do: a study as ``make demo`` runs it, a trajectory, the bench, the self-test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cli.options import pick_device
+from cli.workflows.bench import convolutions
+from cli.workflows.bench.plan import run_bench
+from cli.workflows.bench.request import BenchRequest
+from cli.workflows.drawing import draw_study
+from cli.workflows.pipeline import StudyResult, run_study
+from cli.workflows.selftest import dense_self_test
+from cli.workflows.study import Study, load_study
+from pretended_gpu.stage import Facts, Stage, relative
+
+# cli/studies/demo.toml, made small.
+STUDY = """
+name = "small demo"
+
+[data]
+source = "digits"
+n_max = 30
+imbalance_factor = 0.1
+
+[train]
+recipes = ["ce-drw", "ce-drw-sam"]
+seeds = [0]
+epochs = 2
+keep_epochs = [1, 2]
+
+[analyze]
+splits = ["train", "test"]
+classes = "0,9,tail"
+num_probes = 1
+num_steps = 6
+max_steps = 20
+images_per_class = 8
+
+[trajectory]
+classes = "9"
+
+[figures]
+density_classes = ["0", "tail"]
+"""
+
+
+def demo(stage: Stage) -> Facts:
+    """Run a small study on the card that ``--device auto`` takes, draw it; run it on the CPU."""
+    path = stage.folder / "small.toml"
+    path.write_text(STUDY)
+    study = load_study(path)
+    device = pick_device("auto")
+    with stage.counted() as count:
+        found, files = _run(study, stage.folder / "demo", device)
+    wanted, _ = _run(study, stage.folder / "demo-cpu", "cpu")
+    warm = [r.start for a in found.trajectories for r in a.records]
+    return {
+        **count.facts(),
+        "device": device,
+        "differs by": max(
+            relative(getattr(a, name), getattr(b, name))
+            for one, other in zip(_all(found), _all(wanted), strict=True)
+            for a, b in zip(one.records, other.records, strict=True)
+            for name in ("lambda_max", "grad_norm")
+        ),
+        "starts": sorted(set(warm)),
+        "files": sum(file.stat().st_size > 0 for file in files),
+    }
+
+
+def _run(study: Study, folder: Path, device: str) -> tuple[StudyResult, list[Path]]:
+    result = run_study(study, folder, device=device)
+    return result, draw_study(result, study, folder, formats=("png",))
+
+
+def _all(result: StudyResult) -> list:
+    return [*result.analyses, *result.trajectories]
+
+
+def bench(stage: Stage) -> Facts:
+    """Run the tables of products and of extremes, with the peers that are installed."""
+    convolutions.BATCHES = {kind: (1,) for kind in convolutions.BATCHES}
+    convolutions.SECONDS_PER_CASE = 0.0
+    with stage.counted() as count:
+        result = run_bench(
+            BenchRequest(
+                checkpoint="bundled:digits/ce-drw",
+                what=("products", "extremes"),
+                classes="9",
+                num_images=32,
+                images_per_class=4,
+                rounds=1,
+                device=stage.second,
+            )
+        )
+    return {
+        **count.facts(),
+        "launches on the other card": count.cards[0] if stage.card else 0,
+        "failures": list(result.products.failures),
+        "wrong": result.products.wrong,
+        "rows": [f"{row.peer} {row.mode}" for row in result.products.rows],
+    }
+
+
+def self_test(stage: Stage) -> Facts:
+    """Run what ``spectra doctor`` runs."""
+    test = dense_self_test(stage.second)
+    return {name: value for name, value in vars(test).items() if not name.startswith("_")}

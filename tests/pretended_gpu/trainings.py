@@ -1,0 +1,143 @@
+"""Training on the card: what a step launches, that it is the CPU's, and that a run resumes."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from pathlib import Path
+
+import torch
+
+from checkpoints import Architecture, ImageData, TrainingJob, load_checkpoint, train
+from checkpoints.data import LabelledImages, Normalisation
+from checkpoints.evaluation import evaluate
+from checkpoints.recipes import get_recipe
+from pretended_gpu.stage import Facts, Stage, difference, digits, relative
+from spectra import CrossEntropy, make_generator
+
+BATCH = 4
+
+
+def images_of(batches: int, *, size: int, channels: int) -> ImageData:
+    """Return random images in two classes that fill so many batches, the first class the larger."""
+    n = batches * BATCH
+    generator = make_generator(0, "training images of the pretended GPU", n)
+    images = torch.randint(
+        0, 256, (n, channels, size, size), generator=generator, dtype=torch.uint8
+    )
+    labels = (torch.arange(n) % 4 == 3).long()
+    split = LabelledImages(images, labels)
+    normalisation = Normalisation("none", (0.0,) * channels, (1.0,) * channels)
+    return ImageData("random", split, split, 2, normalisation, {"source": "random"})
+
+
+def job(
+    recipe: str, folder: Path, *, batches: int, epochs: int = 1, arch: str = "digits-resnet"
+) -> TrainingJob:
+    """Return a short training of a small network, or of a ResNet for CIFAR."""
+    small = arch == "digits-resnet"
+    size, channels = (8, 1) if small else (32, 3)
+    described = get_recipe(recipe, "digits" if small else "cifar10").with_overrides(
+        {"epochs": epochs, "batch_size": BATCH, "augment_crop": 1, "augment_flip": True}
+    )
+    return TrainingJob(
+        recipe=described,
+        data=images_of(batches, size=size, channels=channels),
+        architecture=Architecture(arch, 2, channels, size, described.head),
+        seed=0,
+        folder=folder,
+        keep_epochs=(epochs,),
+    )
+
+
+def recipe_step(stage: Stage, name: str) -> Facts:
+    """Count a step of a recipe as the difference of two epochs, and compare with the CPU's."""
+    counts = {}
+    for turn, batches in enumerate((2, 2, 4)):  # the first fills what is kept between runs
+        folder = stage.folder / f"{name}-{turn}"
+        with stage.counted() as count:
+            paths = train(job(name, folder, batches=batches), device=stage.device)
+        counts[batches] = count
+    wanted = train(job(name, stage.folder / f"{name}-cpu", batches=4))
+    return {
+        **_step(counts[2], counts[4], steps=2),
+        "differs by": _weights_differ(paths[-1], wanted[-1]),
+    }
+
+
+def resnet_steps(stage: Stage, name: str) -> Facts:
+    """Count a step and an epoch's end of ResNet-32."""
+    runs = {}
+    for turn, (batches, epochs) in enumerate(((2, 1), (2, 1), (2, 2), (4, 1))):
+        folder = stage.folder / f"resnet-{name}-{turn}"
+        with stage.counted() as count:
+            train(
+                job(name, folder, batches=batches, epochs=epochs, arch="resnet32"),
+                device=stage.device,
+            )
+        runs[batches, epochs] = count
+    one = _step(runs[2, 1], runs[4, 1], steps=2)
+    epoch = {
+        key: runs[2, 2].facts()[key] - runs[2, 1].facts()[key] - 2 * one[key]
+        for key in ("launches", "waits")
+    }
+    return {"step": one, "end of epoch": epoch}
+
+
+def _step(few: object, many: object, *, steps: int) -> Facts:
+    waits = many.waits - few.waits
+    return {
+        "launches": (many.launches - few.launches) / steps,
+        "waits": (many.waits.total() - few.waits.total()) / steps,
+        "kernels": {name: n / steps for name, n in (many.kernels - few.kernels).most_common(12)},
+        "waits_at": [f"{n / steps:g} {kind} {at}" for (kind, at), n in waits.most_common(12)],
+    }
+
+
+def _weights_differ(one: Path, other: Path) -> float:
+    found, wanted = (load_checkpoint(path).state for path in (one, other))
+    return max(
+        difference(found[key], wanted[key]) for key in wanted if wanted[key].is_floating_point()
+    )
+
+
+class KilledError(Exception):
+    """A run that ends after an epoch."""
+
+
+def resumption(stage: Stage, name: str) -> Facts:
+    """Stop a run after an epoch, go on, and compare with one that was not stopped."""
+    whole = train(
+        job(name, stage.folder / f"whole-{name}", batches=3, epochs=3), device=stage.device
+    )
+    stopped = job(name, stage.folder / f"stopped-{name}", batches=3, epochs=3)
+
+    def stop(epoch: int, _: object) -> None:
+        if epoch == 1:
+            raise KilledError
+
+    with contextlib.suppress(KilledError):
+        train(stopped, device=stage.device, on_epoch=stop)
+    resumed = train(stopped, device=stage.device, resume=True)
+    return {
+        "same bytes": whole[-1].read_bytes() == resumed[-1].read_bytes(),
+        "differs by": _weights_differ(resumed[-1], whole[-1]),
+    }
+
+
+def evaluation(stage: Stage) -> Facts:
+    """Evaluate a network on the card and on the CPU."""
+    checkpoint, data = digits()
+    images = data.normalisation(data.test.images)
+    model, options = checkpoint.model(), {"num_classes": data.num_classes, "loss": CrossEntropy()}
+    wanted = evaluate(model, images, data.test.labels, **options)
+    there, labels = images.to(stage.device), data.test.labels.to(stage.device)
+    moved = model.to(stage.device)
+    with stage.counted() as count:
+        found = evaluate(moved, there, labels, **options)
+    return {
+        **count.facts(),
+        "differs by": max(relative(a, b) for a, b in zip(found.loss, wanted.loss, strict=True)),
+        "same accuracy": found.accuracy == wanted.accuracy,
+        "finite": math.isfinite(found.overall),
+    }
