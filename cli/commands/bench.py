@@ -9,10 +9,14 @@ from checkpoints import LoadOptions
 from cli import options
 from cli.display import note, print_json, print_table, reporting
 from cli.workflows.bench import render
+from cli.workflows.bench.gpu.plan import ABORTED, run_suite
+from cli.workflows.bench.gpu.prepared import prepare
+from cli.workflows.bench.gpu.request import CHECKPOINT, SECONDS, SuiteRequest
+from cli.workflows.bench.gpu.table import COLUMNS
 from cli.workflows.bench.plan import BenchResult, run_bench
 from cli.workflows.bench.request import BenchRequest
 from cli.workflows.losses import DTYPES
-from spectra.errors import SpectraError
+from spectra.errors import InputError, SpectraError
 from spectra.hessian import MEMORY_BUDGET
 
 
@@ -55,6 +59,31 @@ from spectra.hessian import MEMORY_BUDGET
     help="Count PyHessian's loops, 145 to 300 passes, only on classes of at most so many images. "
     "[no limit]",
 )
+@click.option(
+    "--suite",
+    type=click.Choice(["gpu"]),
+    help="gpu: everything that a GPU has to show, in one run; see docs/gpu.md.",
+)
+@click.option(
+    "--seconds",
+    type=float,
+    default=SECONDS,
+    show_default=True,
+    help="The suite stops by then; the same command goes on from there.",
+)
+@click.option(
+    "--prepare",
+    "prepares",
+    is_flag=True,
+    help="Make the suite's float64 references on the CPU, into -o.",
+)
+@click.option(
+    "--prepared",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the suite's references. [OUTPUT/prepared]",
+)
+@click.option("--dry-run", is_flag=True, help="Walk the suite's steps on the CPU, at toy size.")
+@options.output
 @options.normalisation
 @options.foreign
 @options.device
@@ -63,6 +92,12 @@ from spectra.hessian import MEMORY_BUDGET
 def bench(
     checkpoint: str | None,
     what: str,
+    suite: str | None,
+    seconds: float,
+    prepares: bool,
+    prepared: Path | None,
+    dry_run: bool,
+    output: Path | None,
     arch: str | None,
     num_classes: int | None,
     head: str | None,
@@ -76,8 +111,24 @@ def bench(
     Without CHECKPOINT: products of a ResNet-32 with random weights. The jobs need a CHECKPOINT;
     trajectory takes a run's folder. Peers that are not installed are named and left out; 'make
     bench-env' installs them. Exits with an error if a peer's product, or ours, is wrong.
+
+    With --suite gpu: correctness against references that --prepare makes, products, extremes,
+    densities, two trainings and their analysis, each kept as soon as it is there. OUTPUT/send then
+    holds what is worth sending.
     """
-    request = BenchRequest(
+    if suite is not None:
+        request = SuiteRequest(
+            options.writable(output or Path("runs") / f"suite-{suite}"),
+            prepared,
+            seconds,
+            "cpu" if dry_run or prepares else options.pick_device(device),
+            dry_run,
+        )
+        _suite(request, prepares, rest["source"], checkpoint or CHECKPOINT, as_json)
+        return
+    if prepares or dry_run or prepared is not None or output is not None:
+        raise InputError("--prepare, --prepared, --dry-run and -o go with --suite gpu; add it")
+    wanted = BenchRequest(
         checkpoint=checkpoint,
         what=tuple(part.strip() for part in what.split(",") if part.strip()),
         loading=LoadOptions(arch, num_classes, head),
@@ -86,7 +137,7 @@ def bench(
         **rest,
     )
     with reporting("bench") as report:
-        result = run_bench(request, on_progress=report.update)
+        result = run_bench(wanted, on_progress=report.update)
     for text in result.notes:
         note(f"note: {text}")
     if as_json:
@@ -98,6 +149,22 @@ def bench(
             f"products differ from float64 by more than {result.products.allowed_error:.0e}: "
             f"{', '.join(result.products.wrong)}"
         )
+
+
+def _suite(
+    request: SuiteRequest, prepares: bool, source: str | None, checkpoint: str, as_json: bool
+) -> None:
+    if prepares:
+        prepare(request.folder, source=source, checkpoint=checkpoint, say=note)
+        return
+    results = run_suite(request, say=note)
+    if as_json:
+        print_json(results)
+    else:
+        print_table("GPU suite" + " (dry run)" * request.dry_run, COLUMNS, results["table"])
+        click.echo(f"{results['status']}; results and weights to send: {request.folder / 'send'}")
+    if results["status"] == ABORTED:
+        raise click.ClickException(results["reason"])  # exit code 1
 
 
 def _print(result: BenchResult) -> None:

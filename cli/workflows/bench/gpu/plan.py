@@ -58,10 +58,15 @@ def run_suite(request: SuiteRequest, *, say: Say | None = None) -> dict[str, Any
         no time) or ``aborted`` (wrong products or trainings; ``reason`` names them).
 
     Raises:
-        InputError: there are no references, or no such device.
+        InputError: there are no references, or there is no GPU and it is no dry run.
     """
     if request.on_gpu and not torch.cuda.is_available():
         raise InputError("there is no GPU here; --dry-run walks the same steps on the CPU")
+    if not (request.on_gpu or request.dry_run):
+        raise InputError(
+            f"the suite is for GPUs, got device {request.device}; --dry-run walks the same steps "
+            "on the CPU"
+        )
     if request.dry_run:
         _toy_references(request)
     budget = Budget(request.seconds)

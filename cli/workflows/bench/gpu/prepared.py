@@ -126,7 +126,7 @@ def prepare(
         seconds[name] = time.perf_counter() - start
     write_atomically(folder / PRODUCTS, safetensors.torch.save(products))
     traces = {}
-    few = trace_data(data, sizes)
+    few = trace_data(data, sizes.trace_per_class)
     for recipe in sizes.recipes:
         say(f"float64 training of {recipe}, {sizes.trace_epochs} epochs of {len(few.train)} images")
         exact = loss_trace(recipe, few, sizes, dtype=torch.float64, device="cpu")

@@ -1,6 +1,7 @@
 """What the CPU knows in float64, and the same on any device: products, extremes, loss traces."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,12 +94,10 @@ def reference_extremes(op: HessianOperator, name: str) -> Extremes:
     return Extremes(found.smallest.value, found.largest.value, found.converged)
 
 
-def trace_data(data: ImageData, sizes: Sizes) -> ImageData:
-    """Return the first images of each class, without test images: what the traces train on."""
+def trace_data(data: ImageData, per_class: int) -> ImageData:
+    """Return up to ``per_class`` first images of each class, without test images."""
     labels = data.train.labels
-    first = [
-        (labels == c).nonzero().flatten()[: sizes.trace_per_class] for c in range(data.num_classes)
-    ]
+    first = [(labels == c).nonzero().flatten()[:per_class] for c in range(data.num_classes)]
     chosen = torch.cat(first).sort().values
     return ImageData(
         name=data.name,
@@ -131,8 +130,9 @@ def loss_trace(
     dtype: torch.dtype,
     device: str,
     execution: Execution = EXACT,
+    epochs: Sequence[int] | None = None,
 ) -> Trace:
-    """Train the first epochs of a recipe and return their losses.
+    """Train a few epochs of a recipe and return their losses.
 
     The weights are the same on every device; so are the order of the images, crops and flips.
 
@@ -143,6 +143,7 @@ def loss_trace(
         dtype: of weights and passes.
         device: where.
         execution: how the passes are computed.
+        epochs: which of the recipe's, from 0; None: the first ones.
     """
     recipe: Recipe = get_recipe(recipe_name, "cifar10").with_overrides(sizes.trace_overrides)
     _, channels, side, _ = data.train.images.shape
@@ -162,7 +163,7 @@ def loss_trace(
     )
     trainer = Trainer(recipe, data, model, optimizer, seed=SEED, device=where, execution=execution)
     losses, seconds = [], []
-    for epoch in range(sizes.trace_epochs):
+    for epoch in range(sizes.trace_epochs) if epochs is None else epochs:
         start = time.perf_counter()
         losses.append(float(trainer.run_epoch(epoch)["train_loss"]))  # which waits for the device
         seconds.append(time.perf_counter() - start)

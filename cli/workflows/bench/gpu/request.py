@@ -25,6 +25,8 @@ class Sizes:
         trace_epochs: of the seeded trainings.
         trace_per_class: their images, a class at most.
         trace_overrides: fields of their recipes.
+        timed_per_class: images, a class at most, of the trainings that are timed.
+        timed_epochs: of these, counted from 0: after the warm-up, at one learning rate.
         product_images: of the products beside the peers.
         product_architecture: of the network in these.
         product_rounds: timed products of each.
@@ -43,6 +45,8 @@ class Sizes:
     trace_epochs: int
     trace_per_class: int
     trace_overrides: Mapping[str, Any]
+    timed_per_class: int
+    timed_epochs: tuple[int, ...]
     product_images: tuple[int, ...]
     product_architecture: str
     product_rounds: int
@@ -57,15 +61,17 @@ class Sizes:
 
 
 # Class weights from the first epoch on, so that they are in the trace too. Ours: at so low a rate
-# rounding does not grow from step to step to where it would hide an error.
-_TRACE: dict[str, Any] = {"weighting": "reweight", "lr": 0.005}
+# and radius rounding does not grow from step to step to where it would hide an error.
+_TRACE: dict[str, Any] = {"weighting": "reweight", "lr": 0.005, "rho": 0.05}
 
 FULL = Sizes(
     subjects=((8, 83), (9, 50), (0, 256)),
     trace_architecture="resnet20",
     trace_epochs=3,
-    trace_per_class=52,  # some 512 images: four steps an epoch
+    trace_per_class=51,  # 509 images: four steps an epoch, the last one of fewer images
     trace_overrides=_TRACE,
+    timed_per_class=300,
+    timed_epochs=(10, 11, 12),
     product_images=(83, 1000, 5000),
     product_architecture="resnet32",
     product_rounds=5,
@@ -84,6 +90,8 @@ TOY = Sizes(
     trace_epochs=2,
     trace_per_class=6,
     trace_overrides=_TRACE | {"batch_size": 16},
+    timed_per_class=4,
+    timed_epochs=(10, 11),
     product_images=(3, 5),
     product_architecture="resnet8",
     product_rounds=1,

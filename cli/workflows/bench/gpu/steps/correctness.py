@@ -29,7 +29,7 @@ def run(suite: Suite, step: Step) -> None:
     """Compare products, extremes and trainings of the default way with float64 on the CPU."""
     for name, label, n in subjects(suite.prepared):
         step.item(name, lambda name=name, label=label, n=n: _subject(suite, name, label, n))
-    few = trace_data(suite.prepared.data, suite.sizes)
+    few = trace_data(suite.prepared.data, suite.sizes.trace_per_class)
     for recipe, wanted in suite.prepared.traces.items():
 
         def trace(recipe: str = recipe, wanted: tuple[float, ...] = wanted) -> dict[str, Any]:

@@ -13,28 +13,30 @@ from cli.workflows.bench.gpu.ways import EAGER_TRAINING, TrainingWay, training_w
 
 def run(suite: Suite, step: Step) -> None:
     """Train the first epochs of each recipe in each way; compare losses with float64 and time."""
-    few = trace_data(suite.prepared.data, suite.sizes)
+    few, more = (
+        trace_data(suite.prepared.data, n)
+        for n in (suite.sizes.trace_per_class, suite.sizes.timed_per_class)
+    )
     for recipe, wanted in suite.prepared.traces.items():
         for way in training_ways(on_gpu=suite.on_gpu):
 
             def trace(
                 recipe: str = recipe, wanted: tuple[float, ...] = wanted, way: TrainingWay = way
             ) -> dict[str, Any]:
-                found = loss_trace(
-                    recipe,
-                    few,
-                    suite.sizes,
-                    dtype=torch.float32,
-                    device=suite.device,
-                    execution=way.execution,
+                options: dict[str, Any] = {
+                    "dtype": torch.float32, "device": suite.device, "execution": way.execution
+                }  # fmt: skip
+                found = loss_trace(recipe, few, suite.sizes, **options)
+                timed = loss_trace(
+                    recipe, more, suite.sizes, epochs=suite.sizes.timed_epochs, **options
                 )
                 error = relative_difference(found.losses, wanted)
                 return {
                     "losses": found.losses,
                     "error": error,
                     "right": error <= ALLOWED,
-                    "epoch_seconds": found.seconds,
-                    "images_per_second": len(few.train) / min(found.seconds),
+                    "epoch_seconds": timed.seconds,
+                    "images_per_second": len(more.train) / min(timed.seconds),
                 }
 
             step.item(f"{way.name}: {recipe}", trace)
