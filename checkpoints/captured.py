@@ -2,80 +2,19 @@
 
 import logging
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from spectra.recording import Recorder, Recording
+
 logger = logging.getLogger(__name__)
 
 Outcome = tuple[Tensor, Tensor]
-Work = Callable[[], Outcome]
 Step = Callable[[Tensor, Tensor, Tensor], Outcome]
 
 # Of torch's documentation of CUDA graphs. The first step also makes the momentum.
 WARM_UP = 3
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A recorded step.
-
-    Attributes:
-        replay: make the step once more, from what its inputs then hold.
-        outcome: what the step returned: the same tensors, rewritten by every replay.
-    """
-
-    replay: Callable[[], None]
-    outcome: Outcome
-
-
-class Recorder(Protocol):
-    """What records a step."""
-
-    def warm_up(self, work: Work) -> Outcome:
-        """Do the work, so that recording it meets nothing for the first time."""
-        ...
-
-    def record(self, work: Work) -> Recording:
-        """Record the work without doing it.
-
-        Raises:
-            RuntimeError: it holds something that cannot be recorded. Nothing has been done.
-        """
-        ...
-
-
-class CudaRecorder:
-    """CUDA graphs on one device.
-
-    Args:
-        device: a CUDA device.
-
-    Source: PyTorch's notes on CUDA semantics, "CUDA Graphs": warm-up and capture on a side stream.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.stream = torch.cuda.Stream(device)
-
-    def warm_up(self, work: Work) -> Outcome:
-        """Do the work on the side stream, between what comes before it and what comes after."""
-        with torch.cuda.device(self.device):
-            main = torch.cuda.current_stream()
-            self.stream.wait_stream(main)
-            with torch.cuda.stream(self.stream):
-                outcome = work()
-            main.wait_stream(self.stream)
-        return outcome
-
-    def record(self, work: Work) -> Recording:
-        """Record the work as a graph with memory of its own."""
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(self.device), torch.cuda.graph(graph, stream=self.stream):
-            outcome = work()
-        return Recording(graph.replay, outcome)
 
 
 class CapturedStep:
@@ -114,7 +53,7 @@ class CapturedStep:
         self.refused = False
         self.key: Hashable = None
         self.inputs: tuple[Tensor, ...] = ()
-        self.recording: Recording | None = None
+        self.recording: Recording[Outcome] | None = None
 
     def __call__(self, images: Tensor, labels: Tensor, weights: Tensor) -> Outcome:
         """Make one step and return the loss and the hits of the batch."""

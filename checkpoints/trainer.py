@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from checkpoints.batches import Minibatch, minibatches
-from checkpoints.captured import CapturedStep, CudaRecorder, Step
+from checkpoints.captured import CapturedStep, Step
 from checkpoints.data.dataset import ImageData
 from checkpoints.evaluation import evaluate
 from checkpoints.execution import Execution
@@ -26,6 +26,7 @@ from checkpoints.schedules import (
 )
 from spectra.errors import NonFiniteError
 from spectra.losses import CrossEntropy
+from spectra.recording import CudaRecorder
 from spectra.seeding import derive_seed, make_generator
 
 

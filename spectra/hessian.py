@@ -3,6 +3,7 @@
 import contextlib
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -21,13 +22,16 @@ from spectra.products import (
     Choice,
     ChunkHessian,
     KeptWork,
+    Products,
     Tuning,
     choose,
     exact_products,
     make_products,
 )
-from spectra.products.tuning import DEFAULT
+from spectra.products.measured import candidates, fastest, measure
+from spectra.products.tuning import DEFAULT, MEASURED
 from spectra.products.workers import default_micro_chunk, map_in_order
+from spectra.seeding import make_generator
 
 # Ours: what a laptop can spare; of a card's memory half of what is free.
 MEMORY_BUDGET = 2 * 2**30
@@ -73,7 +77,8 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         memory_budget: bytes that kept primal work may take; None: 2 GiB, of a card half of what is
             free.
         products: ``auto``, or a key of :data:`spectra.products.WAYS`.
-        tuning: how the tangent pass is computed, apart from what it computes.
+        tuning: how products are computed, apart from what they compute; ``measured``: layout and
+            kernels are chosen by measuring them on the first chunk, where that is a tangent pass.
         check: probe the first chunk: is it a fixed, symmetric matrix, the derivative of the
             gradient of a loss that is a mean over images? (float64 central differences)
 
@@ -98,7 +103,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         micro_chunk: int | None = None,
         memory_budget: int | None = None,
         products: str = "auto",
-        tuning: Tuning = DEFAULT,
+        tuning: Tuning | str = DEFAULT,
         check: bool = True,
     ) -> None:
         device = place(model, images, device)
@@ -117,7 +122,10 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         )
         self.count = ImageCount()
         self._beside_float32 = False
-        self.tuning = tuning
+        if isinstance(tuning, str) and tuning != MEASURED:
+            raise InputError(f"tuning must be a Tuning or {MEASURED!r}, got {tuning!r}")
+        measured = isinstance(tuning, str)
+        self.tuning = DEFAULT if isinstance(tuning, str) else tuning
         if memory_budget is None:
             memory_budget = MEMORY_BUDGET
             if device.type == "cuda":
@@ -129,11 +137,19 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         if products == "auto":
             with self._exact():
                 self.choice = choose(
-                    self.model, self.sample_losses, self.images, self.labels, self.weights, tuning
+                    self.model,
+                    self.sample_losses,
+                    self.images,
+                    self.labels,
+                    self.weights,
+                    self.tuning,
                 )
-        self._products = make_products(self.choice.name, self.model, self.sample_losses, tuning)
+        self._products = self._made(self.tuning)
         if fitted:
             self.shrink_chunks(free_bytes(device) // CHUNK_SHARE)
+        if measured and self.choice.name == "tangent":
+            self._measure()
+        self.choice = replace(self.choice, tuning=self.tuning.describe())
         if check:
             self._check(check_products)
             check_derivatives(self._few_images())
@@ -337,6 +353,20 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         return exact_products(
             self.device, deterministic=tuning.deterministic, benchmark=tuning.benchmark
         )
+
+    def _made(self, tuning: Tuning) -> Products:
+        return make_products(self.choice.name, self.model, self.sample_losses, tuning)
+
+    @with_smaller_chunks
+    def _measure(self) -> None:
+        """Take the fastest layout and kernels of the first chunk."""
+        chunk = next(self.chunks())
+        batch = self.images[chunk], self.labels[chunk], self.weights[chunk]
+        generator = make_generator(0, "measured products")
+        vector = torch.randn(self.size, generator=generator).to(self.device, self.dtype)
+        found = measure(self._made, batch, vector, candidates(self.device))
+        self.tuning = fastest(found, self.dtype)
+        self._products = self._made(self.tuning)
 
     @with_smaller_chunks
     def _check(self, check: Callable[["HessianOperator"], None]) -> None:

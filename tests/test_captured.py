@@ -9,11 +9,12 @@ from test_training import tiny_data, tiny_recipe
 
 from checkpoints import captured as captured_module
 from checkpoints import trainer as trainer_module
-from checkpoints.captured import WARM_UP, CapturedStep, Recording
+from checkpoints.captured import WARM_UP, CapturedStep
 from checkpoints.execution import EXACT, Execution
 from checkpoints.models import Architecture, build_model, initialise
 from checkpoints.trainer import Trainer, descent
 from spectra import make_generator
+from spectra.recording import Recording
 
 CPU = torch.device("cpu")
 

@@ -1,5 +1,6 @@
 """Ways of making Hessian-vector products, and the choice among them."""
 
+from spectra.products.captured import CapturedProducts
 from spectra.products.choose import WAYS, Choice, choose, make_products
 from spectra.products.exact import exact_products
 from spectra.products.interface import ChunkHessian, Products
@@ -8,6 +9,7 @@ from spectra.products.tuning import Tuning
 
 __all__ = [
     "WAYS",
+    "CapturedProducts",
     "Choice",
     "ChunkHessian",
     "KeptWork",

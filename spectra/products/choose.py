@@ -11,12 +11,14 @@ from spectra.allocator import out_of_memory
 from spectra.errors import InputError, SpectraError
 from spectra.images import LazyImages
 from spectra.losses import PerSampleLoss
+from spectra.products.captured import CapturedProducts
 from spectra.products.double_backward import DoubleBackwardProducts
 from spectra.products.interface import Products
 from spectra.products.linearized import LinearizedProducts
 from spectra.products.tangent import TangentProducts
 from spectra.products.trace import trace
 from spectra.products.tuning import DEFAULT, Tuning
+from spectra.recording import CudaRecorder
 from spectra.seeding import make_generator
 
 # Two float64 passes over the same images differ by some 1e-15; a wrong formula by order 1.
@@ -46,10 +48,17 @@ class Choice:
     Attributes:
         name: a key of :data:`WAYS`.
         reason: what became of the faster ways; empty where the fastest one serves.
+        tuning: how it is computed where not by default, see :meth:`Tuning.describe`.
     """
 
     name: str
     reason: str = ""
+    tuning: str = ""
+
+    @property
+    def label(self) -> str:
+        """What results record: the name, and the tuning where there is one."""
+        return ", ".join(part for part in (self.name, self.tuning) if part)
 
 
 def make_products(
@@ -57,10 +66,10 @@ def make_products(
 ) -> Products:
     """Return products of ``model``, in eval mode, made in the named way.
 
-    ``tuning`` is for the tangent pass; the other ways take torch's own layouts.
+    The layout is the tangent pass's; the other ways take torch's own.
 
     Raises:
-        InputError: there is no such way, or it does not fit the network.
+        InputError: there is no such way, or it does not fit the network; graphs without CUDA.
     """
     if name not in WAYS:
         raise InputError(f"products must be one of {', '.join(WAYS)} or auto, got {name!r}")
@@ -70,7 +79,12 @@ def make_products(
             f"products {name} cannot read this network: its forward pass is not a chain of known "
             "layers; use auto"
         )
-    return products
+    if not tuning.graphs:
+        return products
+    device = next(iter(products.trained.values())).device
+    if device.type != "cuda":
+        raise InputError(f"graphs need a CUDA device, got {device}; leave graphs out of the tuning")
+    return CapturedProducts(products, CudaRecorder(device, share_memory=True))
 
 
 def choose(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from spectra.errors import InputError
 
 LAYOUTS = ("channels-last", "contiguous")
+# In place of a tuning: whatever is fastest on the first chunk.
+MEASURED = "measured"
 
 
 @dataclass(frozen=True)
@@ -65,3 +68,50 @@ class Tuning:
 
 
 DEFAULT = Tuning()
+
+
+def parse_tuning(text: str, *, deterministic: bool = False) -> Tuning | str:
+    """Read ``default``, ``measured``, or words joined by commas.
+
+    Words: a layout; ``benchmark``, which takes the fastest kernels, deterministic or not;
+    ``graphs``; ``stacked:K``.
+
+    Args:
+        text: such as ``contiguous,graphs,stacked:4``.
+        deterministic: refuse what may give other bytes each time.
+
+    Raises:
+        InputError: a word is unknown, or not deterministic where it should be.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if words == [MEASURED]:
+        if deterministic:
+            raise InputError(
+                "what is fastest may differ from run to run, and its bytes with it; leave out "
+                "--tuning measured or --deterministic"
+            )
+        return MEASURED
+    changes: dict[str, Any] = {}
+    for word in words:
+        kind, _, number = word.partition(":")
+        if word in LAYOUTS:
+            changes["layout"] = word
+        elif word == "benchmark":
+            changes |= {"benchmark": True, "deterministic": False}
+        elif word == "graphs":
+            changes["graphs"] = True
+        elif kind == "stacked" and number.isdecimal():
+            changes["stacked"] = int(number)
+        elif word != "default" or len(words) > 1:
+            raise InputError(
+                f"tuning must be default, {MEASURED}, or words among {', '.join(LAYOUTS)}, "
+                f"benchmark, graphs and stacked:K joined by commas, got {text!r}"
+            )
+    if not words:
+        raise InputError(f"tuning must be default, {MEASURED} or words, got {text!r}")
+    if deterministic and changes.get("benchmark"):
+        raise InputError(
+            "benchmarked kernels may give other bytes each time; leave out benchmark or "
+            "--deterministic"
+        )
+    return replace(DEFAULT, **changes)
