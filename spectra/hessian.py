@@ -163,6 +163,11 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
     def memory_budget(self, value: int) -> None:
         self._kept.budget = value
 
+    @property
+    def vectors_a_pass(self) -> int:  # type: ignore[override]
+        """How many vectors :meth:`matmat` takes together."""
+        return self.tuning.stacked if self._products.stacks else 1
+
     def matvec(self, v: Tensor) -> Tensor:
         """Return H v for ``v`` of shape (P,), in the operator's dtype."""
         self.check_vector(v)
@@ -301,8 +306,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
 
         Cost: the primal work of 8 images.
         """
-        passes = self.tuning.stacked if self._products.stacks else 1
-        each = max(1, self._image_nbytes() * (1 + passes))
+        each = max(1, self._image_nbytes() * (1 + self.vectors_a_pass))
         before, chunk = self.micro_chunk, min(self.micro_chunk, self.num_images)
         while chunk > 1 and chunk * each > nbytes:
             chunk //= 2
@@ -344,8 +348,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
     def _groups(self, vectors: Tensor) -> list[Tensor]:
         """Return the vectors that a pass takes together, (k, P), or (P,) where it is one."""
         vectors = vectors.to(self.device, self.dtype)
-        together = self.tuning.stacked if self._products.stacks else 1
-        groups = vectors.split(together)
+        groups = vectors.split(self.vectors_a_pass)
         return [group[0] if len(group) == 1 else group for group in groups]
 
     def _exact(self) -> contextlib.AbstractContextManager[None]:

@@ -112,10 +112,27 @@ class Lanczos:
         Raises:
             NonFiniteError: the product held NaN or infinity.
         """
-        if self._closed:
+        if not self.can_step:
             return False
+        self.advance(self.op.matvec(self.basis.last()))
+        return True
+
+    @property
+    def can_step(self) -> bool:
+        """Whether nothing is known yet that ends the run."""
+        return not self._closed
+
+    def advance(self, product: Tensor) -> None:
+        """Make one step with the product of the newest vector, which the caller has made.
+
+        Args:
+            product: H times ``basis.last()``, shape (P,).
+
+        Raises:
+            NonFiniteError: it holds NaN or infinity.
+        """
         basis = self.basis
-        w = self.op.matvec(basis.last()).double()
+        w = product.double()
         alpha = w @ basis.last().double()
         w = basis.orthogonalise(basis.orthogonalise(w))
         beta = w.norm()
@@ -123,14 +140,13 @@ class Lanczos:
         steps = len(self)
         if len(self._unread) >= self._every or self._fills_space():
             if self.closed:  # reads
-                return True
+                return
             w = w / self._betas[steps - 1]
         else:
             w = w / beta
         # Once more at length 1: where w was small, what is left of the basis has grown with it.
         q = basis.orthogonalise(w)
         basis.append(q / q.norm())
-        return True
 
     def restart(self, vector: Tensor) -> bool:
         """Go on from a closed space with a new direction; return False where none is left.

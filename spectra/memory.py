@@ -135,9 +135,7 @@ def _working_bytes(op: SymmetricOperator) -> int:
     """
     workers = _workers(op)
     chunks = 2 * workers + 1 if workers > 1 else 1
-    products, tuning = getattr(op, "_products", None), getattr(op, "tuning", None)
-    vectors = getattr(tuning, "stacked", 1) if getattr(products, "stacks", False) else 1
-    return chunks * (1 + vectors) * _chunk_nbytes(op) + _vector_bytes(op)
+    return chunks * (1 + op.vectors_a_pass) * _chunk_nbytes(op) + _vector_bytes(op)
 
 
 def _vector_bytes(op: SymmetricOperator) -> int:

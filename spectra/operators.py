@@ -18,11 +18,13 @@ class SymmetricOperator(ABC):
         size: P.
         device: where vectors live.
         dtype: of vectors.
+        vectors_a_pass: how many vectors :meth:`matmat` takes together; 1: one after the other.
     """
 
     size: int
     device: torch.device
     dtype: torch.dtype
+    vectors_a_pass: int = 1
 
     @abstractmethod
     def matvec(self, v: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from spectra.errors import InputError, NonFiniteError
 from spectra.lanczos import Lanczos, is_count
+from spectra.lockstep import run_in_lockstep
 from spectra.operators import SymmetricOperator
 from spectra.spectrum import Spectrum
 
@@ -52,6 +53,7 @@ def slq(
     num_steps: int = NUM_STEPS,
     probe: str = "rademacher",
     generator: torch.Generator,
+    lockstep: bool | None = None,
     on_step: StepCallback | None = None,
 ) -> Spectrum:
     """Estimate the spectral density of ``op`` by stochastic Lanczos quadrature.
@@ -64,6 +66,8 @@ def slq(
         num_steps: Lanczos steps for each, at most P (PyHessian: ``iter``).
         probe: distribution of the start vectors, see :func:`draw_probe`.
         generator: explicit source of randomness, on the CPU.
+        lockstep: step all probes together, for operators that take several vectors a pass; None:
+            for those. Holds the vectors of all probes at once.
         on_step: called after each step with (steps done, steps in all).
 
     Returns:
@@ -83,6 +87,11 @@ def slq(
         )
     steps = min(num_steps, op.size)
     probes = []
+    if op.vectors_a_pass > 1 if lockstep is None else lockstep:
+        drawn = [draw_probe(op.size, probe=probe, generator=generator) for _ in range(num_probes)]
+        runs = [Lanczos(op, start) for start in drawn]
+        run_in_lockstep(runs, steps, on_step)
+        return Spectrum(tuple(run.tridiagonal() for run in runs), op.size, probe)
     for k in range(num_probes):
         run = Lanczos(op, draw_probe(op.size, probe=probe, generator=generator))
         while len(run) < steps:

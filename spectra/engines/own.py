@@ -19,6 +19,7 @@ from spectra.extremes import Extremes, extreme_eigenpairs
 from spectra.hessian import HessianOperator
 from spectra.judge import judge
 from spectra.lanczos import Lanczos
+from spectra.lockstep import run_in_lockstep
 from spectra.lower_bound import TailBounds, bounds
 from spectra.seeding import make_generator
 from spectra.slq import StepCallback, draw_probe
@@ -66,10 +67,19 @@ def run_spectra(
     planned = steps * probes
     capacity = None if settings.max_basis is None else max(settings.max_basis, steps) + 1
     quadratures: list[Tridiagonal] = []
-    for k in range(probes):
+
+    def begun(k: int) -> Lanczos:
         generator = make_generator(settings.seed, "probe", label, k)
         start = draw_probe(op.size, probe=probe, generator=generator)
-        run = Lanczos(op, start, basis=settings.basis, capacity=capacity)
+        return Lanczos(op, start, basis=settings.basis, capacity=capacity)
+
+    # Where memory holds the vectors of one run alone, the runs follow each other.
+    together: list[Lanczos] = []
+    if op.vectors_a_pass > 1 and settings.max_basis is None:
+        together = [begun(k) for k in range(probes)]
+        run_in_lockstep(together, steps, on_step)
+    for k in range(probes):
+        run = together[k] if together else begun(k)
         try:
             while len(run) < steps and run.step():
                 if on_step:
