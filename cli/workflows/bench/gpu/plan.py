@@ -1,6 +1,7 @@
 """The steps in their order, each with its share of the seconds."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -77,7 +78,7 @@ def run_suite(request: SuiteRequest, *, say: Say | None = None) -> dict[str, Any
         budget=budget,
         identity={
             "references": prepared.identity,
-            "dry_run": request.dry_run,
+            "sizes": asdict(request.sizes),
             "versions": library_versions(),
             "device": torch.cuda.get_device_name(request.device) if request.on_gpu else "cpu",
         },

@@ -27,9 +27,8 @@ class Sizes:
         trace_overrides: fields of their recipes.
         timed_per_class: images, a class at most, of the trainings that are timed.
         timed_epochs: of these, counted from 0: after the warm-up, at one learning rate.
-        product_images: of the products beside the peers.
+        products: (images, timed rounds) of the products beside the peers.
         product_architecture: of the network in these.
-        product_rounds: timed products of each.
         nodes: Lanczos steps of a density.
         float64_classes: whose float64 products are timed.
         recipes: of the trainings, in the order of their start.
@@ -47,9 +46,8 @@ class Sizes:
     trace_overrides: Mapping[str, Any]
     timed_per_class: int
     timed_epochs: tuple[int, ...]
-    product_images: tuple[int, ...]
+    products: tuple[tuple[int, int], ...]
     product_architecture: str
-    product_rounds: int
     nodes: int
     float64_classes: tuple[int, ...]
     recipes: tuple[str, ...]
@@ -72,9 +70,8 @@ FULL = Sizes(
     trace_overrides=_TRACE,
     timed_per_class=300,
     timed_epochs=(10, 11, 12),
-    product_images=(83, 1000, 5000),
+    products=((83, 7), (1000, 5), (5000, 3)),
     product_architecture="resnet32",
-    product_rounds=5,
     nodes=100,
     float64_classes=(8, 3, 0),
     recipes=("ce-drw-sam", "ce-drw"),
@@ -92,9 +89,8 @@ TOY = Sizes(
     trace_overrides=_TRACE | {"batch_size": 16},
     timed_per_class=4,
     timed_epochs=(10, 11),
-    product_images=(3, 5),
+    products=((3, 1), (5, 1)),
     product_architecture="resnet8",
-    product_rounds=1,
     nodes=4,
     float64_classes=(8,),
     recipes=("ce-drw-sam", "ce-drw"),

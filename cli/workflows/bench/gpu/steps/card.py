@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,14 +29,8 @@ def run(suite: Suite, step: Step) -> None:
     step.item("copy", lambda: {"bytes_per_second": _copy_rate(device, side)})
     for dtype in (torch.float32, torch.float64):
         name = str(dtype).removeprefix("torch.")
-        step.item(
-            f"matrices, {name}",
-            lambda dtype=dtype: {"flops": _matrix_rate(device, side, dtype)},
-        )
-        step.item(
-            f"convolutions, {name}",
-            lambda dtype=dtype: asdict(best_convolution(dtype=dtype, device=device)),
-        )
+        step.item(f"matrices, {name}", partial(_matrices, device, side, dtype))
+        step.item(f"convolutions, {name}", partial(_convolutions, device, dtype))
 
 
 def _card(device: str) -> dict[str, Any]:
@@ -75,12 +70,16 @@ def _copy_rate(device: str, side: int) -> float:
     return 2 * source.numel() * source.element_size() / seconds
 
 
-def _matrix_rate(device: str, side: int, dtype: torch.dtype) -> float:
+def _matrices(device: str, side: int, dtype: torch.dtype) -> dict[str, float]:
     """Return floating-point operations a second of a product of square matrices, without TF32."""
     generator = make_generator(0, "gpu suite matrices")
     a = torch.randn(side, side, generator=generator).to(device, dtype)
     with exact_products(torch.device(device)):
-        return 2.0 * side**3 / _best(lambda: a @ a, device)
+        return {"flops": 2.0 * side**3 / _best(lambda: a @ a, device)}
+
+
+def _convolutions(device: str, dtype: torch.dtype) -> dict[str, Any]:
+    return asdict(best_convolution(dtype=dtype, device=device))
 
 
 def _best(work: Callable[[], object], device: str) -> float:

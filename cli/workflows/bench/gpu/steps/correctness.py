@@ -1,5 +1,6 @@
 """Step 2: is it right? Against the float64 references; nothing else is worth timing if not."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ ALLOWED_FLOAT64 = 1e-6
 def run(suite: Suite, step: Step) -> None:
     """Compare products, extremes and trainings of the default way with float64 on the CPU."""
     for name, label, n in subjects(suite.prepared):
-        step.item(name, lambda name=name, label=label, n=n: _subject(suite, name, label, n))
+        step.item(name, partial(_subject, suite, name, label, n))
     few = trace_data(suite.prepared.data, suite.sizes.trace_per_class)
     for recipe, wanted in suite.prepared.traces.items():
 

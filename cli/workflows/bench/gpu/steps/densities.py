@@ -3,6 +3,7 @@
 import inspect
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ def run(suite: Suite, step: Step) -> None:
     """Run one probe on every class, rarest first, and several on a rare one in each way."""
     for way in right_ways(suite):
         if way.tuning.stacked > 1 and "lockstep" in inspect.signature(slq).parameters:
-            step.item(f"lockstep, {way.name}", lambda way=way: _lockstep(suite, way))
+            step.item(f"lockstep, {way.name}", partial(_lockstep, suite, way))
     counts = suite.prepared.data.class_counts
     each = 0.0
     for label in sorted(range(len(counts)), key=lambda c: counts[c]):
@@ -34,7 +35,7 @@ def run(suite: Suite, step: Step) -> None:
             continue
         found = step.item(
             f"class {label}",
-            lambda label=label: _density(suite, label),
+            partial(_density, suite, label),
             estimate=each * counts[label],
         )
         each = found["seconds"] / counts[label] if found else each

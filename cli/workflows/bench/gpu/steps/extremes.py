@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,12 +25,12 @@ def run(suite: Suite, step: Step) -> None:
             continue
         found = step.item(
             f"class {label}",
-            lambda label=label: _certified(suite, label),
+            partial(_certified, suite, label),
             estimate=each * counts[label],
         )
         each = found["seconds"] / counts[label] if found else each
     for label in suite.sizes.float64_classes:
-        step.item(f"float64, class {label}", lambda label=label: _float64(suite, label))
+        step.item(f"float64, class {label}", partial(_float64, suite, label))
 
 
 def summary(record: LossAnalysis) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,11 +27,11 @@ def run(suite: Suite, step: Step) -> None:
     """Time every installed peer and every right way of ours in turn, at each number of images."""
     for package in missing_packages():
         step.skip(f"peer {package}", f"{package} is not installed")
-    for n in suite.sizes.product_images:
-        step.item(f"{n} images", lambda n=n: _compared(suite, n))
+    for n, rounds in suite.sizes.products:
+        step.item(f"{n} images", partial(_compared, suite, n, rounds))
 
 
-def _compared(suite: Suite, n: int) -> dict[str, Any]:
+def _compared(suite: Suite, n: int, rounds: int) -> dict[str, Any]:
     data = suite.prepared.data if n <= len(suite.prepared.data.train) else None
     subject = random_subject(
         n,
@@ -47,9 +48,7 @@ def _compared(suite: Suite, n: int) -> dict[str, Any]:
         others, left_out, budget = _that_fit(subject, others)
     peers: list[type[Peer]] = [_ours(way, budget) for way in others]
     peers += [p for p in PEERS if p is not PyHessianRetained or n <= RETAINED_IMAGES]
-    table = compare_products(
-        subject, rounds=suite.sizes.product_rounds, peers=peers, memory_budget=budget
-    )
+    table = compare_products(subject, rounds=rounds, peers=peers, memory_budget=budget)
     return {**as_plain(table), "subject": subject.name, "no_memory_for": left_out}
 
 

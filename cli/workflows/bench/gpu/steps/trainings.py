@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,7 @@ def run(suite: Suite, step: Step) -> None:
             took = ended.get(recipe, time.monotonic() - started)
             step.item(
                 recipe,
-                lambda recipe=recipe, took=took: _outcome(
-                    suite, recipe, took, running[recipe].returncode
-                ),
+                partial(_outcome, suite, recipe, took, running[recipe].returncode),
                 estimate=float("-inf"),  # it is done; only the account is left
             )
         else:

@@ -1,6 +1,7 @@
 """Step 3: each way of making products that is off by default: as right, and how fast?"""
 
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,12 +33,8 @@ def run(suite: Suite, step: Step) -> None:
         eager = op.matmat(vectors)
         op.forget()
         for way in todo:
-            step.item(
-                f"{way.name}: {name}",
-                lambda way=way, label=label, n=n, vectors=vectors, exact=exact, eager=eager: _way(
-                    _operator(suite, label, n, way), vectors, exact, eager, suite.device
-                ),
-            )
+            work = partial(_way, suite, label, n, way, vectors=vectors, exact=exact, eager=eager)
+            step.item(f"{way.name}: {name}", work)
 
 
 def right_ways(suite: Suite) -> list[Way]:
@@ -66,8 +63,9 @@ def _vectors(op: HessianOperator) -> Tensor:
 
 
 def _way(
-    op: HessianOperator, vectors: Tensor, exact: Tensor, eager: Tensor, device: str
+    suite: Suite, label: int, n: int, way: Way, *, vectors: Tensor, exact: Tensor, eager: Tensor
 ) -> dict[str, Any]:
+    op, device = _operator(suite, label, n, way), suite.device
     found = op.matmat(vectors)
     again = op.matmat(vectors)
     error = _error(found, exact)
