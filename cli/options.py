@@ -217,6 +217,18 @@ what = _combine(
         help="What the process may hold in all, such as 4GiB. It decides how much work is kept "
         "between products, not the results. [half of what is free; of a GPU's memory 85 %]",
     ),
+    click.option(
+        "--tuning",
+        default="default",
+        show_default=True,
+        help="How products are computed: measured (whatever is fastest here), or contiguous, "
+        "benchmark, graphs and stacked:K joined by commas. For GPUs; see docs/gpu.md.",
+    ),
+    click.option(
+        "--deterministic",
+        is_flag=True,
+        help="Refuse a tuning that may give other bytes each time.",
+    ),
 )
 
 
@@ -316,6 +328,8 @@ def analysis_request(
         tau=options["tau"],
         micro_chunk=options["micro_chunk"],
         memory=None if options["memory"] is None else parse_memory(options["memory"]),
+        tuning=options["tuning"],
+        deterministic=options["deterministic"],
         solver=SolverSettings(
             engine=options["engine"],
             num_probes=num_probes,

@@ -36,8 +36,9 @@ from spectra.seeding import make_generator
 # Ours: what a laptop can spare; of a card's memory half of what is free.
 MEMORY_BUDGET = 2 * 2**30
 CARD_SHARE = 2
-# Ours: one chunk in work takes a quarter of a card's free memory at most.
-CHUNK_SHARE = 4
+# Ours: one chunk in work takes an eighth of a card's memory at most, so that chunks, which decide
+# the order of sums, are the same on an idle card each time; and half of what is free.
+CHUNK_SHARE, FREE_SHARE = 8, 2
 # Images on which the primal work of one is measured.
 _MEASURED_IMAGES = 8
 
@@ -73,7 +74,8 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         device: where to compute; None: where model and images are, and where one of them is on an
             accelerator, there, which is said.
         micro_chunk: images in one piece of work; None: :func:`default_micro_chunk`, on a card
-            halved until a chunk in work takes a quarter of the free memory at most.
+            halved until a chunk in work takes an eighth of the memory and half of what is free of
+            it at most.
         memory_budget: bytes that kept primal work may take; None: 2 GiB, of a card half of what is
             free.
         products: ``auto``, or a key of :data:`spectra.products.WAYS`.
@@ -129,7 +131,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         if memory_budget is None:
             memory_budget = MEMORY_BUDGET
             if device.type == "cuda":
-                memory_budget = free_bytes(device) // CARD_SHARE
+                memory_budget = torch.cuda.mem_get_info(device)[0] // CARD_SHARE
         self._kept = KeptWork(memory_budget)
         if check:
             self._check(check_losses)
@@ -146,7 +148,8 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
                 )
         self._products = self._made(self.tuning)
         if fitted:
-            self.shrink_chunks(free_bytes(device) // CHUNK_SHARE)
+            free, whole = torch.cuda.mem_get_info(device)
+            self.shrink_chunks(min(whole // CHUNK_SHARE, free // FREE_SHARE))
         if measured and self.choice.name == "tangent":
             self._measure()
         self.choice = replace(self.choice, tuning=self.tuning.describe())
@@ -421,8 +424,3 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
                 self.images[chunk], self.labels[chunk], self.weights[chunk]
             ),
         )
-
-
-def free_bytes(device: torch.device) -> int:
-    """Return what is free of a card's memory."""
-    return int(torch.cuda.mem_get_info(device)[0])

@@ -32,6 +32,7 @@ from spectra import (
     load_analysis,
     save_analysis,
 )
+from spectra.basis import bytes_per_vector
 from spectra.errors import InputError
 from spectra.memory import default_limit, forecast
 from spectra.slq import StepCallback
@@ -100,7 +101,7 @@ def analyze_checkpoint(
                 tests = test_accuracy(checkpoint, data, normalisation, device=request.device)
             op, factor, draw = losses.operator(label, classes, check=not checked)
             if checked is False:
-                logger.info("products by %s %s", op.choice.name, op.choice.reason)
+                logger.info("products by %s %s", op.choice.label, op.choice.reason)
             checked = True
             solver = _within_memory(op, request)
             common: dict[str, Any] = {
@@ -184,6 +185,9 @@ def _within_memory(op: HessianOperator, request: AnalysisRequest) -> SolverSetti
     limit = default_limit(op.device) if request.memory is None else request.memory
     solver = request.solver
     wanted = max(solver.num_steps, solver.max_steps)
+    if op.vectors_a_pass > 1:  # probes then step together, each with its vectors
+        others = max(0, solver.num_probes - 1) * min(solver.num_steps + 1, op.size + 1)
+        limit -= others * bytes_per_vector(op, solver.basis)
     plan = forecast(op, num_vectors=wanted, limit=limit, basis=solver.basis)
     logger.info("memory: %s", plan.describe())
     op.memory_budget = plan.kept
@@ -233,6 +237,7 @@ def _protocol(
         "dtype": request.dtype,
         "device": torch.device(request.device).type,
         "micro_chunk": request.micro_chunk,
+        **({"tuning": request.tuning} if request.tuning != "default" else {}),
         "radius": radius,
         "tau": request.tau,
         "solver": request.solver.to_dict(),

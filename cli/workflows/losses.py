@@ -15,6 +15,7 @@ from cli.workflows.selection import REDUCTIONS, LossTerms, choose_images, loss_t
 from spectra import HessianOperator, LazyImages, SolverSettings, make_generator
 from spectra.errors import InputError
 from spectra.fresh import Draw
+from spectra.products import Tuning, parse_tuning
 from spectra.verdict import TAU
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -41,6 +42,8 @@ class AnalysisRequest:
         tau: relative tolerance of the verdict.
         micro_chunk: images in one piece of work; None: by image size.
         memory: bytes that the process may hold in all; None: half of what is free, of a card 85 %.
+        tuning: how products are computed, see :func:`spectra.products.parse_tuning`.
+        deterministic: refuse a tuning that may give other bytes each time.
         solver: engine, probes, steps, seed.
     """
 
@@ -58,6 +61,8 @@ class AnalysisRequest:
     tau: float = TAU
     micro_chunk: int | None = None
     memory: int | None = None
+    tuning: str = "default"
+    deterministic: bool = False
     solver: SolverSettings = field(default_factory=SolverSettings)
 
     def __post_init__(self) -> None:
@@ -72,11 +77,17 @@ class AnalysisRequest:
         ):
             if count is not None and count < 1:
                 raise InputError(f"{name} must be at least 1, got {count}")
+        self.parsed_tuning  # noqa: B018, which raises where it reads wrong
         if ImageProtocol.parse(self.images).kind == FRESH and solver.certify_below:
             raise InputError(
                 "nothing is certified of images fresh, which have no fixed matrix; leave out "
                 "--certify-below, or take --images plain or frozen:K"
             )
+
+    @property
+    def parsed_tuning(self) -> Tuning | str:
+        """The tuning as :class:`spectra.HessianOperator` takes it."""
+        return parse_tuning(self.tuning, deterministic=self.deterministic)
 
     def groups_of(self, class_counts: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """Return head, mid and tail."""
@@ -161,6 +172,7 @@ class Losses:
             device=request.device,
             micro_chunk=request.micro_chunk,
             memory_budget=0,
+            tuning=request.parsed_tuning,
             check=check,
         )
         return op, choice.share if request.reduction == "global" else 1.0, draw

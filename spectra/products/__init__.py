@@ -5,7 +5,7 @@ from spectra.products.choose import WAYS, Choice, choose, make_products
 from spectra.products.exact import exact_products
 from spectra.products.interface import ChunkHessian, Products
 from spectra.products.kept import KeptWork
-from spectra.products.tuning import Tuning
+from spectra.products.tuning import Tuning, parse_tuning
 
 __all__ = [
     "WAYS",
@@ -18,4 +18,5 @@ __all__ = [
     "choose",
     "exact_products",
     "make_products",
+    "parse_tuning",
 ]
