@@ -108,7 +108,8 @@ def _adjustments(
     counts = torch.tensor(class_counts, dtype=torch.float64)
     delta = (counts.max() / counts) ** gamma
     prior = tau * torch.log(counts / counts.sum())
-    return delta.to(device, dtype), prior.to(device, dtype)
+    placed_delta, placed_prior = torch.stack([delta, prior]).to(device, dtype)
+    return placed_delta, placed_prior
 
 
 def training_loss(recipe: Recipe, class_counts: tuple[int, ...]) -> PerSampleLoss:
