@@ -215,8 +215,9 @@ def _checked_pair(op: SymmetricOperator, vector: Tensor, converged: bool) -> Eig
     # Rounded to the operator's dtype first: value and residual are then those of one vector.
     y = vector.to(op.dtype)
     y64 = y.double()
-    norm2 = float(y64 @ y64)
     product = op.matvec(y).double()
-    value = float(y64 @ product) / norm2
-    residual = float((product - value * y64).norm()) / norm2**0.5
-    return Eigenpair(value, y64 / norm2**0.5, residual, converged)
+    squared = y64 @ y64
+    quotient = (y64 @ product) / squared
+    found = torch.stack([squared, quotient, (product - quotient * y64).norm()])
+    norm2, value, residual = found.tolist()  # one wait for a card
+    return Eigenpair(value, y64 / norm2**0.5, residual / norm2**0.5, converged)

@@ -52,13 +52,14 @@ def judge(
     vectors = vectors.to(op.device)
     seen = (vectors / vectors.norm(dim=1, keepdim=True)).to(op.dtype).double()
     products, scales = op.scaled_products(seen[ends].to(op.dtype))
+    of_ends = scales.tolist()
     if before is None:
         pairs = as_pairs(seen, products, tol=tol, floor=floor)
-        return Judged(pairs, products, (float(scales[0]), float(scales[1])), _proves(op))
+        return Judged(pairs, products, (of_ends[0], of_ends[1]), _proves(op))
     merged, sizes = before.products.clone(), list(before.scales)
     merged[ends] = products
-    for k, i in enumerate(ends):
-        sizes[i] = float(scales[k])
+    for i, size in zip(ends, of_ends, strict=True):
+        sizes[i] = size
     stands = [i for i in (0, 1) if i not in ends]
     for i in stands:
         seen[i] = before.pairs[i].vector
@@ -79,10 +80,11 @@ def as_pairs(
     norms = (vectors * vectors).sum(1)
     values = (vectors * products).sum(1) / norms
     residuals = (products - values[:, None] * vectors).norm(dim=1) / norms.sqrt()
-    allowed = allowed_residuals(values.tolist(), tol=tol, floor=floor)
+    sizes, rests = torch.stack([values, residuals]).tolist()  # one wait for a card
+    allowed = allowed_residuals(sizes, tol=tol, floor=floor)
     low, high = (
-        Eigenpair(float(v), y / y.norm(), float(r), bool(r <= a))
-        for v, y, r, a in zip(values, vectors, residuals, allowed, strict=True)
+        Eigenpair(value, y / y.norm(), rest, rest <= a)
+        for value, y, rest, a in zip(sizes, vectors, rests, allowed, strict=True)
     )
     return low, high
 

@@ -57,9 +57,8 @@ class PartModel:
             if len(self.vectors) >= min(self.largest, self.op.size):
                 return
             q = following.to(self.vectors)
-            size = float(q.norm())
-            q = _outside(q, self.vectors)
-            if not float(q.norm()) > max(_INSIDE, torch.finfo(q.dtype).eps) * size:
+            q, size, left = _outside(q, self.vectors)
+            if not left > max(_INSIDE, torch.finfo(q.dtype).eps) * size:
                 return
             q = q / q.norm()
             following = self.op.matvec(q.to(self.op.dtype)).to(q)
@@ -110,6 +109,7 @@ class Subspace:
         self.op = op
         self.vectors = torch.empty((0, op.size), dtype=torch.float64, device=op.device)
         self.products = self.vectors.clone()
+        self._eigen: tuple[FloatArray, FloatArray] | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -123,9 +123,8 @@ class Subspace:
         new: list[Tensor] = []
         for v in vectors:
             basis = torch.cat([self.vectors, *[u[None] for u in new]])
-            size = float(v.norm())
-            v = _outside(v, basis)
-            if float(v.norm()) > _INSIDE * size > 0:
+            v, size, left = _outside(v, basis)
+            if left > _INSIDE * size > 0:
                 # As the operator will see it: value and residual are then those of one vector.
                 new.append((v / v.norm()).to(self.op.dtype).double())
         if new:
@@ -137,11 +136,14 @@ class Subspace:
         """Add vectors (k, P) whose products are known; they are orthonormal to those there."""
         self.vectors = torch.cat([self.vectors, vectors])
         self.products = torch.cat([self.products, products])
+        self._eigen = None
 
     def pair(self, index: int) -> tuple[float, Tensor, Tensor]:
         """Return value, vector of length 1 and residual of the Ritz pair ``index``: 0, -1."""
-        matrix = (self.vectors @ self.products.T).cpu().numpy()
-        values, coefficients = np.linalg.eigh((matrix + matrix.T) / 2)
+        if self._eigen is None:
+            matrix = (self.vectors @ self.products.T).cpu().numpy()
+            self._eigen = np.linalg.eigh((matrix + matrix.T) / 2)
+        values, coefficients = self._eigen
         s = torch.from_numpy(np.ascontiguousarray(coefficients[:, index])).to(self.op.device)
         vector = s @ self.vectors
         length = vector.norm()
@@ -158,8 +160,12 @@ class Subspace:
         return torch.stack(vectors), torch.stack(products)
 
 
-def _outside(v: Tensor, basis: Tensor) -> Tensor:
-    """Return the part of ``v`` orthogonal to the rows of ``basis``; twice, for rounding."""
+def _outside(v: Tensor, basis: Tensor) -> tuple[Tensor, float, float]:
+    """Return the part of ``v`` orthogonal to the rows of ``basis``, twice, for rounding, and the
+    lengths of ``v`` and of that part: one wait for a card.
+    """
+    before = v.norm()
     for _ in range(2):
         v = v - (basis @ v) @ basis
-    return v
+    size, left = torch.stack([before, v.norm()]).tolist()
+    return v, size, left
