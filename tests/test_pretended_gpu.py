@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretended_gpu.analyses import CARDS, REQUESTS
+from pretended_gpu.analyses import CARDS, GIB, REQUESTS
 from pretended_gpu.build import compile_card
 from pretended_gpu.products import STEPS
+from pretended_gpu.trainings import EXECUTIONS
 
 from checkpoints.recipes import RECIPE_NAMES
 
@@ -38,8 +39,8 @@ WAITS_A_TRAINING_STEP = 1
 # The pretended card runs the CPU's kernels, on chunks of another size. A real one has its own, and
 # after a few steps of training their rounding shows.
 ROUNDING = {True: 1e-5, False: 5e-2}
-# Where runs stop by their tolerance, .03 of a residual: the error of a value is quadratic in it, and
-# the card, which looks every fifth step, stops later.
+# Where runs stop by their tolerance, .03 of a residual: the error of a value is quadratic in it,
+# and the card, which looks every fifth step, stops later.
 TOLERANCE = 5e-3
 SECONDS = 90
 TIMEOUT = 600  # of a machine that does other things as well
@@ -156,6 +157,22 @@ def test_a_product_of_several_chunks_is_right_on_its_own_card(facts, rounding, k
     assert found["launches on the other card"] == 0
 
 
+@pytest.mark.parametrize(("kind", "waits"), [("frozen:2", 0), ("fresh", 1)])
+def test_views_are_cut_on_the_card_and_a_fresh_draw_is_all_that_is_uploaded(
+    facts, rounding, kind, waits
+):
+    found = facts("protocols")[kind]
+    assert found["differs by"] <= rounding
+    assert found["waits"] <= waits, found["waits_at"]
+
+
+def test_tf32_set_by_the_newer_interface_is_kept_out_and_put_back(facts, rounding):
+    found = facts("tf32")
+    assert found["differs by"] <= rounding
+    assert found["in a step"] == ["ieee", "ieee"]
+    assert found["after"] == ["tf32", "tf32"]
+
+
 @pytest.mark.parametrize(
     "case",
     ["both on the card", "network on the card", "images on the card", "card asked for"],
@@ -185,6 +202,14 @@ def test_a_device_that_is_asked_for_is_taken_and_the_network_stays(facts, roundi
 def test_solvers_find_on_the_card_what_they_find_on_the_cpu(facts, rounding, what):
     allowed = max(rounding, TOLERANCE) if what.startswith(("cold", "warm")) else rounding
     assert facts("extremes")[what]["differs by"] <= allowed
+
+
+@pytest.mark.usefixtures("counted")
+def test_probes_of_a_density_wait_once_in_five_steps_and_for_their_starts(facts):
+    found = facts("extremes")["slq"]
+    steps = found["num_probes"] * found["num_steps"]
+    allowed = WAITS_A_LANCZOS_STEP * steps + found["num_probes"]
+    assert found["waits"] <= allowed, found["waits_at"]
 
 
 @pytest.mark.parametrize("request_name", REQUESTS)
@@ -217,6 +242,7 @@ def test_resnet32_over_5000_images_has_a_plan_on_a_card_of(facts, size):
     plan = facts("memory plans")["plans"][str(size)]
     assert not plan["refused"], plan["refused"]
     assert plan["fits"], plan
+    assert plan["kept by default"] >= size * GIB // 4
 
 
 @pytest.mark.usefixtures("counted")
@@ -234,6 +260,13 @@ def test_a_training_step_waits_at_most_once(facts, recipe):
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
 def test_an_epoch_on_the_card_gives_the_weights_of_the_cpu(facts, rounding, recipe):
     assert facts(f"recipe: {recipe}")["differs by"] <= rounding
+
+
+@pytest.mark.parametrize("name", EXECUTIONS)
+def test_an_epoch_computed_in_another_way_runs_on_the_card(scenario, facts, name):
+    found = facts(f"execution: {name}")
+    if scenario["counted"]:  # a real card has its own TF32 and bfloat16
+        assert found["differs by"] <= ROUNDING[True]
 
 
 @pytest.mark.usefixtures("counted")
@@ -269,7 +302,7 @@ def test_evaluation_on_the_card_is_that_of_the_cpu(facts, rounding):
 
 def test_the_demo_runs_on_the_card_warm_starts_and_figures_included(facts, rounding):
     found = facts("demo")
-    assert found["device"] == "cuda"
+    assert found["device"].startswith("cuda")
     assert found["starts"] == ["cold", "warm"]
     assert found["files"] > 0
     assert found["differs by"] <= max(rounding, TOLERANCE)
@@ -284,6 +317,21 @@ def test_the_bench_compares_right_products_on_the_card(facts):
 
 def test_the_self_test_passes_on_the_card(facts):
     assert facts("self-test")["passed"]
+
+
+@pytest.mark.parametrize(
+    "command", ["doctor", "analyze on auto", "analyze on cuda", "analyze on the last card"]
+)
+def test_commands_run_on_the_card_that_they_name(facts, command):
+    found = facts("command line")[command]
+    assert found["code"] == 0, found
+
+
+def test_a_card_that_is_not_there_is_refused_in_one_line(facts):
+    found = facts("command line")["a card that is not there"]
+    assert found["code"] == 2
+    assert len(found["error"].splitlines()) == 1
+    assert "cuda:99" in found["error"]
 
 
 @pytest.mark.usefixtures("counted")

@@ -98,11 +98,15 @@ def extremes(stage: Stage) -> Facts:
         for of in (op, host)
     )
     found["extreme_eigenpairs"] = _compared(ends, of_host)
-    spectrum, of_host = (
-        spectra.slq(of, num_probes=1, num_steps=6, generator=spectra.make_generator(2))
-        for of in (op, host)
-    )
-    found["slq"] = {"differs by": relative(spectrum.nodes[-1], of_host.nodes[-1])}
+    steps = {"num_probes": 4, "num_steps": 10}
+    of_host = spectra.slq(host, generator=spectra.make_generator(2), **steps)
+    with stage.counted() as count:
+        spectrum = spectra.slq(op, generator=spectra.make_generator(2), **steps)
+    found["slq"] = {
+        **count.facts(),
+        **steps,
+        "differs by": relative(spectrum.nodes[-1], of_host.nodes[-1]),
+    }
     vector = torch.randn(op.size, generator=spectra.make_generator(3), dtype=torch.float64).numpy()
     products = [torch.from_numpy(of.to_scipy().matvec(vector)) for of in (op, host)]
     found["scipy"] = {"differs by": difference(*products)}
@@ -169,6 +173,7 @@ def memory_plans(stage: Stage) -> Facts:
             "fits": found.total <= size * GIB,
             "vectors": found.max_basis,
             "images a chunk": op.micro_chunk,
+            "kept by default": op.memory_budget,
         }
 
     plans = {}

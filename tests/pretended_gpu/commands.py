@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import torch
+from click.testing import CliRunner
 
+from cli.main import cli
 from cli.options import pick_device
 from cli.workflows.bench import convolutions
 from cli.workflows.bench.plan import run_bench
@@ -11,7 +13,7 @@ from cli.workflows.bench.request import BenchRequest
 from cli.workflows.drawing import draw_study
 from cli.workflows.pipeline import StudyResult, run_study
 from cli.workflows.selftest import dense_self_test
-from cli.workflows.study import Study, load_study
+from cli.workflows.study import load_study
 from pretended_gpu.stage import Facts, Stage, relative
 
 # cli/studies/demo.toml, made small.
@@ -52,8 +54,9 @@ def demo(stage: Stage) -> Facts:
     study = load_study(path)
     device = pick_device("auto")
     with stage.counted() as count:
-        found, files = _run(study, stage.folder / "demo", device)
-    wanted, _ = _run(study, stage.folder / "demo-cpu", "cpu")
+        found = run_study(study, stage.folder / "demo", device=device)
+        files = draw_study(found, study, stage.folder / "demo", formats=("png",))
+    wanted = run_study(study, stage.folder / "demo-cpu", device="cpu")
     warm = [r.start for a in found.trajectories for r in a.records]
     return {
         **count.facts(),
@@ -67,11 +70,6 @@ def demo(stage: Stage) -> Facts:
         "starts": sorted(set(warm)),
         "files": sum(file.stat().st_size > 0 for file in files),
     }
-
-
-def _run(study: Study, folder: Path, device: str) -> tuple[StudyResult, list[Path]]:
-    result = run_study(study, folder, device=device)
-    return result, draw_study(result, study, folder, formats=("png",))
 
 
 def _all(result: StudyResult) -> list:
@@ -101,6 +99,30 @@ def bench(stage: Stage) -> Facts:
         "wrong": result.products.wrong,
         "rows": [f"{row.peer} {row.mode}" for row in result.products.rows],
     }
+
+
+def command_line(stage: Stage) -> Facts:
+    """Run commands with each way of naming a device."""
+    analyze = ["analyze", "bundled:digits/ce-drw", "--classes", "9", "--num-probes", "0", "--json"]
+    folder = str(stage.folder / "command")
+    commands = {
+        "doctor": ["doctor"],
+        "analyze on auto": [*analyze, "-o", f"{folder}-auto"],
+        "analyze on cuda": [*analyze, "-o", f"{folder}-cuda", "--device", "cuda"],
+        "analyze on the last card": [*analyze, "-o", f"{folder}-last", "--device", stage.second],
+        "a card that is not there": [*analyze, "-o", f"{folder}-none", "--device", "cuda:99"],
+    }
+    current = torch.cuda.current_device()
+    found: Facts = {}
+    for name, arguments in commands.items():
+        result = CliRunner().invoke(cli, arguments)
+        found[name] = {
+            "code": result.exit_code,
+            "error": result.output,
+            "problem": repr(result.exception) if result.exception else "",
+        }
+        torch.cuda.set_device(current)
+    return found
 
 
 def self_test(stage: Stage) -> Facts:

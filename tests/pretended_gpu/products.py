@@ -5,7 +5,11 @@ from __future__ import annotations
 import torch
 
 import spectra
-from pretended_gpu.stage import Facts, Stage, difference, random_images, resnet
+from checkpoints.execution import EXACT
+from cli.workflows.losses import AnalysisRequest, Losses
+from pretended_gpu.stage import Facts, Stage, difference, digits, random_images, resnet
+from spectra import HessianOperator
+from spectra.fresh import FreshOperator
 from spectra.lanczos import Lanczos
 
 STEPS = 10
@@ -87,6 +91,46 @@ def several_chunks(stage: Stage) -> Facts:
             "launches on the other card": count.cards[0] if stage.card else 0,
         }
     return found
+
+
+def protocols(stage: Stage) -> Facts:
+    """Count products over views that are cut when asked for, and over fresh draws."""
+    found: Facts = {}
+    for kind in ("frozen:2", "fresh"):
+        counts = []
+        for device in (stage.second, "cpu"):
+            losses = Losses.of(*digits(), AnalysisRequest(images=kind, device=device))
+            op, _, draw = losses.operator("6", (6,), check=False)
+            products = op if draw is None else FreshOperator(op, draw)
+            vector = torch.ones(op.size).to(device)
+            products.matvec(vector)
+            with stage.counted() as count:
+                product = products.matvec(vector)
+            counts.append((count, product))
+        (count, product), (_, wanted) = counts
+        found[kind] = {**count.facts(), "differs by": difference(product, wanted)}
+    return found
+
+
+def tf32(stage: Stage) -> Facts:
+    """Make a product and train a step where a user has set TF32 by torch's newer interface."""
+    images, labels = random_images(4)
+    op = HessianOperator(resnet(8), images, labels, device=stage.device, check=False)
+    vector = torch.ones(op.size, device=stage.device)
+    wanted = op.matvec(vector)
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "tf32"
+    try:
+        product = op.matvec(vector)
+        with EXACT.settings(torch.device(stage.device)):
+            within = [backend.fp32_precision for backend in backends]
+        after = [backend.fp32_precision for backend in backends]
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision
+    return {"differs by": difference(product, wanted), "in a step": within, "after": after}
 
 
 def places(stage: Stage) -> Facts:

@@ -30,6 +30,8 @@ def parts() -> dict[str, Callable[[Any], dict[str, Any]]]:
         "launches": products.launches,
         "operator": products.operator,
         "several chunks": products.several_chunks,
+        "protocols": products.protocols,
+        "tf32": products.tf32,
         "places": products.places,
         "extremes": analyses.extremes,
         **{
@@ -47,10 +49,15 @@ def parts() -> dict[str, Callable[[Any], dict[str, Any]]]:
             f"resumption: {name}": partial(trainings.resumption, name=name)
             for name in ("ce-drw", "ce-drw-sam", "ce-drw-lpf-sgd")
         },
+        **{
+            f"execution: {name}": partial(trainings.execution, name=name)
+            for name in trainings.EXECUTIONS
+        },
         "evaluation": trainings.evaluation,
         "demo": commands.demo,
         "bench": commands.bench,
         "self-test": commands.self_test,
+        "command line": commands.command_line,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from checkpoints import Architecture, ImageData, TrainingJob, load_checkpoint, train
 from checkpoints.data import LabelledImages, Normalisation
 from checkpoints.evaluation import evaluate
+from checkpoints.execution import Execution
 from checkpoints.recipes import get_recipe
 from pretended_gpu.stage import Facts, Stage, difference, digits, relative
 from spectra import CrossEntropy, make_generator
@@ -63,6 +65,22 @@ def recipe_step(stage: Stage, name: str) -> Facts:
         **_step(counts[2], counts[4], steps=2),
         "differs by": _weights_differ(paths[-1], wanted[-1]),
     }
+
+
+EXECUTIONS = {
+    "TF32": Execution(precision="tf32"),
+    "bfloat16": Execution(precision="bfloat16"),
+    "channels last": Execution(channels_last=True),
+}
+
+
+def execution(stage: Stage, name: str) -> Facts:
+    """Train an epoch, computed in another way than float32's plain one."""
+    found = {}
+    for place, device in (("card", stage.device), ("cpu", "cpu")):
+        described = job("ce-drw-sam", stage.folder / f"{name}-{place}", batches=3)
+        found[place] = train(replace(described, execution=EXECUTIONS[name]), device=device)[-1]
+    return {"differs by": _weights_differ(found["card"], found["cpu"])}
 
 
 def resnet_steps(stage: Stage, name: str) -> Facts:
