@@ -58,7 +58,6 @@ class Step:
         items: what is done, and what is not and why.
         status: ``running``, ``done``, ``stopped`` (the limit came first), ``skipped``, ``failed``.
         reason: why it was not done, or not all of it.
-        seconds: of the items of this run.
     """
 
     name: str
@@ -71,7 +70,11 @@ class Step:
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
     status: str = "running"
     reason: str | None = None
-    seconds: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that its items took, in whichever run."""
+        return float(sum(item.get("seconds", 0.0) for item in self.items.values()))
 
     @property
     def left(self) -> float:
@@ -167,7 +170,6 @@ class Step:
 
     def _put(self, key: str, item: dict[str, Any]) -> dict[str, Any] | None:
         self.items[key] = item
-        self.seconds += item.get("seconds", 0.0)
         self.save()
         line = f"{self.name}: {key}: {item['status']}"
         if "seconds" in item:
