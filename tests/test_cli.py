@@ -248,7 +248,7 @@ def test_mistakes_are_one_line_and_exit_code_2(run_folder, tmp_path):
     assert "unknown recipe field" in refused("train", "ce", "--set", "learning=1")
     assert "--resume" in refused("train", "ce-drw", "-o", run_folder)
     assert "unknown data source" in refused("train", "ce", "--data", "svhn")
-    assert "not available" in refused("analyze", run_folder, "--device", "cuda:99")
+    assert "is not here" in refused("analyze", run_folder, "--device", "cuda:99")
     assert "memory must read" in refused("analyze", run_folder, "--memory", "lots")
     assert "cannot read" in refused("plot", tmp_path / "absent.json")
     assert "cannot read" in refused("pipeline", tmp_path / "absent.toml")
