@@ -26,14 +26,14 @@ CEILINGS = {
     "kept product": 400,
     "first product": 700,
     "product of four vectors": 1600,
-    "gradient": 280,
-    "scores": 155,
+    "gradient": 275,
+    "scores": 150,
     "Lanczos steps": 430 * STEPS,
 }
 STEP_CEILINGS = {"ce-drw": 350, "ce-drw-sam": 750}
-EPOCH_END = {"launches": 1000, "waits": 480}
-BUILD = {"launches": 4000, "waits": 95}
-EVALUATION_WAITS = 3
+EPOCH_END = {"launches": 180, "waits": 9}
+BUILD = {"launches": 3750, "waits": 94}
+EVALUATION_WAITS = 1
 WAITS_A_LANCZOS_STEP = 0.2
 WAITS_A_TRAINING_STEP = 1
 # The pretended card runs the CPU's kernels, on chunks of another size. A real one has its own, and
@@ -223,7 +223,10 @@ def test_an_analysis_on_the_second_card_is_that_of_the_cpu(facts, rounding, requ
         assert here == there, both
 
 
-@pytest.mark.parametrize("part", [*[f"analysis: {name}" for name in REQUESTS], "theorem", "bench"])
+@pytest.mark.parametrize(
+    "part",
+    [*[f"analysis: {name}" for name in REQUESTS], "theorem", "bench", "resumption: ce-drw-sam"],
+)
 def test_nothing_lands_on_a_card_that_was_not_asked_for(facts, part):
     assert facts(part)["launches on the other card"] == 0
 
@@ -248,6 +251,12 @@ def test_resnet32_over_5000_images_has_a_plan_on_a_card_of(facts, size):
 @pytest.mark.usefixtures("counted")
 def test_a_product_that_does_not_fit_is_made_in_smaller_chunks(facts, rounding):
     assert facts("short memory")["differs by"] <= rounding
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_plan_counts_no_less_than_a_product_takes(facts):
+    found = facts("short memory")
+    assert found["taken"] <= found["planned"] <= 5 * found["taken"], found
 
 
 @pytest.mark.usefixtures("counted")

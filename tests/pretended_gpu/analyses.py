@@ -198,6 +198,11 @@ def short_memory(stage: Stage) -> Facts:
     stage.card.forget_peak()
     op.matvec(there)
     taken = stage.card.peak() - before
+    plan = forecast(op, num_vectors=12, limit=GIB)
     with stage.card.memory(stage.card.live() + int(0.6 * taken)):
         product = op.matvec(there)
-    return {"taken": taken, "differs by": difference(product, host.matvec(vector))}
+    return {
+        "taken": taken,
+        "planned": plan.working,
+        "differs by": difference(product, host.matvec(vector)),
+    }
