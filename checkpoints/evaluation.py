@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from spectra.losses import PerSampleLoss
+from spectra.precision import float32_precision
 
 EVALUATION_BATCH = 500
 
@@ -34,7 +35,7 @@ class ClassMetrics:
 def evaluate(
     model: nn.Module, images: Tensor, labels: Tensor, *, num_classes: int, loss: PerSampleLoss
 ) -> ClassMetrics:
-    """Evaluate ``model`` in eval mode; the mode of every layer is restored.
+    """Evaluate ``model`` in eval mode and full float32; the mode of every layer is restored.
 
     Args:
         model: maps images to outputs.
@@ -47,11 +48,12 @@ def evaluate(
     model.eval()
     right, losses = [], []
     try:
-        for start in range(0, len(labels), EVALUATION_BATCH):
-            y = labels[start : start + EVALUATION_BATCH]
-            outputs = model(images[start : start + EVALUATION_BATCH])
-            right.append((outputs.argmax(1) == y).double())
-            losses.append(loss(outputs, y).double())
+        with float32_precision(labels.device, tf32=False):
+            for start in range(0, len(labels), EVALUATION_BATCH):
+                y = labels[start : start + EVALUATION_BATCH]
+                outputs = model(images[start : start + EVALUATION_BATCH])
+                right.append((outputs.argmax(1) == y).double())
+                losses.append(loss(outputs, y).double())
     finally:
         for module, mode in modes:
             module.training = mode

@@ -16,6 +16,7 @@ from spectra.errors import InputError
 from spectra.images import LazyImages, frozen
 from spectra.losses import CrossEntropy, PerSampleLoss
 from spectra.placement import place
+from spectra.precision import float32_precision
 from spectra.products import exact_products
 
 T = TypeVar("T")
@@ -146,16 +147,19 @@ class FrozenLoss:
     @with_smaller_chunks
     def loss(self) -> float:
         """Return the weighted mean loss."""
-        sums = list(self._map(self._chunk_loss))
+        with float32_precision(self.device, tf32=False):
+            sums = list(self._map(self._chunk_loss))
         return sum(torch.stack(sums).tolist()) / self.total_weight
 
     @with_smaller_chunks
     @torch.no_grad()
     def accuracy(self) -> float:
         """Return the fraction of the frozen images whose largest output is at their label."""
-        right = [
-            (self.model(self.images[c]).argmax(1) == self.labels[c]).sum() for c in self.chunks()
-        ]
+        with float32_precision(self.device, tf32=False):
+            right = [
+                (self.model(self.images[c]).argmax(1) == self.labels[c]).sum()
+                for c in self.chunks()
+            ]
         return int(torch.stack(right).sum()) / self.num_images
 
     def chunk_losses(self, chunk: slice) -> Tensor:

@@ -18,6 +18,7 @@ from spectra.images import LazyImages, frozen, select
 from spectra.losses import PerSampleLoss
 from spectra.operators import SymmetricOperator
 from spectra.placement import place
+from spectra.precision import float32_precision
 from spectra.products import (
     Choice,
     ChunkHessian,
@@ -233,7 +234,8 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
 
         Cost: one forward pass.
         """
-        found = torch.cat(list(self._map(self._chunk_scores)))
+        with float32_precision(self.device, tf32=False):
+            found = torch.cat(list(self._map(self._chunk_scores)))
         self.count.forwards += self.num_images
         return found
 
@@ -376,7 +378,8 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
 
     @with_smaller_chunks
     def _check(self, check: Callable[["HessianOperator"], None]) -> None:
-        check(self)
+        with float32_precision(self.device, tf32=False):
+            check(self)
 
     @torch.no_grad()
     def _few_images(self) -> "HessianOperator":
@@ -384,7 +387,8 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
 
         Those of the largest loss: on images fitted to rounding, differences show nothing else.
         """
-        losses = torch.cat([self.chunk_losses(chunk) for chunk in self.chunks()])
+        with float32_precision(self.device, tf32=False):
+            losses = torch.cat([self.chunk_losses(chunk) for chunk in self.chunks()])
         # Not counted: a run checks its first loss alone, and a resumed run's first is another.
         few = losses.argsort(descending=True, stable=True)[:CHECKED_IMAGES].sort().values
         weights = self.weights[few]

@@ -2,8 +2,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import nn
 
+from checkpoints.evaluation import evaluate
 from checkpoints.execution import Execution
+from spectra import CrossEntropy, HessianOperator
 from spectra.precision import float32_precision
 from spectra.products import exact_products
 
@@ -167,6 +170,52 @@ def test_products_choose_cudnn_kernels_as_told_and_in_full_float32(way, determin
         assert (cudnn.deterministic, cudnn.benchmark) == (deterministic, benchmark)
         assert get("cuda", "matmul") == get("cuda", "conv") == "ieee"
     assert (answers(), cudnn.deterministic, cudnn.benchmark) == before
+
+
+class Watched(nn.Module):
+    """A linear layer that notes with what precision it runs on a CPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+        self.seen: list[str] = []
+
+    def __deepcopy__(self, memo):
+        twin = Watched()
+        twin.load_state_dict(self.state_dict())
+        twin.to(self.layer.weight.dtype).seen = self.seen
+        return twin
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(get("mkldnn", "matmul"))
+        return self.layer(x)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda op: None,  # what its construction did
+        lambda op: op.loss(),
+        lambda op: op.accuracy(),
+        lambda op: op.gradient(),
+        lambda op: op.scores(),
+        lambda op: op.matvec(torch.ones(op.size)),
+        lambda op: op.curvatures(torch.ones(1, op.size)),
+        lambda op: evaluate(op.model, op.images, op.labels, num_classes=3, loss=CrossEntropy()),
+    ],
+    ids=["checks", "loss", "accuracy", "gradient", "scores", "product", "curvatures", "evaluation"],
+)
+def test_whatever_is_reported_of_a_network_is_of_full_float32(work):
+    put("generic", "all", "bf16")
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model, images = Watched(), torch.randn(8, 4)
+        op = HessianOperator(model, images, torch.arange(8) % 3)
+        work(op)
+    finally:
+        put("generic", "all", "none")
+    assert set(model.seen) == {"ieee"}
 
 
 def test_products_are_deterministic_unless_told_otherwise():
