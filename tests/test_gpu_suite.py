@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import subprocess
 import sys
 import textwrap
@@ -35,7 +36,7 @@ from cli.workflows.bench.gpu.ledger import Budget, Ledger, plain
 from cli.workflows.bench.gpu.pack import pack
 from cli.workflows.bench.gpu.prepared import prepare, read_data, read_prepared, subjects
 from cli.workflows.bench.gpu.request import SuiteRequest
-from cli.workflows.bench.gpu.steps import correctness, products, trainings
+from cli.workflows.bench.gpu.steps import correctness, products, trainings, tunings
 from cli.workflows.bench.gpu.suite import Suite
 from cli.workflows.bench.gpu.toy import toy_checkpoint, toy_data
 from cli.workflows.bench.gpu.training import HISTORY
@@ -139,12 +140,18 @@ def test_prepared_images_that_have_changed_are_refused(prepared_folder, tmp_path
 
 def test_a_folder_without_references_says_how_to_make_them(tmp_path):
     with pytest.raises(InputError, match="--prepare"):
-        read_prepared(tmp_path)
+        read_prepared(tmp_path, request.TOY)
+
+
+def test_references_of_other_trainings_are_refused(prepared_folder):
+    sizes = dataclasses.replace(request.TOY, trace_epochs=7)
+    with pytest.raises(InputError, match="prepare again"):
+        read_prepared(prepared_folder, sizes)
 
 
 def test_reference_products_are_those_of_double_backward(prepared_folder):
     """An oracle that shares nothing with the products: autograd over autograd, in float64."""
-    prepared = read_prepared(prepared_folder)
+    prepared = read_prepared(prepared_folder, request.TOY)
     name, label, n = subjects(prepared)[0]
     chosen = (prepared.data.train.labels == label).nonzero().flatten()[:n]
     model = prepared.checkpoint.model().double()
@@ -254,13 +261,13 @@ def test_a_repeated_run_takes_everything_from_disk(dry_run):
 
 
 def test_a_run_that_is_wrong_ends_there_with_exit_code_1(prepared_folder, tmp_path, monkeypatch):
-    found = read_prepared(prepared_folder)
+    found = read_prepared(prepared_folder, request.TOY)
     # A reference that is off by 1 % stands in for products that are.
     name = next(iter(found.products))
     other = dataclasses.replace(
         found, products={**found.products, name: 1.01 * found.products[name]}
     )
-    monkeypatch.setattr(plan, "read_prepared", lambda folder: other)
+    monkeypatch.setattr(plan, "read_prepared", lambda folder, sizes: other)
     monkeypatch.setattr(plan, "STEPS", [s for s in plan.STEPS if s[0] != "card"])
     arguments = ["bench", "--suite", "gpu", "--dry-run", "-o", str(tmp_path)]
     result = CliRunner().invoke(cli, [*arguments, "--prepared", str(prepared_folder)])
@@ -368,6 +375,18 @@ def test_what_failed_or_was_cut_is_done_again(tmp_path):
     assert again.items == {}
 
 
+def test_a_way_that_falls_back_is_heard_and_does_not_count_as_served(tmp_path):
+    def fall_back() -> dict:
+        logging.getLogger("spectra.products").warning("cannot be recorded")
+        return {"right": True}
+
+    step = ledger(tmp_path).step("first", 1.0)
+    item = step.item("graphs", fall_back)
+    assert item["said"] == ["cannot be recorded"]
+    assert not tunings.served(item)
+    assert tunings.served(step.item("eager", lambda: {"right": True}))
+
+
 def test_numbers_that_json_lacks_become_words():
     assert plain({"a": (float("inf"), 1.0)}) == {"a": ["inf", 1.0]}
 
@@ -379,7 +398,7 @@ def test_a_training_that_the_limit_cuts_goes_on_where_it_stood(prepared_folder, 
     )  # fmt: skip
     asked = SuiteRequest(tmp_path, prepared_folder, device="cpu", sizes=sizes)
     book = ledger(tmp_path)
-    suite = Suite(asked, read_prepared(prepared_folder), book)
+    suite = Suite(asked, read_prepared(prepared_folder, request.TOY), book)
     history = tmp_path / "runs" / "ce-drw" / HISTORY
 
     class UntilAnEpoch(type(book.step("other", 1.0))):

@@ -1,9 +1,11 @@
 """What a run has done: every item on disk before the next begins, within its seconds."""
 
 import json
+import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,7 +98,8 @@ class Step:
             estimate: seconds that it will take.
 
         Returns:
-            The item, with ``seconds`` and, on a GPU, ``peak_bytes``; None: it has no result.
+            The item, with ``seconds``, what the libraries ``said`` in warnings and, on a GPU,
+            ``peak_bytes``; None: it has no result.
         """
         kept = self.done(key)
         if kept is not None:
@@ -111,7 +114,8 @@ class Step:
             torch.cuda.reset_peak_memory_stats(self.device)
         start = time.perf_counter()
         try:
-            found = dict(work())
+            with _listening() as said:
+                found = dict(work())
             synchronise(self.device)
         except Exception as problem:  # one item's failure is a result; the others go on
             if on_gpu:
@@ -122,6 +126,8 @@ class Step:
             return self._put(key, {"status": "failed", "reason": reason, "seconds": seconds})
         seconds = time.perf_counter() - start
         facts: dict[str, Any] = {"status": "done", "seconds": seconds}
+        if said:
+            facts["said"] = said
         if on_gpu:
             facts["peak_bytes"] = torch.cuda.max_memory_allocated(self.device)
             torch.cuda.empty_cache()
@@ -267,6 +273,24 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and value - value != 0.0:
         return str(value)  # inf or nan
     return value
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """Collect what our packages warn of within the block, such as a recording that fails."""
+    said: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.name.partition(".")[0] in ("spectra", "checkpoints", "cli"):
+                said.append(record.getMessage())
+
+    listener = Listener(logging.WARNING)
+    logging.getLogger().addHandler(listener)
+    try:
+        yield said
+    finally:
+        logging.getLogger().removeHandler(listener)
 
 
 def _to_stderr(line: str) -> None:

@@ -71,7 +71,7 @@ def run_suite(request: SuiteRequest, *, say: Say | None = None) -> dict[str, Any
     if request.dry_run:
         _toy_references(request)
     budget = Budget(request.seconds)
-    prepared = read_prepared(request.references)
+    prepared = read_prepared(request.references, request.sizes)
     ledger = Ledger(
         request.folder,
         device=request.device,
@@ -113,7 +113,7 @@ def run_suite(request: SuiteRequest, *, say: Say | None = None) -> dict[str, Any
 def _toy_references(request: SuiteRequest) -> None:
     """Make references of a toy network, unless a dry run has made them before."""
     try:
-        read_prepared(request.references)
+        read_prepared(request.references, request.sizes)
     except InputError:
         prepare(
             request.references,

@@ -53,7 +53,7 @@ class Prepared:
         extremes: of each subject.
         traces: losses of each recipe's first epochs, in float64.
         trace_noise: how far the CPU's own float32 trace lies from it, by recipe.
-        identity: digests of network and images, and the subjects.
+        identity: digests of network and images, and what references were made of.
     """
 
     folder: Path
@@ -151,7 +151,7 @@ def prepare(
                 "shapes": {split: list(data.split(split).images.shape) for split in files},
             },
             "checkpoint": {"name": network.name, "digest": network.digest()},
-            "subjects": [list(subject) for subject in sizes.subjects],
+            "sizes": sizes.references,
             "extremes": extremes,
             "traces": traces,
             "seconds": seconds,
@@ -192,13 +192,18 @@ def read_data(folder: Path) -> ImageData:
     return data
 
 
-def read_prepared(folder: Path) -> Prepared:
+def read_prepared(folder: Path, sizes: Sizes) -> Prepared:
     """Read what :func:`prepare` wrote.
 
     Raises:
-        InputError: the folder is not whole, or something in it has changed.
+        InputError: the folder is not whole, is of other ``sizes``, or something in it has changed.
     """
     index = _index(folder)
+    if index["sizes"] != sizes.references:
+        raise InputError(
+            f"the references in {folder} are of other subjects or trainings than this version "
+            "measures; prepare again"
+        )
     data = read_data(folder)
     checkpoint = load_checkpoint(folder / WEIGHTS)
     if checkpoint.digest() != index["checkpoint"]["digest"]:
@@ -218,7 +223,7 @@ def read_prepared(folder: Path) -> Prepared:
         {
             "data": index["data"]["digest"],
             "checkpoint": index["checkpoint"]["digest"],
-            "subjects": index["subjects"],
+            "sizes": index["sizes"],
         },
     )
 
@@ -227,7 +232,7 @@ def subjects(prepared: Prepared) -> list[tuple[str, int, int]]:
     """Return (name, class, images) of the subjects that references were made of."""
     counts = prepared.data.class_counts
     found = []
-    for label, limit in prepared.identity["subjects"]:
+    for label, limit in prepared.identity["sizes"]["subjects"]:
         n = min(limit, counts[label])
         found.append((subject_name(label, n), label, n))
     return found

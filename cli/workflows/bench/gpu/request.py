@@ -57,6 +57,18 @@ class Sizes:
     analyzed: tuple[int, ...]
     tensor_side: int
 
+    @property
+    def references(self) -> dict[str, Any]:
+        """What the prepared references depend on, in plain form."""
+        return {
+            "subjects": [list(subject) for subject in self.subjects],
+            "recipes": list(self.recipes),
+            "architecture": self.trace_architecture,
+            "epochs": self.trace_epochs,
+            "images_per_class": self.trace_per_class,
+            "overrides": dict(self.trace_overrides),
+        }
+
 
 # Class weights from the first epoch on, so that they are in the trace too. Ours: at so low a rate
 # and radius rounding does not grow from step to step to where it would hide an error.

@@ -73,7 +73,9 @@ def _tunings(step: Step) -> Rows:
             for s, item in mine
             if f"eager: {s}" in items
         )
-        rows.append(["products", way, f"error {error:.1e}; {gains} times as fast as eager"])
+        fell_back = any(item.get("said") for _, item in mine)
+        note = " (fell back)" if fell_back else ""
+        rows.append(["products", way, f"error {error:.1e}; {gains} times as fast as eager{note}"])
     return rows
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from checkpoints.execution import EXACT, Execution
-from spectra.products.tuning import DEFAULT, Tuning
+from spectra.products.tuning import DEFAULT, MEASURED, Tuning
 
 # Ours: as many vectors as the products beside the peers take at once.
 STACKED = 4
@@ -20,7 +20,12 @@ class Way:
     """
 
     name: str
-    tuning: Tuning = field(default=DEFAULT)
+    tuning: Tuning | str = field(default=DEFAULT)
+
+    @property
+    def stacked(self) -> int:
+        """Vectors that a pass takes together."""
+        return self.tuning.stacked if isinstance(self.tuning, Tuning) else 1
 
     @property
     def options(self) -> dict[str, Any]:
@@ -54,6 +59,7 @@ def ways(*, on_gpu: bool) -> tuple[Way, ...]:
     anywhere = (
         EAGER,
         Way("contiguous", Tuning(layout="contiguous")),
+        Way("measured", MEASURED),
         Way(f"stacked {STACKED}", Tuning(stacked=STACKED)),
     )
     if not on_gpu:

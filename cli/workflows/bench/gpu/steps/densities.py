@@ -1,6 +1,5 @@
 """Step 7: the density of every class, over all of its images; several probes at once."""
 
-import inspect
 import time
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,7 @@ from cli.workflows.bench.convolutions import synchronise
 from cli.workflows.bench.gpu.ledger import Step
 from cli.workflows.bench.gpu.references import reference_subject
 from cli.workflows.bench.gpu.steps.extremes import summary
-from cli.workflows.bench.gpu.steps.tunings import right_ways
+from cli.workflows.bench.gpu.steps.tunings import WARM_UP, right_ways
 from cli.workflows.bench.gpu.suite import Suite
 from cli.workflows.bench.gpu.ways import STACKED, Way
 from cli.workflows.losses import AnalysisRequest
@@ -26,7 +25,7 @@ LOCKSTEP_CLASS = 8
 def run(suite: Suite, step: Step) -> None:
     """Run one probe on every class, rarest first, and several on a rare one in each way."""
     for way in right_ways(suite):
-        if way.tuning.stacked > 1 and "lockstep" in inspect.signature(slq).parameters:
+        if way.stacked > 1:
             step.item(f"lockstep, {way.name}", partial(_lockstep, suite, way))
     counts = suite.prepared.data.class_counts
     each = 0.0
@@ -66,12 +65,13 @@ def _lockstep(suite: Suite, way: Way) -> dict[str, Any]:
         prepared.checkpoint, prepared.data, LOCKSTEP_CLASS, n, dtype=torch.float32, device=device
     )
     seconds, traces = {}, {}
-    for name, options, lockstep in (
-        ("one by one", {}, {}),
-        ("in lockstep", way.options, {"lockstep": True}),
-    ):
+    both: tuple[tuple[str, dict[str, Any], bool], ...] = (
+        ("one by one", {}, False), ("in lockstep", way.options, True)
+    )  # fmt: skip
+    for name, options, lockstep in both:
         op = subject.operator(check=False, **options)
-        op.matvec(torch.ones(op.size, dtype=op.dtype, device=op.device))
+        for _ in range(WARM_UP):
+            op.matmat(torch.ones(STACKED, op.size, dtype=op.dtype, device=op.device))
         synchronise(device)
         start = time.perf_counter()
         found = slq(
@@ -79,7 +79,7 @@ def _lockstep(suite: Suite, way: Way) -> dict[str, Any]:
             num_probes=STACKED,
             num_steps=suite.sizes.nodes,
             generator=make_generator(0, "gpu suite lockstep"),
-            **lockstep,  # type: ignore[arg-type]
+            lockstep=lockstep,
         )
         synchronise(device)
         seconds[name] = time.perf_counter() - start

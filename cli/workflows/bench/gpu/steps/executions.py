@@ -7,6 +7,7 @@ import torch
 from cli.workflows.bench.gpu.ledger import Step
 from cli.workflows.bench.gpu.references import loss_trace, relative_difference, trace_data
 from cli.workflows.bench.gpu.steps.correctness import ALLOWED
+from cli.workflows.bench.gpu.steps.tunings import served
 from cli.workflows.bench.gpu.suite import Suite
 from cli.workflows.bench.gpu.ways import EAGER_TRAINING, TrainingWay, training_ways
 
@@ -48,6 +49,6 @@ def fastest(suite: Suite, recipe: str) -> TrainingWay:
     best, rate = EAGER_TRAINING, 0.0
     for way in training_ways(on_gpu=suite.on_gpu):
         item = step.done(f"{way.name}: {recipe}") if step else None
-        if item is not None and item["right"] and item["images_per_second"] > rate:
+        if item is not None and served(item) and item["images_per_second"] > rate:
             best, rate = way, item["images_per_second"]
     return best

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from cli.workflows.bench.gpu.ledger import Step
-from cli.workflows.bench.gpu.steps.tunings import right_ways
+from cli.workflows.bench.gpu.steps.tunings import WARM_UP, right_ways
 from cli.workflows.bench.gpu.suite import Suite
 from cli.workflows.bench.gpu.ways import EAGER, Way
 from cli.workflows.bench.peers import OURS, PEERS, Ours, Peer, PyHessianRetained, missing_packages
@@ -84,10 +84,12 @@ def _ours(way: Way, budget: int) -> type[Peer]:
 
     class OursOtherwise(Ours):
         name, mode = OURS, way.name
-        columns = way.tuning.stacked
+        columns = way.stacked
 
         def __init__(self, subject: Subject, batch: int) -> None:
             self.op = subject.operator(memory_budget=budget, check=False, **way.options)
+            for _ in range(WARM_UP):
+                self.products(torch.ones(self.columns, self.op.size, device=self.op.device))
 
         def products(self, vectors: torch.Tensor) -> torch.Tensor:
             """Return H v for each row."""
