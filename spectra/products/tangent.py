@@ -13,6 +13,9 @@ from spectra.products.layers import Saved, packed
 from spectra.products.trace import Trace
 from spectra.products.tuning import DEFAULT, Tuning
 
+# Ours: the loss's second derivatives are kept for so many outputs, each of which takes a pass.
+MOST_OUTPUTS = 32
+
 
 class TangentProducts(Products):
     """Products of a network that :func:`spectra.products.trace.trace` can read.
@@ -114,6 +117,32 @@ class TangentChunk(ChunkHessian):
             self.rest_gradients = torch.autograd.grad(
                 loss, [self.features, *self.leaves], create_graph=True, materialize_grads=True
             )
+        self.bends = self._bends()
+        if self.bends is not None:  # of the graph nothing more is asked
+            self.rest_gradients = (self.rest_gradients[0].detach(),)
+
+    @torch.enable_grad()
+    def _bends(self) -> Tensor | None:
+        """Return ∇²ℓ_i by the features, (n, C, C), where they are the few outputs; else None.
+
+        A product with them is one operation, where a pass through the graph takes some thirty.
+        """
+        slope = self.rest_gradients[0]
+        if self.leaves or slope.ndim != 2 or slope.shape[1] > MOST_OUTPUTS:
+            return None
+        if not slope.requires_grad:
+            return slope.new_zeros((*slope.shape, slope.shape[1]))
+        # An image's slope depends on its own features alone: a sum over images keeps them apart.
+        columns = slope.sum(0)
+        return torch.stack(
+            [
+                torch.autograd.grad(
+                    column, self.features, retain_graph=True, materialize_grads=True
+                )[0]
+                for column in columns.unbind()
+            ],
+            1,
+        )
 
     @torch.no_grad()
     def _pull(self) -> None:
@@ -166,6 +195,11 @@ class TangentChunk(ChunkHessian):
     def _rest_product(self, tangent: Tensor | None, direction: Direction, found: Moved) -> Tensor:
         """Return the tangent of the features' cotangent; the rest's Hessian is symmetric."""
         count, n = direction.count, len(self.features)
+        if self.bends is not None:
+            if tangent is None:
+                return torch.zeros_like(self.features).repeat(count, 1)
+            stacked = tangent.view(count, n, -1)
+            return torch.einsum("ncd,knd->knc", self.bends, stacked).flatten(0, 1)
         if count == 1:
             d_delta, *found.rest = self._rest_alone(tangent, direction.rest)
             return self.products.packed(d_delta)
@@ -206,7 +240,7 @@ class TangentChunk(ChunkHessian):
         kept = [t for saved in self.saved for t in saved.tensors]
         storages = {
             t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()
-            for t in (*kept, *(self.gradients or ()))
+            for t in (*kept, *(self.gradients or ()), *([] if self.bends is None else [self.bends]))
         }
         return sum(storages.values())
 
