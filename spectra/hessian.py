@@ -133,7 +133,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
             memory_budget = MEMORY_BUDGET
             if device.type == "cuda":
                 memory_budget = torch.cuda.mem_get_info(device)[0] // CARD_SHARE
-        self._kept = KeptWork(memory_budget)
+        self._kept = KeptWork(memory_budget, trims=device.type == "cpu")
         if check:
             self._check(check_losses)
         self.choice = Choice(products)

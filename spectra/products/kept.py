@@ -29,13 +29,15 @@ class KeptWork:
 
     Args:
         budget: bytes that they may take in all, with those of whoever is :meth:`beside` them.
+        trims: whether the holes between them are given back, which CPU memory needs.
 
     Attributes:
         nbytes: that they take.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, *, trims: bool = True) -> None:
         self.nbytes = 0
+        self._trims = trims
         self._chunks: dict[int, ChunkHessian] = {}
         self._purse = _Purse(budget)
         self._purse.users.add(self)
@@ -51,7 +53,7 @@ class KeptWork:
 
     def beside(self) -> KeptWork:
         """Return room for other chunks within the same budget."""
-        other = KeptWork(0)
+        other = KeptWork(0, trims=self._trims)
         other._purse = self._purse
         self._purse.users.add(other)
         return other
@@ -84,6 +86,6 @@ class KeptWork:
             if after <= self._purse.budget:
                 self.nbytes += made.nbytes
                 self._chunks[start] = made
-                if before // _GIVE_BACK_EVERY < after // _GIVE_BACK_EVERY:
+                if self._trims and before // _GIVE_BACK_EVERY < after // _GIVE_BACK_EVERY:
                     give_back_free_memory()
         return made
