@@ -17,7 +17,7 @@ import torch
 from pretended_gpu.analyses import CARDS, GIB, REQUESTS
 from pretended_gpu.build import compile_card
 from pretended_gpu.products import STEPS
-from pretended_gpu.trainings import EXECUTIONS
+from pretended_gpu.trainings import CAPTURED, EXECUTIONS
 
 from checkpoints.recipes import RECIPE_NAMES
 
@@ -33,6 +33,7 @@ CEILINGS = {
 STEP_CEILINGS = {"ce-drw": 350, "ce-drw-sam": 750}
 EPOCH_END = {"launches": 180, "waits": 9}
 BUILD = {"launches": 3750, "waits": 94}
+REPLAYED_PRODUCT = 10
 EVALUATION_WAITS = 1
 WAITS_A_LANCZOS_STEP = 0.2
 WAITS_A_TRAINING_STEP = 1
@@ -166,6 +167,17 @@ def test_views_are_cut_on_the_card_and_a_fresh_draw_is_all_that_is_uploaded(
     assert found["waits"] <= waits, found["waits_at"]
 
 
+def test_a_recorded_product_is_the_product_and_is_replayed_without_waiting(
+    scenario, facts, rounding
+):
+    found = facts("graphs")
+    assert [one["differs by"] for one in found["products"] if one["differs by"] > rounding] == []
+    if scenario["counted"]:
+        assert found["replayed"] == 1
+        assert found["products"][-1]["launches"] <= REPLAYED_PRODUCT, found
+        assert found["products"][-1]["waits"] == 0, found
+
+
 def test_tf32_set_by_the_newer_interface_is_kept_out_and_put_back(facts, rounding):
     found = facts("tf32")
     assert found["differs by"] <= rounding
@@ -276,6 +288,15 @@ def test_an_epoch_computed_in_another_way_runs_on_the_card(scenario, facts, name
     found = facts(f"execution: {name}")
     if scenario["counted"]:  # a real card has its own TF32 and bfloat16
         assert found["differs by"] <= ROUNDING[True]
+
+
+@pytest.mark.parametrize("recipe", CAPTURED)
+def test_recorded_steps_give_the_weights_of_eager_ones(scenario, facts, rounding, recipe):
+    found = facts(f"captured: {recipe}")
+    assert found["differs by"] <= rounding
+    if scenario["counted"]:
+        # Of two epochs of eight steps, the first three are made eagerly.
+        assert found["replays"] == 13
 
 
 @pytest.mark.usefixtures("counted")

@@ -6,16 +6,20 @@
 // operation's CPU kernel. Everything above the kernels (autograd, forward mode, vmap, autocast,
 // composite operations, the decision to copy) is torch's own.
 //
+// A graph is a list of calls, recorded with the tensors that they read and wrote, and made again on
+// the same memory. What waits is refused while recording, and what recording wrote is put back.
+//
 // It is blind to: times, cuDNN's choices and rounding, the number of kernels behind one operation
-// (counted as one), streams, graph capture, kernels of torch.compile.
+// (counted as one), the order of streams, kernels of torch.compile.
 
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/detail/CUDAHooksInterface.h>
-#include <ATen/ops/empty.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -44,7 +48,24 @@ std::map<std::string, int64_t> launches[kCards];
 void (*tell_synchronisation)(const char* kind) = nullptr;
 void (*tell_launch)(const char* name) = nullptr;
 
+struct Recorded {
+  c10::OperatorHandle op;
+  std::vector<IValue> arguments, results;
+};
+// Bytes of a storage as they were before a recorded call wrote to it.
+struct Before {
+  Storage storage;
+  std::vector<char> bytes;
+};
+std::atomic<bool> recording{false};
+std::mutex taping;
+std::vector<Recorded> tape;
+std::map<StorageImpl*, Before> before;
+std::map<int, std::vector<Recorded>> graphs;
+
 void synchronisation(const std::string& kind) {
+  TORCH_CHECK(!recording, "CUDA error: operation not permitted when stream is capturing (", kind,
+              ")");
   if (tell_synchronisation != nullptr) tell_synchronisation(kind.c_str());
 }
 
@@ -341,11 +362,59 @@ void check_devices(const std::string& name, at::ArrayRef<IValue> arguments) {
   if (name == "_index_put_impl_") check_index_put(arguments);
 }
 
+// Keep what a call that is being recorded is about to write to.
+void keep_written(const c10::OperatorHandle& op, at::ArrayRef<IValue> arguments) {
+  // Its schema does not say that it writes running averages.
+  const bool hidden = base_name(op) == "native_batch_norm";
+  std::lock_guard<std::mutex> lock(taping);
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const auto* alias = op.schema().arguments()[i].alias_info();
+    if (!hidden && (alias == nullptr || !alias->isWrite())) continue;
+    each_tensor(arguments[i], [](const Tensor& t) {
+      if (before.count(t.storage().unsafeGetStorageImpl()) > 0) return;
+      const auto* data = static_cast<const char*>(t.storage().data());
+      before.emplace(t.storage().unsafeGetStorageImpl(),
+                     Before{t.storage(), {data, data + t.storage().nbytes()}});
+    });
+  }
+}
+
+void record(const c10::OperatorHandle& op, std::vector<IValue> arguments,
+            at::ArrayRef<IValue> results) {
+  std::lock_guard<std::mutex> lock(taping);
+  tape.push_back({op, std::move(arguments), results.vec()});
+}
+
+void replay(const Recorded& recorded) {
+  Call call;
+  torch::jit::Stack stack = recorded.arguments;
+  for (IValue& value : stack) {
+    if (value.isDevice()) value = Device(DeviceType::CPU);
+    value = with_tensors(value,
+                         [&](const Tensor& t) { return t.is_cuda() ? call.to_host(t) : t; });
+  }
+  recorded.op.redispatchBoxed(c10::DispatchKeySet(DispatchKey::CPU), &stack);
+  std::vector<Tensor> made, wanted;
+  for (const IValue& value : stack) each_tensor(value, [&](const Tensor& t) { made.push_back(t); });
+  for (const IValue& value : recorded.results) {
+    each_tensor(value, [&](const Tensor& t) { wanted.push_back(call.to_host(t)); });
+  }
+  for (size_t i = 0; i < made.size(); ++i) {
+    if (!made[i].is_same(wanted[i])) wanted[i].copy_(made[i]);
+  }
+}
+
 void run_on_card(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit::Stack* stack) {
   const std::string name = base_name(op);
   const size_t count = op.schema().arguments().size();
   auto arguments = torch::jit::last(*stack, count);
   check_devices(name, arguments);
+  const bool kernel = !is_view(op) && kNoKernel.count(name) == 0;
+  std::vector<IValue> recorded;
+  if (recording && kernel) {
+    recorded = arguments.vec();
+    keep_written(op, arguments);
+  }
   Call call;
   std::optional<Device> target;
   for (size_t i = 0; i < count; ++i) {
@@ -397,11 +466,19 @@ void run_on_card(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit:
     if (stays_on_host) continue;
     value = with_tensors(value, [&](const Tensor& t) { return call.to_card(t, card); });
   }
-  if (elements > 0 && !is_view(op) && kNoKernel.count(name) == 0) launch(card, name);
+  if (elements > 0 && kernel) launch(card, name);
+  if (!recorded.empty()) {
+    record(op, std::move(recorded), torch::jit::last(*stack, op.schema().returns().size()));
+  }
 }
 
 // Between the processor and a card, and between cards.
-void copy_between(const c10::OperatorHandle&, c10::DispatchKeySet, torch::jit::Stack* stack) {
+void copy_between(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit::Stack* stack) {
+  if (recording) {
+    const auto arguments = torch::jit::last(*stack, 3);
+    keep_written(op, arguments);
+    record(op, arguments.vec(), torch::jit::last(*stack, 3).slice(0, 1));
+  }
   const bool non_blocking = torch::jit::pop(*stack).toBool();
   const Tensor source = torch::jit::pop(*stack).toTensor();
   const Tensor target = torch::jit::pop(*stack).toTensor();
@@ -524,6 +601,32 @@ const char* pretended_counts() {
   text = lines.str();
   return text.c_str();
 }
+
+void pretended_begin_recording() {
+  tape.clear();
+  before.clear();
+  recording = true;
+}
+
+// Nothing that was recorded has been done: what it wrote is as it was.
+void pretended_end_recording(int graph) {
+  recording = false;
+  for (auto& [storage, kept] : before) {
+    std::copy(kept.bytes.begin(), kept.bytes.end(), static_cast<char*>(storage->mutable_data()));
+  }
+  before.clear();
+  graphs[graph] = std::move(tape);
+  tape.clear();
+}
+
+void pretended_replay(int graph) {
+  at::AutoDispatchBelowADInplaceOrView below;
+  for (const Recorded& recorded : graphs[graph]) replay(recorded);
+  launch(current_card, "graph");
+}
+
+void pretended_drop_graph(int graph) { graphs.erase(graph); }
+int pretended_is_recording() { return recording; }
 
 void pretended_set_capacity(int card, int64_t bytes) { capacity[card] = bytes; }
 int64_t pretended_capacity(int card) { return capacity[card]; }

@@ -6,12 +6,13 @@ A wait is a synchronisation: the processor stands still until the card has done 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import sys
 import threading
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,6 +136,27 @@ class Card:
             self._library.pretended_set_current(card)
         return before
 
+    @contextmanager
+    def recorded(self, graph: object, **_: object) -> Iterator[None]:
+        """Record the block into ``graph``, a :class:`Graph`; see ``torch.cuda.graph``."""
+        self._library.pretended_begin_recording()
+        try:
+            yield
+        finally:
+            self._library.pretended_end_recording(graph.number)
+
+    def replay(self, number: int) -> None:
+        """Make a graph's calls again."""
+        self._library.pretended_replay(number)
+
+    def drop(self, number: int) -> None:
+        """Forget a graph."""
+        self._library.pretended_drop_graph(number)
+
+    def is_recording(self) -> bool:
+        """Say whether a block is being recorded."""
+        return bool(self._library.pretended_is_recording())
+
     def wait(self, kind: str) -> None:
         """Count a wait."""
         if self._count is not None:
@@ -146,6 +168,39 @@ class Card:
     def _launched(self, name: bytes) -> None:
         if self._count is not None:
             self._count.places[f"{_place()} {name.decode()}"] += 1
+
+
+class Stream:
+    """A stream of a card, on which everything is done at once."""
+
+    def __init__(self, device: object = None, **_: object) -> None:
+        self.device = device
+
+    def wait_stream(self, other: Stream) -> None:
+        """Wait for what is done already."""
+
+
+def _graph_of(card: Card) -> type:
+    numbers = itertools.count()
+
+    class Graph:
+        """What ``torch.cuda.CUDAGraph`` is."""
+
+        def __init__(self, **_: object) -> None:
+            self.number = next(numbers)
+
+        def replay(self) -> None:
+            """Make its calls again."""
+            card.replay(self.number)
+
+        def reset(self) -> None:
+            """Forget its calls."""
+            card.drop(self.number)
+
+        def __del__(self) -> None:
+            self.reset()
+
+    return Graph
 
 
 def _place() -> str:
@@ -203,6 +258,13 @@ def _dress(card: Card) -> None:
         "get_device_name": lambda d=None: properties.name,
         "get_device_properties": lambda d=None: properties,
         "get_device_capability": lambda d=None: (properties.major, properties.minor),
+        "CUDAGraph": _graph_of(card),
+        "Stream": Stream,
+        "current_stream": Stream,
+        "graph": card.recorded,
+        "graph_pool_handle": lambda: (0, 0),
+        "is_current_stream_capturing": card.is_recording,
+        "stream": lambda stream: nullcontext(),
         "get_rng_state": lambda d=None: state.clone(),
         "set_rng_state": lambda new, d=None: None,
         "manual_seed": lambda seed: None,

@@ -11,6 +11,7 @@ from pretended_gpu.stage import Facts, Stage, difference, digits, random_images,
 from spectra import HessianOperator
 from spectra.fresh import FreshOperator
 from spectra.lanczos import Lanczos
+from spectra.products import parse_tuning
 
 STEPS = 10
 
@@ -110,6 +111,27 @@ def protocols(stage: Stage) -> Facts:
         (count, product), (_, wanted) = counts
         found[kind] = {**count.facts(), "differs by": difference(product, wanted)}
     return found
+
+
+def graphs(stage: Stage) -> Facts:
+    """Record products as graphs and replay them, beside products made without."""
+    images, labels = random_images(6)
+    plain, recorded = (
+        HessianOperator(
+            *(resnet(8), images, labels),
+            device=stage.second,
+            check=False,
+            tuning=parse_tuning(tuning),
+        )
+        for tuning in ("default", "graphs")
+    )
+    found = []
+    for factor in (1.0, 2.0, 3.0):  # warm-up, recording, replay
+        vector = torch.linspace(-factor, 1, plain.size, device=stage.second)
+        with stage.counted() as count:
+            product = recorded.matvec(vector)
+        found.append({**count.facts(), "differs by": difference(product, plain.matvec(vector))})
+    return {"replayed": count.kernels["graph"], "products": found}
 
 
 def tf32(stage: Stage) -> Facts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from pretended_gpu.stage import Facts, Stage
 
@@ -43,6 +44,8 @@ def refusals(stage: Stage) -> Facts:
         ),
         "in-place sum": refused(lambda: here.add_(there)),
     }
+    if stage.card is not None:
+        errors["reading while a graph is recorded"] = refused(lambda: _recorded_reading(there))
     if torch.cuda.device_count() > 1:
         errors["sum of two cards"] = refused(lambda: there + here.to("cuda:1"))
     host = torch.empty(6)
@@ -87,6 +90,11 @@ def refusals(stage: Stage) -> Facts:
             "view": 1 + _launches(stage, lambda: there.view(2, 3)[1:].T),
         },
     }
+
+
+def _recorded_reading(tensor: Tensor) -> None:
+    with torch.cuda.graph(torch.cuda.CUDAGraph()):
+        (tensor + 1).sum().item()
 
 
 def _waits(stage: Stage, action: Callable[[], object]) -> int:

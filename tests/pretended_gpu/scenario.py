@@ -32,6 +32,7 @@ def parts() -> dict[str, Callable[[Any], dict[str, Any]]]:
         "several chunks": products.several_chunks,
         "protocols": products.protocols,
         "tf32": products.tf32,
+        "graphs": products.graphs,
         "places": products.places,
         "extremes": analyses.extremes,
         **{
@@ -52,6 +53,10 @@ def parts() -> dict[str, Callable[[Any], dict[str, Any]]]:
         **{
             f"execution: {name}": partial(trainings.execution, name=name)
             for name in trainings.EXECUTIONS
+        },
+        **{
+            f"captured: {name}": partial(trainings.captured_steps, name=name)
+            for name in trainings.CAPTURED
         },
         "evaluation": trainings.evaluation,
         "demo": commands.demo,

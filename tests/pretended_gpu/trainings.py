@@ -74,6 +74,9 @@ EXECUTIONS = {
 }
 
 
+CAPTURED = ("ce-drw", "ce-drw-sam", "ce-drw-asam", "ldam-drw-sam", "vs")
+
+
 def execution(stage: Stage, name: str) -> Facts:
     """Train an epoch, computed in another way than float32's plain one."""
     found = {}
@@ -81,6 +84,18 @@ def execution(stage: Stage, name: str) -> Facts:
         described = job("ce-drw-sam", stage.folder / f"{name}-{place}", batches=3)
         found[place] = train(replace(described, execution=EXECUTIONS[name]), device=device)[-1]
     return {"differs by": _weights_differ(found["card"], found["cpu"])}
+
+
+def captured_steps(stage: Stage, name: str) -> Facts:
+    """Train two epochs with steps that are recorded and replayed, and without."""
+    plain = job(name, stage.folder / f"eager-{name}", batches=8, epochs=2)
+    recorded = job(name, stage.folder / f"captured-{name}", batches=8, epochs=2)
+    wanted = train(plain, device=stage.second)[-1]
+    with stage.counted() as count:
+        found = train(replace(recorded, execution=Execution(captured=True)), device=stage.second)[
+            -1
+        ]
+    return {"replays": count.kernels["graph"], "differs by": _weights_differ(found, wanted)}
 
 
 def resnet_steps(stage: Stage, name: str) -> Facts:
