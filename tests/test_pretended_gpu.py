@@ -25,10 +25,10 @@ from checkpoints.recipes import RECIPE_NAMES
 CEILINGS = {
     "kept product": 400,
     "first product": 700,
-    "product of four vectors": 1600,
+    "product of four vectors": 1480,
     "gradient": 275,
     "scores": 150,
-    "Lanczos steps": 430 * STEPS,
+    "Lanczos steps": 400 * STEPS,
 }
 STEP_CEILINGS = {"ce-drw": 350, "ce-drw-sam": 750}
 EPOCH_END = {"launches": 180, "waits": 9}
