@@ -38,6 +38,7 @@ from cli.workflows.bench.gpu.prepared import prepare, read_data, read_prepared, 
 from cli.workflows.bench.gpu.request import SuiteRequest
 from cli.workflows.bench.gpu.steps import correctness, products, trainings, tunings
 from cli.workflows.bench.gpu.suite import Suite
+from cli.workflows.bench.gpu.table import summary_rows
 from cli.workflows.bench.gpu.toy import toy_checkpoint, toy_data
 from cli.workflows.bench.gpu.training import HISTORY
 from cli.workflows.bench.gpu.ways import EAGER, training_ways, ways
@@ -232,7 +233,8 @@ def test_a_dry_run_trains_and_analyzes_both_networks_under_each_protocol(dry_run
         assert kept == list(request.TOY.keep_epochs)
         items = results["steps"]["networks"]["items"]
         mine = [key for key in items if key.startswith(f"{recipe}@3")]
-        assert len(mine) == 3 * len(request.TOY.analyzed)
+        assert len(mine) == 1 + 3 * len(request.TOY.analyzed)
+        assert len(items[f"{recipe}@3, test images"]["accuracy"]) == 10
         plain_one = items[f"{recipe}@3, class 8, plain"]
         assert plain_one["certificates"][0]["beyond"] is not None  # a bound from below
 
@@ -258,6 +260,48 @@ def test_a_repeated_run_takes_everything_from_disk(dry_run):
     assert {k: v["items"] for k, v in plain(again["steps"]).items()} == {
         k: v["items"] for k, v in plain(results["steps"]).items()
     }
+
+
+def test_the_command_prints_the_short_table_and_where_to_find_what_is_sent(dry_run):
+    folder, results = dry_run
+    found = CliRunner().invoke(cli, ["bench", "--suite", "gpu", "--dry-run", "-o", str(folder)])
+    assert found.exit_code == 0, found.output
+    for _, of, _ in results["table"]:
+        assert of.split()[0] in found.output
+    assert "results and weights to send" in found.output
+
+
+def test_the_command_hands_prepare_its_source_and_checkpoint(tmp_path, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(
+        sys.modules["cli.commands.bench"],  # which the package hides behind the command
+        "prepare",
+        lambda folder, **rest: asked.update(rest, folder=folder),
+    )
+    found = CliRunner().invoke(
+        cli,
+        [
+            "bench",
+            "mine",
+            "--suite",
+            "gpu",
+            "--prepare",
+            "--data",
+            "npz:a.npz",
+            "-o",
+            str(tmp_path),
+        ],
+    )
+    assert found.exit_code == 0, found.output
+    assert (asked["folder"], asked["source"], asked["checkpoint"]) == (
+        tmp_path, "npz:a.npz", "mine"
+    )  # fmt: skip
+
+
+def test_options_of_the_suite_without_it_are_refused():
+    found = CliRunner().invoke(cli, ["bench", "--dry-run"])
+    assert found.exit_code == 2
+    assert "go with --suite gpu" in found.output
 
 
 def test_a_run_that_is_wrong_ends_there_with_exit_code_1(prepared_folder, tmp_path, monkeypatch):
@@ -385,6 +429,17 @@ def test_a_way_that_falls_back_is_heard_and_does_not_count_as_served(tmp_path):
     assert item["said"] == ["cannot be recorded"]
     assert not tunings.served(item)
     assert tunings.served(step.item("eager", lambda: {"right": True}))
+
+
+@pytest.mark.parametrize("error", [float("nan"), float("inf"), 6e-3])
+def test_an_error_that_is_no_number_is_wrong_too(tmp_path, error):
+    book = ledger(tmp_path)
+    step = book.step("correctness", 1.0)
+    step.item("class 8", lambda: {"error": error})
+    assert len(correctness.wrong(step)) == 1
+    again = ledger(tmp_path).step("correctness", 1.0)  # from disk
+    assert len(correctness.wrong(again)) == 1
+    assert summary_rows(book)[0][0] == "error against float64"
 
 
 def test_numbers_that_json_lacks_become_words():

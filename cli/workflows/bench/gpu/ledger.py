@@ -175,7 +175,7 @@ class Step:
         }
 
     def _put(self, key: str, item: dict[str, Any]) -> dict[str, Any] | None:
-        self.items[key] = item
+        self.items[key] = item = plain(item)
         self.save()
         line = f"{self.name}: {key}: {item['status']}"
         if "seconds" in item:
@@ -265,7 +265,10 @@ class Ledger:
 
 
 def plain(value: Any) -> Any:
-    """Return ``value`` as strict JSON has it: no tuples, no infinities."""
+    """Return ``value`` as strict JSON has it: no tuples; what is not finite as a word.
+
+    ``float`` reads such a word back.
+    """
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

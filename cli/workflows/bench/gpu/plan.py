@@ -56,7 +56,8 @@ def run_suite(request: SuiteRequest, *, say: Say | None = None) -> dict[str, Any
 
     Returns:
         What ``folder/results.json`` holds. Its ``status`` is ``done``, ``stopped`` (some items had
-        no time) or ``aborted`` (wrong products or trainings; ``reason`` names them).
+        no time) or ``aborted`` (wrong products or trainings); ``reason`` names what was cut, failed
+        or wrong.
 
     Raises:
         InputError: there are no references, or there is no GPU and it is no dry run.
@@ -96,13 +97,15 @@ def run_suite(request: SuiteRequest, *, say: Say | None = None) -> dict[str, Any
             }  # fmt: skip
             ledger.say(f"{name}: failed ({step.items['step']['reason']})")
         step.close()
+        ledger.table = summary_rows(ledger)  # so that a kill leaves it too
         if name == "correctness" and (wrong := correctness.wrong(step)):
             ledger.status, ledger.reason = ABORTED, f"not right: {'; '.join(wrong)}"
             break
     else:
         ends = {step.status for step in ledger.steps}
         ledger.status = STOPPED if ends & {"stopped", "skipped"} else DONE
-    ledger.table = summary_rows(ledger)
+        said = [f"{step.name}: {step.reason}" for step in ledger.steps if step.reason]
+        ledger.reason = "; ".join(said) or None
     ledger.save()
     left_out = pack(request.folder).left_out
     if left_out:

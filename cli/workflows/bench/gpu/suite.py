@@ -1,7 +1,9 @@
 """What every step gets: the request, the references, and what the steps before it found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
+from checkpoints import ImageData
 from cli.workflows.bench.gpu.ledger import Ledger
 from cli.workflows.bench.gpu.prepared import Prepared
 from cli.workflows.bench.gpu.request import Sizes, SuiteRequest
@@ -25,6 +27,11 @@ class Suite:
     def sizes(self) -> Sizes:
         """How large everything is."""
         return self.request.sizes
+
+    @cached_property
+    def training_images(self) -> ImageData:
+        """The data without test images, which would be evaluated anew with every analysis."""
+        return replace(self.prepared.data, test=None)
 
     @property
     def device(self) -> str:

@@ -51,7 +51,7 @@ def _card(step: Step) -> Rows:
 
 
 def _correctness(step: Step) -> Rows:
-    errors = {key: item["error"] for key, item in _done(step).items()}
+    errors = {key: float(item["error"]) for key, item in _done(step).items()}
     if not errors:
         return []
     worst = max(errors, key=lambda key: errors[key])
@@ -67,7 +67,7 @@ def _tunings(step: Step) -> Rows:
     rows: Rows = []
     for way in dict.fromkeys(key.partition(": ")[0] for key in items):
         mine = [(s, items[f"{way}: {s}"]) for s in subjects if f"{way}: {s}" in items]
-        error = max(item["error"] for _, item in mine)
+        error = max(float(item["error"]) for _, item in mine)
         gains = ", ".join(
             f"{items[f'eager: {s}']['several_ms'] / item['several_ms']:.2f}"
             for s, item in mine
@@ -84,7 +84,7 @@ def _executions(step: Step) -> Rows:
         [
             "training steps",
             key,
-            f"{item['images_per_second']:.0f} images/s, error {item['error']:.1e}",
+            f"{item['images_per_second']:.0f} images/s, error {float(item['error']):.1e}",
         ]
         for key, item in _done(step).items()
     ]
@@ -131,6 +131,9 @@ def _trainings(step: Step) -> Rows:
 def _networks(step: Step) -> Rows:
     rows: Rows = []
     for key, item in _done(step).items():
+        if "ratio" not in item:  # of test images
+            rows.append(["accuracy", key, f"{100 * item['overall']:.1f} %"])
+            continue
         ratio = "-" if item["ratio"] is None else f"{item['ratio']:.3g}"
         rows.append(["|λmin/λmax|", key, ratio])
     return rows

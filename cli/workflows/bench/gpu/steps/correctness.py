@@ -52,8 +52,9 @@ def wrong(step: Step) -> list[str]:
         if item["status"] == "failed":
             found.append(f"{key}: {item['reason']}")
         for name, allowed in (("error", ALLOWED), ("float64_error", ALLOWED_FLOAT64)):
-            if item["status"] == "done" and not item.get(name, 0.0) <= allowed:
-                found.append(f"{key}: {name} {item[name]:.1e}, {allowed:.0e} allowed")
+            error = float(item.get(name, 0.0)) if item["status"] == "done" else 0.0
+            if not error <= allowed:
+                found.append(f"{key}: {name} {error:.1e}, {allowed:.0e} allowed")
     return found
 
 

@@ -1,7 +1,6 @@
 """Step 7: the density of every class, over all of its images; several probes at once."""
 
 import time
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -43,7 +42,7 @@ def run(suite: Suite, step: Step) -> None:
 def _density(suite: Suite, label: int) -> dict[str, Any]:
     analysis = analyze_checkpoint(
         suite.prepared.checkpoint,
-        replace(suite.prepared.data, test=None),
+        suite.training_images,
         AnalysisRequest(
             classes=str(label),
             device=suite.device,

@@ -1,7 +1,7 @@
 """Step 6: certified extremes of every class, over all of its images."""
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -58,7 +58,7 @@ def summary(record: LossAnalysis) -> dict[str, Any]:
 def _certified(suite: Suite, label: int) -> dict[str, Any]:
     analysis = analyze_checkpoint(
         suite.prepared.checkpoint,
-        replace(suite.prepared.data, test=None),
+        suite.training_images,
         AnalysisRequest(
             classes=str(label), device=suite.device, solver=SolverSettings(num_probes=0)
         ),

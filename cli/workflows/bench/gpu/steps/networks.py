@@ -2,10 +2,12 @@
 
 import importlib.util
 import itertools
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from checkpoints import Checkpoint, list_checkpoints, load_checkpoint
+from cli.workflows.analyze import test_accuracy
 from cli.workflows.bench.gpu.ledger import Step
 from cli.workflows.bench.gpu.steps.extremes import summary
 from cli.workflows.bench.gpu.steps.trainings import run_folder
@@ -24,6 +26,10 @@ def run(suite: Suite, step: Step) -> None:
     for recipe, network in networks.items():
         if network is None:
             step.skip(recipe, "no weights of this training were kept")
+        elif suite.prepared.data.test is None:
+            step.skip(f"{recipe}, test images", "no test images were prepared")
+        else:
+            step.item(f"{recipe}@{network.epoch}, test images", partial(_accuracy, suite, network))
     protocols: tuple[str, ...] = PROTOCOLS
     if importlib.util.find_spec("pyhessian") is None:
         protocols = tuple(p for p in PROTOCOLS if not p.endswith("pyhessian"))
@@ -52,12 +58,20 @@ def _last(suite: Suite, recipe: str) -> Checkpoint | None:
         return None
 
 
+def _accuracy(suite: Suite, network: Checkpoint) -> dict[str, Any]:
+    data = suite.prepared.data
+    normalisation = network.normalisation or data.normalisation
+    found = test_accuracy(network, data, normalisation, device=suite.device)
+    assert found is not None  # there are test images
+    return asdict(found)
+
+
 def _analyzed(
     suite: Suite, recipe: str, network: Checkpoint, label: int, protocol: str
 ) -> dict[str, Any]:
     found = compare_protocols(
         network,
-        suite.prepared.data,
+        suite.training_images,
         AnalysisRequest(
             classes=str(label),
             device=suite.device,
