@@ -411,6 +411,16 @@ def test_a_finished_item_is_taken_from_disk_where_it_is_of_the_same_run(tmp_path
     assert len(made) == calls
 
 
+def test_a_repeated_run_that_is_killed_early_loses_nothing_of_the_later_steps(tmp_path):
+    book = ledger(tmp_path)
+    for name in ("first", "second"):
+        book.step(name, 1.0).item("one", lambda: {})
+    ledger(tmp_path).step("first", 1.0)  # and no more
+    again = ledger(tmp_path)
+    assert again.step("first", 1.0).done("one")
+    assert again.step("second", 1.0).done("one")
+
+
 def test_what_failed_or_was_cut_is_done_again(tmp_path):
     step = ledger(tmp_path).step("first", 1.0)
     step.item("failed", lambda: {}["nothing"])

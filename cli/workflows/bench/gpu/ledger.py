@@ -55,6 +55,7 @@ class Step:
         budget: of the run.
         share: of the budget that is spent when this step has to end.
         path: its file.
+        identity: what its items depend on.
         on_change: called after every item.
         say: called with a line an item.
         items: what is done, and what is not and why.
@@ -67,6 +68,7 @@ class Step:
     budget: Budget
     share: float
     path: Path
+    identity: Any
     on_change: Callable[[], None]
     say: Say
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -161,7 +163,7 @@ class Step:
 
     def save(self) -> None:
         """Write the step's file and let the run rewrite its own."""
-        write_json(self.path, plain(self.to_dict()))
+        write_json(self.path, plain({"identity": self.identity, **self.to_dict()}))
         self.on_change()
 
     def to_dict(self) -> dict[str, Any]:
@@ -207,7 +209,7 @@ class Ledger:
         say: Say | None = None,
     ) -> None:
         self.folder, self.device, self.budget = folder, device, budget
-        self.identity = plain(dict(identity))
+        self.identity = plain({"schema": SCHEMA, **identity})
         self.say = say or _to_stderr
         self.steps: list[Step] = []
         self.status = "running"
@@ -219,7 +221,9 @@ class Ledger:
         """Begin a step that has to end when ``share`` of the budget is spent."""
         path = self.folder / "steps" / f"{len(self.steps) + 1:02d}-{name}.json"
         items = self._before.get(name, {})
-        step = Step(name, self.device, self.budget, share, path, self.save, self.say, items)
+        step = Step(
+            name, self.device, self.budget, share, path, self.identity, self.save, self.say, items
+        )
         self.steps.append(step)
         step.save()
         return step
@@ -251,17 +255,20 @@ class Ledger:
         }
 
     def _kept(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return the finished items of an earlier run in the same folder, by step."""
-        try:
-            before = json.loads((self.folder / RESULTS).read_text(encoding="utf-8"))
-            if before["schema"] != SCHEMA or before["identity"] != self.identity:
-                return {}
-            return {
-                name: {k: v for k, v in step["items"].items() if v["status"] == "done"}
-                for name, step in before["steps"].items()
-            }
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
+        """Return the finished items of an earlier run in the same folder, by step.
+
+        From the steps' own files: those of steps that a killed run had not come to again are there.
+        """
+        found = {}
+        for path in sorted((self.folder / "steps").glob("*.json")):
+            try:
+                before = json.loads(path.read_text(encoding="utf-8"))
+                if before["identity"] == self.identity:
+                    items = before["items"].items()
+                    found[before["name"]] = {k: v for k, v in items if v["status"] == "done"}
+            except (ValueError, KeyError, TypeError):  # damaged, or none of ours
+                continue
+        return found
 
 
 def plain(value: Any) -> Any:
