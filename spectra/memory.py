@@ -1,5 +1,6 @@
 """What a run will need of memory, and what it may take."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,7 @@ import torch
 from spectra.allocator import available_bytes, give_back_free_memory, resident_bytes
 from spectra.basis import bytes_per_vector, fixed_bytes
 from spectra.errors import InputError
-from spectra.hessian import HessianOperator
+from spectra.hessian import HessianOperator, chunk_share
 from spectra.operators import SymmetricOperator
 from spectra.products import exact_products
 
@@ -99,7 +100,11 @@ def forecast(
     wanted = min(num_vectors, op.size + 1)
     each, fixed = bytes_per_vector(op, basis), fixed_bytes(op, basis)
     least = min(LEAST_BASIS, wanted)
-    working = _working_within(op, limit - resident - fixed - least * each)
+    # A card's chunks leave room for all vectors if they can: a restart costs more than they do.
+    room = limit - resident - fixed - wanted * each
+    if room <= 0:
+        room = limit - resident - fixed - least * each
+    working = _working_within(op, room)
     free = limit - resident - working - fixed
     if free < least * each or free < 0:
         needed = resident + working + fixed + least * each
@@ -130,12 +135,12 @@ def _working_bytes(op: SymmetricOperator) -> int:
     """Return what the chunks in work take, and vectors beside them.
 
     One chunk where they are worked through one after the other, on a card say; else those of each
-    worker and waiting ones. Each takes its primal work, and as much again for every vector of a
-    pass, for what a product makes on its way.
+    worker and waiting ones.
     """
     workers = _workers(op)
     chunks = 2 * workers + 1 if workers > 1 else 1
-    return chunks * (1 + op.vectors_a_pass) * _chunk_nbytes(op) + _vector_bytes(op)
+    in_work = chunks * chunk_share(op) * _chunk_nbytes(op)
+    return math.ceil(in_work) + _vector_bytes(op)
 
 
 def _vector_bytes(op: SymmetricOperator) -> int:

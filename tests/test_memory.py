@@ -1,5 +1,6 @@
 import ctypes
 import gc
+import math
 
 import pytest
 import torch
@@ -34,8 +35,8 @@ def _resident(monkeypatch):
 
 
 OP = Chunked(MIB, 10 * MIB)  # a vector is 4 MiB
-# A chunk in work, twice for temporaries, and 8 float64 vectors.
-WORKING = 2 * 10 * MIB + 8 * 8 * MIB
+# A chunk in work, 2.5 times for what is made on the way, and 8 float64 vectors.
+WORKING = 25 * MIB + 8 * 8 * MIB
 
 
 def test_resident_bytes_grow_with_what_is_written():
@@ -115,7 +116,7 @@ def test_more_vectors_than_dimensions_are_never_wanted():
 
 def test_a_line_for_people():
     line = forecast(OP, num_vectors=50, limit=2048 * MIB).describe()
-    assert line.startswith("0.293 resident + 0.082 working + 0.195 basis (50 vectors)")
+    assert line.startswith("0.293 resident + 0.0869 working + 0.195 basis (50 vectors)")
     assert line.endswith("of 2 GiB")
     assert "\n" not in line
 
@@ -140,7 +141,8 @@ def test_a_chunk_a_core_and_those_that_wait_are_counted_where_cores_share_the_wo
     shared = forecast(op, num_vectors=40, limit=2048 * MIB).working
     primal = op._products.linearise(op.images, op.labels, op.weights).nbytes
     vector = op.size * 8
-    assert (alone, shared) == (2 * primal + 8 * vector, 5 * 2 * primal + 10 * vector)
+    assert alone == math.ceil(2.5 * primal) + 8 * vector
+    assert shared == math.ceil(5 * 2.5 * primal) + 10 * vector
 
 
 class OnACard(LambdaOperator):
@@ -187,7 +189,7 @@ def test_a_resnet32_on_5000_images_fits_a_card_of(gib, card, image_nbytes):
     op = OnACard(image_nbytes, 1024)
     limit = default_limit(op.device)
     plan = forecast(op, num_vectors=301, limit=limit)
-    assert op.micro_chunk == 1024
+    assert op.micro_chunk >= (1024 if gib > 8 else 256)
     assert plan.max_basis == 301
     assert plan.kept > 0
     assert plan.total <= limit < gib * 1024 * MIB

@@ -1,5 +1,7 @@
 """What an operator does where memory ends."""
 
+import math
+
 import pytest
 import torch
 from oracles import random_vector
@@ -86,9 +88,9 @@ def test_other_errors_are_not_taken_for_short_memory():
 def test_chunks_shrink_until_their_work_fits():
     op = operator(7, micro_chunk=7)
     each = op._image_nbytes()
-    op.shrink_chunks(2 * 7 * each)
+    op.shrink_chunks(math.ceil(2.5 * 7 * each))
     assert op.micro_chunk == 7
-    op.shrink_chunks(2 * 3 * each)
+    op.shrink_chunks(math.ceil(2.5 * 3 * each))
     assert op.micro_chunk == 3
     op.shrink_chunks(1)
     assert op.micro_chunk == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from spectra.allocator import out_of_memory
 from spectra.losses import PerSampleLoss
 from spectra.products.affine import Affine, Convolution
 from spectra.products.folding import Direction, Folding, Moved
@@ -125,24 +126,30 @@ class TangentChunk(ChunkHessian):
     def _bends(self) -> Tensor | None:
         """Return ∇²ℓ_i by the features, (n, C, C), where they are the few outputs; else None.
 
-        A product with them is one operation, where a pass through the graph takes some thirty.
+        A product with them is one operation, where a pass through the graph takes some thirty. It
+        is from them whether work is kept or not, for its bytes are not to depend on memory.
         """
         slope = self.rest_gradients[0]
         if self.leaves or slope.ndim != 2 or slope.shape[1] > MOST_OUTPUTS:
             return None
         if not slope.requires_grad:
             return slope.new_zeros((*slope.shape, slope.shape[1]))
-        # An image's slope depends on its own features alone: a sum over images keeps them apart.
-        columns = slope.sum(0)
-        return torch.stack(
-            [
-                torch.autograd.grad(
-                    column, self.features, retain_graph=True, materialize_grads=True
-                )[0]
-                for column in columns.unbind()
-            ],
-            1,
-        )
+        n, count = slope.shape
+        # An image's slope depends on its own features alone: images need not be told apart.
+        rows = torch.eye(count, dtype=slope.dtype, device=slope.device)
+        try:
+            (found,) = torch.autograd.grad(
+                slope,
+                self.features,
+                rows[:, None].expand(count, n, count),
+                is_grads_batched=True,
+                materialize_grads=True,
+            )
+        except RuntimeError as error:  # a stranger's loss that cannot be batched
+            if out_of_memory(error):
+                raise
+            return None
+        return found.transpose(0, 1)
 
     @torch.no_grad()
     def _pull(self) -> None:
