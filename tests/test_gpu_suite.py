@@ -331,6 +331,19 @@ def test_no_time_at_all_is_said_and_nothing_else_is_done(prepared_folder, tmp_pa
     assert statuses <= {"skipped", "not here"}
 
 
+def test_a_dry_run_has_one_thread_and_puts_the_setting_back(tmp_path, monkeypatch):
+    """With two on a busy machine it took ten minutes in place of one and a half."""
+    seen = []
+    monkeypatch.setattr(plan, "_run", lambda asked, say: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        plan.run_suite(SuiteRequest(tmp_path, dry_run=True))
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_suite_without_a_gpu_says_what_to_do_instead(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
