@@ -1,16 +1,15 @@
 """A weighted mean of per-sample losses over frozen images, as a function of the parameters."""
 
 import copy
-import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from spectra.allocator import give_back_free_memory, out_of_memory
+from spectra.allocator import give_back_free_memory
 from spectra.checks import check_inputs
 from spectra.errors import InputError
 from spectra.images import LazyImages, frozen
@@ -18,36 +17,10 @@ from spectra.losses import CrossEntropy, PerSampleLoss
 from spectra.placement import place
 from spectra.precision import float32_precision
 from spectra.products import exact_products
+from spectra.short_memory import with_smaller_chunks
 
 T = TypeVar("T")
-Method = TypeVar("Method", bound=Callable[..., Any])
 logger = logging.getLogger(__name__)
-
-
-def with_smaller_chunks(method: Method) -> Method:
-    """Have a method that works through the chunks begin again with smaller ones where memory ends.
-
-    Raises:
-        InputError: not even one image fits.
-    """
-
-    @functools.wraps(method)
-    def answered(self: "FrozenLoss", *args: Any, **kwargs: Any) -> Any:
-        while True:
-            try:
-                return method(self, *args, **kwargs)
-            except Exception as error:
-                if not out_of_memory(error):
-                    raise
-                if min(self.micro_chunk, self.num_images) == 1:
-                    raise InputError(
-                        f"the work of one image does not fit into the memory of {self.device}; "
-                        "free some of it, or compute on another device"
-                    ) from error
-            # Out of the block above: what its traceback holds is free only now.
-            self.make_room()
-
-    return cast(Method, answered)
 
 
 @contextmanager

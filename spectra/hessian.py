@@ -13,7 +13,7 @@ from spectra.checks import CHECKED_IMAGES, check_derivatives, check_losses, chec
 from spectra.counting import ImageCount
 from spectra.curvatures import curvatures
 from spectra.errors import InputError
-from spectra.frozen_loss import FrozenLoss, with_smaller_chunks
+from spectra.frozen_loss import FrozenLoss
 from spectra.images import LazyImages, frozen, select
 from spectra.losses import PerSampleLoss
 from spectra.operators import SymmetricOperator
@@ -33,13 +33,13 @@ from spectra.products.measured import candidates, fastest, measure
 from spectra.products.tuning import DEFAULT, MEASURED
 from spectra.products.workers import default_micro_chunk, map_in_order
 from spectra.seeding import make_generator
+from spectra.short_memory import (
+    chunk_share,
+    default_budget,
+    largest_chunk,
+    with_smaller_chunks,
+)
 
-# Ours: what a laptop can spare; of a card's memory half of what is free.
-MEMORY_BUDGET = 2 * 2**30
-CARD_SHARE = 2
-# Ours: one chunk in work takes an eighth of a card's memory at most, so that chunks, which decide
-# the order of sums, are the same on an idle card each time; and half of what is free.
-CHUNK_SHARE, FREE_SHARE = 8, 2
 # Images on which the primal work of one is measured.
 _MEASURED_IMAGES = 8
 
@@ -130,9 +130,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         measured = isinstance(tuning, str)
         self.tuning = DEFAULT if isinstance(tuning, str) else tuning
         if memory_budget is None:
-            memory_budget = MEMORY_BUDGET
-            if device.type == "cuda":
-                memory_budget = torch.cuda.mem_get_info(device)[0] // CARD_SHARE
+            memory_budget = default_budget(device)
         self._kept = KeptWork(memory_budget, trims=device.type == "cpu")
         if check:
             self._check(check_losses)
@@ -149,8 +147,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
                 )
         self._products = self._made(self.tuning)
         if fitted:
-            free, whole = torch.cuda.mem_get_info(device)
-            self.shrink_chunks(min(whole // CHUNK_SHARE, free // FREE_SHARE))
+            self.shrink_chunks(largest_chunk(device))
         if measured and self.choice.name == "tangent":
             self._measure()
         self.choice = replace(self.choice, tuning=self.tuning.describe())
@@ -427,12 +424,3 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
                 self.images[chunk], self.labels[chunk], self.weights[chunk]
             ),
         )
-
-
-def chunk_share(op: SymmetricOperator) -> float:
-    """Return what a chunk in work takes, as a multiple of its primal work.
-
-    The primal work, half of it while it is made, and as much again for every vector of a pass, for
-    what a product makes on its way: ours, a little above what ResNets take.
-    """
-    return 1.5 + op.vectors_a_pass

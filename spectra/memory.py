@@ -8,9 +8,10 @@ import torch
 from spectra.allocator import available_bytes, give_back_free_memory, resident_bytes
 from spectra.basis import bytes_per_vector, fixed_bytes
 from spectra.errors import InputError
-from spectra.hessian import HessianOperator, chunk_share
+from spectra.hessian import HessianOperator
 from spectra.operators import SymmetricOperator
 from spectra.products import exact_products
+from spectra.short_memory import chunk_share
 
 # Fewer vectors than this restart so often that a run takes several times as many products.
 LEAST_BASIS = 12

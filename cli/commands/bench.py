@@ -17,7 +17,7 @@ from cli.workflows.bench.plan import BenchResult, run_bench
 from cli.workflows.bench.request import BenchRequest
 from cli.workflows.losses import DTYPES
 from spectra.errors import InputError, SpectraError
-from spectra.hessian import MEMORY_BUDGET
+from spectra.short_memory import MEMORY_BUDGET
 
 
 @click.command(short_help="Time and check us beside PyHessian, curvlinops, hessian-eigenthings.")

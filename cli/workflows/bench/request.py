@@ -20,7 +20,7 @@ from cli.workflows.bench.subject import Subject, checkpoint_subject, class_subje
 from cli.workflows.data import data_for
 from cli.workflows.losses import DTYPES
 from spectra.errors import InputError
-from spectra.hessian import MEMORY_BUDGET
+from spectra.short_memory import MEMORY_BUDGET
 
 PRODUCTS = "products"
 JOBS = ("extremes", "density", "trajectory")
