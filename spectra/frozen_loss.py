@@ -1,6 +1,7 @@
 """A weighted mean of per-sample losses over frozen images, as a function of the parameters."""
 
 import copy
+import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -51,6 +52,10 @@ class FrozenLoss:
         device: where to compute; None: see :func:`spectra.placement.place`.
         micro_chunk: images in one piece of work.
 
+    Attributes:
+        sample_losses: outputs (n, C) and labels (n,) to ℓ_i (n,), unweighted, which it checks to be
+            one value an image.
+
     Raises:
         InputError: shapes, labels or dtype are not as above, or there are no images.
         NonFiniteError: images hold NaN or infinity.
@@ -73,6 +78,9 @@ class FrozenLoss:
         self.dtype = dtype
         self.micro_chunk = micro_chunk
         self.loss_function: PerSampleLoss = loss if loss is not None else CrossEntropy()
+        # Not a method: what is handed it would hold the operator that holds that, and a card's
+        # memory would be free only when garbage is collected.
+        self.sample_losses: PerSampleLoss = functools.partial(_checked_losses, self.loss_function)
         self.model = copy.deepcopy(model).to(self.device, dtype).eval()
         self.names: list[str] = []
         self.parameters: list[nn.Parameter] = []
@@ -140,16 +148,6 @@ class FrozenLoss:
         losses = self.sample_losses(self.model(self.images[chunk]), self.labels[chunk])
         return self.weights[chunk] * losses
 
-    def sample_losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return ℓ_i, unweighted, checked to be one value an image."""
-        losses = self.loss_function(outputs, labels)
-        if losses.shape != labels.shape:
-            raise InputError(
-                f"loss must return one value an image, shape {tuple(labels.shape)}, "
-                f"got {tuple(losses.shape)}; use reduction='none'"
-            )
-        return losses
-
     @contextmanager
     def moved(self, step: Tensor) -> Iterator[None]:
         """Have the parameters at w + step, shape (P,), inside the block: for losses and gradients.
@@ -191,3 +189,14 @@ class FrozenLoss:
         if not loss.requires_grad:  # no parameter reaches the loss
             return [torch.zeros_like(p) for p in self.parameters]
         return list(torch.autograd.grad(loss, self.parameters, materialize_grads=True))
+
+
+def _checked_losses(loss: PerSampleLoss, outputs: Tensor, labels: Tensor, /) -> Tensor:
+    """Return ℓ_i, unweighted, checked to be one value an image."""
+    losses = loss(outputs, labels)
+    if losses.shape != labels.shape:
+        raise InputError(
+            f"loss must return one value an image, shape {tuple(labels.shape)}, "
+            f"got {tuple(losses.shape)}; use reduction='none'"
+        )
+    return losses

@@ -4,13 +4,19 @@ Source: PyTorch's notes on CUDA semantics, "CUDA Graphs": warm-up and capture on
 inputs and outputs in memory that stays.
 """
 
-from collections.abc import Callable
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import torch
 
 T = TypeVar("T")
+
+# Graphs whose recording failed. Torch's allocator may go on asking them whether memory is theirs,
+# for an end of a recording that raises does not reach it: they must not be freed.
+_failed: list[torch.cuda.CUDAGraph] = []
 
 
 @dataclass(frozen=True)
@@ -69,9 +75,28 @@ class CudaRecorder:
     def record(self, work: Callable[[], T]) -> Recording[T]:
         """Record the work as a graph."""
         graph = torch.cuda.CUDAGraph()
-        with (
-            torch.cuda.device(self.device),
-            torch.cuda.graph(graph, pool=self.pool, stream=self.stream),
-        ):
-            outcome = work()
+        try:
+            with (
+                torch.cuda.device(self.device),
+                # Puts the stream back, which torch.cuda.graph leaves where it raises at its end.
+                torch.cuda.stream(torch.cuda.current_stream()),
+                _no_collection(),
+                torch.cuda.graph(graph, pool=self.pool, stream=self.stream),
+            ):
+                outcome = work()
+        except RuntimeError:
+            _failed.append(graph)
+            raise
         return Recording(graph.replay, outcome)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Collect no garbage within the block: an old graph freed there would spoil a recording."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

@@ -1,6 +1,7 @@
 import ctypes
 import gc
 import math
+import weakref
 
 import pytest
 import torch
@@ -257,3 +258,18 @@ def test_a_class_leaves_no_kept_work_to_the_next(monkeypatch):
     assert len(built) == 2
     assert all(op.memory_budget > 0 for op in built)  # they were free to keep some
     assert left == [0]
+
+
+def test_an_operator_and_its_kept_work_are_freed_with_the_last_reference():
+    checkpoint, data = load_checkpoint("bundled:digits/ce-drw"), load_data()
+    images = checkpoint.normalisation(data.train.images[:8])
+    op = HessianOperator(checkpoint.model(), images, data.train.labels[:8])
+    op.matvec(torch.ones(op.size))
+    assert op._kept.nbytes
+    gone = weakref.ref(op)
+    gc.disable()
+    try:
+        del op
+        assert gone() is None
+    finally:
+        gc.enable()
