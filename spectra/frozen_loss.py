@@ -108,6 +108,11 @@ class FrozenLoss:
         for start in range(0, self.num_images, self.micro_chunk):
             yield slice(start, min(start + self.micro_chunk, self.num_images))
 
+    @property
+    def keeps_work(self) -> bool:
+        """Whether memory holds work that could be given up."""
+        return False
+
     def make_room(self) -> None:
         """Work in chunks of half as many images from here on."""
         self.micro_chunk = max(1, min(self.micro_chunk, self.num_images) // 2)

@@ -207,6 +207,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
                 scales[k] += product.double().norm()
         return total / self.total_weight, scales / self.total_weight
 
+    @with_smaller_chunks
     def curvatures(self, vectors: Tensor) -> Tensor:
         """Return vᵀ∇²ℓ_i v, without w_i, for each row v (K, P) and image i, shape (K, n), float64.
 
@@ -252,6 +253,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         part._kept = self._kept.beside()
         return part
 
+    @with_smaller_chunks
     def in_float64(self) -> "HessianOperator":
         """Return the same operator in float64, unchecked; itself if it is in float64."""
         if self.dtype == torch.float64:
@@ -273,6 +275,8 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
             check=False,
         )
         double.total_weight = self.total_weight
+        # It keeps nothing, but where memory ends, what this operator keeps gives way.
+        double._kept = self._kept.beside(keeps=False)
         double.count, double._beside_float32 = self.count, True
         return double
 
@@ -293,13 +297,19 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         """Give back the memory of kept primal work; the next product does it again."""
         self._kept.forget()
 
+    @property
+    def keeps_work(self) -> bool:
+        """Whether memory holds primal work, of this operator or of those who share its budget."""
+        return self._kept.held > 0
+
     def make_room(self) -> None:
         """Work in chunks of half as many images from here on, and keep half as much of their work.
 
         Asked for where memory ended: what is kept may be what took it.
         """
-        self.memory_budget = min(self.memory_budget, self._kept.held) // 2
-        self._kept.forget_all()
+        if self.keeps_work:  # else it was not what took the memory
+            self.memory_budget = min(self.memory_budget, self._kept.held) // 2
+            self._kept.forget_all()
         super().make_room()
 
     def shrink_chunks(self, nbytes: int) -> None:

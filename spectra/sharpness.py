@@ -22,6 +22,7 @@ from spectra.frozen_loss import FrozenLoss
 from spectra.hessian import HessianOperator
 from spectra.products import exact_products
 from spectra.quiet import quiet
+from spectra.short_memory import with_smaller_chunks
 from spectra.tridiagonal import FloatArray
 
 RESAMPLES = 2000
@@ -203,6 +204,7 @@ def amplifications(
     ]
 
 
+@with_smaller_chunks
 def slopes(op: HessianOperator, vector: Tensor) -> Tensor:
     """Return ⟨∇ℓ_i, v⟩, without the weights w_i, for each image, shape (n,), float64.
 
@@ -215,6 +217,7 @@ def slopes(op: HessianOperator, vector: Tensor) -> Tensor:
     return torch.cat(found)
 
 
+@with_smaller_chunks
 def gauss_newton_form(op: HessianOperator, vector: Tensor) -> float:
     """Return vᵀGv, the part of vᵀHv that comes from how the loss bends; it is >= 0 for CE.
 

@@ -31,8 +31,13 @@ class WorksInChunks(Protocol):
         """Number of images."""
         ...
 
+    @property
+    def keeps_work(self) -> bool:
+        """Whether memory holds work that could be given up."""
+        ...
+
     def make_room(self) -> None:
-        """Work in smaller chunks from here on."""
+        """Work in smaller chunks from here on, and give up work that is kept."""
         ...
 
 
@@ -62,7 +67,7 @@ def with_smaller_chunks(method: Method) -> Method:
     """Have a method that works through the chunks begin again with smaller ones where memory ends.
 
     Raises:
-        InputError: not even one image fits.
+        InputError: not even one image fits, with no work kept beside it.
     """
 
     @functools.wraps(method)
@@ -73,7 +78,7 @@ def with_smaller_chunks(method: Method) -> Method:
             except Exception as error:
                 if not out_of_memory(error):
                     raise
-                if min(self.micro_chunk, self.num_images) == 1:
+                if min(self.micro_chunk, self.num_images) == 1 and not self.keeps_work:
                     raise InputError(
                         f"the work of one image does not fit into the memory of {self.device}; "
                         "free some of it, or compute on another device"

@@ -9,6 +9,8 @@ from product_nets import make_net
 from torch import nn
 
 from spectra import HessianOperator, InputError
+from spectra.products.kept import KeptWork
+from spectra.sharpness import gauss_newton_form, slopes
 
 
 class SmallMemory(nn.Module):
@@ -41,6 +43,11 @@ WORK = {
     "loss": lambda op: torch.tensor(op.loss()),
     "accuracy": lambda op: torch.tensor(op.accuracy()),
     "scores": lambda op: op.scores(),
+    "curvatures": lambda op: op.curvatures(random_vector(op.size, "v")[None]),
+    "slopes": lambda op: slopes(op, random_vector(op.size, "v")),
+    "Gauss-Newton form": lambda op: torch.tensor(
+        gauss_newton_form(op, random_vector(op.size, "v"))
+    ),
 }
 
 
@@ -94,3 +101,55 @@ def test_chunks_shrink_until_their_work_fits():
     assert op.micro_chunk == 3
     op.shrink_chunks(1)
     assert op.micro_chunk == 1
+
+
+class SharedMemory(nn.Module):
+    """A network that runs out of memory where more than so many bytes of work are kept."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.net, self.limit, self.kept = make_net("control-flow-by-value"), limit, None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kept is not None and self.kept.held > self.limit:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return self.net(x)
+
+    def __deepcopy__(self, memo: dict) -> "SharedMemory":
+        copied = SharedMemory(self.limit)
+        copied.kept = self.kept
+        return copied
+
+
+def shared(limit: int) -> tuple[HessianOperator, KeptWork]:
+    op = HessianOperator(
+        SharedMemory(limit), IMAGES, LABELS, check=False, micro_chunk=1, memory_budget=2**30
+    )
+    op.model.kept = op._kept
+    return op, op._kept
+
+
+def test_kept_work_gives_way_before_one_image_is_said_not_to_fit():
+    whole = shared(2**30)[0]
+    v = random_vector(whole.size, "v").float()
+    expected = whole.matvec(v)
+    limit = whole._kept.held // 2
+    op, kept = shared(limit)
+    torch.testing.assert_close(op.matvec(v), expected, rtol=0, atol=0)
+    assert 0 < kept.held <= limit
+
+
+def test_kept_work_gives_way_to_a_judgement_in_float64():
+    op, kept = shared(2**30)
+    v = random_vector(op.size, "v")
+    expected = op.matvec(v.float())
+    double = op.in_float64()
+    double.model.limit = kept.held // 2
+    torch.testing.assert_close(double.matvec(v).float(), expected, rtol=1e-4, atol=1e-6)
+    assert (kept.held, double._kept.nbytes) == (0, 0)
+
+
+def test_what_may_be_kept_stays_where_nothing_was_kept_as_memory_ended():
+    op = operator(3, micro_chunk=7, memory_budget=2**30)
+    op.gradient()
+    assert op.memory_budget == 2**30

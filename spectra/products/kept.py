@@ -37,7 +37,7 @@ class KeptWork:
 
     def __init__(self, budget: int, *, trims: bool = True) -> None:
         self.nbytes = 0
-        self._trims = trims
+        self._trims, self._keeps = trims, True
         self._chunks: dict[int, ChunkHessian] = {}
         self._purse = _Purse(budget)
         self._purse.users.add(self)
@@ -51,9 +51,14 @@ class KeptWork:
     def budget(self, value: int) -> None:
         self._purse.budget = value
 
-    def beside(self) -> KeptWork:
-        """Return room for other chunks within the same budget."""
+    def beside(self, *, keeps: bool = True) -> KeptWork:
+        """Return room for other chunks within the same budget.
+
+        Args:
+            keeps: False: for one who keeps nothing, but may need the memory of those who do.
+        """
         other = KeptWork(0, trims=self._trims)
+        other._keeps = self._keeps and keeps
         other._purse = self._purse
         self._purse.users.add(other)
         return other
@@ -83,7 +88,7 @@ class KeptWork:
         with self._purse.lock:
             before = sum(user.nbytes for user in self._purse.users)
             after = before + made.nbytes
-            if after <= self._purse.budget:
+            if self._keeps and after <= self._purse.budget:
                 self.nbytes += made.nbytes
                 self._chunks[start] = made
                 if self._trims and before // _GIVE_BACK_EVERY < after // _GIVE_BACK_EVERY:
