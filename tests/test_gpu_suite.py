@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -142,6 +143,26 @@ def test_prepared_images_that_have_changed_are_refused(prepared_folder, tmp_path
 def test_a_folder_without_references_says_how_to_make_them(tmp_path):
     with pytest.raises(InputError, match="--prepare"):
         read_prepared(tmp_path, request.TOY)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("labels.npz", None),
+        ("labels.npz", b""),
+        ("labels.npz", b"PK damaged"),
+        ("prepared.json", b"[]"),
+        ("prepared.json", b'{"schema": 1}'),
+        ("products.safetensors", b""),
+    ],
+)
+def test_damaged_references_are_one_line(prepared_folder, tmp_path, name, content):
+    folder = shutil.copytree(prepared_folder, tmp_path / "prepared")
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    with pytest.raises(InputError, match="prepare again"):
+        read_prepared(folder, request.TOY)
 
 
 def test_references_of_other_trainings_are_refused(prepared_folder):

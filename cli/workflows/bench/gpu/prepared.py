@@ -3,6 +3,7 @@
 import io
 import json
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -171,8 +172,11 @@ def read_data(folder: Path) -> ImageData:
         InputError: the folder is not whole, or the images are not those that were prepared.
     """
     facts = _index(folder)["data"]
-    with np.load(folder / LABELS, allow_pickle=False) as file:
-        labels = {split: torch.from_numpy(file[split]) for split in facts["files"]}
+    try:
+        with np.load(folder / LABELS, allow_pickle=False) as file:
+            labels = {split: torch.from_numpy(file[split]) for split in facts["files"]}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"cannot read {folder / LABELS}: {error}; prepare again") from error
     splits = {
         split: LabelledImages(
             read_images(folder, names, shape=tuple(facts["shapes"][split])), labels[split]
@@ -247,10 +251,12 @@ def _index(folder: Path) -> dict[str, Any]:
             f"{folder} holds no prepared references; make them with "
             "'spectra bench --suite gpu --prepare --data npz:TRAIN.npz,TEST.npz -o FOLDER'"
         ) from error
-    if index.get("schema") != SCHEMA:
-        raise InputError(
-            f"{path} has schema {index.get('schema')}, this version reads {SCHEMA}; prepare again"
-        )
+    schema = index.get("schema") if isinstance(index, dict) else None
+    if schema != SCHEMA:
+        raise InputError(f"{path} has schema {schema}, this version reads {SCHEMA}; prepare again")
+    missing = sorted({"data", "checkpoint", "sizes", "extremes", "traces"} - set(index))
+    if missing:
+        raise InputError(f"{path} says nothing of {', '.join(missing)}; prepare again")
     return dict(index)
 
 
