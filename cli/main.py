@@ -8,6 +8,7 @@ import click
 
 from cli.commands import COMMANDS
 from spectra import SpectraError, __version__
+from spectra.allocator import out_of_memory
 
 
 class UserMistake(click.ClickException):
@@ -49,6 +50,14 @@ class SpectraGroup(click.Group):
             raise UserMistake(f"{error.strerror or error}{where}") from error
         except KeyboardInterrupt as error:
             raise Interrupted(INTERRUPTED.get(str(ctx.invoked_subcommand), "")) from error
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            said = " ".join(str(error).partition("\n")[0].split()).rstrip(".")
+            raise UserMistake(
+                f"out of memory{f' ({said})' if said else ''}; free some of it, give an analysis a "
+                "lower --memory or a training a lower --set batch_size=N, or take another --device"
+            ) from error
 
 
 @click.group(

@@ -417,6 +417,33 @@ def test_an_operating_system_error_says_what_and_where(run_folder, tmp_path, mon
     assert line == "Error: No space left on device: analysis.json"
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore"), "2 GiB)"),
+        (MemoryError(), "out of memory;"),
+    ],
+    ids=["card", "processor"],
+)
+def test_the_end_of_memory_is_one_line(run_folder, tmp_path, monkeypatch, error, said):
+    def short(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sys.modules["cli.commands.analyze"], "save_analysis", short)
+    line = refused("analyze", run_folder, "--classes", "9", "-o", tmp_path, *SMALL)
+    assert line.startswith("Error: out of memory")
+    assert said in line
+
+
+def test_other_runtime_errors_are_ours_to_mend(run_folder, tmp_path, monkeypatch):
+    def broken(*_: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(sys.modules["cli.commands.analyze"], "save_analysis", broken)
+    result = invoke("analyze", run_folder, "--classes", "9", "-o", tmp_path, *SMALL)
+    assert (result.exit_code, type(result.exception)) == (1, RuntimeError)
+
+
 def test_training_goes_on_from_a_checkpoint_by_another_recipe(run_folder, tmp_path):
     arguments = ("ce-drw-sam", "--epochs", 4, "--n-max", 40, "--rho", 0.05, "-o", tmp_path)
     result = invoke("train", *arguments, "--from", f"{run_folder}@3")

@@ -32,7 +32,17 @@ def test_a_tuning_reads_as_it_is_named(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nhwc", "default,graphs", "stacked:", "stacked:0", "graphs:1"]
+    "text",
+    [
+        "",
+        "nhwc",
+        "default,graphs",
+        "stacked:",
+        "stacked:0",
+        "stacked:65",
+        f"stacked:{10**20}",
+        "graphs:1",
+    ],
 )
 def test_words_that_name_no_tuning_are_refused(text):
     with pytest.raises(InputError):

@@ -12,6 +12,8 @@ from spectra.errors import InputError
 LAYOUTS = ("channels-last", "contiguous")
 # In place of a tuning: whatever is fastest on the first chunk.
 MEASURED = "measured"
+# Ours: no analysis has more vectors at once, and memory is planned for as many as are allowed.
+MOST_STACKED = 64
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Tuning:
         stacked: vectors that a pass takes together; 1: one after the other.
 
     Raises:
-        InputError: the layout is unknown, or ``stacked`` is no positive integer.
+        InputError: the layout is unknown, or ``stacked`` is no integer of 1 to 64.
     """
 
     layout: str = "channels-last"
@@ -42,8 +44,10 @@ class Tuning:
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
             raise InputError(f"layout must be one of {', '.join(LAYOUTS)}, got {self.layout!r}")
-        if not (isinstance(self.stacked, int) and self.stacked >= 1):
-            raise InputError(f"stacked must be an integer of at least 1, got {self.stacked!r}")
+        if not (isinstance(self.stacked, int) and 1 <= self.stacked <= MOST_STACKED):
+            raise InputError(
+                f"stacked must be an integer of 1 to {MOST_STACKED}, got {self.stacked!r}"
+            )
 
     @property
     def channels_last(self) -> bool:
