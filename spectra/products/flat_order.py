@@ -82,6 +82,7 @@ class FlatOrder:
         needs_zero: whether any of them is that zero.
         inverse: for each entry of a vector its place in the flat order with the rest and a zero
             behind it, (P,).
+        has_untouched: whether any of them is that zero: a parameter that nothing reads.
         again: places in a vector, and places that are to be added there: of parameters that more
             than one layer reads.
         rest: places of the rest's parameters in a vector.

@@ -28,7 +28,6 @@ class Direction:
 
     Attributes:
         count: K; where it is 1, tensors have no axis for it, else it is their first.
-        vectors: what they were made of, (P,) or (K, P).
         weights: dW', (O, ...) or (K, O, ...); None where it is zero throughout.
         biases: db', (O,) or (K, O), likewise.
         beside: W' and dW' joined along the input channels; None where they are not joined.
@@ -40,7 +39,6 @@ class Direction:
     """
 
     count: int
-    vectors: Tensor
     weights: list[Tensor | None]
     biases: list[Tensor | None]
     beside: list[Tensor | None]
@@ -170,7 +168,6 @@ class Folding:
         beside, below = self._pairs.join(self._folded, weights)
         return Direction(
             count=1 if vectors.ndim == 1 else len(vectors),
-            vectors=vectors,
             weights=[
                 order.view(weights[..., b.weights], b.shape) if moves else None
                 for b, moves in zip(order.blocks, self.moves_weight, strict=True)

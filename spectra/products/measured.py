@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from spectra.products.exact import exact_products
 from spectra.products.interface import Products
 from spectra.products.tuning import LAYOUTS, Tuning
+from spectra.timing import seconds_of
 
 logger = logging.getLogger(__name__)
 
@@ -70,13 +70,10 @@ def measure(
             products = make(tuning)
             chunk = products.linearise(*batch)
             product = chunk.product(products.direction(vector))
-            seconds = []
-            for _ in range(1 + _ROUNDS):
-                _synchronise(device)
-                start = time.perf_counter()
-                chunk.product(products.direction(vector))
-                _synchronise(device)
-                seconds.append(time.perf_counter() - start)
+            seconds = [
+                seconds_of(lambda: chunk.product(products.direction(vector)), device)  # noqa: B023
+                for _ in range(1 + _ROUNDS)
+            ]
         if expected is None:
             expected = product
         error = float((product - expected).norm()) / max(float(expected.norm()), 1e-300)
@@ -97,8 +94,3 @@ def fastest(measured: Sequence[Measured], dtype: torch.dtype) -> Tuning:
         ),
     )
     return best.tuning
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -14,7 +14,9 @@ from spectra.products.layers import Saved, packed
 from spectra.products.trace import Trace
 from spectra.products.tuning import DEFAULT, Tuning
 
-# Ours: the loss's second derivatives are kept for so many outputs, each of which takes a pass.
+# Ours: for so many outputs at most the loss's second derivatives are written out: 1,024 numbers an
+# image, fewer than an activation of a CIFAR network has. They cost as many passes through the loss
+# as there are outputs, batched in one.
 MOST_OUTPUTS = 32
 
 
@@ -22,8 +24,9 @@ class TangentProducts(Products):
     """Products of a network that :func:`spectra.products.trace.trace` can read.
 
     Work on a chunk: 3 forward units once (values, cotangents, gradients of folded layers), 6 for
-    each product. What comes after the traced layers, the loss included, goes through a kept graph
-    of double backward; it is small.
+    each product. What comes after the traced layers, the loss included, is small. Where it has no
+    parameters and few outputs, its second derivatives are written out for each image, C² numbers;
+    else it goes through a kept graph of double backward.
 
     Args:
         model: in eval mode.
@@ -124,7 +127,7 @@ class TangentChunk(ChunkHessian):
 
     @torch.enable_grad()
     def _bends(self) -> Tensor | None:
-        """Return ∇²ℓ_i by the features, (n, C, C), where they are the few outputs; else None.
+        """Return w_i ∇²ℓ_i by the features, (n, C, C), where they are the few outputs; else None.
 
         A product with them is one operation, where a pass through the graph takes some thirty. It
         is from them whether work is kept or not, for its bytes are not to depend on memory.
@@ -175,7 +178,10 @@ class TangentChunk(ChunkHessian):
 
     @torch.no_grad()
     def product(self, direction: Direction) -> Tensor:
-        """Return Σ_i w_i ∇²ℓ_i v over the chunk, (P,), or (K, P) for several v."""
+        """Return Σ_i w_i ∇²ℓ_i v over the chunk, (P,), or (K, P) for several v.
+
+        Cost: 6 forward units a vector.
+        """
         trace, moving = self.products.trace, self.products.moving
         tangents: dict[str, Tensor | None] = {trace.image: None}
         for i, (step, saved) in enumerate(zip(trace.steps, self.saved, strict=True)):

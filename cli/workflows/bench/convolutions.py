@@ -12,6 +12,7 @@ from torch.nn import functional
 from spectra import make_generator
 from spectra.products import exact_products
 from spectra.products.workers import map_in_order
+from spectra.timing import synchronise
 
 # Channels and sides of the three stages of the CIFAR ResNets; all do the same work an image.
 STAGES = ((16, 32), (32, 16), (64, 8))
@@ -33,12 +34,6 @@ class ConvolutionRate:
 
     flops: float
     case: str
-
-
-def synchronise(device: str) -> None:
-    """Wait until the device has done what it was given."""
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def best_convolution(*, dtype: torch.dtype, device: str) -> ConvolutionRate:

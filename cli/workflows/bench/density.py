@@ -3,12 +3,12 @@
 import time
 from dataclasses import dataclass
 
-from cli.workflows.bench.convolutions import synchronise
 from cli.workflows.bench.jobs import JobSettings, Stage, build_operator, peer_batch
 from cli.workflows.bench.peers import PyHessianDataloader
 from cli.workflows.bench.products import Progress
 from cli.workflows.bench.reference import ratio_of, relative_error
 from spectra import PyHessianOperator, make_generator, slq
+from spectra.timing import synchronise
 
 # The published script's; also what "100 Lanczos steps" spends.
 NUM_NODES = 100

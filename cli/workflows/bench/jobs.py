@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 
-from cli.workflows.bench.convolutions import synchronise
 from cli.workflows.bench.products import (
     LARGEST_PEER_BATCH,
     Progress,
@@ -22,6 +21,7 @@ from cli.workflows.bench.reference import (
 )
 from cli.workflows.bench.subject import Subject
 from spectra import Extremes, HessianOperator, make_generator, solve_extremes
+from spectra.timing import synchronise
 
 
 def our_extremes(

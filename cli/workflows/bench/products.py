@@ -2,19 +2,19 @@
 
 import gc
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from cli.workflows.bench.convolutions import ConvolutionRate, best_convolution, synchronise
+from cli.workflows.bench.convolutions import ConvolutionRate, best_convolution
 from cli.workflows.bench.peers import ALL_KEPT, COLUMNS, OURS, PEERS, Ours, OursSeveral, Peer
 from cli.workflows.bench.subject import Subject
 from spectra import make_generator
 from spectra.errors import SpectraError
 from spectra.products import exact_products
+from spectra.timing import seconds_of
 
 # Ours: float32 products of ResNet-32 differ from float64 by about 4e-4, for the masks of single
 # ReLUs flip between the two; a wrong product differs by order 1. Over a few images that are all
@@ -197,8 +197,4 @@ def _seconds(peer: Peer, vectors: Tensor, device: str) -> float:
     mine = vectors[: peer.columns].clone()
     gc.collect()
     with exact_products(vectors.device):
-        synchronise(device)
-        start = time.perf_counter()
-        peer.products(mine)
-        synchronise(device)
-        return time.perf_counter() - start
+        return seconds_of(lambda: peer.products(mine), device)

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from cli.workflows.bench.convolutions import synchronise
 from spectra.files import write_json
+from spectra.timing import synchronise
 
 SCHEMA = 1
 RESULTS = "results.json"

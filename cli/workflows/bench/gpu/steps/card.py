@@ -1,6 +1,5 @@
 """Step 1: versions, the card, and the rates that everything else is measured against."""
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -8,12 +7,13 @@ from typing import Any
 
 import torch
 
-from cli.workflows.bench.convolutions import best_convolution, synchronise
+from cli.workflows.bench.convolutions import best_convolution
 from cli.workflows.bench.gpu.ledger import Step
 from cli.workflows.bench.gpu.suite import Suite
 from cli.workflows.bench.machine import machine_facts
 from spectra import make_generator
 from spectra.products import exact_products
+from spectra.timing import seconds_of
 
 # Ours: enough kernels that the first ones do not tell, of a size that costs nothing but its launch.
 LAUNCHES = 2000
@@ -85,11 +85,4 @@ def _convolutions(device: str, dtype: torch.dtype) -> dict[str, Any]:
 def _best(work: Callable[[], object], device: str) -> float:
     """Return the shortest time of a few calls after an untimed one."""
     work()
-    best = float("inf")
-    for _ in range(REPEATS):
-        synchronise(device)
-        start = time.perf_counter()
-        work()
-        synchronise(device)
-        best = min(best, time.perf_counter() - start)
-    return best
+    return min(seconds_of(work, device) for _ in range(REPEATS))

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from cli.workflows.analyze import analyze_checkpoint
-from cli.workflows.bench.convolutions import synchronise
 from cli.workflows.bench.gpu.ledger import Step
 from cli.workflows.bench.gpu.references import reference_subject
 from cli.workflows.bench.gpu.steps.extremes import summary
@@ -16,6 +15,7 @@ from cli.workflows.bench.gpu.suite import Suite
 from cli.workflows.bench.gpu.ways import STACKED, Way
 from cli.workflows.losses import AnalysisRequest
 from spectra import SolverSettings, make_generator, save_analysis, slq
+from spectra.timing import synchronise
 
 # The rarest class of the published figures: one vector fills the least of a card there.
 LOCKSTEP_CLASS = 8

@@ -1,6 +1,5 @@
 """Step 6: certified extremes of every class, over all of its images."""
 
-import time
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -8,12 +7,12 @@ from typing import Any
 import torch
 
 from cli.workflows.analyze import analyze_checkpoint
-from cli.workflows.bench.convolutions import synchronise
 from cli.workflows.bench.gpu.ledger import Step
 from cli.workflows.bench.gpu.references import reference_subject
 from cli.workflows.bench.gpu.suite import Suite
 from cli.workflows.losses import AnalysisRequest
 from spectra import LossAnalysis, SolverSettings, make_generator
+from spectra.timing import seconds_of
 
 
 def run(suite: Suite, step: Step) -> None:
@@ -76,13 +75,11 @@ def _float64(suite: Suite, label: int) -> dict[str, Any]:
     drawn = torch.randn(2, op.size, generator=make_generator(0, "gpu suite float64"))
     vectors = drawn.to(op.device, op.dtype)
     op.matmat(vectors)  # the primal work, which is kept
-    seconds = []
-    for run_of, rows in ((op, vectors), (op.in_float64(), vectors.double())):
-        synchronise(suite.device)
-        start = time.perf_counter()
-        run_of.matmat(rows)
-        synchronise(suite.device)
-        seconds.append(time.perf_counter() - start)
+    double = op.in_float64()
+    seconds = [
+        seconds_of(lambda: op.matmat(vectors), suite.device),
+        seconds_of(lambda: double.matmat(vectors.double()), suite.device),
+    ]
     return {
         "n": n,
         "float32_seconds": seconds[0],

@@ -1,13 +1,11 @@
 """Step 3: each way of making products that is off by default: as right, and how fast?"""
 
-import time
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cli.workflows.bench.convolutions import synchronise
 from cli.workflows.bench.gpu.ledger import Step
 from cli.workflows.bench.gpu.prepared import subjects
 from cli.workflows.bench.gpu.references import reference_subject
@@ -15,6 +13,7 @@ from cli.workflows.bench.gpu.steps.correctness import ALLOWED
 from cli.workflows.bench.gpu.suite import Suite
 from cli.workflows.bench.gpu.ways import EAGER, STACKED, Way, ways
 from spectra import HessianOperator, make_generator
+from spectra.timing import seconds_of
 
 REPEATS = 7
 # A graph is recorded at the second product of a shape, and replayed from then on.
@@ -103,11 +102,4 @@ def _error(found: Tensor, wanted: Tensor) -> float:
 
 def _seconds(work: Any, device: str) -> float:
     """Return the shortest time of a few calls."""
-    best = float("inf")
-    for _ in range(REPEATS):
-        synchronise(device)
-        start = time.perf_counter()
-        work()
-        synchronise(device)
-        best = min(best, time.perf_counter() - start)
-    return best
+    return min(seconds_of(work, device) for _ in range(REPEATS))
