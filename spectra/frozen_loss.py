@@ -172,14 +172,6 @@ class FrozenLoss:
         """Return ``v`` (P,) as one tensor a parameter, by name."""
         return dict(zip(self.names, self.unflatten(v), strict=True))
 
-    def flat(self, named: dict[str, Tensor]) -> Tensor:
-        """Return what :meth:`named` takes apart, shape (P,); absent names stand for 0."""
-        pieces = [
-            named[n].reshape(-1) if n in named else torch.zeros_like(p).reshape(-1)
-            for n, p in zip(self.names, self.parameters, strict=True)
-        ]
-        return torch.cat(pieces)
-
     def _map(self, work: Callable[[slice], T]) -> Iterator[T]:
         """Yield ``work`` of each chunk, in their order."""
         return map(work, self.chunks())

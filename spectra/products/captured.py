@@ -11,6 +11,8 @@ from spectra.products.interface import ChunkHessian, Products
 from spectra.recording import Recorder, Recording
 
 logger = logging.getLogger(__name__)
+# Reasons that were said, once a process: a checkpoint has an operator for each of its classes.
+_said: set[str] = set()
 
 # Ours: kernels that are recorded are those that ran before, so that only the order of sums with
 # atomic additions may differ; what was recorded wrongly differs by order 1.
@@ -48,7 +50,9 @@ class CapturedProducts(Products):
     def refuse(self, reason: str) -> None:
         """Record no more, and say why."""
         self.refused = True
-        logger.warning("products cannot be recorded here (%s); they are made without", reason)
+        if reason not in _said:
+            _said.add(reason)
+            logger.warning("products cannot be recorded here (%s); they are made without", reason)
 
 
 class CapturedChunk(ChunkHessian):
@@ -101,5 +105,6 @@ class CapturedChunk(ChunkHessian):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the chunk; its recordings come later and hold a vector and a product each."""
-        return self.chunk.nbytes
+        """Bytes of the chunk, and of the vector and the product that a recording will hold."""
+        held = sum(p.numel() * p.element_size() for p in self.products.trained.values())
+        return self.chunk.nbytes + 2 * held

@@ -26,7 +26,8 @@ class Tuning:
 
     Attributes:
         layout: memory order of images and activations, ``channels-last`` or ``contiguous``.
-        deterministic: on CUDA, only kernels that give the same bytes each time.
+        deterministic: on CUDA, only those of cuDNN's kernels that give the same bytes each time.
+            The backward pass of max pooling, which is torch's own, has none.
         benchmark: on CUDA, let cuDNN time its convolutions and take the fastest.
         graphs: on CUDA, record a chunk's product once and replay it: one launch for hundreds.
         stacked: vectors that a pass takes together; 1: one after the other.

@@ -171,3 +171,5 @@ def _call(func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 if __name__ == "__main__":
     print(count_product())
     print(markdown(COLUMNS, arithmetic_rows()))
+    for rates in (H100, CONSUMER):
+        print(f"{rates.name}: launches decide under {launch_bound_below(RESNET32, rates)} images")
