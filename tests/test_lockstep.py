@@ -84,3 +84,13 @@ def test_the_engine_gives_the_same_with_probes_in_lockstep():
     found = run_spectra(together, label="8", settings=settings)
     assert_same(found.spectrum, alone.spectrum, rtol=1e-6)
     assert found.extremes.smallest.value == pytest.approx(alone.extremes.smallest.value, rel=1e-6)
+
+
+def test_without_a_basis_probes_follow_each_other():
+    # Vectors come from a second pass, which has to repeat the products of the first.
+    settings = SolverSettings(num_probes=3, num_steps=10, basis="none", proof=False)
+    op, passes = operator("option-a", tuning=Tuning(stacked=3)), []
+    inner = op.matmat
+    op.matmat = lambda vectors: passes.append(len(vectors)) or inner(vectors)
+    run_spectra(op, label="8", settings=settings)
+    assert set(passes) == {1}

@@ -73,9 +73,10 @@ def run_spectra(
         start = draw_probe(op.size, probe=probe, generator=generator)
         return Lanczos(op, start, basis=settings.basis, capacity=capacity)
 
-    # Where memory holds the vectors of one run alone, the runs follow each other.
+    # Where memory holds the vectors of one run alone, the runs follow each other. So they do
+    # without a basis: the pass that makes vectors repeats each product, to the last bit.
     together: list[Lanczos] = []
-    if op.vectors_a_pass > 1 and settings.max_basis is None:
+    if op.vectors_a_pass > 1 and settings.max_basis is None and settings.basis != "none":
         together = [begun(k) for k in range(probes)]
         run_in_lockstep(together, steps, on_step)
     for k in range(probes):
