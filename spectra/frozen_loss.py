@@ -14,7 +14,7 @@ from spectra.allocator import give_back_free_memory
 from spectra.checks import check_inputs
 from spectra.errors import InputError
 from spectra.images import LazyImages, frozen
-from spectra.losses import CrossEntropy, PerSampleLoss
+from spectra.losses import CrossEntropy, LossModule, PerSampleLoss
 from spectra.placement import place
 from spectra.precision import float32_precision
 from spectra.products import exact_products
@@ -46,7 +46,7 @@ class FrozenLoss:
         model: see :class:`spectra.HessianOperator`, here and below.
         images: (n, ...).
         labels: int64 (n,).
-        loss: per-sample loss.
+        loss: per-sample loss; one that is a module may have its tensors anywhere.
         weights: w_i >= 0, shape (n,), or None.
         dtype: of parameters and images.
         device: where to compute; None: see :func:`spectra.placement.place`.
@@ -77,6 +77,8 @@ class FrozenLoss:
         check_inputs(images, labels, weights, dtype, micro_chunk)
         self.dtype = dtype
         self.micro_chunk = micro_chunk
+        if isinstance(loss, nn.Module):
+            loss = LossModule(loss, self.device)
         self.loss_function: PerSampleLoss = loss if loss is not None else CrossEntropy()
         # Not a method: what is handed it would hold the operator that holds that, and a card's
         # memory would be free only when garbage is collected.

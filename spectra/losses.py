@@ -1,11 +1,12 @@
 """Per-sample losses: the interface, and cross-entropy."""
 
+import copy
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 # Above it softplus(x) is x to the last bit of float64.
 _SOFTPLUS_IS_LINEAR = 50.0
@@ -48,3 +49,27 @@ class CrossEntropy:
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each image, shape (n,)."""
         return cross_entropy(self.scale * outputs, labels)
+
+
+class LossModule:
+    """A loss that is a module, such as one with class weights, wherever its tensors were.
+
+    The same loss serves float32 products and float64 checks: it is copied for both, here and not
+    when it is called, which may be within a function transform of torch.
+
+    Args:
+        module: maps outputs (n, C) and labels (n,) to the loss of each image, (n,).
+        device: of the outputs.
+    """
+
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        self._single, self._double = (
+            copy.deepcopy(module).requires_grad_(False).to(device, dtype)
+            for dtype in (torch.float32, torch.float64)
+        )
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each image, shape (n,)."""
+        module = self._double if outputs.dtype == torch.float64 else self._single
+        losses: Tensor = module(outputs, labels)
+        return losses

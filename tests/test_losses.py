@@ -9,7 +9,7 @@ from checkpoints import get_recipe
 from checkpoints.constants import constant
 from checkpoints.losses import LDAM, Focal, VectorScaling, output_scale, training_loss
 from checkpoints.schedules import class_weights
-from spectra import CrossEntropy, make_generator
+from spectra import CrossEntropy, HessianOperator, make_generator
 from spectra.quiet import quiet
 
 COUNTS = (5000, 387, 50)
@@ -303,3 +303,21 @@ def test_a_loss_that_was_used_is_pickled_compared_and_hashed_as_before(loss):
     loss(*outputs_and_labels())
     again = pickle.loads(pickle.dumps(loss))
     assert (again, hash(again)) == (fresh, hash(fresh))
+
+
+def test_a_loss_that_is_a_module_serves_both_precisions():
+    generator = make_generator(0, "loss module")
+    images, labels = torch.randn(12, 5, generator=generator), torch.arange(12) % 3
+    weights = torch.tensor([0.5, 1.0, 3.0])
+    theirs = torch.nn.CrossEntropyLoss(weight=weights.clone(), reduction="none")
+    with torch.random.fork_rng(devices=[]):
+        model = torch.nn.Linear(5, 3)
+    op = HessianOperator(model, images, labels, loss=theirs)
+    by_image = HessianOperator(model, images, labels, weights=weights[labels])
+    v = torch.randn(op.size, generator=generator)
+    expected = by_image.in_float64().matvec(v.double()) * by_image.total_weight / len(labels)
+    close(op.in_float64().matvec(v.double()), expected)
+    torch.testing.assert_close(op.matvec(v).double(), expected, rtol=1e-5, atol=1e-6)
+    theirs.weight.fill_(0.0)  # the operator's is its own
+    close(op.in_float64().matvec(v.double()), expected)
+    assert theirs.weight.dtype == torch.float32
