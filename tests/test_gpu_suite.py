@@ -165,6 +165,16 @@ def test_damaged_references_are_one_line(prepared_folder, tmp_path, name, conten
         read_prepared(folder, request.TOY)
 
 
+def test_a_flipped_byte_of_the_products_is_seen(prepared_folder, tmp_path):
+    folder = shutil.copytree(prepared_folder, tmp_path / "flipped")
+    path = folder / "products.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="are not those prepared"):
+        read_prepared(folder, request.TOY)
+
+
 def test_references_of_other_trainings_are_refused(prepared_folder):
     sizes = dataclasses.replace(request.TOY, trace_epochs=7)
     with pytest.raises(InputError, match="prepare again"):

@@ -8,7 +8,12 @@ from oracles import random_vector
 from product_nets import make_net
 from test_products import images_and_labels, operator
 
-from spectra import InputError
+from cli.workflows import analyze as analyze_module
+from cli.workflows.analyze import _within_memory
+from cli.workflows.losses import AnalysisRequest
+from spectra import InputError, SolverSettings
+from spectra.basis import bytes_per_vector
+from spectra.memory import MemoryForecast
 from spectra.products import CapturedProducts, Tuning, make_products
 from spectra.products import captured as captured_module
 from spectra.products.measured import Measured, candidates, fastest, measure
@@ -174,3 +179,26 @@ def test_where_recording_fails_products_go_on_and_it_is_said_once(
             v = random_vector(op.size, i)
             assert torch.equal(op.matvec(v), plain.matvec(v))
     assert [words in r.message for r in caplog.records if "recorded" in r.message] == [True]
+
+
+@pytest.mark.parametrize("tuning", ["measured", "benchmark"])
+def test_a_run_without_a_basis_is_refused_products_that_may_differ_when_repeated(tuning):
+    with pytest.raises(InputError, match="leave out --basis none or --tuning"):
+        AnalysisRequest(tuning=tuning, solver=SolverSettings(basis="none"))
+
+
+def test_where_nothing_agrees_the_default_stays():
+    found = [Measured(way, 1.0, float("nan")) for way in candidates(CPU)]
+    assert fastest(found, torch.float32) == DEFAULT
+
+
+def test_probes_follow_each_other_where_their_vectors_do_not_fit_together(monkeypatch):
+    op = operator("option-a", tuning=Tuning(stacked=3))
+    request = AnalysisRequest(
+        memory=2**20, solver=SolverSettings(num_probes=3, num_steps=10, max_steps=10)
+    )
+    beside = 2 * 11 * bytes_per_vector(op, "device")
+    for kept, expected in ((beside, None), (beside - 1, 10)):
+        plan = MemoryForecast(0, 0, 0, kept, 2**20, max_basis=10)
+        monkeypatch.setattr(analyze_module, "forecast", lambda *_, plan=plan, **__: plan)
+        assert _within_memory(op, request).max_basis == expected

@@ -185,14 +185,16 @@ def _within_memory(op: HessianOperator, request: AnalysisRequest) -> SolverSetti
     limit = default_limit(op.device) if request.memory is None else request.memory
     solver = request.solver
     wanted = max(solver.num_steps, solver.max_steps)
-    if op.vectors_a_pass > 1:  # probes then step together, each with its vectors
-        others = max(0, solver.num_probes - 1) * min(solver.num_steps + 1, op.size + 1)
-        limit -= others * bytes_per_vector(op, solver.basis)
+    together = op.vectors_a_pass > 1 and solver.num_probes > 1
+    # Probes that step together have their vectors at once; where those do not fit, they follow each
+    # other, which a limit of the basis says.
+    others = (solver.num_probes - 1) * min(solver.num_steps + 1, op.size + 1) if together else 0
     plan = forecast(op, num_vectors=wanted, limit=limit, basis=solver.basis)
+    beside = others * bytes_per_vector(op, solver.basis)
+    fits = plan.max_basis >= min(wanted, op.size + 1) and plan.kept >= beside
     logger.info("memory: %s", plan.describe())
-    op.memory_budget = plan.kept
+    op.memory_budget = plan.kept - beside if fits else plan.kept
     op.forget()  # what is kept from here on has the new budget
-    fits = plan.max_basis >= min(wanted, op.size + 1)
     return replace(solver, max_basis=None if fits else plan.max_basis)
 
 

@@ -77,7 +77,12 @@ class AnalysisRequest:
         ):
             if count is not None and count < 1:
                 raise InputError(f"{name} must be at least 1, got {count}")
-        self.parsed_tuning  # noqa: B018, which raises where it reads wrong
+        tuning = self.parsed_tuning
+        if solver.basis == "none" and (isinstance(tuning, str) or not tuning.deterministic):
+            raise InputError(
+                "basis none repeats the products of a run, for which a tuning must give the same "
+                f"bytes each time; leave out --basis none or --tuning {self.tuning}"
+            )
         if ImageProtocol.parse(self.images).kind == FRESH and solver.certify_below:
             raise InputError(
                 "nothing is certified of images fresh, which have no fixed matrix; leave out "

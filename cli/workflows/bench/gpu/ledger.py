@@ -266,7 +266,7 @@ class Ledger:
                 if before["identity"] == self.identity:
                     items = before["items"].items()
                     found[before["name"]] = {k: v for k, v in items if v["status"] == "done"}
-            except (ValueError, KeyError, TypeError):  # damaged, or none of ours
+            except (ValueError, KeyError, TypeError, AttributeError):  # damaged, or none of ours
                 continue
         return found
 

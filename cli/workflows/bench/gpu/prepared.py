@@ -1,5 +1,6 @@
 """What is made on a CPU beforehand: images, a network, float64 references."""
 
+import hashlib
 import io
 import json
 import time
@@ -125,7 +126,8 @@ def prepare(
         products[name] = double.matvec(reference_vector(double, name)).float()
         extremes[name] = asdict(reference_extremes(op, name))
         seconds[name] = time.perf_counter() - start
-    write_atomically(folder / PRODUCTS, safetensors.torch.save(products))
+    stored = safetensors.torch.save(products)
+    write_atomically(folder / PRODUCTS, stored)
     traces = {}
     few = trace_data(data, sizes.trace_per_class)
     for recipe in sizes.recipes:
@@ -152,6 +154,7 @@ def prepare(
                 "shapes": {split: list(data.split(split).images.shape) for split in files},
             },
             "checkpoint": {"name": network.name, "digest": network.digest()},
+            "products": hashlib.sha256(stored).hexdigest(),
             "sizes": sizes.references,
             "extremes": extremes,
             "traces": traces,
@@ -213,9 +216,12 @@ def read_prepared(folder: Path, sizes: Sizes) -> Prepared:
     if checkpoint.digest() != index["checkpoint"]["digest"]:
         raise InputError(f"the network in {folder} is not the one prepared; prepare again")
     try:
-        products = safetensors.torch.load((folder / PRODUCTS).read_bytes())
+        stored = (folder / PRODUCTS).read_bytes()
+        products = safetensors.torch.load(stored)
     except (SafetensorError, OSError) as error:
         raise InputError(f"cannot read {folder / PRODUCTS}: {error}; prepare again") from error
+    if hashlib.sha256(stored).hexdigest() != index["products"]:
+        raise InputError(f"the products in {folder} are not those prepared; prepare again")
     return Prepared(
         folder,
         checkpoint,
@@ -227,6 +233,9 @@ def read_prepared(folder: Path, sizes: Sizes) -> Prepared:
         {
             "data": index["data"]["digest"],
             "checkpoint": index["checkpoint"]["digest"],
+            "products": index["products"],
+            "extremes": index["extremes"],
+            "traces": index["traces"],
             "sizes": index["sizes"],
         },
     )
@@ -254,7 +263,7 @@ def _index(folder: Path) -> dict[str, Any]:
     schema = index.get("schema") if isinstance(index, dict) else None
     if schema != SCHEMA:
         raise InputError(f"{path} has schema {schema}, this version reads {SCHEMA}; prepare again")
-    missing = sorted({"data", "checkpoint", "sizes", "extremes", "traces"} - set(index))
+    missing = sorted({"data", "checkpoint", "products", "sizes", "extremes", "traces"} - set(index))
     if missing:
         raise InputError(f"{path} says nothing of {', '.join(missing)}; prepare again")
     return dict(index)
