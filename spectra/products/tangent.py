@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from spectra.allocator import out_of_memory
 from spectra.losses import PerSampleLoss
-from spectra.products.affine import Affine, Convolution
+from spectra.products.affine import Affine
+from spectra.products.convolution import Convolution
 from spectra.products.folding import Direction, Folding, Moved
 from spectra.products.interface import ChunkHessian, Products
 from spectra.products.layers import Saved, packed

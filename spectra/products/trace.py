@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from spectra.products.affine import Convolution, LinearLayer
+from spectra.products.affine import LinearLayer
+from spectra.products.convolution import Convolution
 from spectra.products.flat_order import AffineParts, Norm
 from spectra.products.layers import Layer
 from spectra.products.linear_maps import LinearMap, MaxPool
