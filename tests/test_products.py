@@ -213,7 +213,7 @@ def test_weights_too_many_to_be_paired_give_the_same_products(monkeypatch):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"layout": "nhwc"}, "channels-last, contiguous"), ({"stacked": 0}, "stacked must be an integer")],
+    [({"layout": "nhwc"}, "channels-last, contiguous"), ({"stacked": 0}, "must be an integer")],
 )
 def test_a_tuning_that_does_not_exist_is_refused(options, words):
     with pytest.raises(InputError, match=words):
