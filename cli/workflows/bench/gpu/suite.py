@@ -1,10 +1,12 @@
 """What every step gets: the request, the references, and what the steps before it found."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 from checkpoints import ImageData
-from cli.workflows.bench.gpu.ledger import Ledger
+from cli.workflows.bench.gpu.ledger import Ledger, Step
 from cli.workflows.bench.gpu.prepared import Prepared
 from cli.workflows.bench.gpu.request import Sizes, SuiteRequest
 
@@ -42,3 +44,17 @@ class Suite:
     def on_gpu(self) -> bool:
         """Whether that is a GPU."""
         return self.request.on_gpu
+
+    def each_class(self, step: Step, work: Callable[["Suite", int], dict[str, Any]]) -> None:
+        """Do ``work`` for every class that has images, rarest first, as an item each.
+
+        The class before, which is the next smaller one, says how long an image takes.
+        """
+        counts, each = self.prepared.data.class_counts, 0.0
+        for label in sorted(range(len(counts)), key=counts.__getitem__):
+            if not counts[label]:
+                continue
+            found = step.item(
+                f"class {label}", partial(work, self, label), estimate=each * counts[label]
+            )
+            each = found["seconds"] / counts[label] if found else each

@@ -26,17 +26,7 @@ def run(suite: Suite, step: Step) -> None:
     for way in right_ways(suite):
         if way.stacked > 1:
             step.item(f"lockstep, {way.name}", partial(_lockstep, suite, way))
-    counts = suite.prepared.data.class_counts
-    each = 0.0
-    for label in sorted(range(len(counts)), key=lambda c: counts[c]):
-        if not counts[label]:
-            continue
-        found = step.item(
-            f"class {label}",
-            partial(_density, suite, label),
-            estimate=each * counts[label],
-        )
-        each = found["seconds"] / counts[label] if found else each
+    suite.each_class(step, _density)
 
 
 def _density(suite: Suite, label: int) -> dict[str, Any]:

@@ -17,17 +17,7 @@ from spectra.timing import seconds_of
 
 def run(suite: Suite, step: Step) -> None:
     """Find λmin and λmax of all classes, rarest first, judged in float64; time what that takes."""
-    counts = suite.prepared.data.class_counts
-    each = 0.0  # seconds an image, of the class before, which is the next smaller one
-    for label in sorted(range(len(counts)), key=lambda c: counts[c]):
-        if not counts[label]:
-            continue
-        found = step.item(
-            f"class {label}",
-            partial(_certified, suite, label),
-            estimate=each * counts[label],
-        )
-        each = found["seconds"] / counts[label] if found else each
+    suite.each_class(step, _certified)
     for label in suite.sizes.float64_classes:
         step.item(f"float64, class {label}", partial(_float64, suite, label))
 
