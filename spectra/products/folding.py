@@ -98,11 +98,11 @@ class Folding:
         self.moves_bias = [bool(k) and k != {"weight"} for k in kinds]
         self.needs_gradients = "gamma" in order.kinds
         self._take_constants(layers)
-        index = order.gather.to(self.device, torch.int32)
-        self._gather, self._inverse = index, order.inverse.to(self.device, torch.int32)
+        self._gather = order.gather.to(self.device, torch.int32)
+        self._inverse = order.inverse.to(self.device, torch.int32)
         self._again = [(at.to(self.device), of.to(self.device)) for at, of in order.again]
-        self._zero = torch.zeros(1, dtype=self.dtype, device=self.device)
         self._zeros = torch.zeros(order.num_weights, dtype=self.dtype, device=self.device)
+        self._zero = self._zeros[:1]
         self._in_order = sorted(range(len(layers)), key=lambda i: order.blocks[i].weights.start)
         self._pairs = _Pairs(order, paired, self.device)
 
