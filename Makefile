@@ -19,7 +19,7 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## train on real digits-LT, compute per-class spectra, draw (a few minutes)
-	$(BIN)/spectra pipeline cli/studies/demo.toml -o runs/demo
+	$(BIN)/spectra pipeline checkpoints/studies/demo.toml -o runs/demo
 
 test: $(STAMP) ## run linters, type checks and the tests
 	$(BIN)/ruff check .
@@ -36,10 +36,10 @@ lint: $(STAMP) ## mend what the linters can mend
 	$(BIN)/ruff format .
 
 study-digits: $(STAMP) ## the five-seed study behind docs/digits.md (about half an hour)
-	$(BIN)/spectra pipeline cli/studies/digits.toml -o runs/digits
+	$(BIN)/spectra pipeline checkpoints/studies/digits.toml -o runs/digits
 
 study: $(STAMP) ## redraw the figures of docs/tail-saddles.md from its stored results
-	$(BIN)/python -m cli.workflows.tail_saddles
+	$(BIN)/python docs/study
 
 bench-env: $(STAMP) ## install the libraries that `spectra bench` compares with
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \

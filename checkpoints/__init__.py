@@ -5,8 +5,8 @@ from checkpoints.data import DataRequest, ImageData, load_data
 from checkpoints.formats.native import save_native
 from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
 from checkpoints.models import Architecture, build_model
-from checkpoints.recipes import RECIPE_NAMES, Recipe, get_recipe, load_recipe
-from checkpoints.training import TrainingJob, train
+from checkpoints.recipes.recipe import RECIPE_NAMES, Recipe, get_recipe, load_recipe
+from checkpoints.training.run import TrainingJob, train
 
 __all__ = [
     "RECIPE_NAMES",

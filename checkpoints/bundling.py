@@ -12,9 +12,9 @@ from checkpoints.data import DataRequest, load_data
 from checkpoints.formats.native import load_native
 from checkpoints.load import MANIFEST
 from checkpoints.models import Architecture
-from checkpoints.recipes import PAPER_RECIPES, get_recipe
-from checkpoints.training import TrainingJob, checkpoint_path, train
-from spectra.files import write_json
+from checkpoints.recipes.recipe import PAPER_RECIPES, get_recipe
+from checkpoints.training.run import TrainingJob, checkpoint_path, train
+from spectra.system.files import write_json
 
 SEED = 0
 ARCHITECTURE = "digits-resnet"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from checkpoints.data.dataset import Normalisation
 from checkpoints.models import Architecture, build_model
-from checkpoints.recipes import Recipe
+from checkpoints.recipes.recipe import Recipe
 from spectra.errors import InputError
 
 

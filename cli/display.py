@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.table import Table
 
 from spectra import Analysis, LossAnalysis, SolverSettings
-from spectra.judge import allowed_residuals
+from spectra.krylov.rayleigh import allowed_residuals
 
 # Ours: seconds between the lines that a log gets, so that it tells work from a hang.
 LOG_EVERY = 60.0

@@ -8,7 +8,7 @@ import click
 
 from cli.commands import COMMANDS
 from spectra import SpectraError, __version__
-from spectra.allocator import out_of_memory
+from spectra.system.allocator import out_of_memory
 
 
 class UserMistake(click.ClickException):

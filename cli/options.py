@@ -10,20 +10,20 @@ import click
 import torch
 
 from checkpoints import DataRequest
+from checkpoints.analysis.request import DTYPES, AnalysisRequest
+from checkpoints.analysis.selection import LOSSES, REDUCTIONS
 from checkpoints.data.longtail import PROFILES
 from checkpoints.data.normalisations import NORMALISATIONS
-from checkpoints.execution import PRECISIONS, Execution
 from checkpoints.models import ARCHITECTURES
-from cli.workflows.cards import card
-from cli.workflows.losses import DTYPES, AnalysisRequest
-from cli.workflows.selection import LOSSES, REDUCTIONS
+from checkpoints.training.execution import PRECISIONS, Execution
 from spectra import ENGINES, SolverSettings
-from spectra.basis import STORAGES
 from spectra.errors import InputError
-from spectra.extremes import MAX_STEPS
-from spectra.placement import indexed
-from spectra.slq import NUM_PROBES, NUM_STEPS, PROBES
-from spectra.verdict import TAU
+from spectra.findings.verdict import TAU
+from spectra.krylov.basis import STORAGES
+from spectra.krylov.extremes import MAX_STEPS
+from spectra.krylov.slq import NUM_PROBES, NUM_STEPS, PROBES
+from spectra.objective.placement import indexed
+from spectra.system.cards import card
 
 F = TypeVar("F", bound=Callable[..., Any])
 

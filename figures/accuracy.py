@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from figures.comparable import find_records
-from figures.page import finish_page, new_page
-from figures.style import house_style, series_styles
-from figures.ticks import set_log_ticks
+from figures.style.colours import house_style, series_styles
+from figures.style.comparable import find_records
+from figures.style.page import finish_page, new_page
+from figures.style.ticks import set_log_ticks
 from spectra import Analysis, InputError
 
 if TYPE_CHECKING:

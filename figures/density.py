@@ -6,17 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from figures.comparable import (
-    find_records,
-    label_text,
-    number,
-    protocol_text,
-    require_comparable,
-    solver_text,
-)
-from figures.page import finish_page, new_page
-from figures.spectral_axes import FLOOR, Window, density_curve, set_spectral_axes
-from figures.style import (
+from figures.style.colours import (
     COLUMN_WIDTH,
     FONT_SIZE,
     ROLE_COLOURS,
@@ -26,6 +16,16 @@ from figures.style import (
     label_styles,
     series_styles,
 )
+from figures.style.comparable import (
+    find_records,
+    label_text,
+    number,
+    protocol_text,
+    require_comparable,
+    solver_text,
+)
+from figures.style.page import finish_page, new_page
+from figures.style.spectral_axes import FLOOR, Window, density_curve, set_spectral_axes
 from spectra import Analysis, InputError, LossAnalysis, Spectrum, density_band
 
 if TYPE_CHECKING:

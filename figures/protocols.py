@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from figures.comparable import label_text
-from figures.page import finish_page, new_page
-from figures.style import TEXT_WIDTH, house_style, label_styles
-from figures.ticks import set_log_ticks
+from figures.style.colours import TEXT_WIDTH, house_style, label_styles
+from figures.style.comparable import label_text
+from figures.style.page import finish_page, new_page
+from figures.style.ticks import set_log_ticks
 from figures.trajectory import draw_switch
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def plot_protocols(
     products that change, or of a recurrence that nothing checks.
 
     Args:
-        runs: rows of :func:`cli.workflows.protocols.comparison_rows` by the name of the run.
+        runs: rows of a comparison of choices of images, by the name of the run.
         order: of the protocols, from left to right; those left out follow as they come.
         title: above the panels.
         caption: what to add to the caption.
@@ -101,7 +101,7 @@ def plot_protocols_over_training(
     Markers as in :func:`plot_protocols`.
 
     Args:
-        epochs: rows of :func:`cli.workflows.protocols.comparison_rows` by epoch.
+        epochs: rows of :func:`checkpoints.analysis.protocol_comparison.comparison_rows` by epoch.
         protocols: the titles of the panels by protocol, from left to right.
         switch_epoch: where re-weighting sets in, marked by a dashed line; None: no line.
         title: above the panels.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from figures.page import finish_page, new_page
-from figures.style import MUTED, TEXT_WIDTH, house_style
+from figures.style.colours import MUTED, TEXT_WIDTH, house_style
+from figures.style.page import finish_page, new_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

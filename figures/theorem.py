@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from figures.comparable import label_text, number
-from figures.page import finish_page, new_page
-from figures.style import TEXT_WIDTH, house_style, label_styles
+from figures.style.colours import TEXT_WIDTH, house_style, label_styles
+from figures.style.comparable import label_text, number
+from figures.style.page import finish_page, new_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

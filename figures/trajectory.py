@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from figures.comparable import label_text, protocol_text, require_comparable
-from figures.page import finish_page, new_page
-from figures.style import MUTED, TEXT_WIDTH, SeriesStyle, house_style, label_styles
-from figures.ticks import set_log_ticks
+from figures.style.colours import MUTED, TEXT_WIDTH, SeriesStyle, house_style, label_styles
+from figures.style.comparable import label_text, protocol_text, require_comparable
+from figures.style.page import finish_page, new_page
+from figures.style.ticks import set_log_ticks
 from spectra import Analysis, InputError
 
 if TYPE_CHECKING:

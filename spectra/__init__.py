@@ -1,28 +1,34 @@
 """Per-class Hessian spectra: operators, Lanczos, quadrature, verdicts and result files."""
 
 from spectra._version import __version__
-from spectra.active import solve_extremes
-from spectra.analysis import ENGINES, analyze_fresh, analyze_loss
-from spectra.bands import Band, Interval, density_band, image_bootstrap, negative_mass
-from spectra.certificates import Certificate
+from spectra.active.eigenpairs import solve_extremes
 from spectra.engines import EngineResult, PyHessianOperator, SolverSettings
+from spectra.engines.analyze_loss import ENGINES, analyze_fresh, analyze_loss
 from spectra.errors import InputError, NonFiniteError, OperatorError, SpectraError
-from spectra.extremes import Eigenpair, Extremes, extreme_eigenpairs
-from spectra.fresh import FreshOperator, ProductNoise, product_noise
-from spectra.hessian import HessianOperator
-from spectra.images import LazyImages
-from spectra.lanczos import Lanczos, lanczos_tridiag
-from spectra.loss_analysis import LossAnalysis
-from spectra.losses import CrossEntropy, PerSampleLoss
-from spectra.lower_bound import TailBounds, bounds
-from spectra.operators import DenseOperator, LambdaOperator, ScaledOperator, SymmetricOperator
-from spectra.per_class import class_hessian
-from spectra.results import Analysis, load_analysis, save_analysis
-from spectra.seeding import derive_seed, make_generator
-from spectra.slq import draw_probe, slq
-from spectra.spectrum import Spectrum
-from spectra.tridiagonal import Tridiagonal
-from spectra.verdict import VERDICTS, Verdict, decide
+from spectra.findings.certificates import Certificate
+from spectra.findings.confidence import Band, Interval, density_band, image_bootstrap, negative_mass
+from spectra.findings.loss_analysis import LossAnalysis
+from spectra.findings.product_noise import ProductNoise, product_noise
+from spectra.findings.verdict import VERDICTS, Verdict, decide
+from spectra.krylov.extremes import Eigenpair, Extremes, extreme_eigenpairs
+from spectra.krylov.lanczos import Lanczos, lanczos_tridiag
+from spectra.krylov.outer_bounds import TailBounds, bounds
+from spectra.krylov.slq import draw_probe, slq
+from spectra.krylov.spectrum import Spectrum
+from spectra.krylov.tridiagonal import Tridiagonal
+from spectra.objective.images import LazyImages
+from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
+from spectra.operators.class_hessian import class_hessian
+from spectra.operators.fresh import FreshOperator
+from spectra.operators.hessian import HessianOperator
+from spectra.operators.interface import (
+    DenseOperator,
+    LambdaOperator,
+    ScaledOperator,
+    SymmetricOperator,
+)
+from spectra.results.file import Analysis, load_analysis, save_analysis
+from spectra.system.seeding import derive_seed, make_generator
 
 __all__ = [
     "ENGINES",

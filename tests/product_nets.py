@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from checkpoints.models.resnet import ResNet
-from spectra import make_generator
+from spectra import HessianOperator, make_generator
 
 
 class Graph(nn.Module):
@@ -211,3 +211,15 @@ def make_net(name: str) -> nn.Module:
                 if module.affine:
                     module.weight.add_(1.0)
     return model
+
+
+def images_and_labels(n: int = 7) -> tuple[Tensor, Tensor]:
+    generator = make_generator(0, "product images")
+    return torch.randn(n, 3, 12, 12, generator=generator), torch.arange(n) % 4
+
+
+def operator(model: nn.Module | str, **options) -> HessianOperator:
+    net = make_net(model) if isinstance(model, str) else model
+    images, labels = images_and_labels()
+    defaults = {"dtype": torch.float64, "check": False, "micro_chunk": 3}
+    return HessianOperator(net, images, labels, **{**defaults, **options})

@@ -2,8 +2,8 @@
 
 from checkpoints.data.dataset import ImageData, LabelledImages, Normalisation
 from checkpoints.data.longtail import class_counts, head_mid_tail, select_long_tail
-from checkpoints.data.protocols import ImageProtocol
 from checkpoints.data.sources import DataRequest, load_data
+from checkpoints.data.views import ImageProtocol
 
 __all__ = [
     "DataRequest",

@@ -13,9 +13,9 @@ from torch import Tensor
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data.dataset import Normalisation
 from checkpoints.models import Architecture
-from checkpoints.recipes import Recipe
+from checkpoints.recipes.recipe import Recipe
 from spectra.errors import InputError
-from spectra.files import write_atomically
+from spectra.system.files import write_atomically
 
 SCHEMA = 1
 HEADER_KEY = "spectra"

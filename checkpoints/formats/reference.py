@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from checkpoints.data.dataset import Normalisation
 from checkpoints.data.longtail import class_counts
 from checkpoints.data.normalisations import CIFAR
-from checkpoints.recipes import Recipe
+from checkpoints.recipes.recipe import Recipe
 from spectra.errors import InputError
 
 _STORE_NAME = re.compile(

@@ -1,7 +1,7 @@
 """One file for each command."""
 
+from cli.bench.command import bench
 from cli.commands.analyze import analyze
-from cli.commands.bench import bench
 from cli.commands.checkpoints import checkpoints
 from cli.commands.data import data
 from cli.commands.doctor import doctor

@@ -8,6 +8,11 @@ from typing import Any
 import click
 
 from checkpoints import Checkpoint, ImageData, LoadOptions, load_checkpoint
+from checkpoints.analysis import protocol_comparison as protocols
+from checkpoints.analysis.analyze import analyze_checkpoint
+from checkpoints.analysis.data_of import data_for
+from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.training.threads import suitable_threads
 from cli import options
 from cli.display import (
     certificate_lines,
@@ -19,16 +24,11 @@ from cli.display import (
     print_protocols,
     reporting,
 )
-from cli.workflows import protocols
-from cli.workflows.analyze import analyze_checkpoint
-from cli.workflows.data import data_for
-from cli.workflows.drawing import draw_analysis
-from cli.workflows.losses import AnalysisRequest
-from cli.workflows.threads import suitable_threads
+from cli.drawing import draw_analysis
 from spectra import save_analysis
-from spectra.files import write_atomically, write_json
-from spectra.results import to_csv
-from spectra.slq import NUM_PROBES
+from spectra.krylov.slq import NUM_PROBES
+from spectra.results.file import to_csv
+from spectra.system.files import write_atomically, write_json
 
 
 @click.command(short_help="Per-class Hessian spectra of one checkpoint.")

@@ -7,11 +7,11 @@ import click
 import torch
 
 from checkpoints import Checkpoint, LoadOptions, list_checkpoints, load_checkpoint, save_native
+from checkpoints.analysis.data_of import data_for
 from checkpoints.data.normalisations import parse_normalisation
 from checkpoints.load import BUNDLED, bundled_runs
 from cli import options
 from cli.display import note, number, plain_text, print_json, print_table
-from cli.workflows.data import data_for
 from spectra.errors import InputError
 
 

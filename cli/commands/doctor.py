@@ -5,13 +5,13 @@ import importlib.metadata
 import click
 import torch
 
+from checkpoints.analysis.analyze import library_versions
 from checkpoints.load import verify_bundled
 from cli import options
 from cli.display import print_json, print_table
-from cli.workflows.analyze import library_versions
-from cli.workflows.cards import cards
-from cli.workflows.selftest import dense_self_test
+from spectra.engines.self_test import dense_self_test
 from spectra.errors import SpectraError
+from spectra.system.cards import cards
 
 
 @click.command(short_help="Versions, device, and a dense-oracle self-test.")

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from checkpoints.execution import Execution
+from checkpoints.studies.pipeline import run_study
+from checkpoints.studies.study import load_study
+from checkpoints.studies.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_rows, recipe_rows
+from checkpoints.training.execution import Execution
 from cli import options
 from cli.display import print_json, print_paths, print_table, reporting
-from cli.workflows.drawing import draw_study
-from cli.workflows.pipeline import run_study
-from cli.workflows.study import load_study
-from cli.workflows.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_rows, recipe_rows
+from cli.drawing import draw_study
 
 
 @click.command(short_help="Train, analyze and draw a whole study.")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
+from checkpoints.studies.pipeline import load_study_result
+from checkpoints.studies.study import load_study
 from cli import options
 from cli.display import print_paths
-from cli.workflows.drawing import draw_analysis, draw_study, draw_trajectories
-from cli.workflows.pipeline import load_study_result
-from cli.workflows.study import load_study
+from cli.drawing import draw_analysis, draw_study, draw_trajectories
 from figures import density_grid, save_figure
 from spectra import Analysis, load_analysis
 from spectra.errors import InputError

@@ -2,7 +2,7 @@
 
 import click
 
-from checkpoints.recipes import FAMILIES, RECIPE_NAMES, get_recipe, recipe_fields
+from checkpoints.recipes.recipe import FAMILIES, RECIPE_NAMES, get_recipe, recipe_fields
 from cli.display import number, print_json, print_table
 
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import click
 
-from checkpoints.execution import Execution
-from cli import options
-from cli.display import number, print_json, print_paths, print_table, reporting
-from cli.workflows.drawing import draw_reproduction
-from cli.workflows.reproduction import (
+from checkpoints.studies.reproduction import (
     NOT_RUN,
     SIZES,
     load_reproduction,
     run_reproduction,
     study_names,
 )
+from checkpoints.training.execution import Execution
+from cli import options
+from cli.display import number, print_json, print_paths, print_table, reporting
+from cli.drawing import draw_reproduction
 
 
 @click.command(short_help="The paper's tables and figures, ours beside the published.")

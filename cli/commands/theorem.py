@@ -6,20 +6,20 @@ from typing import Any
 import click
 
 from checkpoints import LoadOptions, load_checkpoint
-from cli import options
-from cli.display import note, number, print_json, print_paths, print_table, reporting
-from cli.workflows.data import data_for
-from cli.workflows.theorem import (
+from checkpoints.analysis.data_of import data_for
+from checkpoints.analysis.theorem import (
     RHOS,
     DirectionReport,
     TheoremRequest,
     measure_theorem,
     theorem_to_dict,
 )
-from cli.workflows.threads import suitable_threads
+from checkpoints.training.threads import suitable_threads
+from cli import options
+from cli.display import note, number, print_json, print_paths, print_table, reporting
 from figures import plot_theorem, save_figure
 from spectra.errors import InputError
-from spectra.files import write_json
+from spectra.system.files import write_json
 
 
 @click.command(short_help="SAM's gradient along negative curvature, measured and predicted.")

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from checkpoints.execution import Execution
-from checkpoints.recipes import RECIPE_NAMES
+from checkpoints.recipes.recipe import RECIPE_NAMES
+from checkpoints.training.execution import Execution
+from checkpoints.training.request import TrainRequest, run_training, training_job
 from cli import options
 from cli.display import note, number, print_json, print_paths, reporting
-from cli.workflows.training import TrainRequest, run_training, training_job
 from spectra.errors import InputError
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from checkpoints import LoadOptions, list_checkpoints
+from checkpoints.analysis.trajectory import analyze_trajectory
 from cli import options
 from cli.display import number, print_json, print_paths, print_table, reporting, unsettled
-from cli.workflows.drawing import draw_trajectories
-from cli.workflows.trajectory import analyze_trajectory
+from cli.drawing import draw_trajectories
 from spectra.errors import InputError
 
 

@@ -4,11 +4,11 @@ import torch
 
 from spectra.engines.pyhessian import PyHessianOperator
 from spectra.engines.settings import SolverSettings
-from spectra.fresh import Draw, FreshBatches, FreshOperator
-from spectra.hessian import HessianOperator
-from spectra.seeding import derive_seed, make_generator
-from spectra.slq import StepCallback, slq
-from spectra.spectrum import Spectrum
+from spectra.krylov.slq import StepCallback, slq
+from spectra.krylov.spectrum import Spectrum
+from spectra.operators.fresh import Draw, FreshBatches, FreshOperator
+from spectra.operators.hessian import HessianOperator
+from spectra.system.seeding import derive_seed, make_generator
 
 # Of the published script.
 BATCH_SIZE = 128

@@ -4,27 +4,27 @@ from dataclasses import replace
 
 import torch
 
-from spectra.active import solve_extremes
-from spectra.active_density import active_slq
-from spectra.certificates import (
+from spectra.active.density import active_slq
+from spectra.active.eigenpairs import solve_extremes
+from spectra.engines.settings import EngineResult, SolverSettings
+from spectra.errors import NonFiniteError
+from spectra.findings.certificates import (
     ACTIVE_IMAGES,
     HALF_BASIS,
     RADEMACHER_PROBE,
     RESTARTED,
     WARM_START,
 )
-from spectra.engines.settings import EngineResult, SolverSettings
-from spectra.errors import NonFiniteError
-from spectra.extremes import Extremes, extreme_eigenpairs
-from spectra.hessian import HessianOperator
-from spectra.judge import judge
-from spectra.lanczos import Lanczos
-from spectra.lockstep import run_in_lockstep
-from spectra.lower_bound import TailBounds, bounds
-from spectra.seeding import make_generator
-from spectra.slq import StepCallback, draw_probe
-from spectra.spectrum import Spectrum
-from spectra.tridiagonal import Tridiagonal
+from spectra.krylov.extremes import Extremes, extreme_eigenpairs
+from spectra.krylov.lanczos import Lanczos
+from spectra.krylov.lockstep import run_in_lockstep
+from spectra.krylov.outer_bounds import TailBounds, bounds
+from spectra.krylov.rayleigh import judge
+from spectra.krylov.slq import StepCallback, draw_probe
+from spectra.krylov.spectrum import Spectrum
+from spectra.krylov.tridiagonal import Tridiagonal
+from spectra.operators.hessian import HessianOperator
+from spectra.system.seeding import make_generator
 
 # Ours: a run that is to bound λmin from below goes on until the bound is this close to it, relative
 # to the larger of |λmin| and 1e-3 λmax, the verdicts' tolerance.
@@ -44,7 +44,7 @@ def run_spectra(
 
     With probes: each runs for ``num_steps`` steps; the first is carried on until the extremes
     converge, and a float64 pass then judges them. Probe k depends on (seed, label, k) alone.
-    Without: :func:`spectra.active.solve_extremes`, from ``warm`` if there is one.
+    Without: :func:`spectra.active.eigenpairs.solve_extremes`, from ``warm`` if there is one.
 
     Raises:
         NonFiniteError: a product held NaN or infinity; the message names probe and step.

@@ -15,18 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectra.certificates import OTHER_ENGINE
 from spectra.engines.settings import EngineResult, SolverSettings
 from spectra.errors import InputError
-from spectra.extremes import Extremes, extreme_eigenpairs
-from spectra.hessian import HessianOperator
-from spectra.operators import SymmetricOperator
-from spectra.products.exact import exact_products
-from spectra.quiet import quiet
-from spectra.seeding import derive_seed, make_generator
-from spectra.slq import StepCallback
-from spectra.spectrum import Spectrum
-from spectra.tridiagonal import Tridiagonal
+from spectra.findings.certificates import OTHER_ENGINE
+from spectra.krylov.extremes import Extremes, extreme_eigenpairs
+from spectra.krylov.slq import StepCallback
+from spectra.krylov.spectrum import Spectrum
+from spectra.krylov.tridiagonal import Tridiagonal
+from spectra.operators.hessian import HessianOperator
+from spectra.operators.interface import SymmetricOperator
+from spectra.system.exact import exact_products
+from spectra.system.quiet import quiet
+from spectra.system.seeding import derive_seed, make_generator
 
 
 class PyHessianOperator(SymmetricOperator):

@@ -3,13 +3,13 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spectra.active import RESIDUAL_TOLERANCE
-from spectra.active_density import DensityBound
+from spectra.active.density import DensityBound
+from spectra.active.eigenpairs import RESIDUAL_TOLERANCE
 from spectra.errors import InputError
-from spectra.extremes import FLOOR, MAX_STEPS, TOLERANCE, Extremes
-from spectra.lower_bound import TailBounds
-from spectra.slq import NUM_PROBES, NUM_STEPS
-from spectra.spectrum import Spectrum
+from spectra.krylov.extremes import FLOOR, MAX_STEPS, TOLERANCE, Extremes
+from spectra.krylov.outer_bounds import TailBounds
+from spectra.krylov.slq import NUM_PROBES, NUM_STEPS
+from spectra.krylov.spectrum import Spectrum
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class SolverSettings:
     Attributes:
         engine: ``spectra`` or ``pyhessian``.
         num_probes: random probes of the density (PyHessian: ``n_v``); 0: no density, the extremes
-            alone, most of the work done on active images (:mod:`spectra.active`).
+            alone, most of the work done on active images (:mod:`spectra.active.eigenpairs`).
         num_steps: Lanczos steps for each (PyHessian: ``iter``).
         probe: distribution of the probes.
         tol: relative residual asked of the extremes; None: .01 beside a density, .03 over all
@@ -29,10 +29,10 @@ class SolverSettings:
         seed: of the probes.
         proof: take the extremes' values and residuals from float64 products.
         certify_below: carry a cold run over all images on until it bounds λmin from below.
-        basis: where Lanczos keeps its vectors, see :data:`spectra.basis.STORAGES`.
+        basis: where Lanczos keeps its vectors, see :data:`spectra.krylov.basis.STORAGES`.
         max_basis: Lanczos vectors that fit into memory; None: any number.
         density_images: ``all``, or ``auto``: those that bend the loss, where a stated bound on the
-            error allows it (:mod:`spectra.active_density`).
+            error allows it (:mod:`spectra.active.density`).
     """
 
     engine: str = "spectra"
@@ -75,7 +75,7 @@ class SolverSettings:
 
     @property
     def on_active_images(self) -> bool:
-        """Whether the extremes come from :func:`spectra.active.solve_extremes`."""
+        """Whether the extremes come from :func:`spectra.active.eigenpairs.solve_extremes`."""
         return self.engine == "spectra" and (
             self.extremes_only or (self.density_images == "auto" and not self.certify_below)
         )
@@ -102,7 +102,8 @@ class EngineResult:
         scales: what rounding of their values is measured against, lower and upper end.
         tail: what bounds the spectrum from outside; None where nothing does.
         density: how far the density can be from that of all images; None: it is that of all.
-        cause: why nothing does, see :mod:`spectra.certificates`; with ``tail``, what it rests on.
+        cause: why nothing does, see :mod:`spectra.findings.certificates`; with ``tail``, what
+            it rests on.
     """
 
     spectrum: Spectrum | None

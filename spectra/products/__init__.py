@@ -2,10 +2,10 @@
 
 from spectra.products.captured import CapturedProducts
 from spectra.products.choose import WAYS, Choice, choose, make_products
-from spectra.products.exact import exact_products
 from spectra.products.interface import ChunkHessian, Products
 from spectra.products.kept import KeptWork
 from spectra.products.tuning import Tuning, parse_tuning
+from spectra.system.exact import exact_products
 
 __all__ = [
     "WAYS",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spectra.products.interface import ChunkHessian, Products
-from spectra.recording import Recorder, Recording
+from spectra.system.recording import Recorder, Recording
 
 logger = logging.getLogger(__name__)
 # Reasons that were said, once a process: a checkpoint has an operator for each of its classes.

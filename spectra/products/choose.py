@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from spectra.allocator import out_of_memory
 from spectra.errors import InputError, SpectraError
-from spectra.images import LazyImages
-from spectra.losses import PerSampleLoss
+from spectra.objective.images import LazyImages
+from spectra.objective.per_sample import PerSampleLoss
 from spectra.products.captured import CapturedProducts
 from spectra.products.double_backward import DoubleBackwardProducts
 from spectra.products.interface import Products
 from spectra.products.linearized import LinearizedProducts
-from spectra.products.tangent import TangentProducts
-from spectra.products.trace import trace
+from spectra.products.tangent.products import TangentProducts
+from spectra.products.tangent.trace import trace
 from spectra.products.tuning import DEFAULT, Tuning
-from spectra.recording import CudaRecorder
-from spectra.seeding import make_generator
+from spectra.system.allocator import out_of_memory
+from spectra.system.recording import CudaRecorder
+from spectra.system.seeding import make_generator
 
 # Two float64 passes over the same images differ by some 1e-15; a wrong formula by order 1.
 AGREEMENT = 1e-9

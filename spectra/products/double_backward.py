@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from spectra.losses import PerSampleLoss
+from spectra.objective.per_sample import PerSampleLoss
 from spectra.products.interface import ChunkHessian, Products
 
 

@@ -7,8 +7,8 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from spectra.allocator import give_back_free_memory
 from spectra.products.interface import ChunkHessian
+from spectra.system.allocator import give_back_free_memory
 
 # Ours: making a chunk leaves holes between what is kept, too small for the next one's temporaries;
 # given back after so many bytes they stay small, and the time that it takes is not seen.

@@ -8,9 +8,9 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call, grad, linearize
 from torch.fx.experimental.const_fold import FoldedGraphModule
 
-from spectra.losses import PerSampleLoss
+from spectra.objective.per_sample import PerSampleLoss
 from spectra.products.interface import ChunkHessian, Products
-from spectra.quiet import quiet
+from spectra.system.quiet import quiet
 
 
 class LinearizedProducts(Products):

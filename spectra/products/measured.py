@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from spectra.products.exact import exact_products
 from spectra.products.interface import Products
 from spectra.products.tuning import LAYOUTS, Tuning
-from spectra.timing import seconds_of
+from spectra.system.exact import exact_products
+from spectra.system.timing import seconds_of
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import torch
 
 import spectra
-from cli.workflows.analyze import analyze_checkpoint
-from cli.workflows.losses import AnalysisRequest
-from cli.workflows.theorem import TheoremRequest, measure_theorem
+from checkpoints.analysis.analyze import analyze_checkpoint
+from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.analysis.theorem import TheoremRequest, measure_theorem
 from pretended_gpu.stage import (
     Facts,
     Stage,
@@ -21,7 +21,7 @@ from pretended_gpu.stage import (
     resnet,
 )
 from spectra import Extremes, HessianOperator, SolverSettings
-from spectra.memory import available_bytes, forecast, resident_bytes
+from spectra.engines.memory import available_bytes, forecast, resident_bytes
 
 CARDS = (8, 12, 16, 24)
 GIB = 2**30

@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from click.testing import CliRunner
 
+from checkpoints.studies.pipeline import StudyResult, run_study
+from checkpoints.studies.study import load_study
+from cli.bench.comparison import convolutions
+from cli.bench.plan import run_bench
+from cli.bench.request import BenchRequest
+from cli.drawing import draw_study
 from cli.main import cli
 from cli.options import pick_device
-from cli.workflows.bench import convolutions
-from cli.workflows.bench.plan import run_bench
-from cli.workflows.bench.request import BenchRequest
-from cli.workflows.drawing import draw_study
-from cli.workflows.pipeline import StudyResult, run_study
-from cli.workflows.selftest import dense_self_test
-from cli.workflows.study import load_study
 from pretended_gpu.stage import Facts, Stage, relative
+from spectra.engines.self_test import dense_self_test
 
-# cli/studies/demo.toml, made small.
+# checkpoints/studies/demo.toml, made small.
 STUDY = """
 name = "small demo"
 

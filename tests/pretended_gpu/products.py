@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 
 import spectra
-from checkpoints.execution import EXACT
-from cli.workflows.losses import AnalysisRequest, Losses
+from checkpoints.analysis.class_losses import Losses
+from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.training.execution import EXACT
 from pretended_gpu.stage import Facts, Stage, difference, digits, random_images, resnet
 from spectra import HessianOperator
-from spectra.fresh import FreshOperator
-from spectra.lanczos import Lanczos
+from spectra.krylov.lanczos import Lanczos
+from spectra.operators.fresh import FreshOperator
 from spectra.products import parse_tuning
 
 STEPS = 10

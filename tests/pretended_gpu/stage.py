@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 import spectra
 from checkpoints import Checkpoint, ImageData, load_checkpoint, load_data
+from checkpoints.analysis.class_losses import Losses
+from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.models import Architecture, build_model, initialise
-from cli.workflows.losses import AnalysisRequest, Losses
 from pretended_gpu.card import Card, Count
 
 Facts = dict[str, Any]

@@ -11,9 +11,9 @@ import torch
 
 from checkpoints import Architecture, ImageData, TrainingJob, load_checkpoint, train
 from checkpoints.data import LabelledImages, Normalisation
-from checkpoints.evaluation import evaluate
-from checkpoints.execution import Execution
-from checkpoints.recipes import get_recipe
+from checkpoints.recipes.recipe import get_recipe
+from checkpoints.training.evaluation import evaluate
+from checkpoints.training.execution import Execution
 from pretended_gpu.stage import Facts, Stage, difference, digits, relative
 from spectra import CrossEntropy, make_generator
 

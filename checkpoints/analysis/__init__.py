@@ -1,0 +1,1 @@
+"""Spectra of checkpoints: one, along a trajectory, under several choices of images."""

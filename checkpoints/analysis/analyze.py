@@ -1,0 +1,265 @@
+"""Analyze a checkpoint: the spectra of its per-class, group and overall losses."""
+
+import logging
+import platform
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy
+import scipy
+import torch
+
+from checkpoints.analysis.class_losses import Losses
+from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.analysis.selection import parse_selection
+from checkpoints.analysis.warm import WarmStarts
+from checkpoints.checkpoint import Checkpoint
+from checkpoints.data import ImageData, Normalisation
+from checkpoints.recipes.schedules import ascent_radius
+from checkpoints.training.evaluation import ClassMetrics, evaluate
+from spectra import (
+    Analysis,
+    CrossEntropy,
+    HessianOperator,
+    LossAnalysis,
+    SolverSettings,
+    __version__,
+    analyze_fresh,
+    analyze_loss,
+    load_analysis,
+    save_analysis,
+)
+from spectra.engines.memory import default_limit, forecast
+from spectra.errors import InputError
+from spectra.findings.verdict import RADIUS
+from spectra.krylov.basis import bytes_per_vector
+from spectra.krylov.slq import StepCallback
+
+logger = logging.getLogger(__name__)
+Progress = Callable[[str, int, int], None]
+
+
+def analyze_checkpoint(
+    checkpoint: Checkpoint,
+    data: ImageData,
+    request: AnalysisRequest,
+    *,
+    units: Path | None = None,
+    warm: WarmStarts | None = None,
+    on_progress: Progress | None = None,
+) -> Analysis:
+    """Analyze the chosen losses of one checkpoint.
+
+    Args:
+        checkpoint: weights.
+        data: images; see :func:`checkpoints.analysis.data_of.data_for`.
+        request: what to compute.
+        units: folder in which each loss's result is kept as soon as it is there, and from which a
+            repeated call takes what an interrupted one had finished.
+        warm: eigenvectors of the checkpoint before, and where to keep this one's.
+        on_progress: called with (label, steps done, steps planned).
+
+    Raises:
+        InputError: the request does not fit checkpoint or data.
+        NonFiniteError: a product held NaN or infinity.
+    """
+    counts = checkpoint.class_counts or data.class_counts
+    chosen = parse_selection(
+        request.classes, request.groups_of(counts), num_classes=data.num_classes
+    )
+    losses = Losses.of(checkpoint, data, request)
+    normalisation = losses.normalisation
+    radius = request.radius if request.radius is not None else _radius(checkpoint)
+    header = Analysis(
+        checkpoint={
+            **_identity(checkpoint, data, counts),
+            # A warm start moves a result within its tolerance, so it is part of what it is of.
+            **({"warm_from": warm.before} if warm else {}),
+        },
+        protocol={
+            **_protocol(request, normalisation, radius),
+            **({"accuracy": "as recorded"} if _recorded(checkpoint, data) else {}),
+        },
+        records=(),
+        versions=library_versions(),
+    )
+    finished = {label: _finished(header, units, label) for label in chosen}
+    tests: ClassMetrics | None = None
+    records = []
+    checked = False  # the checks are of the network: once for a checkpoint is enough
+    for label, classes in chosen.items():
+        record = finished[label]
+        if record is None:
+            split_counts = data.split(request.split).counts(data.num_classes)
+            if "all" in request.classes and not any(split_counts[c] for c in classes):
+                logger.warning("class %s has no %s images and is left out", label, request.split)
+                continue
+            if tests is None:
+                tests = test_accuracy(checkpoint, data, normalisation, device=request.device)
+            op, factor, draw = losses.operator(label, classes, check=not checked)
+            if checked is False:
+                logger.info("products by %s %s", op.choice.label, op.choice.reason)
+            checked = True
+            solver = _within_memory(op, request)
+            common: dict[str, Any] = {
+                "label": label,
+                "classes": classes,
+                "settings": solver,
+                "factor": factor,
+                "radius": radius,
+                "tau": request.tau,
+                "on_step": _step_callback(on_progress, label),
+            }
+            if draw is not None:
+                record = analyze_fresh(op, draw, **common)
+            else:
+                record = analyze_loss(
+                    op,
+                    warm=warm.load(label) if warm else None,
+                    independent=losses.protocol.views == 1,
+                    **common,
+                )
+            op.forget()  # or it would lie beside what the next class keeps
+            if warm is not None and record.extremes is not None:
+                warm.save(label, record.extremes)
+            # Without its vectors: a class's basis is not to stay while the next one runs.
+            record = replace(record, accuracy=_accuracy(tests, classes), extremes=None)
+            if units is not None:
+                save_analysis(_unit_path(units, label), replace(header, records=(record,)))
+        records.append(record)
+    return replace(header, records=tuple(records))
+
+
+def test_accuracy(
+    checkpoint: Checkpoint, data: ImageData, normalisation: Normalisation, *, device: str
+) -> ClassMetrics | None:
+    """Return per-class accuracy on the test images; None where there are none.
+
+    Without test images, what the checkpoint recorded when it was trained is taken, where the
+    training images are those it was trained on.
+    """
+    if data.test is None:
+        return _recorded(checkpoint, data)
+    return evaluate(
+        checkpoint.model().to(device),
+        normalisation(data.test.images.to(device)),
+        data.test.labels.to(device),
+        num_classes=data.num_classes,
+        loss=CrossEntropy(),
+    )
+
+
+def _recorded(checkpoint: Checkpoint, data: ImageData) -> ClassMetrics | None:
+    """Return what the checkpoint recorded, where there are no test images and the data are its."""
+    found = checkpoint.metrics.get("test")
+    if data.test is not None or not found or checkpoint.data is None:
+        return None
+    if checkpoint.data.get("digest") != data.digest():
+        return None
+    return ClassMetrics(tuple(found["accuracy"]), tuple(found["loss"]), found["overall"])
+
+
+def library_versions() -> dict[str, str]:
+    """Return what results depend on beside the inputs: library versions and the thread count."""
+    return {
+        "hessian-spectra": __version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "scipy": scipy.__version__,
+        "python": platform.python_version(),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _step_callback(on_progress: Progress | None, label: str) -> StepCallback | None:
+    if on_progress is None:
+        return None
+    return lambda done, planned: on_progress(label, done, planned)
+
+
+def _within_memory(op: HessianOperator, request: AnalysisRequest) -> SolverSettings:
+    """Give the operator what memory is left for kept work; return settings that fit the rest."""
+    limit = default_limit(op.device) if request.memory is None else request.memory
+    solver = request.solver
+    wanted = max(solver.num_steps, solver.max_steps)
+    together = op.vectors_a_pass > 1 and solver.num_probes > 1
+    # Probes that step together have their vectors at once; where those do not fit, they follow each
+    # other, which a limit of the basis says.
+    others = (solver.num_probes - 1) * min(solver.num_steps + 1, op.size + 1) if together else 0
+    plan = forecast(op, num_vectors=wanted, limit=limit, basis=solver.basis)
+    beside = others * bytes_per_vector(op, solver.basis)
+    fits = plan.max_basis >= min(wanted, op.size + 1) and plan.kept >= beside
+    logger.info("memory: %s", plan.describe())
+    op.memory_budget = plan.kept - beside if fits else plan.kept
+    op.forget()  # what is kept from here on has the new budget
+    return replace(solver, max_basis=None if fits else plan.max_basis)
+
+
+def _accuracy(tests: ClassMetrics | None, classes: tuple[int, ...]) -> float | None:
+    return tests.group_accuracy(classes) if tests else None
+
+
+def _radius(checkpoint: Checkpoint) -> float:
+    recipe = checkpoint.recipe
+    if recipe is None or recipe.optimizer != "sam":
+        return RADIUS
+    return ascent_radius(recipe, max(0, (checkpoint.epoch or recipe.epochs) - 1))
+
+
+def _identity(checkpoint: Checkpoint, data: ImageData, counts: tuple[int, ...]) -> dict[str, Any]:
+    recipe = checkpoint.recipe
+    return {
+        "name": checkpoint.name,
+        "epoch": checkpoint.epoch,
+        "recipe": recipe.name if recipe else None,
+        "recipe_fields": recipe.to_dict() if recipe else None,
+        "seed": checkpoint.seed,
+        "architecture": checkpoint.architecture.to_dict(),
+        "class_counts": list(counts),
+        "digest": checkpoint.digest(),
+        "data": {**data.description, "digest": data.digest()},
+        "notes": list(checkpoint.notes),
+    }
+
+
+def _protocol(
+    request: AnalysisRequest, normalisation: Normalisation, radius: float
+) -> dict[str, Any]:
+    return {
+        "images": request.images,
+        "split": request.split,
+        "loss": request.loss,
+        "reduction": request.reduction,
+        "images_per_class": request.images_per_class,
+        "groups": request.groups,
+        "normalisation": normalisation.to_dict(),
+        "dtype": request.dtype,
+        "device": torch.device(request.device).type,
+        "micro_chunk": request.micro_chunk,
+        **({"tuning": request.tuning} if request.tuning != "default" else {}),
+        "radius": radius,
+        "tau": request.tau,
+        "solver": request.solver.to_dict(),
+    }
+
+
+def _unit_path(units: Path, label: str) -> Path:
+    return units / f"{label}.json"
+
+
+def _finished(header: Analysis, units: Path | None, label: str) -> LossAnalysis | None:
+    """Return a loss's kept result if it was computed from the same inputs by the same choices."""
+    if units is None or not _unit_path(units, label).exists():
+        return None
+    try:
+        kept = load_analysis(_unit_path(units, label))
+    except InputError:
+        return None
+    same = (
+        kept.checkpoint == header.checkpoint
+        and kept.protocol == header.protocol
+        and kept.versions == header.versions
+    )
+    return kept.records[0] if same and kept.records else None

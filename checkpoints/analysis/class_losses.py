@@ -1,0 +1,138 @@
+"""What is analyzed of a checkpoint: the request, and the Hessian of each loss that it names."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from checkpoints.analysis.request import DTYPES, AnalysisRequest
+from checkpoints.analysis.selection import REDUCTIONS, LossTerms, choose_images, loss_terms
+from checkpoints.checkpoint import Checkpoint
+from checkpoints.data import ImageData, ImageProtocol, Normalisation
+from checkpoints.data.normalisations import from_images, parse_normalisation
+from checkpoints.data.views import FRESH, FROZEN
+from spectra import HessianOperator, LazyImages, make_generator
+from spectra.errors import InputError
+from spectra.operators.fresh import Draw
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The losses of one checkpoint over its data, as a request wants them.
+
+    Attributes:
+        model: the network.
+        data: images.
+        request: what is asked for.
+        normalisation: of the images.
+        terms: per-sample loss and class weights.
+        protocol: which images.
+    """
+
+    model: torch.nn.Module
+    data: ImageData
+    request: AnalysisRequest
+    normalisation: Normalisation
+    terms: LossTerms
+    protocol: ImageProtocol
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, data: ImageData, request: AnalysisRequest) -> "Losses":
+        """Put together what ``request`` means for ``checkpoint``.
+
+        Raises:
+            InputError: the request does not fit checkpoint or data.
+        """
+        if request.reduction not in REDUCTIONS:
+            raise InputError(
+                f"reduction must be one of {', '.join(REDUCTIONS)}, got {request.reduction!r}"
+            )
+        if request.dtype not in DTYPES:
+            raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {request.dtype!r}")
+        counts = checkpoint.class_counts or data.class_counts
+        return cls(
+            checkpoint.model(),
+            data,
+            request,
+            _normalisation(request, checkpoint, data),
+            loss_terms(checkpoint, request.loss, counts),
+            _image_protocol(request, checkpoint),
+        )
+
+    def operator(
+        self, label: str, classes: tuple[int, ...], *, check: bool
+    ) -> tuple[HessianOperator, float, Draw | None]:
+        """Return the Hessian, the factor of its loss, and where images are drawn anew, how.
+
+        Args:
+            label: names the loss; the draws of augmentations depend on it.
+            classes: whose images.
+            check: probe the operator, see :class:`spectra.HessianOperator`.
+        """
+        request, data, protocol = self.request, self.data, self.protocol
+        choice = choose_images(
+            data,
+            request.split,
+            classes,
+            self.terms.weights,
+            per_class=request.images_per_class,
+            seed=request.solver.seed,
+        )
+        subset = data.split(request.split).subset(choice.index)
+        dtype, views = DTYPES[request.dtype], protocol.views
+        generator = make_generator(request.solver.seed, "augmentation", request.split, label)
+        images, draw = self._images(subset.images, generator)
+        op = HessianOperator(
+            self.model,
+            images,
+            subset.labels.repeat_interleave(views),
+            loss=self.terms.loss,
+            weights=choice.weights.repeat_interleave(views),
+            dtype=dtype,
+            device=request.device,
+            micro_chunk=request.micro_chunk,
+            memory_budget=0,
+            tuning=request.parsed_tuning,
+            check=check,
+        )
+        return op, choice.share if request.reduction == "global" else 1.0, draw
+
+    def _images(
+        self, raw: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor | LazyImages, Draw | None]:
+        """Return the images that the protocol makes of ``raw``, and how to draw them anew."""
+        dtype = DTYPES[self.request.dtype]
+        raw = raw.to(self.request.device)  # a quarter of what the finished images would be
+
+        def finish(images: Tensor) -> Tensor:
+            return self.normalisation(images, dtype)
+
+        if self.protocol.kind == FROZEN:
+            return self.protocol.frozen(raw, finish, generator), None
+        if self.protocol.kind == FRESH:
+            draw = self.protocol.fresh(raw, finish, generator)
+            return draw(), draw
+        return finish(raw), None
+
+
+def _normalisation(
+    request: AnalysisRequest, checkpoint: Checkpoint, data: ImageData
+) -> Normalisation:
+    if request.normalisation is None:
+        return checkpoint.normalisation or data.normalisation
+    images, scale = data.train.images, data.normalisation.scale
+    if request.normalisation == "data":
+        return from_images(images, scale)
+    return parse_normalisation(request.normalisation, channels=images.shape[1], scale=scale)
+
+
+def _image_protocol(request: AnalysisRequest, checkpoint: Checkpoint) -> ImageProtocol:
+    """Return the choice of images, with the crops and flips that the checkpoint was trained with.
+
+    Raises:
+        InputError: it reads wrong, or the recipe has no augmentation to draw from.
+    """
+    recipe = checkpoint.recipe
+    if recipe is None:  # the published code's, and most strangers'
+        return ImageProtocol.parse(request.images)
+    return ImageProtocol.parse(request.images, crop=recipe.augment_crop, flip=recipe.augment_flip)

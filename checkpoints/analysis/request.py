@@ -1,0 +1,97 @@
+"""What is asked of an analysis."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+
+from checkpoints.data import ImageProtocol, head_mid_tail
+from checkpoints.data.longtail import parse_groups
+from checkpoints.data.views import FRESH
+from spectra import SolverSettings
+from spectra.errors import InputError
+from spectra.findings.verdict import TAU
+from spectra.products import Tuning, parse_tuning
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class AnalysisRequest:
+    """What to compute of a checkpoint.
+
+    Attributes:
+        classes: ``all``, ``overall``, ``head``, ``mid``, ``tail``, labels; joined by commas.
+        split: ``train`` or ``test`` images.
+        loss: ``ce``, ``train`` or ``reference``, see
+            :func:`checkpoints.analysis.selection.loss_terms`.
+        reduction: ``mean`` over the images of each loss, or ``global``: its share of the whole.
+        groups: ``0-2/3-6/7-9``; None: the paper's split by class size.
+        normalisation: name or numbers, see ``parse_normalisation``, or ``data``; None: as the
+            checkpoint recorded, else the data's default.
+        images_per_class: limit; None: every image.
+        dtype: ``float32`` or ``float64``.
+        device: torch device.
+        images: ``plain``, ``frozen:K``, ``frozen:all`` or ``fresh``, see
+            :class:`checkpoints.data.ImageProtocol`; crops and flips are those of the recipe.
+        radius: r of the verdict; None: the recipe's last ρ, else .1.
+        tau: relative tolerance of the verdict.
+        micro_chunk: images in one piece of work; None: by image size.
+        memory: bytes that the process may hold in all; None: half of what is free, of a card 85 %.
+        tuning: how products are computed, see :func:`spectra.products.parse_tuning`.
+        deterministic: refuse a tuning that may give other bytes each time.
+        solver: engine, probes, steps, seed.
+    """
+
+    classes: str = "all"
+    split: str = "train"
+    loss: str = "ce"
+    reduction: str = "mean"
+    groups: str | None = None
+    normalisation: str | None = None
+    images_per_class: int | None = None
+    dtype: str = "float32"
+    device: str = "cpu"
+    images: str = "plain"
+    radius: float | None = None
+    tau: float = TAU
+    micro_chunk: int | None = None
+    memory: int | None = None
+    tuning: str = "default"
+    deterministic: bool = False
+    solver: SolverSettings = field(default_factory=SolverSettings)
+
+    def __post_init__(self) -> None:
+        solver = self.solver
+        for name, value in (("radius", self.radius), ("tau", self.tau), ("tol", solver.tol)):
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise InputError(f"{name} must be positive and finite, got {value}")
+        for name, count in (
+            ("max-steps", solver.max_steps),
+            ("images-per-class", self.images_per_class),
+            ("micro-chunk", self.micro_chunk),
+        ):
+            if count is not None and count < 1:
+                raise InputError(f"{name} must be at least 1, got {count}")
+        tuning = self.parsed_tuning
+        if solver.basis == "none" and (isinstance(tuning, str) or not tuning.deterministic):
+            raise InputError(
+                "basis none repeats the products of a run, for which a tuning must give the same "
+                f"bytes each time; leave out --basis none or --tuning {self.tuning}"
+            )
+        if ImageProtocol.parse(self.images).kind == FRESH and solver.certify_below:
+            raise InputError(
+                "nothing is certified of images fresh, which have no fixed matrix; leave out "
+                "--certify-below, or take --images plain or frozen:K"
+            )
+
+    @property
+    def parsed_tuning(self) -> Tuning | str:
+        """The tuning as :class:`spectra.HessianOperator` takes it."""
+        return parse_tuning(self.tuning, deterministic=self.deterministic)
+
+    def groups_of(self, class_counts: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """Return head, mid and tail."""
+        if self.groups is not None:
+            return parse_groups(self.groups, num_classes=len(class_counts))
+        return head_mid_tail(class_counts)

@@ -1,0 +1,230 @@
+"""SAM against its theorem at a checkpoint, and whether what helps one class hurts another."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from checkpoints.analysis.class_losses import Losses
+from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.analysis.selection import parse_selection
+from checkpoints.checkpoint import Checkpoint
+from checkpoints.data import ImageData
+from checkpoints.data.views import FRESH
+from spectra import HessianOperator, make_generator, solve_extremes
+from spectra.errors import InputError
+from spectra.findings.sharpness import (
+    Amplification,
+    ClassFactor,
+    amplifications,
+    batch_projections,
+    class_factors,
+    gauss_newton_form,
+    loss_line,
+)
+
+RHOS = (0.05, 0.1, 0.2, 0.5, 0.8)
+FORMAT = "spectra.theorem"
+SCHEMA = 1
+_LINE_HALF = 10  # points on either side of w
+
+
+@dataclass(frozen=True)
+class TheoremRequest:
+    """What to measure.
+
+    Attributes:
+        analysis: classes, split, loss, images: as in ``spectra analyze``.
+        rhos: radii.
+        num_batches: mini-batches, drawn from all images of the split.
+        batch_size: images in each, without replacement.
+    """
+
+    analysis: AnalysisRequest
+    rhos: tuple[float, ...] = RHOS
+    num_batches: int = 50
+    batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        if not self.rhos or not all(0 < rho < math.inf for rho in self.rhos):
+            raise InputError(
+                f"rho must be positive, finite radii such as 0.05,0.5, got {self.rhos}"
+            )
+        if self.num_batches < 2 or self.batch_size < 1:
+            raise InputError(
+                "num-batches must be at least 2 and batch-size at least 1, got "
+                f"{self.num_batches} and {self.batch_size}"
+            )
+        if self.analysis.images == FRESH:
+            raise InputError("theorem needs a fixed matrix; use --images plain or frozen:K")
+
+
+@dataclass(frozen=True)
+class DirectionReport:
+    """One class and its direction of least curvature, v.
+
+    Attributes:
+        label: of the class.
+        n: images.
+        loss: mean loss.
+        lambda_min: vᵀHv.
+        lambda_max: largest eigenvalue found.
+        residual: ‖Hv - λmin v‖.
+        grad_norm: ‖g‖ of the class.
+        grad_along: ⟨g, v⟩.
+        critical_rho: 2‖g‖/|λmin|; None where λmin >= 0.
+        gauss_newton: vᵀGv.
+        rest: vᵀ(H - G)v.
+        class_factors: SAM on the class's own loss.
+        batches: SAM on mini-batches of all images.
+        correlated_noise: E⟨g_B, v⟩², CNC's γ as measured.
+        line: losses along v, by class, at ``line_steps``.
+        line_steps: t, parameter units.
+        cross: vᵀH_c'v by class c'.
+        overlaps: |⟨v, v_c'⟩| by class c'.
+    """
+
+    label: str
+    n: int
+    loss: float
+    lambda_min: float
+    lambda_max: float
+    residual: float
+    grad_norm: float
+    grad_along: float
+    critical_rho: float | None
+    gauss_newton: float
+    rest: float
+    class_factors: tuple[ClassFactor, ...]
+    batches: tuple[Amplification, ...]
+    correlated_noise: float
+    line: dict[str, list[float]]
+    line_steps: list[float]
+    cross: dict[str, float]
+    overlaps: dict[str, float]
+
+
+def measure_theorem(
+    checkpoint: Checkpoint,
+    data: ImageData,
+    request: TheoremRequest,
+    *,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> list[DirectionReport]:
+    """Measure what SAM does along each class's v_min, and what v_min is to the other classes.
+
+    Networks are in eval mode throughout: SAM in training sees batch statistics.
+
+    Args:
+        checkpoint: weights.
+        data: images.
+        request: what to measure.
+        on_progress: called with (what is running, done, planned).
+
+    Raises:
+        InputError: the request does not fit.
+    """
+    analysis = request.analysis
+    losses = Losses.of(checkpoint, data, analysis)
+    counts = checkpoint.class_counts or data.class_counts
+    chosen = parse_selection(
+        analysis.classes, analysis.groups_of(counts), num_classes=data.num_classes
+    )
+    planned = 3 * len(chosen)
+
+    def progress(text: str, done: int) -> None:
+        if on_progress:
+            on_progress(text, done, planned)
+
+    ops: dict[str, HessianOperator] = {}
+    found = {}
+    for k, (label, classes) in enumerate(chosen.items()):
+        progress(f"class {label}: eigenvectors", k)
+        op, _, _ = losses.operator(label, classes, check=k == 0)
+        generator = make_generator(analysis.solver.seed, "extremes", label)
+        found[label] = solve_extremes(
+            op, generator=generator, max_steps=analysis.solver.max_steps, proof=False
+        )
+        op.forget()
+        ops[label] = op
+    whole, _, _ = losses.operator("overall", tuple(range(data.num_classes)), check=False)
+    generator = make_generator(analysis.solver.seed, "theorem batches")
+    size = min(request.batch_size, whole.num_images)
+    batches = [
+        torch.randperm(whole.num_images, generator=generator)[:size].sort().values
+        for _ in range(request.num_batches)
+    ]
+    vectors = torch.stack([found[label].smallest.vector for label in chosen])
+    forms = {}
+    for k, (label, op) in enumerate(ops.items()):
+        progress(f"class {label}: curvature along the others' vectors", len(chosen) + k)
+        products = op.matmat(vectors.to(op.dtype)).double()
+        op.forget()
+        forms[label] = (products * vectors).sum(1)
+    reports = []
+    for k, (label, op) in enumerate(ops.items()):
+        progress(f"class {label}: SAM", 2 * len(chosen) + k)
+        pair = found[label].smallest
+        vector, value = pair.vector, pair.value
+        gradient = op.gradient()
+        norm = float(gradient.norm())
+        along = batch_projections(whole, vector, batches, request.rhos)
+        reach = 2 * max(request.rhos)
+        steps = [reach * k / _LINE_HALF for k in range(-_LINE_HALF, _LINE_HALF + 1)]
+        line = loss_line(list(ops.values()), vector, steps)
+        newton = gauss_newton_form(op, vector)
+        reports.append(
+            DirectionReport(
+                label=label,
+                n=op.num_images,
+                loss=op.loss(),
+                lambda_min=value,
+                lambda_max=found[label].largest.value,
+                residual=pair.residual_norm,
+                grad_norm=norm,
+                grad_along=float(gradient @ vector),
+                critical_rho=2 * norm / abs(value) if value < 0 else None,
+                gauss_newton=newton,
+                rest=float(forms[label][k]) - newton,
+                class_factors=tuple(
+                    class_factors(op, vector, value, request.rhos, gradient=gradient)
+                ),
+                batches=tuple(
+                    amplifications(
+                        along,
+                        value,
+                        generator=make_generator(analysis.solver.seed, "batch bootstrap", label),
+                    )
+                ),
+                correlated_noise=along.correlated_noise,
+                line={c: losses_at.tolist() for c, losses_at in zip(ops, line, strict=True)},
+                line_steps=steps,
+                cross={c: float(forms[c][k]) for c in ops},
+                overlaps={c: abs(float(vector @ found[c].smallest.vector)) for c in ops},
+            )
+        )
+    return reports
+
+
+def theorem_to_dict(
+    checkpoint: Checkpoint, request: TheoremRequest, reports: Sequence[DirectionReport]
+) -> dict[str, Any]:
+    """Return the plain form, documented in docs/file-formats.md."""
+    analysis = request.analysis
+    return {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "checkpoint": {"name": checkpoint.name, "epoch": checkpoint.epoch},
+        "protocol": {
+            "images": analysis.images,
+            "split": analysis.split,
+            "loss": analysis.loss,
+            "images_per_class": analysis.images_per_class,
+            "num_batches": request.num_batches,
+            "batch_size": request.batch_size,
+            "seed": analysis.solver.seed,
+        },
+        "classes": [asdict(report) for report in reports],
+    }

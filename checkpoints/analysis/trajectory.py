@@ -1,0 +1,89 @@
+"""Analyze every checkpoint of a run: spectra over training."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from checkpoints.analysis.analyze import analyze_checkpoint
+from checkpoints.analysis.data_of import data_for
+from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.analysis.warm import WarmStarts
+from checkpoints.checkpoint import Checkpoint
+from checkpoints.data import ImageData
+from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
+from checkpoints.recipes.schedules import drw_switch
+from checkpoints.training.threads import suitable_threads
+from spectra import Analysis, save_analysis
+
+TrajectoryProgress = Callable[[Checkpoint, str, int, int], None]
+
+
+def analyze_trajectory(
+    run: str,
+    request: AnalysisRequest,
+    *,
+    folder: Path,
+    source: str | None = None,
+    options: LoadOptions | None = None,
+    epochs: Sequence[int] | None = None,
+    data: ImageData | None = None,
+    on_progress: TrajectoryProgress | None = None,
+) -> list[Analysis]:
+    """Analyze the checkpoints of a run in the order of training.
+
+    Each checkpoint's result goes to ``folder/epoch-0100.json`` as soon as it is there, each
+    loss's to ``folder/units``; what is there already is not computed again. Where only extremes are
+    asked for (no probes), each checkpoint starts from the eigenvectors of the one before, which are
+    kept in ``folder/warm`` until the last is done.
+
+    Args:
+        run: a run's folder or ``bundled:...``.
+        request: what to compute of each.
+        folder: where results go.
+        source: of the data, where the checkpoints do not say.
+        options: for files of others.
+        epochs: which; None: all.
+        data: already read data, to save reading it again.
+        on_progress: called with (checkpoint, label, steps done, steps planned).
+    """
+    found = list_checkpoints(run)
+    if epochs is not None:
+        found = [(epoch, path) for epoch, path in found if epoch in set(epochs)]
+    analyses = []
+    before: str | None = None
+    warm_folder = folder / "warm"
+    for epoch, path in found:
+        checkpoint = load_checkpoint(path, options)
+        if data is None:
+            data, _ = data_for(checkpoint, source)
+        name = path.stem if epoch is None else f"epoch-{epoch:04d}"
+
+        def progress(label: str, done: int, planned: int, at: Checkpoint = checkpoint) -> None:
+            if on_progress:
+                on_progress(at, label, done, planned)
+
+        warm = None
+        if request.solver.extremes_only:
+            warm = WarmStarts(warm_folder, before, name)
+        with suitable_threads(data):
+            analysis = analyze_checkpoint(
+                checkpoint,
+                data,
+                request,
+                units=folder / "units" / name,
+                warm=warm,
+                on_progress=progress,
+            )
+        save_analysis(folder / f"{name}.json", analysis)
+        analyses.append(analysis)
+        before = name
+    shutil.rmtree(warm_folder, ignore_errors=True)
+    return analyses
+
+
+def switch_epoch(analysis: Analysis) -> int | None:
+    """Return after how many epochs re-weighting set in, or None where the recipe has no DRW."""
+    fields = analysis.checkpoint.get("recipe_fields")
+    if not fields or fields["weighting"] != "drw":
+        return None
+    return drw_switch(int(fields["epochs"]))

@@ -1,0 +1,1 @@
+"""Training recipes: descriptions of losses, weights and schedules; nothing runs here."""

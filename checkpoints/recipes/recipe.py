@@ -1,0 +1,327 @@
+"""Recipes: one small description for each way of training, with overridable fields."""
+
+import dataclasses
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from spectra.errors import InputError
+
+LOSSES = ("ce", "ldam", "vs", "la", "focal")
+WEIGHTINGS = ("none", "drw", "reweight", "resample")
+ASCENT = ("sam", "asam", "imbsam", "cc-sam", "focal-sam")
+OPTIMIZERS = ("sgd", *ASCENT, "pgd", "lpf-sgd")
+LR_SCHEDULES = ("step", "cosine")
+BN_CHOICES = ("both", "first")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a network is trained, apart from data and seed.
+
+    Attributes:
+        name: what the recipe is called.
+        loss: ``ce``, ``ldam``, ``vs``, ``la`` (logit adjustment, VS with γ 0) or ``focal``.
+        weighting: ``none``; ``drw``: class-balanced weights from the DRW switch on; ``reweight``:
+            the same weights from the start; ``resample``: class-balanced sampling.
+        optimizer: ``sgd``, ``sam``, ``asam``, ``imbsam``, ``cc-sam``, ``focal-sam``, ``pgd`` or
+            ``lpf-sgd``; :mod:`checkpoints.training.gradients`.
+        rho: radius of the ascent step, in parameter units (relative units for ``asam``).
+        rho_schedule: (epoch fraction, ρ) pairs that replace ``rho`` from that fraction of the
+            training on; empty for a constant ρ.
+        sam_bn: which of SAM's passes update batch-norm statistics: ``both`` (the published code)
+            or ``first``.
+        asam_eta: added to |w| in ASAM's normalisation (the paper's .01).
+        epochs: E.
+        batch_size: images a step.
+        lr: peak learning rate.
+        momentum: of SGD.
+        weight_decay: as in torch's SGD (adds c·w to the gradient); not in SAM's ascent gradient.
+        lr_schedule: ``step`` or ``cosine``.
+        augment_crop: pixels of zero padding before a random crop; 0 for none.
+        augment_flip: random horizontal flips.
+        cb_beta: β of the class-balanced weights.
+        ldam_max_margin: margin of the smallest class.
+        logit_scale: s, which multiplies the outputs of a cosine head inside the loss.
+        vs_gamma: exponent of the multiplicative adjustment of the VS loss.
+        vs_tau: factor of its additive adjustment, and of that of ``la``.
+        focal_gamma: exponent of the focal loss.
+        tail_below: η of ImbSAM: classes of fewer images count as tail; 0: those of the last third.
+        cc_power: CC-SAM's ρ_c = ρ (n_max / n_c)^power (power ours).
+        focal_sam_factor: λ of Focal-SAM (ours: 1).
+        focal_sam_gamma: γ of Focal-SAM (ours: 1).
+        pgd_radius: r of PGD, parameter units (ours).
+        pgd_threshold: g_thres of PGD (ours).
+        pgd_interval: t_thres of PGD, steps (ours).
+        lpf_gamma: γ of LPF-SGD.
+        lpf_draws: M of LPF-SGD.
+    """
+
+    name: str
+    loss: str = "ce"
+    weighting: str = "none"
+    optimizer: str = "sgd"
+    rho: float = 0.0
+    rho_schedule: tuple[tuple[float, float], ...] = ()
+    sam_bn: str = "both"
+    asam_eta: float = 0.01
+    epochs: int = 200
+    batch_size: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 2e-4
+    lr_schedule: str = "step"
+    augment_crop: int = 4
+    augment_flip: bool = True
+    cb_beta: float = 0.9999
+    ldam_max_margin: float = 0.5
+    logit_scale: float = 30.0
+    vs_gamma: float = 0.2
+    vs_tau: float = 1.2
+    focal_gamma: float = 2.0
+    tail_below: int = 0
+    cc_power: float = 0.25
+    focal_sam_factor: float = 1.0
+    focal_sam_gamma: float = 1.0
+    pgd_radius: float = 0.01
+    pgd_threshold: float = 0.5
+    pgd_interval: int = 50
+    lpf_gamma: float = 0.002
+    lpf_draws: int = 1
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("loss", LOSSES),
+            ("weighting", WEIGHTINGS),
+            ("optimizer", OPTIMIZERS),
+            ("lr_schedule", LR_SCHEDULES),
+            ("sam_bn", BN_CHOICES),
+        ):
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
+                )
+        for name in ("epochs", "batch_size", "lpf_draws"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in (
+            "rho", "momentum", "weight_decay", "augment_crop", "asam_eta", "focal_gamma",
+            "tail_below", "cc_power", "focal_sam_factor", "focal_sam_gamma", "pgd_radius",
+            "pgd_threshold", "pgd_interval", "lpf_gamma",
+        ):  # fmt: skip
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{f.name} must be finite, got {value}")
+        if self.momentum >= 1:
+            raise InputError(f"momentum must lie in [0, 1), got {self.momentum}")
+        if not self.lr > 0:
+            raise InputError(f"lr must be positive, got {self.lr}")
+        if self.uses_ascent and self.rho <= 0 and not self.rho_schedule:
+            raise InputError(f"{self.optimizer} needs rho > 0, got {self.rho}; set --rho")
+        if not 0 <= self.cb_beta < 1:
+            raise InputError(f"cb_beta must lie in [0, 1), got {self.cb_beta}")
+        starts = [fraction for fraction, _ in self.rho_schedule]
+        if starts != sorted(starts) or any(
+            not (0 <= f < 1 and 0 < r < math.inf) for f, r in self.rho_schedule
+        ):
+            raise InputError(
+                "rho_schedule must list (epoch fraction in [0, 1), rho > 0) pairs in rising order, "
+                f"got {self.rho_schedule}"
+            )
+
+    @property
+    def head(self) -> str:
+        """``cosine`` for LDAM, which is defined on cosines; ``linear`` otherwise."""
+        return "cosine" if self.loss == "ldam" else "linear"
+
+    @property
+    def uses_ascent(self) -> bool:
+        """Whether each step starts with an ascent step of radius ρ."""
+        return self.optimizer in ASCENT
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain form that checkpoints store."""
+        plain = asdict(self)
+        plain["rho_schedule"] = [list(pair) for pair in self.rho_schedule]
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Recipe":
+        """Rebuild what :meth:`to_dict` wrote."""
+        return cls(name=str(plain["name"])).with_overrides(
+            {key: value for key, value in plain.items() if key != "name"}
+        )
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> "Recipe":
+        """Return the recipe with some fields replaced; text is converted to the field's type.
+
+        Raises:
+            InputError: a field is unknown or a value has the wrong type.
+        """
+        hints = typing.get_type_hints(type(self))
+        values = {}
+        for key, value in overrides.items():
+            if key not in hints or key == "name":
+                known = ", ".join(sorted(set(hints) - {"name"}))
+                raise InputError(f"unknown recipe field {key!r}; expected one of {known}")
+            values[key] = _convert(key, value, hints[key])
+        return replace(self, **values)
+
+
+_KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+
+
+def _convert(key: str, value: Any, kind: Any) -> Any:
+    if key == "rho_schedule":
+        return _rho_schedule(value)
+    wrong = InputError(f"{key} must be {_KINDS.get(kind, kind)}, got {value!r}")
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in ("true", "false"):
+            return str(value).lower() == "true"
+        raise wrong
+    if isinstance(value, bool):
+        raise wrong
+    try:
+        if kind is int and isinstance(value, float) and not value.is_integer():
+            raise wrong
+        return kind(value)
+    except (TypeError, ValueError) as error:
+        raise wrong from error
+
+
+def _rho_schedule(value: Any) -> tuple[tuple[float, float], ...]:
+    """Read pairs, or text such as ``0:0.05,0.8:0.5``."""
+    try:
+        if isinstance(value, str):
+            value = [part.split(":") for part in value.split(",") if part]
+        return tuple((float(start), float(rho)) for start, rho in value)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"rho_schedule must read like 0:0.05,0.8:0.5 (epoch fraction:rho), got {value!r}"
+        ) from error
+
+
+_BASE: dict[str, dict[str, Any]] = {
+    "ce": {},
+    "ce-drw": {"weighting": "drw"},
+    "ldam-drw": {"loss": "ldam", "weighting": "drw"},
+    "vs": {"loss": "vs"},
+}
+# Beside the paper's four and their SAM twins: its other optimizers, and rivals of SAM, on CE+DRW.
+_VARIANTS: dict[str, dict[str, Any]] = {
+    "ce-drw-pgd": {"optimizer": "pgd"},
+    # The published code trains it without augmentation; the paper's table does not say.
+    "ce-drw-lpf-sgd": {"optimizer": "lpf-sgd"},
+    "ce-drw-asam": {"optimizer": "asam"},
+    "ce-drw-imbsam": {"optimizer": "imbsam"},
+    "ce-drw-cc-sam": {"optimizer": "cc-sam"},
+    "ce-drw-focal-sam": {"optimizer": "focal-sam"},
+    "la": {"loss": "la", "vs_tau": 1.0},
+    "focal": {"loss": "focal"},
+}
+PAPER_RECIPES = tuple(name + sam for name in _BASE for sam in ("", "-sam"))
+RECIPE_NAMES = (*PAPER_RECIPES, *_VARIANTS)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Hyperparameters shared by the recipes of one kind of data.
+
+    Attributes:
+        name: what the family is called.
+        source: where the values come from.
+        common: fields that every recipe of the family sets.
+        rho: SAM's radius by recipe, without the ``-sam``.
+    """
+
+    name: str
+    source: str
+    common: dict[str, Any] = field(default_factory=dict)
+    rho: dict[str, float] = field(default_factory=dict)
+
+
+FAMILIES = {
+    "cifar10": Family(
+        name="cifar10",
+        source="Rangwani et al. 2022 and its code; VS: Kini et al. 2021 (no SAM radius published "
+        "for VS: that of LDAM+DRW is used)",
+        rho={"ce": 0.1, "ce-drw": 0.5, "ldam-drw": 0.8, "vs": 0.8},
+    ),
+    "cifar100": Family(
+        name="cifar100",
+        source="Rangwani et al. 2022 and its code; VS: the code's defaults (no SAM radius "
+        "published for VS: that of LDAM+DRW is used)",
+        common={"vs_gamma": 0.3, "vs_tau": 1.0},
+        rho={"ce": 0.2, "ce-drw": 0.8, "ldam-drw": 0.8, "vs": 0.8},
+    ),
+    "digits": Family(
+        name="digits",
+        source="ours, because nobody has published any: see docs/digits.md",
+        common={
+            "epochs": 200,
+            "batch_size": 32,
+            "lr": 0.1,
+            "weight_decay": 2e-4,
+            "augment_crop": 1,
+            "augment_flip": False,
+        },
+        rho={"ce": 0.1, "ce-drw": 0.1, "ldam-drw": 0.1, "vs": 0.1},
+    ),
+}
+
+
+def get_recipe(name: str, family: str = "cifar10") -> Recipe:
+    """Return a named recipe with the hyperparameters of a family of data.
+
+    Raises:
+        InputError: the name or the family is unknown.
+    """
+    if name not in RECIPE_NAMES:
+        raise InputError(f"unknown recipe {name!r}; expected one of {', '.join(RECIPE_NAMES)}")
+    if family not in FAMILIES:
+        raise InputError(f"unknown family {family!r}; expected one of {', '.join(FAMILIES)}")
+    rho = FAMILIES[family].rho
+    if name in _VARIANTS:
+        base = _BASE["ce-drw"] if name.startswith("ce-drw") else {}
+        values = {**FAMILIES[family].common, **base, **_VARIANTS[name]}
+        if values.get("optimizer") in ASCENT:
+            values["rho"] = rho["ce-drw"]
+        return Recipe(name=name, **values)
+    plain = name.removesuffix("-sam")
+    values = {**FAMILIES[family].common, **_BASE[plain]}
+    if name.endswith("-sam"):
+        values |= {"optimizer": "sam", "rho": rho[plain]}
+    return Recipe(name=name, **values)
+
+
+def load_recipe(path: Path, family: str = "cifar10") -> Recipe:
+    """Read a recipe from a TOML file: ``name``, optionally ``base``, and the fields to change.
+
+    Raises:
+        InputError: the file is not TOML or holds unknown fields.
+    """
+    try:
+        plain = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read recipe {path}: {error}") from error
+    if not plain:
+        raise InputError(f'recipe {path} is empty; give it at least a base, such as base = "ce"')
+    name = str(plain.pop("name", path.stem))
+    base = get_recipe(str(plain.pop("base", "ce")), family)
+    return dataclasses.replace(base.with_overrides(plain), name=name)
+
+
+def recipe_fields() -> dict[str, type | types.GenericAlias]:
+    """Return the overridable fields and their types, in order."""
+    hints = typing.get_type_hints(Recipe)
+    return {f.name: hints[f.name] for f in fields(Recipe) if f.name != "name"}

@@ -1,0 +1,1 @@
+"""Many recipes and seeds, from training to tables."""

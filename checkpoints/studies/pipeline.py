@@ -1,0 +1,238 @@
+"""Run a study from training to results, unit by unit, so that a killed one goes on."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from checkpoints.analysis.analyze import library_versions
+from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.analysis.selection import parse_selection
+from checkpoints.analysis.trajectory import analyze_trajectory
+from checkpoints.data import ImageData, load_data
+from checkpoints.studies.study import Study
+from checkpoints.training.execution import EXACT, Execution
+from checkpoints.training.request import TrainRequest, training_job
+from checkpoints.training.run import TrainingJob, train
+from checkpoints.training.threads import suitable_threads
+from spectra import Analysis
+from spectra.errors import InputError
+from spectra.results.file import analysis_from_dict, analysis_to_dict, check_schema
+from spectra.system.files import write_json
+
+FORMAT = "spectra.study"
+SCHEMA = 1
+UnitProgress = Callable[[str, str, int, int], None]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """Every analysis of a study.
+
+    Attributes:
+        name: of the study.
+        analyses: of the last epoch, in the order recipes, seeds, splits.
+        trajectories: of every kept epoch, in the order recipes, seeds, epochs.
+    """
+
+    name: str
+    analyses: tuple[Analysis, ...]
+    trajectories: tuple[Analysis, ...] = ()
+
+    def last(self, recipe: str, split: str) -> list[Analysis]:
+        """Return the analysis of the last epoch for each seed of a recipe on a split."""
+        return [a for a in self.analyses if _is_of(a, recipe, split)]
+
+    def runs(self, recipe: str, split: str) -> list[list[Analysis]]:
+        """Return the trajectories of a recipe on a split: one list of epochs for each seed."""
+        by_seed: dict[int, list[Analysis]] = {}
+        for a in self.trajectories:
+            if _is_of(a, recipe, split):
+                by_seed.setdefault(int(a.checkpoint["seed"]), []).append(a)
+        return list(by_seed.values())
+
+    @property
+    def splits(self) -> list[str]:
+        """``train``, ``test`` or both."""
+        return list(dict.fromkeys(str(a.protocol["split"]) for a in self.analyses))
+
+    @property
+    def recipes(self) -> list[str]:
+        """Names in the order of the study."""
+        return list(dict.fromkeys(str(a.checkpoint["recipe"]) for a in self.analyses))
+
+
+def run_study(
+    study: Study,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    execution: Execution = EXACT,
+    on_unit: UnitProgress | None = None,
+) -> StudyResult:
+    """Train, analyze, and write ``folder/results.json``; skip what an earlier call finished.
+
+    A study that was killed at any moment and started again writes the same bytes as one that was
+    not (same CPU, same number of threads).
+
+    Args:
+        study: what to do.
+        folder: of the study; must not hold another one.
+        device: torch device for training and analysis.
+        execution: how training passes are computed.
+        on_unit: called with (run, what, steps done, steps planned).
+
+    Raises:
+        InputError: the folder holds another study, or the study does not fit the data.
+    """
+    data = load_data(study.data)
+    units = [
+        _Unit(study, folder, data, recipe, seed, device, execution, on_unit)
+        for recipe in study.recipes
+        for seed in study.seeds
+    ]
+    _check(study, data, units)
+    _claim(study, folder)
+    analyses: list[Analysis] = []
+    trajectories: list[Analysis] = []
+    with suitable_threads(data):
+        for unit in units:
+            last = unit.train()
+            for split in study.splits:
+                analyses += unit.analyze(study.request, split, "analyses", epochs=(last,))
+            if study.trajectory is not None:
+                trajectories += unit.analyze(
+                    study.trajectory, study.trajectory.split, "trajectories"
+                )
+        versions = library_versions()
+    result = StudyResult(study.name, tuple(analyses), tuple(trajectories))
+    write_json(
+        folder / "results.json",
+        {
+            "format": FORMAT,
+            "schema": SCHEMA,
+            "name": study.name,
+            "versions": versions,
+            "analyses": [analysis_to_dict(a) for a in analyses],
+            "trajectories": [analysis_to_dict(a) for a in trajectories],
+        },
+    )
+    return result
+
+
+def load_study_result(plain: dict[str, Any], *, origin: str) -> StudyResult:
+    """Rebuild the result of ``results.json``.
+
+    Raises:
+        InputError: another format, a newer schema, or incomplete.
+    """
+    if plain.get("format") != FORMAT:
+        raise InputError(f"{origin} is not a study's results.json")
+    check_schema(plain, SCHEMA, origin=origin)
+    analyses, trajectories = (
+        tuple(analysis_from_dict(a, origin=origin) for a in plain.get(key, []))
+        for key in ("analyses", "trajectories")
+    )
+    return StudyResult(str(plain.get("name", "")), analyses, trajectories)
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One recipe and seed of a study."""
+
+    study: Study
+    folder: Path
+    data: ImageData
+    recipe: str
+    seed: int
+    device: str
+    execution: Execution
+    on_unit: UnitProgress | None
+
+    @property
+    def run(self) -> str:
+        return f"{self.recipe}-seed{self.seed}"
+
+    @property
+    def run_folder(self) -> Path:
+        return self.folder / "training" / self.run
+
+    def job(self) -> TrainingJob:
+        """Put the training together."""
+        study = self.study
+        request = TrainRequest(
+            recipe=self.recipe,
+            data=study.data,
+            arch=study.arch,
+            overrides=study.overrides_of(self.recipe),
+            seed=self.seed,
+            keep_epochs=study.keep_epochs,
+            execution=self.execution,
+        )
+        return training_job(request, self.run_folder, data=self.data)
+
+    def train(self) -> int:
+        """Train, or finish training, and return the last epoch."""
+        job = self.job()
+
+        def trained(epoch: int, _: dict[str, Any]) -> None:
+            self._report("train", epoch, job.recipe.epochs)
+
+        train(job, device=self.device, resume=True, on_epoch=trained)
+        return job.recipe.epochs
+
+    def analyze(
+        self,
+        request: AnalysisRequest,
+        split: str,
+        kind: str,
+        *,
+        epochs: tuple[int, ...] | None = None,
+    ) -> list[Analysis]:
+        """Analyze the run's checkpoints of ``epochs``, or all."""
+        return analyze_trajectory(
+            str(self.run_folder),
+            replace(request, split=split, device=self.device),
+            folder=self.folder / kind / self.run / split,
+            epochs=epochs,
+            data=self.data,
+            on_progress=lambda checkpoint, label, done, planned: self._report(
+                f"epoch {checkpoint.epoch} class {label}", done, planned
+            ),
+        )
+
+    def _report(self, what: str, done: int, planned: int) -> None:
+        if self.on_unit:
+            self.on_unit(self.run, what, done, planned)
+
+
+def _is_of(analysis: Analysis, recipe: str, split: str) -> bool:
+    return analysis.checkpoint["recipe"] == recipe and analysis.protocol["split"] == split
+
+
+def _check(study: Study, data: ImageData, units: Sequence[_Unit]) -> None:
+    """Raise InputError, before anything is trained, where a part of the study does not fit."""
+    for unit in units:
+        unit.job()
+    splits = list(study.splits)
+    for request in (study.request, study.trajectory):
+        if request is not None:
+            groups = request.groups_of(data.class_counts)
+            parse_selection(request.classes, groups, num_classes=data.num_classes)
+            splits.append(request.split)
+    for split in splits:
+        data.split(split)
+
+
+def _claim(study: Study, folder: Path) -> None:
+    """Write the study's description, or check that the folder's is the same."""
+    path = folder / "study.json"
+    description = asdict(study)
+    if path.exists():
+        if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(description)):
+            raise InputError(
+                f"{folder} holds another study of this name; choose another -o, or remove it"
+            )
+        return
+    write_json(path, description)

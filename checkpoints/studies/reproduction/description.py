@@ -1,0 +1,112 @@
+"""A named study of the paper, at one of its sizes: read, and tied to a folder."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from checkpoints.data import DataRequest, ImageData
+from checkpoints.data.sources import DATA_VARIABLE, data_folder
+from spectra.errors import InputError
+from spectra.system.files import write_json
+
+SIZES = ("smoke", "cpu", "full")
+_FOLDER = resources.files("checkpoints") / "studies" / "published"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """One study at one size.
+
+    Attributes:
+        name: of the study.
+        size: ``smoke``, ``cpu`` or ``full``.
+        title: what it reproduces.
+        kind: ``accuracy``, ``spectra`` or ``theorem``.
+        data: ``cifar10`` or ``cifar100``.
+        published: rows of numbers by name.
+        source: where those come from.
+        settings: the size's own: recipes, seeds, arch, epochs ...
+        classes: losses to analyze.
+        images: protocols to analyze them under.
+        vary: a recipe field that takes the size's ``values`` in turn; None: none does.
+        every_epoch: analyze all kept checkpoints, not the last alone.
+        density: whether densities are wanted, not extremes alone.
+    """
+
+    name: str
+    size: str
+    title: str
+    kind: str
+    data: str
+    published: Mapping[str, Mapping[str, Any]]
+    source: str
+    settings: Mapping[str, Any]
+    classes: str = "all"
+    images: tuple[str, ...] = ("plain",)
+    vary: str | None = None
+    every_epoch: bool = False
+    density: bool = False
+
+
+def study_names() -> list[str]:
+    """Return the names of the studies."""
+    return sorted(p.name.removesuffix(".toml") for p in _FOLDER.iterdir() if p.name[-5:] == ".toml")
+
+
+def load_reproduction(name: str, size: str) -> Reproduction:
+    """Read a study's description.
+
+    Raises:
+        InputError: there is no such study or size.
+    """
+    if name not in study_names():
+        raise InputError(f"unknown study {name!r}; expected one of {', '.join(study_names())}")
+    if size not in SIZES:
+        raise InputError(f"size must be one of {', '.join(SIZES)}, got {size!r}")
+    plain = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    published = dict(plain.pop("published"))
+    settings = plain.pop(size)
+    for other in SIZES:
+        plain.pop(other, None)
+    plain["images"] = tuple(plain.get("images", ("plain",)))
+    return Reproduction(
+        name=name, size=size, source=published.pop("source"), published=published,
+        settings=settings, **plain,
+    )  # fmt: skip
+
+
+def reproduction_data(study: Reproduction, source: str | None) -> DataRequest:
+    """Return where the images come from.
+
+    Without CIFAR a ``smoke`` run takes the digits.
+
+    Raises:
+        InputError: there is no CIFAR and the size needs it.
+    """
+    n_max = study.settings.get("n_max")
+    if source is not None:
+        taken_as_is = source.startswith("npz:") and n_max is None
+        return DataRequest(source, None if taken_as_is else "exp", None, n_max)
+    if data_folder() is not None:
+        return DataRequest(study.data, n_max=n_max)
+    if study.size == "smoke":
+        return DataRequest("digits", n_max=n_max)
+    raise InputError(
+        f"size {study.size} needs {study.data}: give --data or set {DATA_VARIABLE} "
+        f"('spectra data fetch {study.data}' downloads it); smoke runs on digits without it"
+    )
+
+
+def claim(study: Reproduction, data: ImageData, folder: Path) -> None:
+    """Write what the folder is of, or check that it is of the same."""
+    path = folder / "study.json"
+    mine = json.loads(json.dumps({**asdict(study), "images_of": data.description}))
+    if path.exists():
+        if json.loads(path.read_text(encoding="utf-8")) != mine:
+            raise InputError(f"{folder} holds another study, size or data; choose another -o")
+        return
+    write_json(path, mine)

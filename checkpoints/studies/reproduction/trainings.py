@@ -1,0 +1,78 @@
+"""The networks of a study: which, and their training."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from checkpoints.data import DataRequest, ImageData
+from checkpoints.studies.reproduction.description import Reproduction
+from checkpoints.training.execution import Execution
+from checkpoints.training.request import TrainRequest, training_job
+from checkpoints.training.run import train
+
+# Keys of a size's table that are not fields of a recipe.
+_SIZE_KEYS = (
+    "recipes", "seeds", "arch", "n_max", "note", "values", "images_per_class", "num_steps",
+    "num_batches",
+)  # fmt: skip
+RunProgress = Callable[[str, str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network of a study.
+
+    Attributes:
+        row: what its seeds share: recipe, and the field that is varied.
+        recipe: name.
+        seed: of the training.
+        overrides: recipe fields.
+        folder: of its checkpoints.
+    """
+
+    row: str
+    recipe: str
+    seed: int
+    overrides: Mapping[str, Any]
+    folder: Path
+
+
+def planned_runs(study: Reproduction, folder: Path) -> list[Run]:
+    """Return the networks of a study, recipe by recipe and seed by seed."""
+    runs = []
+    fields = {key: v for key, v in study.settings.items() if key not in _SIZE_KEYS}
+    for recipe in study.settings["recipes"]:
+        for value in study.settings["values"] if study.vary else (None,):
+            row = recipe if value is None else f"{recipe} {study.vary} {value:g}"
+            overrides = dict(fields)
+            if study.vary:
+                overrides[study.vary] = value
+            for seed in study.settings["seeds"]:
+                place = folder / "training" / f"{row.replace(' ', '-')}-seed{seed}"
+                runs.append(Run(row, recipe, int(seed), overrides, place))
+    return runs
+
+
+def train_run(
+    study: Reproduction,
+    run: Run,
+    request: DataRequest,
+    data: ImageData,
+    device: str,
+    execution: Execution,
+    on_progress: RunProgress | None,
+) -> list[Path]:
+    """Train a network, or go on with it, and return its checkpoints in order of epochs."""
+    wanted = TrainRequest(
+        run.recipe, request, study.settings["arch"], run.overrides, run.seed,
+        None if study.every_epoch else (), execution=execution,
+    )  # fmt: skip
+    job = training_job(wanted, run.folder, data=data)
+    job = replace(job, shared=run.folder.parent / "shared")
+
+    def on_epoch(epoch: int, _: dict[str, Any]) -> None:
+        if on_progress:
+            on_progress(f"{run.row} seed {run.seed}", "train", epoch, job.recipe.epochs)
+
+    return train(job, device=device, resume=True, on_epoch=on_epoch)

@@ -1,0 +1,1 @@
+"""Training runs: request, loop, steps, and going on after an interruption."""

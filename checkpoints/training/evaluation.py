@@ -1,0 +1,71 @@
+"""Per-class accuracy and loss of a network."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from spectra.objective.per_sample import PerSampleLoss
+from spectra.system.precision import float32_precision
+
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """What a network does to the images of each class.
+
+    Attributes:
+        accuracy: fraction right, one value a class; None for a class without images.
+        loss: mean loss, likewise.
+        overall: fraction right over all images.
+    """
+
+    accuracy: tuple[float | None, ...]
+    loss: tuple[float | None, ...]
+    overall: float
+
+    def group_accuracy(self, classes: tuple[int, ...]) -> float | None:
+        """Return the mean of the class accuracies, as the paper's head/mid/tail columns do."""
+        present = [a for c in classes if (a := self.accuracy[c]) is not None]
+        return sum(present) / len(present) if present else None
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, images: Tensor, labels: Tensor, *, num_classes: int, loss: PerSampleLoss
+) -> ClassMetrics:
+    """Evaluate ``model`` in eval mode and full float32; the mode of every layer is restored.
+
+    Args:
+        model: maps images to outputs.
+        images: normalised, (n, channels, h, w), on the model's device.
+        labels: int64 (n,), on the same device.
+        num_classes: C.
+        loss: per-sample loss to report.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    right, losses = [], []
+    try:
+        with float32_precision(labels.device, tf32=False):
+            for start in range(0, len(labels), EVALUATION_BATCH):
+                y = labels[start : start + EVALUATION_BATCH]
+                outputs = model(images[start : start + EVALUATION_BATCH])
+                right.append((outputs.argmax(1) == y).double())
+                losses.append(loss(outputs, y).double())
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    none = labels.new_zeros(0, dtype=torch.float64)
+    columns = (labels.double(), torch.cat([none, *right]), torch.cat([none, *losses]))
+    found = torch.stack(columns).cpu()  # the one synchronisation
+    y = found[0].long()
+    n = torch.bincount(y, minlength=num_classes)
+    hits = torch.bincount(y, weights=found[1], minlength=num_classes)
+    total = torch.bincount(y, weights=found[2], minlength=num_classes)
+
+    def mean(sums: Tensor) -> tuple[float | None, ...]:
+        return tuple(s / k if k else None for s, k in zip(sums.tolist(), n.tolist(), strict=True))
+
+    return ClassMetrics(mean(hits), mean(total), float(hits.sum() / max(1, len(y))))

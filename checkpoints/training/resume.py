@@ -1,0 +1,156 @@
+"""The state of a run after an epoch: what :func:`checkpoints.training.run.train` resumes from."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from checkpoints.formats.native import RESUME_KEY
+from checkpoints.recipes.recipe import Recipe
+from spectra.errors import InputError
+from spectra.system.files import write_atomically
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Weights, momentum and history after ``epoch`` finished epochs.
+
+    Attributes:
+        epoch: epochs done.
+        tensors: ``model.*`` and ``momentum.*``.
+        history: the metrics of every epoch so far.
+    """
+
+    epoch: int
+    tensors: dict[str, Tensor]
+    history: list[dict[str, Any]]
+
+    @classmethod
+    def capture(
+        cls,
+        model: nn.Module,
+        optimizer: torch.optim.SGD,
+        epoch: int,
+        history: list[dict[str, Any]],
+    ) -> "TrainingState":
+        """Take the state of a run."""
+        tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
+        for name, parameter in model.named_parameters():
+            buffer = optimizer.state[parameter].get("momentum_buffer")
+            if buffer is not None:
+                tensors[f"momentum.{name}"] = buffer
+        return cls(epoch, host_copies(tensors), history)
+
+    def restore(self, model: nn.Module, optimizer: torch.optim.SGD) -> None:
+        """Put the state back; tensors are copied, so that their alignment is torch's own."""
+        with torch.no_grad():
+            for key, value in model.state_dict().items():
+                value.copy_(self.tensors[f"model.{key}"])
+        for name, parameter in model.named_parameters():
+            buffer = self.tensors.get(f"momentum.{name}")
+            if buffer is not None:
+                restored = torch.empty_like(parameter, requires_grad=False).copy_(buffer)
+                optimizer.state[parameter]["momentum_buffer"] = restored
+
+
+def host_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return contiguous copies on the CPU, none of which shares memory with another.
+
+    Safetensors refuses tensors that share memory, as tied weights do. From a GPU all tensors of a
+    type come in one copy: one synchronisation, where every tensor would cost one.
+    """
+    found: dict[str, Tensor] = {}
+    for dtype in dict.fromkeys(t.dtype for t in tensors.values()):
+        alike = {key: t.detach() for key, t in tensors.items() if t.dtype == dtype}
+        flat = torch.cat([t.reshape(-1) for t in alike.values()]).cpu()
+        pieces = flat.split([t.numel() for t in alike.values()])
+        for (key, t), piece in zip(alike.items(), pieces, strict=True):
+            found[key] = piece.view(t.shape).clone()
+    return {key: found[key] for key in tensors}
+
+
+def save_state(path: Path, state: TrainingState, identity: dict[str, Any]) -> None:
+    """Write the state atomically, with the identity of the run it belongs to."""
+    header = {"epoch": state.epoch, "history": state.history, "identity": identity}
+    write_atomically(path, safetensors.torch.save(state.tensors, {RESUME_KEY: json.dumps(header)}))
+
+
+def load_state(path: Path, *, expected: dict[str, Any]) -> TrainingState:
+    """Read what :func:`save_state` wrote.
+
+    Raises:
+        InputError: the file is damaged, or belongs to a run with another identity.
+    """
+    header = _header(path)
+    try:
+        tensors = safetensors.torch.load(path.read_bytes())
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    identity = _with_new_fields(header["identity"])
+    for key in expected:
+        if identity.get(key) != expected[key]:
+            raise InputError(
+                f"{path.parent} holds a run with another {key}; choose another -o or remove it "
+                f"(there: {_difference(identity.get(key), expected[key])})"
+            )
+    return TrainingState(int(header["epoch"]), tensors, list(header["history"]))
+
+
+def before_switch(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides a run until DRW sets in: all but the recipe's name and weighting."""
+    recipe = {k: v for k, v in identity["recipe"].items() if k not in ("name", "weighting")}
+    # No run with a start shares. Files from before there were starts and choices of execution keep
+    # their names.
+    kept = {k: v for k, v in identity.items() if k not in ("start", "execution")}
+    if identity.get("execution") is not None:
+        kept["execution"] = identity["execution"]
+    return {**kept, "recipe": recipe}
+
+
+def shared_path(folder: Path, identity: dict[str, Any]) -> Path:
+    """Return where ``folder`` keeps the state at the switch of runs that are one until then."""
+    text = json.dumps(before_switch(identity), sort_keys=True)
+    return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
+
+
+def load_history(path: Path) -> list[dict[str, Any]]:
+    """Return the metrics of each finished epoch from what :func:`save_state` wrote.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    return list(_header(path)["history"])
+
+
+def _with_new_fields(identity: dict[str, Any]) -> dict[str, Any]:
+    """Give fields that recipes have gained since the run began their defaults: what it ran with."""
+    try:
+        return {**identity, "recipe": Recipe.from_dict(identity["recipe"]).to_dict()}
+    except (KeyError, TypeError, InputError):
+        return identity  # not a recipe of ours: the comparison says so
+
+
+def _header(path: Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(json.loads((file.metadata() or {})[RESUME_KEY]))
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"cannot resume from {path}: {error!r}; remove it to start anew")
+
+
+def _difference(old: Any, new: Any) -> str:
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return f"{old}, here: {new}"
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return ", ".join(f"{k} {old.get(k)}, here: {new.get(k)}" for k in keys[:3])

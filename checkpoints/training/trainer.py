@@ -1,0 +1,245 @@
+"""One run's epochs: the order of images and the step of each batch."""
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from checkpoints.data.dataset import ImageData
+from checkpoints.recipes.recipe import Recipe
+from checkpoints.recipes.schedules import (
+    ascent_radius,
+    class_weights,
+    learning_rate,
+    sampling_probabilities,
+)
+from checkpoints.recipes.training_losses import output_scale, training_loss
+from checkpoints.training.batches import Minibatch, minibatches
+from checkpoints.training.captured import CapturedStep, Step
+from checkpoints.training.evaluation import evaluate
+from checkpoints.training.execution import Execution
+from checkpoints.training.gradients import Batch, make_rule
+from checkpoints.training.sam import SharpnessAware
+from spectra.errors import NonFiniteError
+from spectra.objective.per_sample import CrossEntropy
+from spectra.system.recording import CudaRecorder
+from spectra.system.seeding import derive_seed, make_generator
+
+
+class Trainer:
+    """The tensors and the step of one run.
+
+    Args:
+        recipe: how to train.
+        data: on what.
+        model: on ``device``, as ``execution`` places it; its weights are changed.
+        optimizer: steps on ``model``.
+        seed: of the order of images and of augmentation, with the epoch.
+        device: where.
+        execution: how its passes are computed.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: ImageData,
+        model: nn.Module,
+        optimizer: torch.optim.SGD,
+        *,
+        seed: int,
+        device: torch.device,
+        execution: Execution,
+    ) -> None:
+        self.recipe, self.data, self.seed, self.device = recipe, data, seed, device
+        self.model, self.optimizer, self.execution = model, optimizer, execution
+        self.forward = execution.forward(model)
+        self.counts = data.class_counts
+        self.loss = training_loss(recipe, self.counts)
+        self.images = data.train.images.to(device)
+        test = data.test
+        self.test = None
+        if test is not None:
+            self.test = (data.normalisation(test.images.to(device)), test.labels.to(device))
+        self.sam = None
+        self.rule = make_rule(recipe, model, self.counts)
+        if recipe.optimizer in ("sam", "asam"):
+            self.sam = SharpnessAware(
+                model.parameters(),
+                optimizer,
+                rho=recipe.rho,
+                adaptive=recipe.optimizer == "asam",
+                eta=recipe.asam_eta,
+            )
+        self.step: Step = self._plain_step
+        if execution.captured:
+            self.step = CapturedStep(
+                self._plain_step,
+                size=recipe.batch_size,
+                settings=lambda: (optimizer.param_groups[0]["lr"], self.sam and self.sam.rho),
+                clear=optimizer.zero_grad,
+                recorder=CudaRecorder(device),
+            )
+
+    def run_epoch(self, epoch: int) -> dict[str, Any]:
+        """Train for one epoch and return loss and accuracy over it, taken at w, never at w + ε.
+
+        LPF-SGD does not visit w: there they are of the first draw's w + n.
+        """
+        recipe, seed = self.recipe, self.seed
+        rate = learning_rate(recipe, epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if self.sam is not None:
+            self.sam.rho = ascent_radius(recipe, epoch)
+        self.noise = make_generator(seed, "gradient noise", epoch)
+        if self.rule is not None:
+            self.rule.start_epoch(ascent_radius(recipe, epoch), self.noise)
+        batches = minibatches(
+            self.images,
+            self.data.train.labels,
+            self._order(make_generator(seed, "order", epoch)),
+            size=recipe.batch_size,
+            class_weights=class_weights(recipe, self.counts, epoch),
+            normalisation=self.data.normalisation,
+            padding=recipe.augment_crop,
+            flip=recipe.augment_flip,
+            generator=make_generator(seed, "augmentation", epoch),
+        )
+        self.model.train()
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices), self.execution.settings(self.device):
+            # For a user's network that draws random numbers of its own (dropout).
+            torch.manual_seed(derive_seed(seed, "network", epoch))
+            mean, accuracy, finite = self._steps(batches)
+        if not (math.isfinite(mean) and finite):
+            raise NonFiniteError(
+                f"training loss of {recipe.name} is {mean} in epoch {epoch + 1}"
+                + ("" if finite else " and its weights are not finite")
+                + f"; lower lr (--set lr=..., now {recipe.lr:g})"
+                + (" or rho (--rho)" if recipe.uses_ascent else "")
+            )
+        return {"lr": rate, "train_loss": mean, "train_accuracy": accuracy}
+
+    def _steps(self, batches: Iterable[Minibatch]) -> tuple[float, float, bool]:
+        """Step through the batches; return mean loss, accuracy, and whether weights are finite.
+
+        The three are read in one synchronisation, at the end.
+        """
+        shown = 0
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        right = torch.zeros((), dtype=torch.int64, device=self.device)
+        for batch in batches:
+            loss, hits = self._step(batch)
+            total += loss.double() * len(batch.labels)
+            right += hits
+            shown += len(batch.labels)
+        finite = all_finite(self.model.state_dict().values())
+        found = torch.stack([total, right.double(), finite.double()]).tolist()
+        return found[0] / shown, found[1] / shown, bool(found[2])
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        n = len(self.data.train)
+        if self.recipe.weighting == "resample":
+            chance = sampling_probabilities(self.recipe, self.data.train.labels, self.counts)
+            order = torch.multinomial(chance, n, replacement=True, generator=generator)
+        else:
+            order = torch.randperm(n, generator=generator)
+        return order
+
+    def _step(self, batch: Minibatch) -> tuple[Tensor, Tensor]:
+        """Step on a batch and return its loss and hits."""
+        if self.rule is None:
+            return self.step(batch.images, batch.labels, batch.weights)
+        terms = Batch(
+            self.forward, batch.images, batch.labels, batch.weights, self.loss, batch.host_labels
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        self.rule.fill(terms, self.noise)
+        self.optimizer.step()
+        assert terms.seen is not None
+        return terms.seen
+
+    def _plain_step(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Step by SGD, SAM or ASAM."""
+
+        def weighted_mean(outputs: Tensor) -> Tensor:
+            return (weights * self.loss(outputs, y)).sum() / weights.sum()
+
+        at_w: list[Tensor] = []
+
+        def gradient_at_w() -> None:
+            outputs = self.forward(x)
+            loss = weighted_mean(outputs)
+            loss.backward()
+            at_w.extend((loss.detach(), (outputs.detach().argmax(1) == y).sum()))
+
+        if self.sam is None:
+            self.optimizer.zero_grad(set_to_none=True)
+            gradient_at_w()
+            self.optimizer.step()
+        else:
+
+            def gradient_at_perturbed() -> None:
+                with frozen_batch_norm(self.model, self.recipe.sam_bn == "first"):
+                    weighted_mean(self.forward(x)).backward()
+
+            self.sam.step(gradient=gradient_at_perturbed, ascent_gradient=gradient_at_w)
+        return at_w[0], at_w[1]
+
+    def validate(self) -> dict[str, Any]:
+        """Return per-class accuracy and cross-entropy on the test images, where there are any."""
+        if self.test is None:
+            return {}
+        metrics = evaluate(
+            self.model,
+            *self.test,
+            num_classes=self.data.num_classes,
+            loss=CrossEntropy(output_scale(self.recipe)),
+        )
+        return {"test": asdict(metrics)}
+
+
+def descent(recipe: Recipe, model: nn.Module, device: torch.device) -> torch.optim.SGD:
+    """Return the SGD that steps ``model`` on ``device``; on a GPU with all tensors at once."""
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        foreach=True if device.type == "cuda" else None,
+    )
+
+
+@torch.no_grad()
+def all_finite(tensors: Iterable[Tensor]) -> Tensor:
+    """Return whether no tensor holds NaN or infinity, as one bool on their device."""
+    floats = [t for t in tensors if t.is_floating_point() and t.numel()]
+    if not floats:
+        return torch.tensor(True)
+    return torch.stack(torch._foreach_norm(floats, math.inf)).isfinite().all()
+
+
+@contextmanager
+def frozen_batch_norm(model: nn.Module, active: bool = True) -> Iterator[None]:
+    """Let batch norm normalise by the batch but leave its running averages alone.
+
+    Args:
+        model: whose batch-norm layers are meant.
+        active: False makes the context do nothing.
+    """
+    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    buffers = [b for layer in layers for b in layer.buffers()] if active else []
+    # Averages are floats and counts integers; one operation takes tensors of one type.
+    alike = [[b for b in buffers if b.dtype == dtype] for dtype in {b.dtype for b in buffers}]
+    kept = [[torch.empty_like(b) for b in group] for group in alike]
+    for copies, group in zip(kept, alike, strict=True):
+        torch._foreach_copy_(copies, group)
+    try:
+        yield
+    finally:
+        for copies, group in zip(kept, alike, strict=True):
+            torch._foreach_copy_(group, copies)

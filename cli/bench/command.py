@@ -1,0 +1,190 @@
+"""``spectra bench``: our engine beside its peers, in one run."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from checkpoints import LoadOptions
+from checkpoints.analysis.request import DTYPES
+from cli import options
+from cli.bench import render
+from cli.bench.gpu.plan import ABORTED, run_suite
+from cli.bench.gpu.prepared import prepare
+from cli.bench.gpu.request import CHECKPOINT, SECONDS, SuiteRequest
+from cli.bench.gpu.table import COLUMNS
+from cli.bench.plan import BenchResult, run_bench
+from cli.bench.request import BenchRequest
+from cli.display import note, print_json, print_table, reporting
+from spectra.errors import InputError, SpectraError
+from spectra.objective.short_memory import MEMORY_BUDGET
+
+
+@click.command(short_help="Time and check us beside PyHessian, curvlinops, hessian-eigenthings.")
+@click.argument("checkpoint", required=False)
+@click.option(
+    "--what",
+    default="products",
+    show_default=True,
+    help="products, extremes, density, trajectory; joined by commas.",
+)
+@click.option(
+    "--data", "source", help="Images, as in analyze. [the checkpoint's, else random 32x32]"
+)
+@click.option("--classes", help="Labels for the jobs, such as 0,9 or 0-3. [all]")
+@click.option(
+    "--images", "num_images", default=256, show_default=True, help="Images for the products."
+)
+@click.option(
+    "--images-per-class", default=1000, show_default=True, help="Limit for the jobs' classes."
+)
+@click.option("--rounds", default=5, show_default=True, help="Timed products of each.")
+@click.option("--micro-chunk", type=int, help="Images we take at a time. [by image size]")
+@click.option("--peer-batch", type=int, help="Images a peer takes at a time. [all, up to 128]")
+@click.option(
+    "--memory",
+    default=f"{MEMORY_BUDGET // 2**20}MiB",
+    show_default=True,
+    help="For our kept primal work in the jobs; the products keep all.",
+)
+@click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True)
+@click.option(
+    "--reference-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where converged extremes are kept for the next run.",
+)
+@click.option(
+    "--protocol-images",
+    type=int,
+    help="Count PyHessian's loops, 145 to 300 passes, only on classes of at most so many images. "
+    "[no limit]",
+)
+@click.option(
+    "--suite",
+    type=click.Choice(["gpu"]),
+    help="gpu: everything that a GPU has to show, in one run; see docs/gpu.md.",
+)
+@click.option(
+    "--seconds",
+    type=float,
+    default=SECONDS,
+    show_default=True,
+    help="The suite stops by then; the same command goes on from there.",
+)
+@click.option(
+    "--prepare",
+    "prepares",
+    is_flag=True,
+    help="Make the suite's float64 references on the CPU, into -o.",
+)
+@click.option(
+    "--prepared",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the suite's references. [OUTPUT/prepared]",
+)
+@click.option("--dry-run", is_flag=True, help="Walk the suite's steps on the CPU, at toy size.")
+@options.output
+@options.normalisation
+@options.foreign
+@options.device
+@options.seed
+@options.as_json
+def bench(
+    checkpoint: str | None,
+    what: str,
+    suite: str | None,
+    seconds: float,
+    prepares: bool,
+    prepared: Path | None,
+    dry_run: bool,
+    output: Path | None,
+    arch: str | None,
+    num_classes: int | None,
+    head: str | None,
+    device: str,
+    memory: str,
+    as_json: bool,
+    **rest: Any,
+) -> None:
+    """Run the same work on our engine and on every peer that is installed, in turn.
+
+    Without CHECKPOINT: products of a ResNet-32 with random weights. The jobs need a CHECKPOINT;
+    trajectory takes a run's folder. Peers that are not installed are named and left out; 'make
+    bench-env' installs them. Exits with an error if a peer's product, or ours, is wrong.
+
+    With --suite gpu: correctness against references that --prepare makes, products, extremes,
+    densities, two trainings and their analysis, each kept as soon as it is there. OUTPUT/send then
+    holds what is worth sending.
+    """
+    if suite is not None:
+        request = SuiteRequest(
+            options.writable(output or Path("runs") / f"suite-{suite}"),
+            prepared,
+            seconds,
+            "cpu" if dry_run or prepares else options.pick_device(device),
+            dry_run,
+        )
+        _suite(request, prepares, rest["source"], checkpoint or CHECKPOINT, as_json)
+        return
+    if prepares or dry_run or prepared is not None or output is not None:
+        raise InputError("--prepare, --prepared, --dry-run and -o go with --suite gpu; add it")
+    wanted = BenchRequest(
+        checkpoint=checkpoint,
+        what=tuple(part.strip() for part in what.split(",") if part.strip()),
+        loading=LoadOptions(arch, num_classes, head),
+        device=options.pick_device(device),
+        memory_budget=options.parse_memory(memory),
+        **rest,
+    )
+    with reporting("bench") as report:
+        result = run_bench(wanted, on_progress=report.update)
+    for text in result.notes:
+        note(f"note: {text}")
+    if as_json:
+        print_json(render.as_plain(result.products, result.jobs, result.classes, result.machine))
+    else:
+        _print(result)
+    if result.products.wrong:
+        raise SpectraError(
+            f"products differ from float64 by more than {result.products.allowed_error:.0e}: "
+            f"{', '.join(result.products.wrong)}"
+        )
+
+
+def _suite(
+    request: SuiteRequest, prepares: bool, source: str | None, checkpoint: str, as_json: bool
+) -> None:
+    if prepares:
+        prepare(request.folder, source=source, checkpoint=checkpoint, say=note)
+        return
+    results = run_suite(request, say=note)
+    if as_json:
+        print_json(results)
+    else:
+        print_table("GPU suite" + " (dry run)" * request.dry_run, COLUMNS, results["table"])
+        click.echo(f"{results['status']}; results and weights to send: {request.folder / 'send'}")
+    if results["status"] == ABORTED:
+        raise click.ClickException(results["reason"])  # exit code 1
+
+
+def _print(result: BenchResult) -> None:
+    table = result.products
+    print_table(f"Products, {result.subject}", render.PRODUCT_COLUMNS, render.product_rows(table))
+    click.echo(render.product_footnote(table))
+    for job in dict.fromkeys(r.job for r in result.classes):
+        mine = [r for r in result.classes if r.job == job]
+        print_table(f"{job}: classes", render.CLASS_COLUMNS, render.class_rows(mine))
+        click.echo(render.CLASS_FOOTNOTE)
+        print_table(
+            f"{job}: passes over a checkpoint's images",
+            render.PASS_COLUMNS,
+            render.passes_per_checkpoint(mine),
+        )
+    if result.jobs:
+        print_table("Jobs", render.JOB_COLUMNS, render.job_rows(result.jobs))
+        click.echo(render.JOB_FOOTNOTE)
+    facts = result.machine
+    click.echo(
+        f"{facts['cpu']}, {facts['threads']} threads of {facts['cores']} cores, "
+        f"device {facts['device']}, torch {facts['torch']}"
+    )

@@ -1,0 +1,1 @@
+"""Ours and peers on the same work: products, extremes, densities."""

@@ -1,0 +1,308 @@
+"""What a run has done: every item on disk before the next begins, within its seconds."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spectra.system.files import write_json
+from spectra.system.timing import synchronise
+
+SCHEMA = 1
+RESULTS = "results.json"
+# Of an item; the limit cut the second, which a repeated run goes on with.
+HAS_RESULT = ("done", "stopped")
+
+Say = Callable[[str], None]
+Work = Callable[[], Mapping[str, Any]]
+
+
+class Budget:
+    """Seconds from now on.
+
+    Args:
+        seconds: in all.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._begun = time.monotonic()
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._begun
+
+    def left(self, share: float = 1.0) -> float:
+        """Return the seconds until ``share`` of all are spent."""
+        return share * self.seconds - self.spent
+
+
+@dataclass
+class Step:
+    """One step: named items, each kept as soon as it is there.
+
+    Attributes:
+        name: of the step.
+        device: where it computes.
+        budget: of the run.
+        share: of the budget that is spent when this step has to end.
+        path: its file.
+        identity: what its items depend on.
+        on_change: called after every item.
+        say: called with a line an item.
+        items: what is done, and what is not and why.
+        status: ``running``, ``done``, ``stopped`` (the limit came first), ``skipped``, ``failed``.
+        reason: why it was not done, or not all of it.
+    """
+
+    name: str
+    device: str
+    budget: Budget
+    share: float
+    path: Path
+    identity: Any
+    on_change: Callable[[], None]
+    say: Say
+    items: dict[str, dict[str, Any]] = field(default_factory=dict)
+    status: str = "running"
+    reason: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that its items took, in whichever run."""
+        return float(sum(item.get("seconds", 0.0) for item in self.items.values()))
+
+    @property
+    def left(self) -> float:
+        """Seconds until this step has to end."""
+        return self.budget.left(self.share)
+
+    def done(self, key: str) -> dict[str, Any] | None:
+        """Return a finished item, or None."""
+        item = self.items.get(key)
+        return item if item is not None and item["status"] == "done" else None
+
+    def item(self, key: str, work: Work, *, estimate: float = 0.0) -> dict[str, Any] | None:
+        """Do ``work`` unless it is done, or would not fit; keep what it returns, or why not.
+
+        Args:
+            key: names the item.
+            work: returns a plain object, or raises; a ``status`` of ``stopped`` in it says that the
+                limit cut it, and that a repeated run goes on with it.
+            estimate: seconds that it will take.
+
+        Returns:
+            The item, with ``seconds``, what the libraries ``said`` in warnings and, on a GPU,
+            ``peak_bytes``; None: it has no result.
+        """
+        kept = self.done(key)
+        if kept is not None:
+            return kept
+        if self.left <= estimate:
+            reason = f"{max(0.0, self.left):.0f} s were left"
+            if estimate:
+                reason += f", some {estimate:.0f} s were needed"
+            return self._put(key, {"status": "skipped", "reason": reason})
+        on_gpu = torch.device(self.device).type == "cuda"
+        if on_gpu:
+            torch.cuda.reset_peak_memory_stats(self.device)
+        start = time.perf_counter()
+        try:
+            with _listening() as said:
+                found = dict(work())
+            synchronise(self.device)
+        except Exception as problem:  # one item's failure is a result; the others go on
+            if on_gpu:
+                torch.cuda.empty_cache()
+            text = " ".join(str(problem).split())[-300:]
+            reason = f"{type(problem).__name__}: {text}"
+            seconds = time.perf_counter() - start
+            return self._put(key, {"status": "failed", "reason": reason, "seconds": seconds})
+        seconds = time.perf_counter() - start
+        facts: dict[str, Any] = {"status": "done", "seconds": seconds}
+        if said:
+            facts["said"] = said
+        if on_gpu:
+            facts["peak_bytes"] = torch.cuda.max_memory_allocated(self.device)
+            torch.cuda.empty_cache()
+        return self._put(key, {**facts, **found})
+
+    def skip(self, key: str, reason: str) -> None:
+        """Record that an item does not apply here."""
+        if self.done(key) is None:
+            self._put(key, {"status": "not here", "reason": reason})
+
+    def close(self) -> None:
+        """Say how the step ended."""
+        by_status: dict[str, list[str]] = {}
+        for key, item in self.items.items():
+            by_status.setdefault(item["status"], []).append(key)
+        said = [
+            f"{what} {', '.join(by_status[status])}"
+            for status, what in (
+                ("failed", "failed:"), ("stopped", "cut by the limit:"), ("skipped", "no time for")
+            )
+            if status in by_status
+        ]  # fmt: skip
+        self.reason = "; ".join(said) or None
+        if "failed" in by_status:
+            self.status = "failed"
+        elif said:
+            self.status = "skipped" if set(by_status) == {"skipped"} else "stopped"
+        else:
+            self.status = "done"
+        self.save()
+
+    def save(self) -> None:
+        """Write the step's file and let the run rewrite its own."""
+        write_json(self.path, plain({"identity": self.identity, **self.to_dict()}))
+        self.on_change()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain form."""
+        return {
+            "name": self.name,
+            "status": self.status,
+            "reason": self.reason,
+            "seconds": self.seconds,
+            "items": self.items,
+        }
+
+    def _put(self, key: str, item: dict[str, Any]) -> dict[str, Any] | None:
+        self.items[key] = item = plain(item)
+        self.save()
+        line = f"{self.name}: {key}: {item['status']}"
+        if "seconds" in item:
+            line += f", {item['seconds']:.1f} s"
+        self.say(line + (f" ({item['reason']})" if "reason" in item else ""))
+        return item if item["status"] in HAS_RESULT else None
+
+
+class Ledger:
+    """The steps of a run, in a folder.
+
+    A repeated run takes finished items from disk where they are of the same ``identity``.
+
+    Args:
+        folder: of the run.
+        device: where it computes.
+        budget: of the run.
+        identity: what finished items depend on: references, sizes, versions, device.
+        say: called with a line an item.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        device: str,
+        budget: Budget,
+        identity: Mapping[str, Any],
+        say: Say | None = None,
+    ) -> None:
+        self.folder, self.device, self.budget = folder, device, budget
+        self.identity = plain({"schema": SCHEMA, **identity})
+        self.say = say or _to_stderr
+        self.steps: list[Step] = []
+        self.status = "running"
+        self.reason: str | None = None
+        self.table: list[list[str]] = []
+        self._before = self._kept()
+
+    def step(self, name: str, share: float) -> Step:
+        """Begin a step that has to end when ``share`` of the budget is spent."""
+        path = self.folder / "steps" / f"{len(self.steps) + 1:02d}-{name}.json"
+        items = self._before.get(name, {})
+        step = Step(
+            name, self.device, self.budget, share, path, self.identity, self.save, self.say, items
+        )
+        self.steps.append(step)
+        step.save()
+        return step
+
+    def find(self, name: str) -> Step | None:
+        """Return a step that has begun."""
+        return next((step for step in self.steps if step.name == name), None)
+
+    def item(self, step: str, key: str) -> dict[str, Any] | None:
+        """Return a finished item of a step, or None."""
+        found = self.find(step)
+        return None if found is None else found.done(key)
+
+    def save(self) -> None:
+        """Rewrite the run's own file."""
+        write_json(self.folder / RESULTS, plain(self.to_dict()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain form: everything that is known of the run."""
+        return {
+            "schema": SCHEMA,
+            "status": self.status,
+            "reason": self.reason,
+            "seconds": self.budget.spent,
+            "limit": self.budget.seconds,
+            "identity": self.identity,
+            "steps": {step.name: step.to_dict() for step in self.steps},
+            "table": self.table,
+        }
+
+    def _kept(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return the finished items of an earlier run in the same folder, by step.
+
+        From the steps' own files: those of steps that a killed run had not come to again are there.
+        """
+        found = {}
+        for path in sorted((self.folder / "steps").glob("*.json")):
+            try:
+                before = json.loads(path.read_text(encoding="utf-8"))
+                if before["identity"] == self.identity:
+                    items = before["items"].items()
+                    found[before["name"]] = {k: v for k, v in items if v["status"] == "done"}
+            except (ValueError, KeyError, TypeError, AttributeError):  # damaged, or none of ours
+                continue
+        return found
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` as strict JSON has it: no tuples; what is not finite as a word.
+
+    ``float`` reads such a word back.
+    """
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, float) and value - value != 0.0:
+        return str(value)  # inf or nan
+    return value
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """Collect what our packages warn of within the block, such as a recording that fails."""
+    said: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.name.partition(".")[0] in ("spectra", "checkpoints", "cli"):
+                said.append(record.getMessage())
+
+    listener = Listener(logging.WARNING)
+    logging.getLogger().addHandler(listener)
+    try:
+        yield said
+    finally:
+        logging.getLogger().removeHandler(listener)
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,148 @@
+"""The steps in their order, each with its share of the seconds."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from checkpoints.analysis.analyze import library_versions
+from cli.bench.gpu.ledger import Budget, Ledger, Say, Step
+from cli.bench.gpu.pack import pack
+from cli.bench.gpu.prepared import prepare, read_prepared
+from cli.bench.gpu.request import SuiteRequest
+from cli.bench.gpu.suite import Suite
+from cli.bench.gpu.table import summary_rows
+from cli.bench.gpu.toy import toy_checkpoint, toy_data
+from cli.bench.gpu_steps import (
+    card,
+    correctness,
+    densities,
+    executions,
+    extremes,
+    networks,
+    products,
+    trainings,
+    tunings,
+)
+from spectra.errors import InputError
+
+# When each step has to end, as a share of all seconds; what one leaves the next ones have. Ours:
+# on the fastest cards everything before the trainings should take a quarter of it; the trainings
+# are what is worth the most, and what they gave is to be analyzed while the card is there.
+STEPS: tuple[tuple[str, float, Callable[[Suite, Step], None]], ...] = (
+    ("card", 0.03, card.run),
+    ("correctness", 0.12, correctness.run),
+    ("tunings", 0.18, tunings.run),
+    ("executions", 0.23, executions.run),
+    ("products", 0.36, products.run),
+    ("extremes", 0.46, extremes.run),
+    ("densities", 0.55, densities.run),
+    ("trainings", 0.85, trainings.run),
+    ("networks", 1.00, networks.run),
+)
+DONE, STOPPED, ABORTED = "done", "stopped", "aborted"
+
+
+@contextmanager
+def _threads(request: SuiteRequest) -> Iterator[None]:
+    """Run the block on one thread in a dry run; put torch's setting back.
+
+    On a busy machine a second thread costs toy networks a factor of ten: at every layer the two
+    wait for each other.
+    """
+    before = torch.get_num_threads()
+    if request.dry_run:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def run_suite(request: SuiteRequest, *, say: Say | None = None) -> dict[str, Any]:
+    """Run every step; each item is on disk before the next begins.
+
+    A repeated run in the same folder takes finished items from there. What fails is recorded and
+    the rest goes on, but where the default way is not right against float64 the run ends.
+
+    Args:
+        request: what to run.
+        say: called with a line an item; None: standard error gets them.
+
+    Returns:
+        What ``folder/results.json`` holds. Its ``status`` is ``done``, ``stopped`` (some items had
+        no time) or ``aborted`` (wrong products or trainings); ``reason`` names what was cut, failed
+        or wrong.
+
+    Raises:
+        InputError: there are no references, or there is no GPU and it is no dry run.
+    """
+    if request.on_gpu and not torch.cuda.is_available():
+        raise InputError("there is no GPU here; --dry-run walks the same steps on the CPU")
+    if not (request.on_gpu or request.dry_run):
+        raise InputError(
+            f"the suite is for GPUs, got device {request.device}; --dry-run walks the same steps "
+            "on the CPU"
+        )
+    with _threads(request):
+        return _run(request, say)
+
+
+def _run(request: SuiteRequest, say: Say | None) -> dict[str, Any]:
+    if request.dry_run:
+        _toy_references(request)
+    budget = Budget(request.seconds)
+    prepared = read_prepared(request.references, request.sizes)
+    ledger = Ledger(
+        request.folder,
+        device=request.device,
+        budget=budget,
+        identity={
+            "references": prepared.identity,
+            "sizes": asdict(request.sizes),
+            "versions": library_versions(),
+            "device": torch.cuda.get_device_name(request.device) if request.on_gpu else "cpu",
+        },
+        say=say,
+    )
+    suite = Suite(request, prepared, ledger)
+    for name, share, run in STEPS:
+        step = ledger.step(name, share)
+        try:
+            run(suite, step)
+        except Exception as problem:  # a step's failure is a result; the others go on
+            text = " ".join(str(problem).split())[-300:]
+            step.items["step"] = {
+                "status": "failed", "reason": f"{type(problem).__name__}: {text}"
+            }  # fmt: skip
+            ledger.say(f"{name}: failed ({step.items['step']['reason']})")
+        step.close()
+        ledger.table = summary_rows(ledger)  # so that a kill leaves it too
+        if name == "correctness" and (wrong := correctness.wrong(step)):
+            ledger.status, ledger.reason = ABORTED, f"not right: {'; '.join(wrong)}"
+            break
+    else:
+        ends = {step.status for step in ledger.steps}
+        ledger.status = STOPPED if ends & {"stopped", "skipped"} else DONE
+        said = [f"{step.name}: {step.reason}" for step in ledger.steps if step.reason]
+        ledger.reason = "; ".join(said) or None
+    ledger.save()
+    left_out = pack(request.folder).left_out
+    if left_out:
+        ledger.say(f"not packed, for want of room: {', '.join(left_out)}")
+    return ledger.to_dict()
+
+
+def _toy_references(request: SuiteRequest) -> None:
+    """Make references of a toy network, unless a dry run has made them before."""
+    try:
+        read_prepared(request.references, request.sizes)
+    except InputError:
+        prepare(
+            request.references,
+            sizes=request.sizes,
+            data=toy_data(),
+            network=toy_checkpoint(),
+        )

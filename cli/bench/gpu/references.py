@@ -1,0 +1,189 @@
+"""What the CPU knows in float64, and the same on any device: products, extremes, loss traces."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from checkpoints import Architecture, Checkpoint, ImageData, build_model
+from checkpoints.analysis.selection import loss_terms
+from checkpoints.models import initialise
+from checkpoints.recipes.recipe import Recipe, get_recipe
+from checkpoints.training.execution import EXACT, Execution
+from checkpoints.training.trainer import Trainer
+from cli.bench.comparison.reference import converged_reference
+from cli.bench.comparison.subject import LOSS, Subject
+from cli.bench.gpu.request import Sizes
+from spectra import HessianOperator, draw_probe, make_generator
+from spectra.errors import InputError
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """Both ends of the spectrum of one subject.
+
+    Attributes:
+        lambda_min: float64 Rayleigh quotient, loss / parameter².
+        lambda_max: likewise.
+        converged: both residuals are small enough, see :mod:`cli.bench.comparison.reference`.
+    """
+
+    lambda_min: float
+    lambda_max: float
+    converged: bool
+
+
+def subject_name(label: int, n: int) -> str:
+    """Return what a subject is called."""
+    return f"class {label}, {n} images"
+
+
+def reference_subject(
+    checkpoint: Checkpoint,
+    data: ImageData,
+    label: int,
+    num_images: int,
+    *,
+    dtype: torch.dtype,
+    device: str,
+) -> Subject:
+    """Return the mean loss of the first ``num_images`` training images of a class.
+
+    Raises:
+        InputError: the class has no images.
+    """
+    index = (data.train.labels == label).nonzero().flatten()[:num_images]
+    if not len(index):
+        raise InputError(f"data {data.name} has no images of class {label}; give data that has")
+    subset = data.train.subset(index)
+    normalisation = checkpoint.normalisation or data.normalisation
+    terms = loss_terms(checkpoint, LOSS, checkpoint.class_counts or data.class_counts)
+    return Subject(
+        subject_name(label, len(index)),
+        checkpoint.model(),
+        normalisation(subset.images, dtype),
+        subset.labels,
+        terms.loss,
+        None,
+        dtype,
+        device,
+    )
+
+
+def reference_vector(op: HessianOperator, name: str) -> Tensor:
+    """Return the seeded vector of a subject, shape (P,), in the operator's dtype, on its device.
+
+    Of random signs, which every processor draws alike to the last bit.
+    """
+    generator = make_generator(SEED, "gpu suite", name)
+    probe = draw_probe(op.size, probe="rademacher", generator=generator)
+    return probe.to(op.device, op.dtype)
+
+
+def reference_extremes(op: HessianOperator, name: str) -> Extremes:
+    """Return both ends: Lanczos from the subject's own start, refined in float64.
+
+    Cost: up to 100 products and about ten in float64.
+    """
+    found = converged_reference(op, make_generator(SEED, "gpu suite extremes", name))
+    return Extremes(found.smallest.value, found.largest.value, found.converged)
+
+
+def trace_data(data: ImageData, per_class: int) -> ImageData:
+    """Return up to ``per_class`` first images of each class, without test images."""
+    labels = data.train.labels
+    first = [(labels == c).nonzero().flatten()[:per_class] for c in range(data.num_classes)]
+    chosen = torch.cat(first).sort().values
+    return ImageData(
+        name=data.name,
+        train=data.train.subset(chosen),
+        test=None,
+        num_classes=data.num_classes,
+        normalisation=data.normalisation,
+        description=data.description,
+    )
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A seeded training.
+
+    Attributes:
+        losses: mean training loss of each epoch.
+        seconds: of each epoch.
+    """
+
+    losses: tuple[float, ...]
+    seconds: tuple[float, ...]
+
+
+def loss_trace(
+    recipe_name: str,
+    data: ImageData,
+    sizes: Sizes,
+    *,
+    dtype: torch.dtype,
+    device: str,
+    execution: Execution = EXACT,
+    epochs: Sequence[int] | None = None,
+) -> Trace:
+    """Train a few epochs of a recipe and return their losses.
+
+    The weights are the same on every device; so are the order of the images, crops and flips.
+
+    Args:
+        recipe_name: one of the recipes.
+        data: of :func:`trace_data`.
+        sizes: architecture, epochs, overrides.
+        dtype: of weights and passes.
+        device: where.
+        execution: how the passes are computed.
+        epochs: which of the recipe's, from 0; None: the first ones.
+    """
+    recipe: Recipe = get_recipe(recipe_name, "cifar10").with_overrides(sizes.trace_overrides)
+    _, channels, side, _ = data.train.images.shape
+    with torch.random.fork_rng(devices=[]):  # torch's own initialisation draws numbers
+        architecture = Architecture(sizes.trace_architecture, data.num_classes, channels, side)
+        model = build_model(architecture)
+    initialise(model, make_generator(SEED, "gpu suite trace"))
+    if dtype == torch.float64:
+        model = _InFloat64(model.double())
+    where = torch.device(device)
+    model = execution.place(model, where)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    trainer = Trainer(recipe, data, model, optimizer, seed=SEED, device=where, execution=execution)
+    losses, seconds = [], []
+    for epoch in range(sizes.trace_epochs) if epochs is None else epochs:
+        start = time.perf_counter()
+        losses.append(float(trainer.run_epoch(epoch)["train_loss"]))  # which waits for the device
+        seconds.append(time.perf_counter() - start)
+    return Trace(tuple(losses), tuple(seconds))
+
+
+def relative_difference(found: Any, wanted: Any) -> float:
+    """Return the largest |found - wanted| / |wanted| of two sequences of numbers."""
+    pairs = zip(found, wanted, strict=True)
+    return max(abs(f - w) / max(abs(w), 1e-30) for f, w in pairs)
+
+
+class _InFloat64(nn.Module):
+    """A float64 network that takes the trainer's float32 images."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (n, channels, h, w) to outputs (n, C)."""
+        outputs: Tensor = self.model(x.double())
+        return outputs

@@ -1,0 +1,60 @@
+"""What every step gets: the request, the references, and what the steps before it found."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+from checkpoints import ImageData
+from cli.bench.gpu.ledger import Ledger, Step
+from cli.bench.gpu.prepared import Prepared
+from cli.bench.gpu.request import Sizes, SuiteRequest
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One run.
+
+    Attributes:
+        request: what is asked for.
+        prepared: images, network and references.
+        ledger: what is done.
+    """
+
+    request: SuiteRequest
+    prepared: Prepared
+    ledger: Ledger
+
+    @property
+    def sizes(self) -> Sizes:
+        """How large everything is."""
+        return self.request.sizes
+
+    @cached_property
+    def training_images(self) -> ImageData:
+        """The data without test images, which would be evaluated anew with every analysis."""
+        return replace(self.prepared.data, test=None)
+
+    @property
+    def device(self) -> str:
+        """Where products are made and networks trained."""
+        return self.request.device
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether that is a GPU."""
+        return self.request.on_gpu
+
+    def each_class(self, step: Step, work: Callable[["Suite", int], dict[str, Any]]) -> None:
+        """Do ``work`` for every class that has images, rarest first, as an item each.
+
+        The class before, which is the next smaller one, says how long an image takes.
+        """
+        counts, each = self.prepared.data.class_counts, 0.0
+        for label in sorted(range(len(counts)), key=counts.__getitem__):
+            if not counts[label]:
+                continue
+            found = step.item(
+                f"class {label}", partial(work, self, label), estimate=each * counts[label]
+            )
+            each = found["seconds"] / counts[label] if found else each

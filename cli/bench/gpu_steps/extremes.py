@@ -1,0 +1,78 @@
+"""Step 6: certified extremes of every class, over all of its images."""
+
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import torch
+
+from checkpoints.analysis.analyze import analyze_checkpoint
+from checkpoints.analysis.request import AnalysisRequest
+from cli.bench.gpu.ledger import Step
+from cli.bench.gpu.references import reference_subject
+from cli.bench.gpu.suite import Suite
+from spectra import LossAnalysis, SolverSettings, make_generator
+from spectra.system.timing import seconds_of
+
+
+def run(suite: Suite, step: Step) -> None:
+    """Find λmin and λmax of all classes, rarest first, judged in float64; time what that takes."""
+    suite.each_class(step, _certified)
+    for label in suite.sizes.float64_classes:
+        step.item(f"float64, class {label}", partial(_float64, suite, label))
+
+
+def summary(record: LossAnalysis) -> dict[str, Any]:
+    """Return what results hold of one loss; the whole is in the analysis's own file."""
+    return {
+        "n": record.n,
+        "loss": record.loss,
+        "fit_accuracy": record.fit_accuracy,
+        "accuracy": record.accuracy,
+        "lambda_min": record.lambda_min,
+        "lambda_max": record.lambda_max,
+        "ratio": record.ratio,
+        "residual_min": record.residual_min,
+        "residual_max": record.residual_max,
+        "converged": record.converged,
+        "steps": record.steps,
+        "image_products": record.image_products,
+        "products": record.products,
+        "grad_norm": record.grad_norm,
+        "verdict": record.verdict.name,
+        "certificates": record.certificates and [asdict(c) for c in record.certificates],
+    }
+
+
+def _certified(suite: Suite, label: int) -> dict[str, Any]:
+    analysis = analyze_checkpoint(
+        suite.prepared.checkpoint,
+        suite.training_images,
+        AnalysisRequest(
+            classes=str(label), device=suite.device, solver=SolverSettings(num_probes=0)
+        ),
+    )
+    return summary(analysis.records[0])
+
+
+def _float64(suite: Suite, label: int) -> dict[str, Any]:
+    """Time both ends' float64 products, which is what a judgement pays, beside the float32 ones."""
+    prepared = suite.prepared
+    n = prepared.data.class_counts[label]
+    op = reference_subject(
+        prepared.checkpoint, prepared.data, label, n, dtype=torch.float32, device=suite.device
+    ).operator(check=False)
+    drawn = torch.randn(2, op.size, generator=make_generator(0, "gpu suite float64"))
+    vectors = drawn.to(op.device, op.dtype)
+    op.matmat(vectors)  # the primal work, which is kept
+    double = op.in_float64()
+    seconds = [
+        seconds_of(lambda: op.matmat(vectors), suite.device),
+        seconds_of(lambda: double.matmat(vectors.double()), suite.device),
+    ]
+    return {
+        "n": n,
+        "float32_seconds": seconds[0],
+        "judgement_seconds": seconds[1],
+        "ratio": seconds[1] / seconds[0],
+    }

@@ -1,0 +1,98 @@
+"""Step 5: products beside PyHessian, curvlinops and hessian-eigenthings, by size and by way."""
+
+import dataclasses
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import torch
+
+from cli.bench.comparison.peers import OURS, PEERS, Ours, Peer, PyHessianRetained, missing_packages
+from cli.bench.comparison.products import ProductTable, compare_products
+from cli.bench.comparison.subject import Subject, random_subject
+from cli.bench.gpu.ledger import Step
+from cli.bench.gpu.suite import Suite
+from cli.bench.gpu_steps.tunings import WARM_UP, right_ways
+from cli.bench.gpu_steps.ways import EAGER, Way
+from spectra.system.allocator import available_bytes
+
+# Ours: PyHessian's graph of every image at once takes several times our kept work.
+RETAINED_IMAGES = 1000
+# Ours: what our kept work may take of the card; the rest is for products and peers.
+PART = 0.7
+MEASURED_IMAGES = 64
+
+
+def run(suite: Suite, step: Step) -> None:
+    """Time every installed peer and every right way of ours in turn, at each number of images."""
+    for package in missing_packages():
+        step.skip(f"peer {package}", f"{package} is not installed")
+    for n, rounds in suite.sizes.products:
+        step.item(f"{n} images", partial(_compared, suite, n, rounds))
+
+
+def _compared(suite: Suite, n: int, rounds: int) -> dict[str, Any]:
+    data = suite.prepared.data if n <= len(suite.prepared.data.train) else None
+    subject = random_subject(
+        n,
+        seed=0,
+        dtype=torch.float32,
+        device=suite.device,
+        data=data,
+        architecture=suite.sizes.product_architecture,
+    )
+    others = [way for way in right_ways(suite) if way is not EAGER]
+    left_out: list[str] = []
+    budget = 2**50
+    if suite.on_gpu:
+        others, left_out, budget = _that_fit(subject, others)
+    peers: list[type[Peer]] = [_ours(way, budget) for way in others]
+    peers += [p for p in PEERS if p is not PyHessianRetained or n <= RETAINED_IMAGES]
+    table = compare_products(subject, rounds=rounds, peers=peers, memory_budget=budget)
+    return {**as_plain(table), "subject": subject.name, "no_memory_for": left_out}
+
+
+def as_plain(table: ProductTable) -> dict[str, Any]:
+    """Return the table as results hold it."""
+    return {
+        "rounds": table.rounds,
+        "batch": table.batch,
+        "gflop_an_image": table.product_flops / 1e9,
+        "best_convolution": asdict(table.peak),
+        "rows": [asdict(row) for row in table.rows],
+        "wrong": table.wrong,
+        "failures": list(table.failures),
+    }
+
+
+def _that_fit(subject: Subject, others: list[Way]) -> tuple[list[Way], list[str], int]:
+    """Return the ways whose kept work fits beside the default one's, the rest, and a budget."""
+    before = torch.cuda.memory_allocated(subject.device)
+    few = min(len(subject), MEASURED_IMAGES)
+    part = dataclasses.replace(subject, images=subject.images[:few], labels=subject.labels[:few])
+    op = part.operator(check=False)
+    op.matvec(torch.ones(op.size, device=op.device))
+    each = (torch.cuda.memory_allocated(subject.device) - before) / few
+    del op
+    room = PART * available_bytes(subject.device)
+    fit = max(0, int(room // max(1.0, each * len(subject))) - 1)
+    return others[:fit], [way.name for way in others[fit:]], int(room / (1 + len(others[:fit])))
+
+
+def _ours(way: Way, budget: int) -> type[Peer]:
+    """Return our products made in another way than the default one, as a peer of them."""
+
+    class OursOtherwise(Ours):
+        name, mode = OURS, way.name
+        columns = way.stacked
+
+        def __init__(self, subject: Subject, batch: int) -> None:
+            self.op = subject.operator(memory_budget=budget, check=False, **way.options)
+            for _ in range(WARM_UP):
+                self.products(torch.ones(self.columns, self.op.size, device=self.op.device))
+
+        def products(self, vectors: torch.Tensor) -> torch.Tensor:
+            """Return H v for each row."""
+            return self.op.matmat(vectors)
+
+    return OursOtherwise

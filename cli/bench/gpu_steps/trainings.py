@@ -1,0 +1,154 @@
+"""Step 8: the paper's trainings, a process each, side by side on one card."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from checkpoints import list_checkpoints
+from cli.bench.gpu.ledger import Step
+from cli.bench.gpu.pack import pack
+from cli.bench.gpu.suite import Suite
+from cli.bench.gpu_steps.executions import fastest
+from cli.bench.gpu_steps.training_order import HISTORY, TrainingOrder
+from spectra.errors import InputError, SpectraError
+from spectra.system.files import write_json
+
+PAUSE = 0.2
+# Ours: seconds that a process told to end may take to do so.
+GRACE = 10.0
+
+
+def run(suite: Suite, step: Step) -> None:
+    """Start the trainings one after the other, wait for both, stop them at the step's end.
+
+    Every epoch's state is on disk, so what the limit cuts goes on where it stood, here or
+    elsewhere.
+    """
+    todo = [recipe for recipe in suite.sizes.recipes if step.done(recipe) is None]
+    started = time.monotonic()
+    running = {}
+    if step.left > 0:
+        running = {recipe: _start(suite, recipe) for recipe in todo}
+    ended: dict[str, float] = {}
+    try:
+        while len(ended) < len(running) and step.left > 0:
+            for recipe, process in running.items():
+                if recipe not in ended and process.poll() is not None:
+                    ended[recipe] = time.monotonic() - started
+            time.sleep(PAUSE)
+    finally:
+        for process in running.values():
+            _end(process)
+    for recipe in todo:
+        if recipe in running:
+            took = ended.get(recipe, time.monotonic() - started)
+            step.item(
+                recipe,
+                partial(_outcome, suite, recipe, took, running[recipe].returncode),
+                estimate=float("-inf"),  # it is done; only the account is left
+            )
+        else:
+            step.item(recipe, dict)  # which says that there was no time
+    pack(suite.request.folder)
+
+
+def run_folder(suite: Suite, recipe: str) -> Path:
+    """Return where a training's checkpoints and state go."""
+    return suite.request.folder / "runs" / recipe
+
+
+def _start(suite: Suite, recipe: str) -> "subprocess.Popen[bytes]":
+    folder = run_folder(suite, recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    way = fastest(suite, recipe)
+    order = TrainingOrder(
+        prepared=str(suite.request.references),
+        recipe=recipe,
+        architecture=suite.sizes.train_architecture,
+        overrides=dict(suite.sizes.train_overrides),
+        keep_epochs=suite.sizes.keep_epochs,
+        execution=asdict(way.execution),
+        device=suite.device,
+        parent=os.getpid(),
+    )
+    write_json(folder / "order.json", asdict(order))
+    environment = dict(os.environ)
+    root = str(Path(__file__).parents[3])
+    paths = [root, environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
+    if not suite.on_gpu:
+        environment["OMP_NUM_THREADS"] = "1"
+    with (folder / "log.txt").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cli.bench.gpu_steps.training_order", str(folder)],
+            stdout=log,
+            stderr=log,
+            env=environment,
+        )
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a training that still runs; between two epochs' states nothing is lost but the epoch."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _outcome(suite: Suite, recipe: str, took: float, code: int) -> dict[str, Any]:
+    folder = run_folder(suite, recipe)
+    history = read_history(folder)
+    epochs = max((line["epoch"] for line in history), default=0)
+    if not epochs:
+        raise SpectraError(f"no epoch was finished in {took:.0f} s: {_last_line(folder)}")
+    times = [line["seconds"] for line in history]
+    planned = history[-1]["planned"]
+    if code > 0:
+        raise SpectraError(f"it ended after epoch {epochs} of {planned}: {_last_line(folder)}")
+    return {
+        **({} if code == 0 else {"status": "stopped"}),
+        "epochs": epochs,
+        "planned": planned,
+        "training_seconds": took,
+        "epoch_seconds": statistics.median(times),
+        "way": fastest(suite, recipe).name,
+        "train_loss": history[-1]["train_loss"],
+        "kept": [epoch for epoch, _ in _kept(folder)],
+    }
+
+
+def _last_line(folder: Path) -> str:
+    lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _kept(folder: Path) -> list[tuple[int | None, Path]]:
+    try:
+        return list_checkpoints(folder)
+    except InputError:
+        return []
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines that a training wrote, one an epoch; a half-written last one is left out."""
+    path = folder / HISTORY
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(dict(json.loads(line)))
+        except ValueError:
+            continue
+    return found

@@ -1,1 +1,0 @@
-"""Plain functions that string the rooms together: train, analyze, trajectory, pipeline."""

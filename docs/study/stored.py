@@ -1,0 +1,70 @@
+"""Results of ``spectra analyze --compare-protocols`` of several networks, seeds and epochs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from checkpoints.analysis.protocol_comparison import PROTOCOLS, comparison_rows
+from spectra import Analysis, load_analysis
+
+Row = dict[str, Any]
+# Results of one checkpoint by protocol; a protocol's classes may lie in several files.
+ByProtocol = dict[str, list[Analysis]]
+
+# Of tables and figures.
+ORDER = (*PROTOCOLS[:-2], "frozen:all", *PROTOCOLS[-2:])
+_FOLDER = re.compile(r"(?P<name>.+?)(-seed(?P<seed>\d+))?-(?P<epoch>\d{4})(-.+)?")
+
+
+@dataclass(frozen=True, order=True)
+class Network:
+    """What was trained.
+
+    Attributes:
+        name: how.
+        seed: of its training.
+    """
+
+    name: str
+    seed: int = 0
+
+    @property
+    def slug(self) -> str:
+        """Its part of the names of folders and files."""
+        return f"{self.name}-seed{self.seed}" if self.seed else self.name
+
+
+def stored_results(folder: Path) -> dict[Network, dict[int, ByProtocol]]:
+    """Return results by network and epoch.
+
+    Args:
+        folder: holds folders of results, named NAME[-seedK]-EPOCH[-PART].
+    """
+    found: dict[Network, dict[int, ByProtocol]] = {}
+    for path in sorted(folder.glob("*/*.json")):
+        named = _FOLDER.fullmatch(path.parent.name)
+        if named is None:
+            continue
+        analysis = load_analysis(path)
+        engine = analysis.protocol["solver"]["engine"]
+        protocol = str(analysis.protocol["images"]) + (
+            "/pyhessian" if engine == "pyhessian" else ""
+        )
+        network = Network(named["name"], int(named["seed"] or 0))
+        epochs = found.setdefault(network, {})
+        epochs.setdefault(int(named["epoch"]), {}).setdefault(protocol, []).append(analysis)
+    return found
+
+
+def rows_of(results: ByProtocol) -> list[Row]:
+    """Return the comparison's rows, classes rising, protocols in their order."""
+    rows = [
+        row
+        for protocol, analyses in results.items()
+        for analysis in analyses
+        for row in comparison_rows({protocol: analysis})
+    ]
+    return sorted(rows, key=lambda r: (int(r["class"]), ORDER.index(r["protocol"])))

@@ -1,0 +1,1 @@
+"""What figures share: colours, pages, axes, ticks, and which results may be compared."""

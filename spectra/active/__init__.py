@@ -1,0 +1,1 @@
+"""Work on the images that carry most of the curvature, judged on all."""

@@ -1,0 +1,234 @@
+"""Everything about one loss from one Lanczos run and a few products more."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from spectra.engines import fresh_density, run_pyhessian, run_spectra
+from spectra.engines.settings import EngineResult, SolverSettings
+from spectra.errors import InputError, NonFiniteError
+from spectra.findings.certificates import LARGEST, SMALLEST, Certificate, rounding_bound, unbounded
+from spectra.findings.confidence import ImageBootstrap, image_bootstrap
+from spectra.findings.loss_analysis import LossAnalysis
+from spectra.findings.product_noise import product_noise
+from spectra.findings.verdict import NOT_A_MATRIX, RADIUS, TAU, Verdict, decide
+from spectra.krylov.extremes import Extremes
+from spectra.krylov.slq import StepCallback
+from spectra.operators.fresh import Draw
+from spectra.operators.hessian import HessianOperator
+from spectra.system.seeding import make_generator
+
+ENGINES: dict[str, Callable[..., EngineResult]] = {
+    "spectra": run_spectra,
+    "pyhessian": run_pyhessian,
+}
+
+# Ours: where a class has fewer images, which images it happens to have matters, and the bootstrap
+# costs less than the products.
+BOOTSTRAP_IMAGES = 250
+
+
+def analyze_loss(
+    op: HessianOperator,
+    *,
+    label: str,
+    classes: tuple[int, ...],
+    settings: SolverSettings,
+    factor: float = 1.0,
+    radius: float = RADIUS,
+    tau: float = TAU,
+    warm: Extremes | None = None,
+    independent: bool = True,
+    on_step: StepCallback | None = None,
+) -> LossAnalysis:
+    """Analyze the loss that ``op`` is the Hessian of.
+
+    Cost: num_probes · num_steps products, those that the extremes need beyond num_steps, four to
+    check them, two of them in float64, and one gradient; without probes, see
+    :func:`spectra.active.eigenpairs.solve_extremes`.
+
+    Args:
+        op: operator over the frozen images.
+        label: names the loss; the random streams depend on it and on ``settings.seed`` alone.
+        classes: the labels of the images.
+        settings: engine, probes, steps, tolerances, seed.
+        factor: multiplies the loss, see :class:`LossAnalysis`; > 0.
+        radius: r of the verdict, parameter units.
+        tau: relative tolerance of the verdict.
+        warm: extremes of the same loss at a neighbouring checkpoint, to start from, on any device;
+            without probes.
+        independent: whether the images are draws of their own, as a bootstrap takes them to be;
+            views of one image are not.
+        on_step: called with (steps done, steps planned).
+
+    Raises:
+        InputError: the engine is unknown or a number out of range.
+        NonFiniteError: a product held NaN or infinity; the message names class, probe and step.
+    """
+    if settings.engine not in ENGINES:
+        raise InputError(
+            f"unknown engine {settings.engine!r}; expected one of {', '.join(ENGINES)}"
+        )
+    if not (factor > 0 and math.isfinite(factor)):
+        raise InputError(f"factor must be positive and finite, got {factor}")
+    warm = None if warm is None else warm.to(op.device)
+    try:
+        result = ENGINES[settings.engine](
+            op, label=label, settings=settings, warm=warm, on_step=on_step
+        )
+    except NonFiniteError as error:
+        raise NonFiniteError(f"class {label}: {error}") from error
+    gradient = op.gradient()
+    grad_norm = float(gradient.norm())
+    small, large = result.extremes.smallest, result.extremes.largest
+    converged = small.converged and large.converged
+    low, high = _certificates(result)
+    verdict = decide(
+        lambda_min=small.value,
+        lambda_max=large.value,
+        grad_norm=grad_norm,
+        converged=converged,
+        largest_converged=large.converged,
+        radius=radius,
+        tau=tau,
+        rounding=max(low.rounding, high.rounding),
+        residual_max=large.residual_norm,
+        lower_bound=low.beyond,
+        upper_bound=high.beyond,
+    )
+    bootstrap = None
+    if independent and settings.proof and 2 <= op.num_images <= BOOTSTRAP_IMAGES:
+        bootstrap = _bootstrap(op, label, settings, (small.vector, large.vector), factor)
+    spectrum = result.spectrum
+    if spectrum is not None and factor != 1.0:
+        spectrum = spectrum.scaled(factor)
+    return LossAnalysis(
+        label=label,
+        classes=classes,
+        n=op.num_images,
+        factor=factor,
+        loss=op.loss() * factor,
+        fit_accuracy=op.accuracy(),
+        lambda_min=small.value * factor,
+        lambda_max=large.value * factor,
+        residual_min=small.residual_norm * factor,
+        residual_max=large.residual_norm * factor,
+        converged=converged,
+        steps=result.extremes.steps,
+        grad_norm=grad_norm * factor,
+        grad_along_vmin=abs(float(gradient @ small.vector)) / grad_norm if grad_norm else 0.0,
+        spectrum=spectrum,
+        verdict=verdict,
+        certificates=(low.scaled(factor), high.scaled(factor)),
+        products=op.choice.label,
+        image_products=op.count.total,
+        active_images=result.extremes.active_images or op.num_images,
+        start=result.extremes.start,
+        overlaps=None
+        if warm is None or result.extremes.start == "cold"
+        else (
+            abs(float(small.vector @ warm.smallest.vector)),
+            abs(float(large.vector @ warm.largest.vector)),
+        ),
+        bootstrap=bootstrap,
+        density=result.density,
+        extremes=result.extremes,
+    )
+
+
+def analyze_fresh(
+    op: HessianOperator,
+    draw: Draw,
+    *,
+    label: str,
+    classes: tuple[int, ...],
+    settings: SolverSettings,
+    factor: float = 1.0,
+    radius: float = RADIUS,
+    tau: float = TAU,
+    on_step: StepCallback | None = None,
+) -> LossAnalysis:
+    """Run the recurrence with a new draw of the images at every product, as published.
+
+    λmin and λmax are the extreme Ritz values. They belong to no matrix: there is no residual, no
+    certificate, and the verdict says so. Loss, accuracy and gradient are over the last draw.
+
+    Cost: num_probes · num_steps products (one probe where none are asked for) and one gradient.
+
+    Args:
+        op: over a first draw of the images, which are replaced.
+        draw: returns the next draw.
+        label: see :func:`analyze_loss`, here and below.
+        classes: likewise.
+        settings: likewise; ``pyhessian`` runs PyHessian's own recurrence.
+        factor: likewise.
+        radius: likewise.
+        tau: likewise.
+        on_step: likewise.
+
+    Source: the code of Rangwani et al. 2022.
+    """
+    spectrum = fresh_density(op, draw, label=label, settings=settings, on_step=on_step)
+    noise = product_noise(spectrum)
+    reason = (
+        "the images are drawn anew at every product: mean|α| / mean β "
+        f"{noise.alpha_over_beta:.3g}, asymmetry {noise.asymmetry:.3g}"
+    )
+    return LossAnalysis(
+        label=label,
+        classes=classes,
+        n=op.num_images,
+        factor=factor,
+        loss=op.loss() * factor,
+        fit_accuracy=op.accuracy(),
+        lambda_min=float(spectrum.nodes[0]) * factor,
+        lambda_max=float(spectrum.nodes[-1]) * factor,
+        residual_min=None,
+        residual_max=None,
+        converged=False,
+        steps=max(len(t) for t in spectrum.probes),
+        grad_norm=float(op.gradient().norm()) * factor,
+        grad_along_vmin=None,
+        spectrum=spectrum if factor == 1.0 else spectrum.scaled(factor),
+        verdict=Verdict(NOT_A_MATRIX, reason, radius, tau, None),
+        products=op.choice.label if settings.engine == "spectra" else settings.engine,
+        image_products=op.count.total if settings.engine == "spectra" else None,
+        active_images=op.num_images,
+        noise=noise,
+    )
+
+
+def _certificates(result: EngineResult) -> tuple[Certificate, Certificate]:
+    """Return what is known of both ends."""
+    extremes, tail = result.extremes, result.tail
+    pairs = (extremes.smallest, extremes.largest)
+    largest = max(abs(pair.value) for pair in pairs)
+    low, high = (
+        Certificate(
+            which=which,
+            value=pair.value,
+            rounding=rounding_bound(scale, largest) if extremes.proven else 0.0,
+            residual=pair.residual_norm,
+            proven=extremes.proven,
+            beyond=None if tail is None else (tail.below if which == SMALLEST else tail.above),
+            confidence=0.0 if tail is None else 1 - tail.failure,
+            why=result.cause if tail is not None else unbounded(which, result.cause),
+        )
+        for which, pair, scale in zip((SMALLEST, LARGEST), pairs, result.scales, strict=True)
+    )
+    return low, high
+
+
+def _bootstrap(
+    op: HessianOperator,
+    label: str,
+    settings: SolverSettings,
+    vectors: tuple[Tensor, Tensor],
+    factor: float,
+) -> ImageBootstrap:
+    curvatures = op.curvatures(torch.stack(vectors).to(op.dtype)).double() * factor
+    low, high = curvatures
+    generator = make_generator(settings.seed, "image bootstrap", label)
+    return image_bootstrap(low, high, op.weights, generator=generator)

@@ -1,0 +1,172 @@
+"""What a run will need of memory, and what it may take."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from spectra.errors import InputError
+from spectra.krylov.basis import bytes_per_vector, fixed_bytes
+from spectra.objective.short_memory import chunk_share
+from spectra.operators.hessian import HessianOperator
+from spectra.operators.interface import SymmetricOperator
+from spectra.system.allocator import available_bytes, give_back_free_memory, resident_bytes
+from spectra.system.exact import exact_products
+
+# Fewer vectors than this restart so often that a run takes several times as many products.
+LEAST_BASIS = 12
+# Ours: vectors in work beside a worker's own: w, its projection, start, total, two products.
+_WORK_VECTORS = 6
+# Ours: what may be taken of the CPU memory that is free, which others need too, and of a card's,
+# which hardly anybody shares and where an allocator's holes are left out.
+CPU_SHARE, CARD_SHARE = 0.5, 0.85
+# Ours: where chunks have to be made smaller, one takes this part of what is left, so that the work
+# of others can be kept beside it.
+_CHUNK_SHARE = 4
+# Ours: a card's chunk may be too large for it, which measuring it must not stumble over.
+_MEASURED_IMAGES = 64
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class MemoryForecast:
+    """What a run is going to take, in bytes of CPU memory, or of the card's where it runs on one.
+
+    Attributes:
+        resident: taken already: libraries, network, images.
+        working: by the chunks in work at once.
+        basis: by the Lanczos vectors, as many as are wanted or fit.
+        kept: left for primal work that is kept between products; 0 or more.
+        limit: what may be taken in all.
+        max_basis: Lanczos vectors that fit when no primal work is kept; those wanted where they
+            all do.
+    """
+
+    resident: int
+    working: int
+    basis: int
+    kept: int
+    limit: int
+    max_basis: int
+
+    @property
+    def total(self) -> int:
+        """Bytes in all, at most ``limit``."""
+        return self.resident + self.working + self.basis + self.kept
+
+    def describe(self) -> str:
+        """Return one line for people."""
+        return (
+            f"{_gib(self.resident)} resident + {_gib(self.working)} working + "
+            f"{_gib(self.basis)} basis ({self.max_basis} vectors) + {_gib(self.kept)} kept work "
+            f"= {_gib(self.total)} of {_gib(self.limit)} GiB"
+        )
+
+
+def default_limit(device: torch.device | str = "cpu") -> int:
+    """Return what a run may take where nobody says: what is taken already, and of what is free
+    half on a CPU, 85 % on a card.
+    """
+    device = torch.device(device)
+    share = CARD_SHARE if device.type == "cuda" else CPU_SHARE
+    return resident_bytes(device) + int(share * available_bytes(device))
+
+
+def forecast(
+    op: SymmetricOperator, *, num_vectors: int, limit: int, basis: str = "device"
+) -> MemoryForecast:
+    """Say what a run of ``num_vectors`` Lanczos vectors takes, and adapt it to ``limit``.
+
+    Where it does not all fit, less primal work is kept first: a product then costs 9 forward passes
+    instead of 6. Where that is not enough, ``max_basis`` is less than ``num_vectors``: pass it to
+    :func:`spectra.extreme_eigenpairs`, for thick restarts. On a card, chunks that are too
+    large for 12 vectors to fit beside one are made smaller before anything is refused.
+
+    Cost: the primal work of one chunk, which is measured.
+
+    Args:
+        op: the operator, built; on a card its chunks may be made smaller.
+        num_vectors: Lanczos vectors wanted, one a step and one more.
+        limit: bytes that may be taken in all, what is resident included: of the card's memory
+            where the operator is on one.
+        basis: where vectors are kept, see :data:`spectra.krylov.basis.STORAGES`.
+
+    Raises:
+        InputError: not even one chunk and 12 vectors fit.
+    """
+    if num_vectors < 1:
+        raise InputError(f"num_vectors must be at least 1, got {num_vectors}")
+    give_back_free_memory(op.device)
+    resident = resident_bytes(op.device)
+    wanted = min(num_vectors, op.size + 1)
+    each, fixed = bytes_per_vector(op, basis), fixed_bytes(op, basis)
+    least = min(LEAST_BASIS, wanted)
+    # A card's chunks leave room for all vectors if they can: a restart costs more than they do.
+    room = limit - resident - fixed - wanted * each
+    if room <= 0:
+        room = limit - resident - fixed - least * each
+    working = _working_within(op, room)
+    free = limit - resident - working - fixed
+    if free < least * each or free < 0:
+        needed = resident + working + fixed + least * each
+        raise InputError(
+            f"memory for one chunk and {least} vectors is {_gib(needed)} GiB, the limit is "
+            f"{_gib(limit)} GiB; raise --memory, lower --micro-chunk, or use --basis none"
+        )
+    fit = wanted if each == 0 else min(wanted, free // each)
+    taken = fixed + fit * each
+    kept = limit - resident - working - taken
+    if fit < wanted:  # kept work goes first
+        kept = 0
+    return MemoryForecast(resident, working, taken, kept, limit, fit)
+
+
+def _working_within(op: SymmetricOperator, room: int) -> int:
+    """Return what the chunks in work take; on a card, smaller ones where they exceed ``room``."""
+    working = _working_bytes(op)
+    shrink = getattr(op, "shrink_chunks", None)
+    if working <= room or shrink is None or op.device.type != "cuda":
+        return working
+    shrink(max(0, room - _vector_bytes(op)) // _CHUNK_SHARE)
+    give_back_free_memory(op.device)
+    return _working_bytes(op)
+
+
+def _working_bytes(op: SymmetricOperator) -> int:
+    """Return what the chunks in work take, and vectors beside them.
+
+    One chunk where they are worked through one after the other, on a card say; else those of each
+    worker and waiting ones.
+    """
+    workers = _workers(op)
+    chunks = 2 * workers + 1 if workers > 1 else 1
+    in_work = chunks * chunk_share(op.vectors_a_pass) * _chunk_nbytes(op)
+    return math.ceil(in_work) + _vector_bytes(op)
+
+
+def _vector_bytes(op: SymmetricOperator) -> int:
+    return (_WORK_VECTORS + 2 * _workers(op)) * op.size * 8
+
+
+def _workers(op: SymmetricOperator) -> int:
+    """Return how many chunks are worked on at once."""
+    on_many_cores = getattr(getattr(op, "_products", None), "on_many_cores", False)
+    return torch.get_num_threads() if op.device.type == "cpu" and on_many_cores else 1
+
+
+def _chunk_nbytes(op: SymmetricOperator) -> int:
+    """Return the primal work of one chunk; 0 for an operator that has no chunks."""
+    measure = getattr(op, "chunk_nbytes", None)
+    if measure is not None:
+        return int(measure())
+    if not isinstance(op, HessianOperator):
+        return 0
+    images = min(op.micro_chunk, op.num_images)
+    few = slice(0, min(images, _MEASURED_IMAGES))
+    with exact_products(op.device):
+        primal = op._products.linearise(op.images[few], op.labels[few], op.weights[few])
+    return primal.nbytes * images // few.stop
+
+
+def _gib(count: int) -> str:
+    return f"{count / _GIB:.3g}"

@@ -1,0 +1,1 @@
+"""What is said of one loss: certificates, intervals, the verdict."""

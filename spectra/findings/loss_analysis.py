@@ -1,0 +1,85 @@
+"""What is found of one loss."""
+
+from dataclasses import dataclass, field
+
+from spectra.active.density import DensityBound
+from spectra.findings.certificates import Certificate
+from spectra.findings.confidence import ImageBootstrap
+from spectra.findings.product_noise import ProductNoise
+from spectra.findings.verdict import Verdict
+from spectra.krylov.extremes import Extremes
+from spectra.krylov.spectrum import Spectrum
+
+
+@dataclass(frozen=True)
+class LossAnalysis:
+    """Spectrum, extremes, gradient and verdict of one loss (a class's, a group's, the whole).
+
+    Eigenvalues are in loss / parameter², gradients in loss / parameter; all are multiplied by
+    ``factor``.
+
+    Attributes:
+        label: ``8``, ``head``, ``overall`` ...
+        classes: the labels of the images.
+        n: number of images.
+        factor: 1 for the mean over the images; the share of the training objective for a
+            contribution.
+        loss: mean loss, times ``factor``.
+        fit_accuracy: fraction of these same images that the network gets right.
+        lambda_min: Rayleigh quotient at the lower end.
+        lambda_max: likewise at the upper end.
+        residual_min: ‖Hy - λmin y‖ of a fresh product.
+        residual_max: likewise for λmax.
+        converged: both ends met their tolerance.
+        steps: Lanczos steps of the run that the extremes come from.
+        grad_norm: ‖g‖.
+        grad_along_vmin: |⟨g, v_min⟩| / ‖g‖, between 0 and 1.
+        spectrum: raw quadrature; None where no density was asked for.
+        verdict: what the point is, and why.
+        accuracy: fraction right on test images of the same classes, where there are any.
+        certificates: what is known of λmin and of λmax, and on what grounds; in the units above.
+        products: how Hessian-vector products were made.
+        image_products: what all this cost, in images times vectors (:class:`spectra.ImageCount`).
+        active_images: images that Lanczos ran on; ``n`` where it ran on all.
+        start: ``cold`` or ``warm``.
+        overlaps: |⟨v, v_before⟩| of both extreme vectors with those of the warm start.
+        bootstrap: how λmin, λmax and their ratio vary over draws of the images, to first order;
+            small classes only.
+        density: how far ``spectrum`` can be from that of all images; None: it is that of all.
+        noise: where every product had a new draw of the images; the extremes are then Ritz values,
+            without residual or certificate, of no matrix.
+        extremes: the vectors, for a warm start; not part of a result file.
+    """
+
+    label: str
+    classes: tuple[int, ...]
+    n: int
+    factor: float
+    loss: float
+    fit_accuracy: float
+    lambda_min: float
+    lambda_max: float
+    residual_min: float | None
+    residual_max: float | None
+    converged: bool
+    steps: int
+    grad_norm: float
+    grad_along_vmin: float | None
+    spectrum: Spectrum | None
+    verdict: Verdict
+    accuracy: float | None = None
+    certificates: tuple[Certificate, Certificate] | None = None
+    products: str = ""
+    image_products: float | None = None
+    active_images: int | None = None
+    start: str = "cold"
+    overlaps: tuple[float, float] | None = None
+    bootstrap: ImageBootstrap | None = None
+    density: DensityBound | None = None
+    noise: ProductNoise | None = None
+    extremes: Extremes | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def ratio(self) -> float | None:
+        """|λmin / λmax|; None for a zero Hessian."""
+        return abs(self.lambda_min / self.lambda_max) if self.lambda_max else None

@@ -1,0 +1,45 @@
+"""A basis by its name, and what it takes of memory."""
+
+from spectra.errors import InputError
+from spectra.krylov.basis.device import DeviceBasis
+from spectra.krylov.basis.half import HalfBasis
+from spectra.krylov.basis.host import HostBasis
+from spectra.krylov.basis.interface import Basis
+from spectra.krylov.basis.none import NoBasis
+from spectra.operators.interface import SymmetricOperator
+
+STORAGES = ("device", "host", "half", "none")
+# Vectors that ``none`` holds: the last two and the start, which the second pass sets out from.
+_NONE_VECTORS = 3
+
+
+def bytes_per_vector(op: SymmetricOperator, basis: str) -> int:
+    """Return what one more vector of ``op`` takes where the operator is, in bytes."""
+    if basis == "none" or (basis == "host" and op.device.type != "cpu"):
+        return 0
+    return op.size * (2 if basis == "half" else op.dtype.itemsize)
+
+
+def fixed_bytes(op: SymmetricOperator, basis: str) -> int:
+    """Return what a basis takes where the operator is, however many vectors it has, in bytes."""
+    return {"half": 2, "none": _NONE_VECTORS}.get(basis, 0) * op.size * op.dtype.itemsize
+
+
+def make_basis(op: SymmetricOperator, storage: str, capacity: int | None = None) -> Basis:
+    """Return an empty basis.
+
+    Args:
+        op: what the vectors belong to.
+        storage: one of ``STORAGES``.
+        capacity: how many vectors there will be at most, where that is known; ``device`` makes
+            room for them at once.
+
+    Raises:
+        InputError: there is no such storage.
+    """
+    if storage == "device":
+        return DeviceBasis(op, capacity)
+    kinds: dict[str, type[Basis]] = {"host": HostBasis, "half": HalfBasis, "none": NoBasis}
+    if storage not in kinds:
+        raise InputError(f"basis must be one of {', '.join(STORAGES)}, got {storage!r}")
+    return kinds[storage](op)

@@ -1,0 +1,60 @@
+"""No basis: the recurrence alone."""
+
+from torch import Tensor
+
+from spectra.errors import InputError
+from spectra.krylov.basis.interface import Basis
+from spectra.krylov.basis.recent import RecentVectors
+from spectra.operators.interface import SymmetricOperator
+
+
+class NoBasis(Basis):
+    """The last two vectors and the first: the plain three-term recurrence.
+
+    Nothing holds new vectors orthogonal to old ones. As soon as an extreme Ritz value converges,
+    copies of it (ghosts) appear. The extremes stay right, if some steps later, and the weights of
+    copies add up to the weight of the eigenvalue, so the quadrature stays right too (Greenbaum
+    1989); but T's eigenvalues must not be counted. Ritz vectors take a second pass of as many
+    products.
+
+    Args:
+        op: what the vectors belong to.
+    """
+
+    complete = False
+
+    def __init__(self, op: SymmetricOperator) -> None:
+        super().__init__(op)
+        self._recent = RecentVectors(op)
+        self.start: Tensor | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Bytes held now: at most three vectors."""
+        return self._recent.bytes + (0 if self.start is None else self.start.nbytes)
+
+    def last(self) -> Tensor:
+        """Return the newest vector."""
+        return self._recent.last()
+
+    def append(self, q: Tensor) -> None:
+        """Add a vector."""
+        self._recent.append(q)
+        if self.start is None:
+            self.start = self.last().clone()
+        self._count += 1
+
+    def orthogonalise(self, w: Tensor) -> Tensor:
+        """Return ``w`` less its projection on the last two vectors."""
+        return self._recent.orthogonalise(w)
+
+    def truncate(self, count: int) -> None:
+        """Count ``count`` vectors; those that are gone do not come back."""
+        self._recent.drop(self._count - count)
+        self._count = min(self._count, count)
+
+    def _columns(self, rows: int, columns: slice) -> Tensor:
+        raise InputError("basis none holds no vectors to combine; use host, half or device")
+
+    def _write(self, columns: slice, block: Tensor) -> None:
+        raise InputError("basis none holds no vectors to replace; use host, half or device")

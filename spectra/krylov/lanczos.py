@@ -1,0 +1,300 @@
+"""The Lanczos recurrence with full reorthogonalisation."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spectra.errors import InputError, NonFiniteError
+from spectra.krylov.basis import Basis, NoBasis, make_basis
+from spectra.krylov.tridiagonal import FloatArray, Tridiagonal
+from spectra.operators.interface import SymmetricOperator
+
+# Ours: relative to the largest recurrence coefficients, β under this is the rounding of a product,
+# which grows as √P; in float32 it is held below the couplings of a real bulk beside outliers.
+_ROUNDING, _ROUNDING_LIMIT = 10.0, 5e-6
+# Ours: a late check loses at most 4 products of the tens that a run makes.
+_CUDA_CHECK_EVERY = 5
+
+
+class Lanczos:
+    """A Lanczos run that can be carried on: one basis vector and one product a step.
+
+    The basis is stored, and its projections are taken, in the operator's dtype; α, β and the vector
+    in work are float64. Each new vector is orthogonalised against all former ones, twice, which
+    leaves them orthogonal to the rounding of that dtype. Storages that do otherwise:
+    :mod:`spectra.krylov.basis`.
+
+    α and β stay where they are computed until they are asked for, and are checked when they are
+    read: after every ``check_every`` steps, and by whatever gives a result. Where a check comes
+    late, the run is cut back to the step that closed the space or failed; ``len`` counts steps
+    that were not checked yet, and up to ``check_every`` - 1 products are lost.
+
+    Memory: one vector of the operator's dtype a step, for ``basis="device"``.
+
+    Args:
+        op: operator on R^P; its symmetry is trusted, not checked.
+        v0: start vector, shape (P,), finite and non-zero; not modified.
+        basis: where vectors are kept, one of :data:`spectra.krylov.basis.STORAGES`.
+        capacity: vectors to make room for at once; None: as the run grows.
+        check_every: steps between two readings; None: 1, and on CUDA, where a reading makes the
+            processor wait for the card, 5.
+
+    Raises:
+        InputError: v0 or basis violates the above.
+    """
+
+    def __init__(
+        self,
+        op: SymmetricOperator,
+        v0: Tensor,
+        *,
+        basis: str = "device",
+        capacity: int | None = None,
+        check_every: int | None = None,
+    ) -> None:
+        op.check_vector(v0)
+        norm = float(v0.double().norm())
+        if not (np.isfinite(norm) and norm > 0):
+            raise InputError(f"v0 must be finite and non-zero, its norm is {norm}")
+        self.op = op
+        self.storage = basis
+        self._alphas: list[float] = []
+        self._betas: list[float] = []
+        self._unread: list[Tensor] = []
+        self._closed = False
+        self._every = check_every or (_CUDA_CHECK_EVERY if op.device.type == "cuda" else 1)
+        self._basis: Basis | None = make_basis(op, basis, capacity)
+        self._basis.append(v0.to(op.device).double() / norm)
+
+    def __len__(self) -> int:
+        return len(self._alphas) + len(self._unread)
+
+    @property
+    def pending(self) -> int:
+        """Steps that were not checked yet: asking for what they found makes a card's queue wait.
+
+        Always 0 where each step is checked, as on a CPU.
+        """
+        return len(self._unread)
+
+    @property
+    def alphas(self) -> list[float]:
+        """Diagonal of T so far."""
+        self._read()
+        return self._alphas
+
+    @property
+    def betas(self) -> list[float]:
+        """Off-diagonal of T so far, and what couples it to the rest."""
+        self._read()
+        return self._betas
+
+    @property
+    def closed(self) -> bool:
+        """Whether the Krylov space is invariant: no step would add anything."""
+        self._read()
+        return self._closed
+
+    @property
+    def basis(self) -> Basis:
+        """The vectors: one a step, and one more while the space is not closed.
+
+        Raises:
+            InputError: a thick restart has taken them over.
+        """
+        if self._basis is None:
+            raise InputError("a thick restart has taken this run's vectors; begin a new run")
+        return self._basis
+
+    def step(self) -> bool:
+        """Make one step; return False, doing nothing, where the Krylov space has closed.
+
+        Raises:
+            NonFiniteError: the product held NaN or infinity.
+        """
+        if not self.can_step:
+            return False
+        self.advance(self.op.matvec(self.basis.last()))
+        return True
+
+    @property
+    def can_step(self) -> bool:
+        """Whether nothing is known yet that ends the run."""
+        return not self._closed
+
+    def advance(self, product: Tensor) -> None:
+        """Make one step with the product of the newest vector, which the caller has made.
+
+        Args:
+            product: H times ``basis.last()``, shape (P,).
+
+        Raises:
+            NonFiniteError: it holds NaN or infinity.
+        """
+        basis = self.basis
+        w = product.double()
+        alpha = w @ basis.last().double()
+        w = basis.orthogonalise(basis.orthogonalise(w))
+        beta = w.norm()
+        self._unread.append(torch.stack([alpha, beta]))
+        steps = len(self)
+        if len(self._unread) >= self._every or self._fills_space():
+            if self.closed:  # reads
+                return
+            w = w / self._betas[steps - 1]
+        else:
+            w = w / beta
+        # Once more at length 1: where w was small, what is left of the basis has grown with it.
+        q = basis.orthogonalise(w)
+        basis.append(q / q.norm())
+
+    def restart(self, vector: Tensor) -> bool:
+        """Go on from a closed space with a new direction; return False where none is left.
+
+        The new block is coupled to the old one by β = 0, so a start vector that happened to miss
+        an eigenvector does not hide it. Without a basis (``none``) there is nothing to tell new
+        from old by: False.
+
+        Args:
+            vector: shape (P,), random.
+        """
+        if not self.closed or len(self) == self.op.size or not self.basis.complete:
+            return False
+        q = vector.to(self.op.device).double()
+        for _ in range(3):
+            q = self.basis.orthogonalise(q / q.norm())
+        self._closed = False
+        self.basis.append(q / q.norm())
+        return True
+
+    def run(self, num_steps: int) -> "Lanczos":
+        """Step until ``num_steps`` steps are done in all, or the space closes; return self."""
+        while len(self) < num_steps and self.step():
+            pass
+        return self
+
+    def tridiagonal(self, *, since: int = 0) -> Tridiagonal:
+        """Return the projection so far, or that of the block that began at step ``since``."""
+        self._read()
+        return Tridiagonal(
+            np.array(self._alphas[since:]),
+            np.array(self._betas[since:-1]),
+            self._betas[-1],
+            self._closed,
+        )
+
+    def ritz_vector(self, coefficients: FloatArray) -> Tensor:
+        """Return Q s, shape (P,), float64, of length 1, for ``coefficients`` s of shape (m,)."""
+        return self.unit_ritz_vectors(coefficients[:, None])[0]
+
+    def unit_ritz_vectors(self, coefficients: FloatArray) -> list[Tensor]:
+        """Return Q s, (P,), float64, of length 1, for each column s of ``coefficients`` (m, k).
+
+        Cost: none of products; with ``basis="none"`` m of them, whatever k is.
+        """
+        self._read()
+        if self.basis.complete:
+            vectors = [self.basis.combine(s) for s in coefficients.T]
+        else:
+            vectors = list(self._second_pass(coefficients))
+        return [vector / vector.norm() for vector in vectors]
+
+    def ritz_vectors(self, coefficients: FloatArray) -> Tensor:
+        """Return the columns of ``coefficients`` (m, k) as vectors, shape (k, P), in op's dtype."""
+        self._read()
+        if not self.basis.complete:
+            return torch.stack(self.unit_ritz_vectors(coefficients)).to(self.op.dtype)
+        return self.basis.combine_many(coefficients)
+
+    def give_basis(self) -> Basis:
+        """Hand the vectors over to a thick restart; T stays, but this run makes no more steps."""
+        self._read()
+        basis, self._basis = self.basis, None
+        return basis
+
+    def _second_pass(self, coefficients: FloatArray) -> Tensor:
+        """Return Q s for each column of ``coefficients`` by repeating the recurrence."""
+        assert isinstance(self.basis, NoBasis)
+        assert self.basis.start is not None
+        m, k = coefficients.shape
+        twin = NoBasis(self.op)
+        twin.append(self.basis.start)
+        total = torch.zeros((k, self.op.size), dtype=torch.float64, device=self.op.device)
+        for step in range(m):
+            q = twin.last()
+            for row, s in zip(total, coefficients[step], strict=True):
+                row.add_(q.double(), alpha=float(s))
+            if step + 1 < m:
+                w = self.op.matvec(q).double()
+                w = twin.orthogonalise(twin.orthogonalise(w)) / self._betas[step]
+                w = twin.orthogonalise(w)
+                twin.append(w / w.norm())
+        return total
+
+    def _fills_space(self) -> bool:
+        """Say whether there is one vector a dimension; without a basis they may be dependent."""
+        return self.basis.complete and len(self) == self.op.size
+
+    def _read(self) -> None:
+        """Read and check what steps have left on the device, cutting back to where one ended it."""
+        if not self._unread:
+            return
+        rows = torch.stack(self._unread).tolist() if len(self._unread) > 1 else None
+        rows = rows or [self._unread[0].tolist()]
+        self._unread = []
+        for alpha, beta in rows:
+            if not np.isfinite(alpha):
+                self.basis.truncate(len(self._alphas) + 1)
+                step = len(self._alphas) + 1
+                raise NonFiniteError(f"the product of Lanczos step {step} held NaN or infinity")
+            self._alphas.append(alpha)
+            scale = max(abs(a) for a in self._alphas) + max(self._betas, default=0.0)
+            if negligible(beta, scale, self.op) or self._fills_space():
+                self._closed = True
+                self._betas.append(0.0)
+                self.basis.truncate(len(self._alphas))
+                return
+            self._betas.append(beta)
+
+
+def negligible(beta: float, scale: float, op: SymmetricOperator) -> bool:
+    """Say whether β is below the rounding of products: direction and size of w are then noise.
+
+    Args:
+        beta: norm of what is left of a product.
+        scale: size of the largest recurrence coefficients.
+        op: the operator.
+    """
+    rounding = float(_ROUNDING * op.size**0.5 * torch.finfo(op.dtype).eps)
+    return beta <= min(rounding, _ROUNDING_LIMIT) * scale
+
+
+def is_count(value: object) -> bool:
+    """Say whether ``value`` is an integer of at least 1."""
+    return isinstance(value, int | np.integer) and bool(value >= 1)
+
+
+def lanczos_tridiag(op: SymmetricOperator, v0: Tensor, *, num_steps: int) -> Tridiagonal:
+    """Run up to ``num_steps`` Lanczos steps on ``op`` with full reorthogonalisation.
+
+    Cost: ``num_steps`` matvecs, O(num_steps² P) flops, ``num_steps`` stored vectors.
+
+    Args:
+        op: operator on R^P; its symmetry is trusted, not checked.
+        v0: start vector, shape (P,), finite and non-zero; not modified.
+        num_steps: Krylov dimension, 1 <= num_steps <= P (PyHessian: ``iter``, ARPACK: ``ncv``).
+
+    Returns:
+        alphas (m,) and betas (m-1,) in eigenvalue units (loss / parameter²); m < num_steps
+        means that the Krylov space closed early, which is not an error.
+
+    Raises:
+        InputError: v0 or num_steps violates the above.
+        NonFiniteError: a matvec returned NaN or inf.
+
+    Source: Golub & Van Loan, Matrix Computations, 4th ed., chapter 10. Departure: Gram-Schmidt
+    twice.
+    """
+    if not (is_count(num_steps) and num_steps <= op.size):
+        raise InputError(f"num_steps must be an integer in 1..{op.size}, got {num_steps!r}")
+    return Lanczos(op, v0).run(num_steps).tridiagonal()

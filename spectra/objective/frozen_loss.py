@@ -1,0 +1,201 @@
+"""A weighted mean of per-sample losses over frozen images, as a function of the parameters."""
+
+import copy
+import functools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from spectra.errors import InputError
+from spectra.objective.images import LazyImages, frozen
+from spectra.objective.inputs import check_inputs
+from spectra.objective.per_sample import CrossEntropy, LossModule, PerSampleLoss
+from spectra.objective.placement import place
+from spectra.objective.short_memory import with_smaller_chunks
+from spectra.system.allocator import give_back_free_memory
+from spectra.system.exact import exact_products
+from spectra.system.precision import float32_precision
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def perturbed(parameters: Sequence[Tensor], step: Sequence[Tensor]) -> Iterator[None]:
+    """Add ``step`` to the parameters inside the block; put their exact values back after it."""
+    weights = list(parameters)
+    kept = [torch.empty_like(w, requires_grad=False) for w in weights]
+    with torch.no_grad():
+        torch._foreach_copy_(kept, weights)
+        torch._foreach_add_(weights, list(step))
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            torch._foreach_copy_(weights, kept)
+
+
+class FrozenLoss:
+    """L(w) = Σ_i w_i ℓ_i / Σ_i w_i at one point, and its gradient; copies of all it is given.
+
+    Args:
+        model: see :class:`spectra.HessianOperator`, here and below.
+        images: (n, ...).
+        labels: int64 (n,).
+        loss: per-sample loss; one that is a module may have its tensors anywhere.
+        weights: w_i >= 0, shape (n,), or None.
+        dtype: of parameters and images.
+        device: where to compute; None: see :func:`spectra.objective.placement.place`.
+        micro_chunk: images in one piece of work.
+
+    Attributes:
+        sample_losses: outputs (n, C) and labels (n,) to ℓ_i (n,), unweighted, which it checks to be
+            one value an image.
+
+    Raises:
+        InputError: shapes, labels or dtype are not as above, or there are no images.
+        NonFiniteError: images hold NaN or infinity.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor | LazyImages,
+        labels: Tensor,
+        *,
+        loss: PerSampleLoss | None,
+        weights: Tensor | None,
+        dtype: torch.dtype,
+        device: torch.device | str | None,
+        micro_chunk: int,
+    ) -> None:
+        self.device = place(model, images, device)
+        check_inputs(images, labels, weights, dtype, micro_chunk)
+        self.dtype = dtype
+        self.micro_chunk = micro_chunk
+        if isinstance(loss, nn.Module):
+            loss = LossModule(loss, self.device)
+        self.loss_function: PerSampleLoss = loss if loss is not None else CrossEntropy()
+        # Not a method: what is handed it would hold the operator that holds that, and a card's
+        # memory would be free only when garbage is collected.
+        self.sample_losses: PerSampleLoss = functools.partial(_checked_losses, self.loss_function)
+        self.model = copy.deepcopy(model).to(self.device, dtype).eval()
+        self.names: list[str] = []
+        self.parameters: list[nn.Parameter] = []
+        for name, parameter in self.model.named_parameters():
+            parameter.grad = None
+            if parameter.requires_grad:
+                self.names.append(name)
+                self.parameters.append(parameter)
+        if not self.parameters:
+            raise InputError("the model has no parameter with requires_grad; nothing to analyze")
+        self.size = sum(p.numel() for p in self.parameters)
+        self.images = frozen(images, self.device, dtype)
+        self.labels = labels.detach().to(self.device, copy=True)
+        kept = torch.ones(len(labels)) if weights is None else weights.detach()
+        self.weights = kept.to(self.device, dtype, copy=True)
+        self.total_weight = float(kept.double().sum())
+
+    @property
+    def num_images(self) -> int:
+        """Number of frozen images."""
+        return len(self.labels)
+
+    def chunks(self) -> Iterator[slice]:
+        """Yield the constant micro-chunks in index order; the last one may be ragged."""
+        for start in range(0, self.num_images, self.micro_chunk):
+            yield slice(start, min(start + self.micro_chunk, self.num_images))
+
+    @property
+    def keeps_work(self) -> bool:
+        """Whether memory holds work that could be given up."""
+        return False
+
+    def make_room(self) -> None:
+        """Work in chunks of half as many images from here on."""
+        self.micro_chunk = max(1, min(self.micro_chunk, self.num_images) // 2)
+        give_back_free_memory(self.device)
+        logger.warning(
+            "out of memory on %s: going on with %d images at a time", self.device, self.micro_chunk
+        )
+
+    @with_smaller_chunks
+    def gradient(self) -> Tensor:
+        """Return the gradient of the mean loss, shape (P,), float64 sums of own-dtype chunks."""
+        total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
+        with exact_products(self.device):
+            for gradient in self._map(self._chunk_gradient):
+                total += torch.cat([g.reshape(-1) for g in gradient])
+        return total / self.total_weight
+
+    @with_smaller_chunks
+    def loss(self) -> float:
+        """Return the weighted mean loss."""
+        with float32_precision(self.device, tf32=False):
+            sums = list(self._map(self._chunk_loss))
+        return sum(torch.stack(sums).tolist()) / self.total_weight
+
+    @with_smaller_chunks
+    @torch.no_grad()
+    def accuracy(self) -> float:
+        """Return the fraction of the frozen images whose largest output is at their label."""
+        with float32_precision(self.device, tf32=False):
+            right = [
+                (self.model(self.images[c]).argmax(1) == self.labels[c]).sum()
+                for c in self.chunks()
+            ]
+        return int(torch.stack(right).sum()) / self.num_images
+
+    def chunk_losses(self, chunk: slice) -> Tensor:
+        """Return w_i ℓ_i for the images of ``chunk``."""
+        losses = self.sample_losses(self.model(self.images[chunk]), self.labels[chunk])
+        return self.weights[chunk] * losses
+
+    @contextmanager
+    def moved(self, step: Tensor) -> Iterator[None]:
+        """Have the parameters at w + step, shape (P,), inside the block: for losses and gradients.
+
+        Products are not to be taken there: kept work is of w.
+        """
+        pieces = self.unflatten(step.to(self.device))
+        with perturbed(self.parameters, [e.to(self.dtype) for e in pieces]):
+            yield
+
+    def unflatten(self, v: Tensor) -> list[Tensor]:
+        """Return ``v`` (P,) as one tensor a parameter, in the order of ``names``."""
+        pieces = v.split([p.numel() for p in self.parameters])
+        return [piece.view_as(p) for piece, p in zip(pieces, self.parameters, strict=True)]
+
+    def named(self, v: Tensor) -> dict[str, Tensor]:
+        """Return ``v`` (P,) as one tensor a parameter, by name."""
+        return dict(zip(self.names, self.unflatten(v), strict=True))
+
+    def _map(self, work: Callable[[slice], T]) -> Iterator[T]:
+        """Yield ``work`` of each chunk, in their order."""
+        return map(work, self.chunks())
+
+    @torch.no_grad()
+    def _chunk_loss(self, chunk: slice) -> Tensor:
+        return self.chunk_losses(chunk).double().sum()
+
+    @torch.enable_grad()
+    def _chunk_gradient(self, chunk: slice) -> list[Tensor]:
+        loss = self.chunk_losses(chunk).sum()
+        if not loss.requires_grad:  # no parameter reaches the loss
+            return [torch.zeros_like(p) for p in self.parameters]
+        return list(torch.autograd.grad(loss, self.parameters, materialize_grads=True))
+
+
+def _checked_losses(loss: PerSampleLoss, outputs: Tensor, labels: Tensor, /) -> Tensor:
+    """Return ℓ_i, unweighted, checked to be one value an image."""
+    losses = loss(outputs, labels)
+    if losses.shape != labels.shape:
+        raise InputError(
+            f"loss must return one value an image, shape {tuple(labels.shape)}, "
+            f"got {tuple(losses.shape)}; use reduction='none'"
+        )
+    return losses

@@ -1,0 +1,48 @@
+"""Checks of what a loss over frozen images is given."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from spectra.errors import InputError, NonFiniteError
+from spectra.objective.images import LazyImages, all_finite
+
+
+def check_inputs(
+    images: Tensor | LazyImages,
+    labels: Tensor,
+    weights: Tensor | None,
+    dtype: torch.dtype,
+    micro_chunk: int,
+) -> None:
+    """Check what a Hessian operator is given.
+
+    Raises:
+        InputError: shapes, labels, dtype or weights are not what it takes, or there are no images.
+        NonFiniteError: images hold NaN or infinity.
+    """
+    if dtype not in (torch.float32, torch.float64):
+        raise InputError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
+    if not images.dtype.is_floating_point:
+        raise InputError(f"images must be normalised floats, got {images.dtype}")
+    if not len(images):
+        raise InputError("there are no images; choose a class that has some")
+    if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
+        raise InputError(
+            f"labels must be int64 of shape ({len(images)},), got {labels.dtype} of shape "
+            f"{tuple(labels.shape)}"
+        )
+    if int(labels.min()) < 0:
+        raise InputError(f"labels must not be negative, got {int(labels.min())}")
+    if micro_chunk < 1:
+        raise InputError(f"micro_chunk must be at least 1, got {micro_chunk}")
+    if not all_finite(images):
+        raise NonFiniteError("images hold NaN or infinity")
+    if weights is not None and not (
+        weights.shape == labels.shape and (weights >= 0).all() and 0 < weights.sum() < math.inf
+    ):
+        raise InputError(
+            f"weights must be {len(images)} finite values >= 0 with a positive sum, got shape "
+            f"{tuple(weights.shape)}"
+        )

@@ -1,0 +1,1 @@
+"""Operators: what has a size and multiplies vectors, and the exact Hessian of a loss."""

@@ -1,0 +1,1 @@
+"""Products by a tangent pass over a chain of known layers."""

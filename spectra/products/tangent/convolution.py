@@ -1,0 +1,141 @@
+"""Convolutions, the batch norm after them folded in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spectra.products.tangent.affine import Affine
+from spectra.products.tangent.flat_order import AffineParts
+from spectra.products.tangent.layers import packed
+
+_convolution_backward = torch.ops.aten.convolution_backward
+
+
+class Convolution(Affine):
+    """A convolution of any stride, padding, dilation and number of groups.
+
+    The two terms of a product rule are one convolution over twice the channels, which runs faster
+    than two: 16 channels do not fill a vector unit. Those of K directions that share their images
+    are one over K times the channels.
+    """
+
+    def __init__(self, parts: AffineParts) -> None:
+        super().__init__(parts)
+        module = parts.module
+        assert not isinstance(module, nn.Linear)
+        self.groups = module.groups
+        self.joins = module.groups == 1
+        # What a 1x1 convolution of few channels skips is taken out before its weights' gradient:
+        # oneDNN 3.12 else writes past its memory (channels last, fewer channels than a vector
+        # register holds; github.com/uxlfoundation/oneDNN/issues/6035).
+        self.skips = (
+            max(module.weight.shape[2:]) == 1
+            and max(module.stride) > 1
+            and not any(module.padding)
+            and module.weight.shape[1] < 16
+        )
+        self.options: tuple[Any, ...] = (
+            list(module.stride), list(module.padding), list(module.dilation), False,
+            [0] * len(module.stride), module.groups,
+        )  # fmt: skip
+
+    def apply(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return weight ∗ x + bias."""
+        return torch.convolution(x, weight, bias, *self.options)
+
+    def apply_pair(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        y: Tensor,
+        other: Tensor,
+        bias: Tensor | None,
+        joined: Tensor | None,
+    ) -> Tensor:
+        """Return weight ∗ x + other ∗ y + bias."""
+        if self.groups > 1:
+            return self.apply(x, weight, bias).add_(self.apply(y, other, None))
+        both = torch.cat([weight, other], 1) if joined is None else joined
+        return self.apply(torch.cat([x, y], 1), both, bias)
+
+    def pulled(self, delta: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        """Return weightᵀ δ."""
+        return _convolution_backward(delta, x, weight, None, *self.options, [True, False, False])[0]
+
+    def pulled_pair(
+        self,
+        delta: Tensor,
+        weight: Tensor,
+        other_delta: Tensor,
+        other: Tensor,
+        x: Tensor,
+        joined: Tensor | None,
+    ) -> Tensor:
+        """Return weightᵀ δ + otherᵀ other_δ."""
+        if self.groups > 1:
+            return self.pulled(delta, x, weight).add_(self.pulled(other_delta, x, other))
+        both = torch.cat([weight, other], 0) if joined is None else joined
+        return self.pulled(torch.cat([delta, other_delta], 1), x, both)
+
+    def gradient(self, delta: Tensor, x: Tensor) -> Tensor:
+        """Return the gradient of the weight."""
+        return self._gradient(delta, x, self.weight)
+
+    def _gradient(self, delta: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        """Return the gradient of a weight of the shape of ``weight``."""
+        # Without the bias: asking for both halves the speed on narrow layers (oneDNN, AVX2).
+        strides, *options = self.options
+        if self.skips:
+            places: tuple[Any, ...] = (..., *(slice(None, None, step) for step in strides))
+            x = packed(x[places], torch.channels_last)
+            strides = [1] * len(strides)
+        return _convolution_backward(
+            delta, x, weight, None, strides, *options, [False, True, False]
+        )[1]
+
+    def apply_each(self, x: Tensor, weights: Tensor, biases: Tensor | None) -> Tensor:
+        """Return weight_k ∗ x + bias_k, (K, n, ...), by one convolution of K O channels."""
+        if self.groups > 1:
+            return super().apply_each(x, weights, biases)
+        bias = None if biases is None else biases.reshape(-1)
+        found = self.apply(x, weights.flatten(0, 1), bias)
+        return found.unflatten(1, (len(weights), -1)).transpose(0, 1)
+
+    def pulled_each(self, delta: Tensor, x: Tensor, weights: Tensor) -> Tensor:
+        """Return weight_kᵀ δ, (K, n, ...), by one convolution of K I channels."""
+        if self.groups > 1:
+            return super().pulled_each(delta, x, weights)
+        count, side = len(weights), weights.transpose(0, 1).flatten(1, 2)
+        inputs = x.new_empty((len(x), count * x.shape[1], *x.shape[2:]))
+        found = self.pulled(delta, inputs, side)
+        return found.unflatten(1, (count, -1)).transpose(0, 1)
+
+    def gradients(self, deltas: Tensor, x: Tensor) -> Tensor:
+        """Return the gradients (K, O, ...) of δ_k and one x."""
+        if self.groups > 1:
+            return super().gradients(deltas, x)
+        count = len(deltas) // len(x)
+        shape = (count * self.weight.shape[0], *self.weight.shape[1:])
+        found = self._gradient(_on_channels(deltas, count), x, self.weight.new_empty(shape))
+        return found.unflatten(0, (count, -1))
+
+    def gradients_along(self, delta: Tensor, xs: Tensor) -> Tensor:
+        """Return the gradients (K, O, ...) of one δ and x_k."""
+        if self.groups > 1:
+            return super().gradients_along(delta, xs)
+        count = len(xs) // len(delta)
+        out, channels, *kernel = self.weight.shape
+        wide = self.weight.new_empty((out, count * channels, *kernel))
+        found = self._gradient(delta, _on_channels(xs, count), wide)
+        return found.unflatten(1, (count, -1)).transpose(0, 1)
+
+
+def _on_channels(stacked: Tensor, count: int) -> Tensor:
+    """Return (K n, C, ...) as (n, K C, ...), in the memory order of ``stacked``."""
+    split = stacked.unflatten(0, (count, -1))  # (K, n, C, ...)
+    if stacked.ndim == 4 and stacked.is_contiguous(memory_format=torch.channels_last):
+        return split.permute(1, 3, 4, 0, 2).flatten(3).permute(0, 3, 1, 2)
+    return split.transpose(0, 1).flatten(1, 2)

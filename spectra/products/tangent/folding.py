@@ -1,0 +1,310 @@
+"""Weights and biases of all affine layers, with the batch norms after them folded in.
+
+In eval mode a batch norm is y = s (z - μ) + β with s = γ / √(σ² + ε), so that it makes one affine
+layer with the layer before it: W' = s W and b' = β + s (c - μ), c the bias before it. W' and b' are
+bilinear in (γ, β) and (W, c). What is here are their tangent and its transpose, for all layers at
+once in the order of :mod:`.flat_order`: on a GPU an operation on a small tensor costs its launch,
+whatever its size, and a network has three small tensors a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from spectra.products.tangent.flat_order import AffineParts, FlatOrder
+
+# Ours: where weights are more, a product takes so long that the copies that pairs save do not
+# count, and the index that makes them does: 16 bytes a weight.
+LARGEST_PAIRED = 2**22
+
+
+@dataclass
+class Direction:
+    """K vectors in parameter space as the layers take them; lists are by layer.
+
+    Attributes:
+        count: K; where it is 1, tensors have no axis for it, else it is their first.
+        weights: dW', (O, ...) or (K, O, ...); None where it is zero throughout.
+        biases: db', (O,) or (K, O), likewise.
+        beside: W' and dW' joined along the input channels; None where they are not joined.
+        below: likewise along the output channels.
+        rest: tangents of the rest's parameters, flat.
+        sections: of the flat order, by kind: tangents of W, γ, β and c.
+        scales: tangent of s, one a channel, and the same for each entry of W; None where no γ is
+            trained.
+    """
+
+    count: int
+    weights: list[Tensor | None]
+    biases: list[Tensor | None]
+    beside: list[Tensor | None]
+    below: list[Tensor | None]
+    rest: list[Tensor]
+    sections: dict[str, Tensor]
+    scales: tuple[Tensor, Tensor] | None
+
+
+@dataclass
+class Moved:
+    """Tangents of gradients as the layers leave them, by layer.
+
+    Attributes:
+        weights: terms of that of W', each (O, ...) or (K, O, ...).
+        biases: that of b'.
+        rest: those of the rest's parameters.
+    """
+
+    weights: dict[int, list[Tensor]] = field(default_factory=dict)
+    biases: dict[int, Tensor] = field(default_factory=dict)
+    rest: list[Tensor] = field(default_factory=list)
+
+
+class Folding:
+    """W' and b' of every layer, and what products need of them.
+
+    Args:
+        layers: see :class:`FlatOrder`, here and below.
+        shapes: likewise.
+        rest: likewise.
+        channels_last: likewise.
+        paired: layers that read W' and dW' joined.
+
+    Attributes:
+        weights: W' of each layer.
+        biases: b' of each layer, or None.
+        moves_weight: whether W' of a layer depends on a trained parameter.
+        moves_bias: likewise b'.
+        needs_gradients: whether :meth:`unfold` reads the gradients of W' and b'.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[AffineParts],
+        shapes: Mapping[str, torch.Size],
+        rest: Sequence[str],
+        *,
+        channels_last: bool,
+        paired: Sequence[int],
+    ) -> None:
+        self.order = order = FlatOrder(layers, shapes, rest, channels_last=channels_last)
+        some = layers[0].module.weight
+        self.device, self.dtype = some.device, some.dtype
+        kinds = [{k for k, name in parts.names.items() if name in shapes} for parts in layers]
+        self.moves_weight = [bool(k & {"weight", "gamma"}) for k in kinds]
+        self.moves_bias = [bool(k) and k != {"weight"} for k in kinds]
+        self.needs_gradients = "gamma" in order.kinds
+        self._take_constants(layers)
+        self._gather = order.gather.to(self.device, torch.int32)
+        self._inverse = order.inverse.to(self.device, torch.int32)
+        self._again = [(at.to(self.device), of.to(self.device)) for at, of in order.again]
+        self._zeros = torch.zeros(order.num_weights, dtype=self.dtype, device=self.device)
+        self._zero = self._zeros[:1]
+        self._in_order = sorted(range(len(layers)), key=lambda i: order.blocks[i].weights.start)
+        self._pairs = _Pairs(order, paired, self.device)
+
+    def _take_constants(self, layers: Sequence[AffineParts]) -> None:
+        order = self.order
+        unscaled = torch.empty(order.num_weights, dtype=self.dtype, device=self.device)
+        scale = torch.ones(order.num_channels, dtype=self.dtype, device=self.device)
+        inverse, shift, beta = (torch.zeros_like(scale) for _ in range(3))
+        for parts, block in zip(layers, order.blocks, strict=True):
+            module, norm, at = parts.module, parts.norm, block.channels
+            unscaled[block.weights] = order.flat(module.weight.detach(), block.shape)
+            if module.bias is not None:
+                shift[at] = module.bias.detach()
+            if norm is None:
+                continue
+            mean, variance = norm.running_mean, norm.running_var
+            assert mean is not None
+            assert variance is not None
+            inverse[at] = (variance + norm.eps).rsqrt()
+            shift[at] -= mean
+            scale[at] = inverse[at]
+            if norm.affine:
+                scale[at] *= norm.weight.detach()
+                beta[at] = norm.bias.detach()
+        self._has_norms = any(parts.norm is not None for parts in layers)
+        lengths = torch.empty(order.num_channels, dtype=torch.int64)
+        for block in order.blocks:
+            lengths[block.channels] = block.shape[1:].numel()
+        channel = torch.arange(order.num_channels).repeat_interleave(lengths)
+        self._channel = channel.to(self.device, torch.int32)
+        self._unscaled, self._inverse_deviation, self._shift = unscaled, inverse, shift
+        self._scale, self._scale_of_weight = scale, scale.index_select(0, self._channel)
+        self._folded = unscaled * self._scale_of_weight
+        biases = beta + scale * shift
+        self.weights = [order.view(self._folded[b.weights], b.shape) for b in order.blocks]
+        self.biases: list[Tensor | None] = [
+            None if parts.norm is None and parts.module.bias is None else biases[block.channels]
+            for parts, block in zip(layers, order.blocks, strict=True)
+        ]
+
+    def fold(self, vectors: Tensor) -> Direction:
+        """Return dW' = ds W + s dW and db' = dβ + ds (c - μ) + s dc along vectors.
+
+        Args:
+            vectors: (P,), or several, (K, P).
+        """
+        order, source = self.order, vectors
+        if order.needs_zero:
+            zero = self._zero if vectors.ndim == 1 else self._zero.expand(len(vectors), 1)
+            source = torch.cat([vectors, zero], -1)
+        sections = order.sections(source.index_select(-1, self._gather))
+        along = sections["weight"]
+        weights, scales, of_weights = along, None, None
+        if self.needs_gradients:
+            scales = sections["gamma"] * self._inverse_deviation
+            of_weights = scales.index_select(-1, self._channel)
+            weights = torch.addcmul(along * self._scale_of_weight, self._unscaled, of_weights)
+        elif self._has_norms:
+            weights = along * self._scale_of_weight
+        biases = _sum_of_products(
+            sections.get("beta"), (scales, self._shift), (sections.get("bias"), self._scale)
+        )
+        beside, below = self._pairs.join(self._folded, weights)
+        return Direction(
+            count=1 if vectors.ndim == 1 else len(vectors),
+            weights=[
+                order.view(weights[..., b.weights], b.shape) if moves else None
+                for b, moves in zip(order.blocks, self.moves_weight, strict=True)
+            ],
+            biases=[
+                biases[..., b.channels] if moves and biases is not None else None
+                for b, moves in zip(order.blocks, self.moves_bias, strict=True)
+            ],
+            beside=beside,
+            below=below,
+            rest=[vectors[..., at] for at in order.rest],
+            sections=sections,
+            scales=None if scales is None or of_weights is None else (scales, of_weights),
+        )
+
+    def collect(
+        self, weights: Mapping[int, Tensor], biases: Mapping[int, Tensor], count: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """Return what layers have of weights and biases in flat order, zeros where they have none.
+
+        Args:
+            weights: by layer, (O, ...) or (K, O, ...).
+            biases: by layer, (O,) or (K, O).
+            count: K.
+        """
+        lead = () if count == 1 else (count,)
+        flat, channels = [], []
+        for i in self._in_order:
+            block = self.order.blocks[i]
+            zeros = self._zeros.expand(*lead, -1)
+            weight, bias = weights.get(i), biases.get(i)
+            flat.append(
+                zeros[..., block.weights]
+                if weight is None
+                else self.order.flat(weight, block.shape)
+            )
+            channels.append(zeros[..., : block.shape[0]] if bias is None else bias)
+        return torch.cat(flat, -1), torch.cat(channels, -1)
+
+    def unfold(
+        self, direction: Direction, moved: Moved, known: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """Return the tangents of the parameters' gradients, (P,) or (K, P), by the product rule.
+
+        Args:
+            direction: of the product.
+            moved: tangents of the gradients of W', b' and the rest.
+            known: the gradients of W' and b' in flat order; None where they are not read.
+        """
+        order, count = self.order, direction.count
+        terms = [
+            {i: found[k] for i, found in moved.weights.items() if len(found) > k} for k in (0, 1)
+        ]
+        of_weights, of_biases = self.collect(terms[0], moved.biases, count)
+        if terms[1]:
+            of_weights = of_weights + self.collect(terms[1], {}, count)[0]
+        sections = {"weight": of_weights, "beta": of_biases, "bias": of_biases}
+        if self._has_norms:
+            sections["weight"] = of_weights * self._scale_of_weight
+        if "bias" in order.kinds:
+            sections["bias"] = of_biases * self._scale
+        if known is not None and direction.scales is not None:
+            gradient, bias_gradient = known
+            along, (scales, scales_of_weights) = direction.sections, direction.scales
+            sections["weight"] = sections["weight"].addcmul(gradient, scales_of_weights)
+            of_filters = (of_weights * self._unscaled).addcmul(gradient, along["weight"])
+            gamma = self._sum_filters(of_filters).addcmul(of_biases, self._shift)
+            if "bias" in order.kinds:
+                gamma = gamma.addcmul(along["bias"], bias_gradient)
+                sections["bias"] = sections["bias"].addcmul(bias_gradient, scales)
+            sections["gamma"] = gamma * self._inverse_deviation
+        pieces = [sections[kind] for kind in order.kinds] + moved.rest
+        if order.has_untouched:
+            pieces.append(self._zero.expand(*of_biases.shape[:-1], 1))
+        flat = torch.cat(pieces, -1)
+        found = flat.index_select(-1, self._inverse)
+        for entries, places in self._again:
+            found.index_add_(-1, entries, flat.index_select(-1, places))
+        return found
+
+    def _sum_filters(self, flat: Tensor) -> Tensor:
+        """Return the sum over each filter, one a channel."""
+        lead = flat.shape[:-1]
+        return torch.cat(
+            [
+                flat[..., group.weights].view(*lead, -1, group.length).sum(-1)
+                for group in self.order.groups
+            ],
+            -1,
+        )
+
+
+class _Pairs:
+    """W' and dW' of layers joined in one piece of memory, which is one convolution's weight.
+
+    Args:
+        order: of the weights.
+        layers: whose weights are joined.
+        device: where.
+    """
+
+    def __init__(self, order: FlatOrder, layers: Sequence[int], device: torch.device) -> None:
+        self.order = order
+        self.layers = list(layers) if order.num_weights <= LARGEST_PAIRED else []
+        self.shapes: list[tuple[int, torch.Size]] = []
+        places = []
+        for axis in (1, 0):
+            for i in self.layers:
+                block = order.blocks[i]
+                own = torch.arange(block.weights.start, block.weights.stop)
+                weight = order.view(own, block.shape)
+                pair = torch.cat([weight, weight + order.num_weights], axis)
+                self.shapes.append((i, pair.shape))
+                places.append(order.flat(pair, pair.shape))
+        self.sizes = [len(p) for p in places]
+        self.index = torch.cat(places).to(device, torch.int32) if places else None
+
+    def join(
+        self, weights: Tensor, moved: Tensor
+    ) -> tuple[list[Tensor | None], list[Tensor | None]]:
+        """Return W' and dW' of each layer along the input and along the output channels."""
+        count = len(self.order.blocks)
+        found: list[list[Tensor | None]] = [[None] * count, [None] * count]
+        if self.index is not None and moved.ndim == 1:
+            joined = torch.cat([weights, moved]).index_select(0, self.index)
+            pieces = joined.split(self.sizes)
+            for k, ((i, shape), piece) in enumerate(zip(self.shapes, pieces, strict=True)):
+                found[k // len(self.layers)][i] = self.order.view(piece, shape)
+        return found[0], found[1]
+
+
+def _sum_of_products(
+    first: Tensor | None, *pairs: tuple[Tensor | None, Tensor | None]
+) -> Tensor | None:
+    """Return ``first`` and the products of the pairs added up; None where there are none."""
+    result = first
+    for a, b in pairs:
+        if a is not None and b is not None:
+            result = a * b if result is None else torch.addcmul(result, a, b)
+    return result

@@ -1,0 +1,1 @@
+"""The result file: what is stored, and how it is read."""

@@ -1,0 +1,1 @@
+"""What the numerics ask of the machine: files, seeds, memory, clocks, precision, graphs."""

@@ -1,0 +1,57 @@
+"""Settings under which torch's second derivatives exist and are exact."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from spectra.system.precision import float32_precision
+
+
+@contextlib.contextmanager
+def exact_products(
+    device: torch.device, *, deterministic: bool = True, benchmark: bool = False
+) -> Iterator[None]:
+    """Keep out of the block what spoils second derivatives; put settings back.
+
+    Fused attention has no second derivative, a fused transformer layer no forward mode, and less
+    than full float32 is 1 to 3 % of λmax; on CUDA, cuDNN's kernels are chosen as told.
+
+    Args:
+        device: where products are made.
+        deterministic: take those cuDNN kernels alone that always give the same bytes.
+        benchmark: let cuDNN time its kernels on the first call of each shape and take the fastest.
+    """
+    with (
+        sdpa_kernel(SDPBackend.MATH),
+        _no_fused_layers(),
+        float32_precision(device, tf32=False),
+        _cudnn_kernels(device, deterministic, benchmark),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _cudnn_kernels(device: torch.device, deterministic: bool, benchmark: bool) -> Iterator[None]:
+    # Not torch.backends.cudnn.flags(), which reads and writes TF32 by the older interface.
+    if device.type != "cuda":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = deterministic, benchmark
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
+
+
+@contextlib.contextmanager
+def _no_fused_layers() -> Iterator[None]:
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

@@ -1,0 +1,173 @@
+"""Studies: what they write, and that killing one changes nothing."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from checkpoints.studies.pipeline import load_study_result, run_study
+from checkpoints.studies.study import load_study
+from spectra.errors import InputError
+
+STUDY = """
+[data]
+source = "digits"
+n_max = 30
+imbalance_factor = 0.1
+
+[train]
+recipes = ["ce-drw", "ce-drw-sam"]
+seeds = [0, 1]
+epochs = 6
+keep_epochs = [3, 6]
+
+[analyze]
+classes = "0,9,head,tail"
+num_probes = 1
+num_steps = 6
+max_steps = 30
+
+[trajectory]
+classes = "9"
+"""
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """results.json of a study that nobody interrupted, from a process of its own."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "small.toml").write_text(STUDY)
+    subprocess.run(_command(folder / "small.toml", folder / "out"), check=True, capture_output=True)
+    return (folder / "out" / "results.json").read_bytes()
+
+
+def _command(study: Path, folder: Path) -> list[str]:
+    command = Path(sys.executable).with_name("spectra")
+    return [str(command), "pipeline", str(study), "-o", str(folder), "--device", "cpu"]
+
+
+def _kill_after(seconds: float, study: Path, folder: Path) -> bool:
+    """Start the study, SIGKILL it after ``seconds``; return whether it was still running."""
+    process = subprocess.Popen(
+        _command(study, folder),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+def _resumed(study: Path, folder: Path) -> bytes:
+    subprocess.run(_command(study, folder), check=True, capture_output=True)
+    return (folder / "results.json").read_bytes()
+
+
+def test_a_killed_study_ends_in_the_same_bytes(study_file, tmp_path, whole):
+    assert _kill_after(6.0, study_file, tmp_path / "out")
+    assert _resumed(study_file, tmp_path / "out") == whole
+
+
+@pytest.fixture(scope="module")
+def length(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """Seconds that a whole study takes here."""
+    folder = tmp_path_factory.mktemp("timing")
+    (folder / "small.toml").write_text(STUDY)
+    begun = time.monotonic()
+    subprocess.run(_command(folder / "small.toml", folder / "out"), check=True, capture_output=True)
+    return time.monotonic() - begun
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(10))
+def test_a_study_killed_at_random_ends_in_the_same_bytes(
+    attempt, study_file, tmp_path, whole, length
+):
+    moment = random.Random(attempt).uniform(0.1, 0.95) * length
+    _kill_after(moment, study_file, tmp_path / "out")
+    assert _resumed(study_file, tmp_path / "out") == whole
+
+
+def test_a_study_holds_every_recipe_and_seed(study_file, tmp_path):
+    study = load_study(study_file)
+    result = run_study(study, tmp_path / "out")
+    assert [(a.checkpoint["recipe"], a.checkpoint["seed"]) for a in result.analyses] == [
+        (recipe, seed) for recipe in study.recipes for seed in (0, 1)
+    ]
+    assert [a.checkpoint["epoch"] for a in result.runs("ce-drw", "train")[0]] == [3, 6]
+    stored = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert load_study_result(stored, origin="stored").recipes == result.recipes
+
+
+def test_a_folder_of_another_study_is_refused(study_file, tmp_path):
+    (tmp_path / "out").mkdir()
+    run_to = tmp_path / "out"
+    (run_to / "study.json").write_text('{"name": "other"}')
+    with pytest.raises(InputError, match="another study"):
+        run_study(load_study(study_file), run_to)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[dat]\n", "unknown key 'dat'"),
+        ("[data]\nsorce = 'digits'\n", "unknown key data.sorce"),
+        ("[analyze]\nprobes = 3\n", "unknown key analyze.probes"),
+        ("[figures]\ncolour = 'red'\n", "unknown key figures.colour"),
+        ("name = \n", "cannot read study"),
+        ("", "is empty"),
+        ("[train]\nseeds = [-1.5]\n", "seeds must be a list of integers >= 0"),
+        ("[train]\nseeds = [-1]\n", "seeds must be a list of integers >= 0"),
+        ("[train]\nseeds = 3\n", "seeds must be a list of integers >= 0"),
+        ("[train]\nkeep_epochs = [1.5]\n", "keep_epochs must be a list of integers >= 0"),
+        ("[train]\nrecipes = 'ce'\n", "recipes must be a list of names"),
+        ("[analyze]\nmax_steps = 0\n", "max-steps must be at least 1"),
+        ("[analyze]\ntau = inf\n", "tau must be positive and finite"),
+    ],
+)
+def test_a_study_with_a_slip_is_refused_by_name(tmp_path, text, complaint):
+    path = tmp_path / "slip.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=complaint):
+        load_study(path)
+
+
+@pytest.mark.parametrize(
+    ("there", "instead", "complaint"),
+    [
+        ('"ce-drw-sam"]', '"ce-drw-smm"]', "unknown recipe 'ce-drw-smm'"),
+        ('classes = "9"', 'classes = "10"', "class 10 does not exist"),
+        ("[analyze]\n", '[analyze]\nsplits = ["train", "tset"]\n', "split must be train or test"),
+    ],
+)
+def test_a_study_that_does_not_fit_is_refused_before_anything_is_trained(
+    study_file, tmp_path, there, instead, complaint
+):
+    study_file.write_text(STUDY.replace(there, instead))
+    with pytest.raises(InputError, match=complaint):
+        run_study(load_study(study_file), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_recipe_field_in_a_study_is_refused(study_file, tmp_path):
+    study_file.write_text(STUDY.replace("epochs = 6", "epoch = 6"))
+    with pytest.raises(InputError, match="unknown recipe field 'epoch'"):
+        run_study(load_study(study_file), tmp_path / "out")

@@ -1,0 +1,140 @@
+"""``spectra reproduce``: the descriptions, and small sizes from end to end."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from checkpoints import get_recipe
+from checkpoints.studies.reproduction import (
+    SIZES,
+    load_reproduction,
+    reproduction_data,
+    run_reproduction,
+    study_names,
+)
+from checkpoints.studies.reproduction.table import beside_published
+from cli.main import cli
+from spectra import InputError
+
+NAMES = (
+    "cifar10-lt-table", "cifar100-lt-table", "densities", "optimizers", "protocols",
+    "rho-ablation", "theorem", "trajectories",
+)  # fmt: skip
+
+
+def invoke(*arguments: object):
+    return CliRunner().invoke(cli, [str(a) for a in arguments])
+
+
+def test_there_are_the_promised_studies():
+    assert tuple(study_names()) == NAMES
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_size_has_recipes_that_exist_and_fields_that_fit(name, size):
+    study = load_reproduction(name, size)
+    family = study.data
+    for recipe in study.settings["recipes"]:
+        get_recipe(recipe, family).with_overrides({"epochs": study.settings["epochs"]})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_full_size_has_a_recipe_for_every_published_row(name):
+    study = load_reproduction(name, "full")
+    recipes = set(study.settings["recipes"])
+    assert {row.split(" ")[0] for row in study.published} <= recipes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_full_size_is_the_papers_setting(name):
+    settings = load_reproduction(name, "full").settings
+    assert (settings["arch"], settings["epochs"]) == ("resnet32", 200)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shortened_size_says_that_it_is(name):
+    assert "not fitted" in load_reproduction(name, "cpu").settings["note"]
+
+
+def test_larger_sizes_need_cifar(monkeypatch):
+    monkeypatch.delenv("SPECTRA_DATA", raising=False)
+    with pytest.raises(InputError, match="cpu needs cifar10: give --data or set SPECTRA_DATA"):
+        reproduction_data(load_reproduction("densities", "cpu"), None)
+
+
+def test_ours_stand_beside_the_published_with_the_difference():
+    study = load_reproduction("cifar10-lt-table", "smoke")
+    measured = [
+        {"row": "ce", "seed": seed, "overall": value, "head": 1.0, "mid": 1.0, "tail": 1.0}
+        for seed, value in enumerate([70.0, 72.0, 74.0])
+    ]
+    rows = {row["row"]: row for row in beside_published(study, measured)}
+    assert rows["ce"]["values"]["overall"] == {
+        "ours": 72.0, "ours_sd": 2.0, "seeds": 3, "published": 71.7, "published_sd": 0.1,
+        "difference": pytest.approx(0.3),
+    }  # fmt: skip
+    assert rows["vs-sam"]["state"] == "not run"
+    assert rows["vs-sam"]["values"]["overall"]["ours"] is None
+
+
+@pytest.fixture(scope="module")
+def table_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("table")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SPECTRA_DATA", raising=False)
+        result = invoke("reproduce", "cifar10-lt-table", "--size", "smoke", "-o", folder)
+    assert result.exit_code == 0, result.output
+    assert "data: digits" in result.output
+    return folder
+
+
+def test_a_smoke_run_without_cifar_is_marked_as_digits(table_folder):
+    plain = json.loads((table_folder / "result.json").read_text())
+    assert plain["data"] == "digits"
+    assert plain["size"] == "smoke"
+    assert (table_folder / "cifar10-lt-table.png").exists()
+
+
+def test_a_repeated_call_trains_nothing_and_writes_the_same(table_folder, monkeypatch):
+    monkeypatch.delenv("SPECTRA_DATA", raising=False)
+    before = (table_folder / "result.json").read_bytes()
+    trained = []
+    run_reproduction(
+        load_reproduction("cifar10-lt-table", "smoke"),
+        table_folder,
+        on_progress=lambda run, what, i, n: trained.append(what),
+    )
+    assert trained == []
+    assert (table_folder / "result.json").read_bytes() == before
+
+
+def test_a_folder_of_another_study_is_refused(table_folder):
+    with pytest.raises(InputError, match="holds another study"):
+        run_reproduction(load_reproduction("optimizers", "smoke"), table_folder)
+
+
+def check(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+    monkeypatch.delenv("SPECTRA_DATA", raising=False)
+    result = invoke("reproduce", name, "--size", "smoke", "-o", folder)
+    assert result.exit_code == 0, result.output
+    assert list(folder.glob("*.png"))
+    return json.loads((folder / "result.json").read_text())["rows"]
+
+
+def test_spectra_are_compared_by_protocol(tmp_path, monkeypatch):
+    rows = check("densities", tmp_path, monkeypatch)
+    mine = [row for row in rows if row["row"] == "ce-drw class 8"]
+    assert [row["protocol"] for row in mine] == ["plain", "fresh/pyhessian"]
+    for row in mine:
+        value = row["values"]["lambda_max"]
+        assert value["published"] == 23.11
+        assert value["difference"] == pytest.approx(value["ours"] - 23.11)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"cifar10-lt-table", "densities"}))
+def test_every_smoke_study_runs(name, tmp_path, monkeypatch):
+    assert check(name, tmp_path, monkeypatch)
