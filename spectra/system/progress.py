@@ -1,0 +1,17 @@
+"""How far work has come: one kind of callback for steps, classes, checkpoints, epochs and studies."""
+
+from collections.abc import Callable
+
+# Called with (what is worked on, done, planned): ("class 8", 12, 80). What has no name is "".
+Progress = Callable[[str, int, int], None]
+
+
+def within(on_progress: Progress | None, name: str) -> Progress | None:
+    """Return a callback that says ``name`` before what is worked on; None for None."""
+    if on_progress is None:
+        return None
+
+    def named(what: str, done: int, planned: int) -> None:
+        on_progress(f"{name} {what}".rstrip(), done, planned)
+
+    return named
