@@ -1,4 +1,4 @@
-"""How far work has come: one kind of callback for steps, classes, checkpoints, epochs and studies."""
+"""How far work has come: one kind of callback for steps, classes, epochs and studies."""
 
 from collections.abc import Callable
 
