@@ -2,7 +2,6 @@
 
 import logging
 import platform
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,10 +34,9 @@ from spectra.engines.memory import default_limit, forecast
 from spectra.errors import InputError
 from spectra.findings.verdict import RADIUS
 from spectra.krylov.basis import bytes_per_vector
-from spectra.krylov.slq import StepCallback
+from spectra.system.progress import Progress, within
 
 logger = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]
 
 
 def analyze_checkpoint(
@@ -110,7 +108,7 @@ def analyze_checkpoint(
                 "factor": factor,
                 "radius": radius,
                 "tau": request.tau,
-                "on_step": _step_callback(on_progress, label),
+                "on_progress": within(on_progress, label),
             }
             if draw is not None:
                 record = analyze_fresh(op, draw, **common)
@@ -171,12 +169,6 @@ def library_versions() -> dict[str, str]:
         "python": platform.python_version(),
         "threads": str(torch.get_num_threads()),
     }
-
-
-def _step_callback(on_progress: Progress | None, label: str) -> StepCallback | None:
-    if on_progress is None:
-        return None
-    return lambda done, planned: on_progress(label, done, planned)
 
 
 def _within_memory(op: HessianOperator, request: AnalysisRequest) -> SolverSettings:

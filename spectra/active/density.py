@@ -8,9 +8,10 @@ from scipy.stats import chi2
 
 from spectra.errors import InputError
 from spectra.krylov.lanczos import Lanczos
-from spectra.krylov.slq import StepCallback, draw_probe
+from spectra.krylov.slq import draw_probe
 from spectra.krylov.spectrum import Spectrum
 from spectra.operators.hessian import HessianOperator
+from spectra.system.progress import Progress
 
 # Ours: what is left out must not matter beside an outlier 1000 times as large as the mean |λ|.
 KEPT_SHARE = 0.9995
@@ -86,7 +87,7 @@ def active_slq(
     num_steps: int,
     generator: torch.Generator,
     allowed: float = ALLOWED,
-    on_step: StepCallback | None = None,
+    on_progress: Progress | None = None,
 ) -> tuple[Spectrum, DensityBound]:
     """Estimate the density of ``op`` from as few images as a bound of ``allowed`` permits.
 
@@ -101,7 +102,7 @@ def active_slq(
         num_steps: Lanczos steps for each.
         generator: of the probes.
         allowed: bound on the distance, relative to the mean |λ|.
-        on_step: called after each step with (steps done, steps in all).
+        on_progress: called after each step with ("", steps done, steps in all).
     """
     if num_probes < 1 or num_steps < 1:
         raise InputError(f"num_probes and num_steps must be >= 1: {num_probes}, {num_steps}")
@@ -123,8 +124,8 @@ def active_slq(
     runs = [pilot, *(Lanczos(used, start) for start in starts[1:])]
     for k, run in enumerate(runs):
         while len(run) < steps and run.step():
-            if on_step:
-                on_step(k * steps + len(run), num_probes * steps)
+            if on_progress:
+                on_progress("", k * steps + len(run), num_probes * steps)
     spectrum = Spectrum(tuple(run.tridiagonal() for run in runs), op.size, "normal")
     return spectrum, DensityBound(distance, _mean_size(spectrum), used.num_images)
 

@@ -21,8 +21,9 @@ from spectra.krylov.extremes import FLOOR, MAX_STEPS, Extremes
 from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.outer_bounds import TailBounds, bounds
 from spectra.krylov.rayleigh import Judged, allowed_residuals, as_pairs, judge
-from spectra.krylov.slq import StepCallback, draw_probe
+from spectra.krylov.slq import draw_probe
 from spectra.operators.hessian import HessianOperator
+from spectra.system.progress import Progress
 
 # Ours: a residual of 5 % of |θ| once stopped at the second-lowest eigenvalue, 6 % off; 3 % has left
 # errors under 1 % in |λmin/λmax| on every network tried (docs/benchmarks.md).
@@ -61,7 +62,7 @@ def solve_extremes(
     floor: float = FLOOR,
     max_steps: int = MAX_STEPS,
     proof: bool = True,
-    on_step: StepCallback | None = None,
+    on_progress: Progress | None = None,
 ) -> ActiveExtremes:
     """Find λmin and λmax over all images of ``op``.
 
@@ -78,8 +79,8 @@ def solve_extremes(
         floor: size, relative to the largest |θ|, under which an eigenvalue counts as zero.
         max_steps: limit of the Lanczos steps.
         proof: take the final values and residuals from float64 products.
-        on_step: called after each Lanczos step with (steps done, limit), and in the same way after
-            each correction, counted on.
+        on_progress: called after each Lanczos step with ("", steps done, limit), and in the same
+            way after each correction, counted on.
 
     Returns:
         Pairs whose values and residuals are over all images; ``start`` and ``images_used`` say how
@@ -94,7 +95,7 @@ def solve_extremes(
     part = op if active.index is None else op.restricted(active.index)
     inner = tol if active.index is None else FIRST_TOLERANCE
     limit = min(max_steps, op.size)
-    run = _lanczos(part, generator, warm, inner, floor, limit, on_step)
+    run = _lanczos(part, generator, warm, inner, floor, limit, on_progress)
     refining = _Refining(
         op=op,
         model=PartModel.of(run, scale=1 / active.share),
@@ -102,7 +103,7 @@ def solve_extremes(
         tol=tol,
         floor=floor,
         proof=proof,
-        on_made=on_step and (lambda made: on_step(len(run) + made, limit)),
+        on_made=on_progress and (lambda made: on_progress("", len(run) + made, limit)),
     )
     sub = None if active.index is None else refining.begin(active.middle)
     if part is not op:
@@ -225,7 +226,7 @@ def _lanczos(
     tol: float,
     floor: float,
     limit: int,
-    on_step: StepCallback | None,
+    on_progress: Progress | None,
 ) -> Lanczos:
     """Run Lanczos until |βs| is within tolerance at both ends."""
     start = draw_probe(op.size, probe="normal", generator=generator).to(op.device)
@@ -233,8 +234,8 @@ def _lanczos(
         start = warm.smallest.vector + warm.largest.vector + RANDOM_PART * start
     run = Lanczos(op, start)
     while len(run) < limit and run.step():
-        if on_step:
-            on_step(len(run), limit)
+        if on_progress:
+            on_progress("", len(run), limit)
         if run.pending and len(run) < limit:
             continue
         t = run.tridiagonal()

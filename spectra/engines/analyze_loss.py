@@ -15,9 +15,9 @@ from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.product_noise import product_noise
 from spectra.findings.verdict import NOT_A_MATRIX, RADIUS, TAU, Verdict, decide
 from spectra.krylov.extremes import Extremes
-from spectra.krylov.slq import StepCallback
 from spectra.operators.fresh import Draw
 from spectra.operators.hessian import HessianOperator
+from spectra.system.progress import Progress
 from spectra.system.seeding import make_generator
 
 ENGINES: dict[str, Callable[..., EngineResult]] = {
@@ -41,7 +41,7 @@ def analyze_loss(
     tau: float = TAU,
     warm: Extremes | None = None,
     independent: bool = True,
-    on_step: StepCallback | None = None,
+    on_progress: Progress | None = None,
 ) -> LossAnalysis:
     """Analyze the loss that ``op`` is the Hessian of.
 
@@ -61,7 +61,7 @@ def analyze_loss(
             without probes.
         independent: whether the images are draws of their own, as a bootstrap takes them to be;
             views of one image are not.
-        on_step: called with (steps done, steps planned).
+        on_progress: called with ("", steps done, steps planned).
 
     Raises:
         InputError: the engine is unknown or a number out of range.
@@ -76,7 +76,7 @@ def analyze_loss(
     warm = None if warm is None else warm.to(op.device)
     try:
         result = ENGINES[settings.engine](
-            op, label=label, settings=settings, warm=warm, on_step=on_step
+            op, label=label, settings=settings, warm=warm, on_progress=on_progress
         )
     except NonFiniteError as error:
         raise NonFiniteError(f"class {label}: {error}") from error
@@ -148,7 +148,7 @@ def analyze_fresh(
     factor: float = 1.0,
     radius: float = RADIUS,
     tau: float = TAU,
-    on_step: StepCallback | None = None,
+    on_progress: Progress | None = None,
 ) -> LossAnalysis:
     """Run the recurrence with a new draw of the images at every product, as published.
 
@@ -166,11 +166,11 @@ def analyze_fresh(
         factor: likewise.
         radius: likewise.
         tau: likewise.
-        on_step: likewise.
+        on_progress: likewise.
 
     Source: the code of Rangwani et al. 2022.
     """
-    spectrum = fresh_density(op, draw, label=label, settings=settings, on_step=on_step)
+    spectrum = fresh_density(op, draw, label=label, settings=settings, on_progress=on_progress)
     noise = product_noise(spectrum)
     reason = (
         "the images are drawn anew at every product: mean|α| / mean β "

@@ -4,10 +4,11 @@ import torch
 
 from spectra.engines.pyhessian import PyHessianOperator
 from spectra.engines.settings import SolverSettings
-from spectra.krylov.slq import StepCallback, slq
+from spectra.krylov.slq import slq
 from spectra.krylov.spectrum import Spectrum
 from spectra.operators.fresh import Draw, FreshBatches, FreshOperator
 from spectra.operators.hessian import HessianOperator
+from spectra.system.progress import Progress
 from spectra.system.seeding import derive_seed, make_generator
 
 # Of the published script.
@@ -20,7 +21,7 @@ def fresh_density(
     *,
     label: str,
     settings: SolverSettings,
-    on_step: StepCallback | None = None,
+    on_progress: Progress | None = None,
 ) -> Spectrum:
     """Return what quadrature makes of products that change.
 
@@ -29,7 +30,7 @@ def fresh_density(
         draw: returns the next draw.
         label: names the loss; probes depend on it and on the seed alone.
         settings: engine, probes (at least one is run), steps, seed.
-        on_step: called with (steps done, steps planned); not by PyHessian.
+        on_progress: called with ("", steps done, steps planned); not by PyHessian.
     """
     probes = max(1, settings.num_probes)
     if settings.engine == "pyhessian":
@@ -45,5 +46,5 @@ def fresh_density(
         num_steps=settings.num_steps,
         probe=settings.probe,
         generator=make_generator(settings.seed, "fresh probes", label),
-        on_step=on_step,
+        on_progress=on_progress,
     )

@@ -20,10 +20,11 @@ from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.lockstep import run_in_lockstep
 from spectra.krylov.outer_bounds import TailBounds, bounds
 from spectra.krylov.rayleigh import judge
-from spectra.krylov.slq import StepCallback, draw_probe
+from spectra.krylov.slq import draw_probe
 from spectra.krylov.spectrum import Spectrum
 from spectra.krylov.tridiagonal import Tridiagonal
 from spectra.operators.hessian import HessianOperator
+from spectra.system.progress import Progress
 from spectra.system.seeding import make_generator
 
 # Ours: a run that is to bound λmin from below goes on until the bound is this close to it, relative
@@ -38,7 +39,7 @@ def run_spectra(
     label: str,
     settings: SolverSettings,
     warm: Extremes | None = None,
-    on_step: StepCallback | None = None,
+    on_progress: Progress | None = None,
 ) -> EngineResult:
     """Find extremes, and the density where probes are asked for.
 
@@ -50,14 +51,14 @@ def run_spectra(
         NonFiniteError: a product held NaN or infinity; the message names probe and step.
     """
     if settings.extremes_only:
-        return _extremes_alone(op, label, settings, warm, on_step)
+        return _extremes_alone(op, label, settings, warm, on_progress)
     if settings.density_images == "auto" and not settings.certify_below:
         spectrum, density = active_slq(
             op,
             num_probes=settings.num_probes,
             num_steps=settings.num_steps,
             generator=make_generator(settings.seed, "active density", label),
-            on_step=on_step,
+            on_progress=on_progress,
         )
         alone = _extremes_alone(op, label, settings, warm, None)
         return replace(alone, spectrum=spectrum, density=density)
@@ -78,13 +79,13 @@ def run_spectra(
     together: list[Lanczos] = []
     if op.vectors_a_pass > 1 and settings.max_basis is None and settings.basis != "none":
         together = [begun(k) for k in range(probes)]
-        run_in_lockstep(together, steps, on_step)
+        run_in_lockstep(together, steps, on_progress)
     for k in range(probes):
         run = together[k] if together else begun(k)
         try:
             while len(run) < steps and run.step():
-                if on_step:
-                    on_step(k * steps + len(run), planned)
+                if on_progress:
+                    on_progress("", k * steps + len(run), planned)
             quadratures.append(run.tridiagonal())
             if k == 0:
                 if settings.certify_below:
@@ -102,7 +103,7 @@ def _extremes_alone(
     label: str,
     settings: SolverSettings,
     warm: Extremes | None,
-    on_step: StepCallback | None,
+    on_progress: Progress | None,
 ) -> EngineResult:
     found = solve_extremes(
         op,
@@ -112,7 +113,7 @@ def _extremes_alone(
         floor=settings.floor,
         max_steps=settings.max_steps,
         proof=settings.proof,
-        on_step=on_step,
+        on_progress=on_progress,
     )
     cause = grounds(found.steps, op.dtype)
     if found.tail is None:

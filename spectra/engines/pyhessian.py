@@ -19,12 +19,12 @@ from spectra.engines.settings import EngineResult, SolverSettings
 from spectra.errors import InputError
 from spectra.findings.certificates import OTHER_ENGINE
 from spectra.krylov.extremes import Extremes, extreme_eigenpairs
-from spectra.krylov.slq import StepCallback
 from spectra.krylov.spectrum import Spectrum
 from spectra.krylov.tridiagonal import Tridiagonal
 from spectra.operators.hessian import HessianOperator
 from spectra.operators.interface import SymmetricOperator
 from spectra.system.exact import exact_products
+from spectra.system.progress import Progress
 from spectra.system.quiet import quiet
 from spectra.system.seeding import derive_seed, make_generator
 
@@ -103,7 +103,7 @@ def run_pyhessian(
     label: str,
     settings: SolverSettings,
     warm: Extremes | None = None,
-    on_step: StepCallback | None = None,
+    on_progress: Progress | None = None,
 ) -> EngineResult:
     """Run PyHessian on the same frozen images.
 
@@ -121,7 +121,7 @@ def run_pyhessian(
         floor=settings.floor,
         max_steps=settings.max_steps,
         generator=generator,
-        on_step=on_step,
+        on_progress=on_progress,
     )
     spectrum = products.density(
         num_probes=settings.num_probes,

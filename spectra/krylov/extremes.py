@@ -10,8 +10,9 @@ from torch import Tensor
 from spectra.errors import InputError
 from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.restart import MIN_BASIS, restart_vector, restarted_extremes
-from spectra.krylov.slq import StepCallback, draw_probe
+from spectra.krylov.slq import draw_probe
 from spectra.operators.interface import SymmetricOperator
+from spectra.system.progress import Progress
 
 # Ours: with |β s| <= .01 |θ| the eigenvalue nearest to θ is within 1 %, and in practice, the error
 # being quadratic in the residual, far closer.
@@ -88,7 +89,7 @@ def extreme_eigenpairs(
     run: Lanczos | None = None,
     basis: str = "device",
     max_basis: int | None = None,
-    on_step: StepCallback | None = None,
+    on_progress: Progress | None = None,
 ) -> Extremes:
     """Find λmin and λmax by Lanczos, from a random start or by carrying on ``run``.
 
@@ -112,7 +113,7 @@ def extreme_eigenpairs(
         run: a Lanczos run on the same operator to carry on.
         basis: where a new run keeps its vectors, see :data:`spectra.krylov.basis.STORAGES`.
         max_basis: vectors that may be held, at least 6; None: one a step.
-        on_step: called after each step with (steps done, limit).
+        on_progress: called after each step with ("", steps done, limit).
 
     Returns:
         Values, vectors, residuals; not converging is told by ``converged``.
@@ -150,10 +151,10 @@ def extreme_eigenpairs(
         else:
             tested = len(run)
         if bound is not None and len(run.basis) >= bound:
-            return _with_restarts(run, block, bound, tol, floor, max_steps, on_step)
+            return _with_restarts(run, block, bound, tol, floor, max_steps, on_progress)
         run.step()
-        if on_step:
-            on_step(len(run), limit)
+        if on_progress:
+            on_progress("", len(run), limit)
     low, high = _converged(run, block, tol, floor)
     first, last = run.unit_ritz_vectors(run.tridiagonal().ritz_coefficients()[:, [0, -1]])
     return Extremes(
@@ -174,7 +175,7 @@ def _with_restarts(
     tol: float,
     floor: float,
     max_steps: int,
-    on_step: StepCallback | None,
+    on_progress: Progress | None,
 ) -> Extremes:
     found = restarted_extremes(
         run,
@@ -183,7 +184,7 @@ def _with_restarts(
         tol=tol,
         floor=floor,
         max_steps=max_steps,
-        on_step=on_step,
+        on_progress=on_progress,
     )
     low, high = (
         _checked_pair(run.op, vector, converged)

@@ -1,15 +1,16 @@
 """Several Lanczos runs of one operator step by step together, so that a pass serves them all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
 from spectra.errors import NonFiniteError
 from spectra.krylov.lanczos import Lanczos
+from spectra.system.progress import Progress
 
 
 def run_in_lockstep(
-    runs: Sequence[Lanczos], num_steps: int, on_step: Callable[[int, int], None] | None = None
+    runs: Sequence[Lanczos], num_steps: int, on_progress: Progress | None = None
 ) -> None:
     """Carry every run on until it has made ``num_steps`` steps or its space has closed.
 
@@ -21,7 +22,7 @@ def run_in_lockstep(
     Args:
         runs: of one operator.
         num_steps: of each.
-        on_step: called after each round with (steps made, steps planned) of all.
+        on_progress: called after each round with ("", steps made, steps planned) of all.
 
     Raises:
         NonFiniteError: a product held NaN or infinity; the message names the run, from 1 on.
@@ -35,5 +36,5 @@ def run_in_lockstep(
                 run.advance(product)
             except NonFiniteError as error:
                 raise NonFiniteError(f"probe {k + 1}: {error}") from error
-        if on_step:
-            on_step(sum(len(run) for run in runs), num_steps * len(runs))
+        if on_progress:
+            on_progress("", sum(len(run) for run in runs), num_steps * len(runs))

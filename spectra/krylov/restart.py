@@ -10,9 +10,10 @@ from torch import Tensor
 from spectra.errors import InputError, NonFiniteError
 from spectra.krylov.basis import Basis
 from spectra.krylov.lanczos import Lanczos, negligible
-from spectra.krylov.slq import StepCallback, draw_probe
+from spectra.krylov.slq import draw_probe
 from spectra.krylov.tridiagonal import FloatArray
 from spectra.operators.interface import SymmetricOperator
+from spectra.system.progress import Progress
 from spectra.system.seeding import make_generator
 
 # Below, there is hardly room for new vectors beside the ends that are kept.
@@ -222,7 +223,7 @@ def restarted_extremes(
     tol: float,
     floor: float,
     max_steps: int,
-    on_step: StepCallback | None = None,
+    on_progress: Progress | None = None,
 ) -> RestartedEnds:
     """Carry ``run`` on until both ends converge, holding at most ``max_basis`` vectors.
 
@@ -237,7 +238,7 @@ def restarted_extremes(
         tol: relative residual asked for.
         floor: size, relative to the largest |θ|, under which an eigenvalue counts as zero.
         max_steps: limit on all steps, those of ``run`` included.
-        on_step: called after each step with (steps done, limit).
+        on_progress: called after each step with ("", steps done, limit).
 
     Returns:
         Vectors, and whether each end has converged.
@@ -266,8 +267,8 @@ def restarted_extremes(
             if len(thick.basis) >= max_basis:
                 thick.cut_back(ends=ends)
         thick.step()
-        if on_step:
-            on_step(thick.steps, max_steps)
+        if on_progress:
+            on_progress("", thick.steps, max_steps)
     return RestartedEnds(thick.vectors(), thick.converged(tol, floor), thick.steps, thick.restarts)
 
 

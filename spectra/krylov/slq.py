@@ -1,7 +1,5 @@
 """Stochastic Lanczos quadrature."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -10,14 +8,13 @@ from spectra.krylov.lanczos import Lanczos, is_count
 from spectra.krylov.lockstep import run_in_lockstep
 from spectra.krylov.spectrum import Spectrum
 from spectra.operators.interface import SymmetricOperator
+from spectra.system.progress import Progress
 
 PROBES = ("rademacher", "normal")
 # Nodes: ours, because 80 resolve the densities of the test nets to the width of a plotted line;
 # the paper's code uses 100. Probes: ours, the fewest that give a standard error; it uses 1.
 NUM_STEPS = 80
 NUM_PROBES = 2
-
-StepCallback = Callable[[int, int], None]
 
 
 def draw_probe(size: int, *, probe: str, generator: torch.Generator) -> Tensor:
@@ -54,7 +51,7 @@ def slq(
     probe: str = "rademacher",
     generator: torch.Generator,
     lockstep: bool | None = None,
-    on_step: StepCallback | None = None,
+    on_progress: Progress | None = None,
 ) -> Spectrum:
     """Estimate the spectral density of ``op`` by stochastic Lanczos quadrature.
 
@@ -68,7 +65,7 @@ def slq(
         generator: explicit source of randomness, on the CPU.
         lockstep: step all probes together, for operators that take several vectors a pass; None:
             for those. Holds the vectors of all probes at once.
-        on_step: called after each step with (steps done, steps in all).
+        on_progress: called after each step with ("", steps done, steps in all).
 
     Returns:
         Raw quadrature; smooth it with :meth:`Spectrum.density`, draw it with
@@ -90,7 +87,7 @@ def slq(
     if op.vectors_a_pass > 1 if lockstep is None else lockstep:
         drawn = [draw_probe(op.size, probe=probe, generator=generator) for _ in range(num_probes)]
         runs = [Lanczos(op, start) for start in drawn]
-        run_in_lockstep(runs, steps, on_step)
+        run_in_lockstep(runs, steps, on_progress)
         return Spectrum(tuple(run.tridiagonal() for run in runs), op.size, probe)
     for k in range(num_probes):
         run = Lanczos(op, draw_probe(op.size, probe=probe, generator=generator))
@@ -100,7 +97,7 @@ def slq(
                     break
             except NonFiniteError as error:
                 raise NonFiniteError(f"probe {k + 1}: {error}") from error
-            if on_step:
-                on_step(k * steps + len(run), num_probes * steps)
+            if on_progress:
+                on_progress("", k * steps + len(run), num_probes * steps)
         probes.append(run.tridiagonal())
     return Spectrum(tuple(probes), op.size, probe)

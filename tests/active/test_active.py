@@ -52,7 +52,9 @@ def test_corrections_are_reported_as_steps_are():
     op, _ = operator("conv_resnet", 0)
     seen = []
     found = solve_extremes(
-        op, generator=make_generator(0), on_step=lambda done, limit: seen.append((done, limit))
+        op,
+        generator=make_generator(0),
+        on_progress=lambda _, done, limit: seen.append((done, limit)),
     )
     assert found.refinements > 0
     made = found.steps + found.refinements

@@ -19,10 +19,10 @@ from spectra.krylov.lockstep import run_in_lockstep
 from spectra.products import Tuning
 
 
-def spectrum(op, lockstep, on_step=None):
+def spectrum(op, lockstep, on_progress=None):
     return slq(
         op, num_probes=3, num_steps=12, generator=make_generator(0), lockstep=lockstep,
-        on_step=on_step,
+        on_progress=on_progress,
     )  # fmt: skip
 
 
@@ -61,7 +61,11 @@ def test_a_run_whose_space_closes_leaves_the_others_alone():
 
 def test_steps_of_all_probes_are_counted():
     seen = []
-    spectrum(operator("option-a"), True, on_step=lambda done, planned: seen.append((done, planned)))
+    spectrum(
+        operator("option-a"),
+        True,
+        on_progress=lambda _, done, planned: seen.append((done, planned)),
+    )
     assert seen == [(3 * k, 36) for k in range(1, 13)]
 
 

@@ -228,8 +228,8 @@ def test_more_steps_than_parameters_are_cut_to_their_number():
 
 def test_steps_are_reported_up_to_the_planned_number(diagonal):
     reports = []
-    estimate(diagonal, num_probes=2, num_steps=3, on_step=lambda *r: reports.append(r))
-    assert reports == [(k, 6) for k in range(1, 7)]
+    estimate(diagonal, num_probes=2, num_steps=3, on_progress=lambda *r: reports.append(r))
+    assert reports == [("", k, 6) for k in range(1, 7)]
 
 
 @pytest.mark.parametrize("options", [
