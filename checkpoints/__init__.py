@@ -1,28 +1,53 @@
-"""Where weights come from: data, networks, losses, recipes, training, and files."""
+"""Where weights come from: data, networks, losses, recipes, training, and files.
 
-from checkpoints.checkpoint import Checkpoint
-from checkpoints.data import DataRequest, ImageData, load_data
-from checkpoints.formats.native import save_native
-from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
-from checkpoints.models import Architecture, build_model
-from checkpoints.recipes.recipe import RECIPE_NAMES, Recipe, get_recipe, load_recipe
-from checkpoints.training.run import TrainingJob, train
+Nothing is imported before its first use: ``import checkpoints`` brings no torch.
+"""
 
-__all__ = [
-    "RECIPE_NAMES",
-    "Architecture",
-    "Checkpoint",
-    "DataRequest",
-    "ImageData",
-    "LoadOptions",
-    "Recipe",
-    "TrainingJob",
-    "build_model",
-    "get_recipe",
-    "list_checkpoints",
+from typing import TYPE_CHECKING
+
+from spectra.system.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from checkpoints.checkpoint import Checkpoint
+    from checkpoints.data import DataRequest, ImageData, load_data
+    from checkpoints.formats.native import save_native
+    from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
+    from checkpoints.models import Architecture, build_model
+    from checkpoints.recipes.recipe import RECIPE_NAMES, Recipe, get_recipe, load_recipe
+    from checkpoints.training.run import TrainingJob, train
+else:  # tests/test_public_api.py holds the two equal
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "checkpoints.checkpoint": ["Checkpoint"],
+            "checkpoints.data": ["DataRequest", "ImageData", "load_data"],
+            "checkpoints.formats.native": ["save_native"],
+            "checkpoints.load": ["LoadOptions", "list_checkpoints", "load_checkpoint"],
+            "checkpoints.models": ["Architecture", "build_model"],
+            "checkpoints.recipes.recipe": ["RECIPE_NAMES", "Recipe", "get_recipe", "load_recipe"],
+            "checkpoints.training.run": ["TrainingJob", "train"],
+        },
+    )
+
+__all__ = [  # noqa: RUF022 - in the order in which somebody meets them
+    # Checkpoints that there are
     "load_checkpoint",
-    "load_data",
-    "load_recipe",
+    "list_checkpoints",
+    "Checkpoint",
+    "LoadOptions",
     "save_native",
+    # Data
+    "load_data",
+    "ImageData",
+    "DataRequest",
+    # Training new ones
     "train",
+    "TrainingJob",
+    "Recipe",
+    "RECIPE_NAMES",
+    "get_recipe",
+    "load_recipe",
+    # Networks
+    "Architecture",
+    "build_model",
 ]

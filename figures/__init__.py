@@ -1,39 +1,66 @@
 """Pictures and tables of stored results; nothing here computes a Hessian-vector product.
 
-Matplotlib is imported by the functions that draw, not by this package.
+Nothing is imported before its first use: ``import figures`` brings no matplotlib.
 """
 
-from figures.accuracy import class_accuracies, plot_accuracy
-from figures.contrast import plot_contrast
-from figures.density import density_grid, density_panels, plot_density
-from figures.overlaps import plot_overlaps
-from figures.protocols import plot_protocols, plot_protocols_over_training
-from figures.published import plot_published
-from figures.recipes import plot_recipe_table, recipe_table_markdown
-from figures.style.colours import house_style, save_figure
-from figures.style.comparable import infer_groups, require_comparable
-from figures.style.spectral_axes import density_curve
-from figures.theorem import plot_theorem
-from figures.trajectory import plot_trajectory
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "class_accuracies",
-    "density_curve",
+from spectra.system.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from figures.accuracy import class_accuracies, plot_accuracy
+    from figures.contrast import plot_contrast
+    from figures.density import density_grid, density_panels, plot_density
+    from figures.overlaps import plot_overlaps
+    from figures.protocols import plot_protocols, plot_protocols_over_training
+    from figures.published import plot_published
+    from figures.recipes import plot_recipe_table, recipe_table_markdown
+    from figures.style.colours import house_style, save_figure
+    from figures.style.comparable import infer_groups, require_comparable
+    from figures.style.spectral_axes import density_curve
+    from figures.theorem import plot_theorem
+    from figures.trajectory import plot_trajectory
+else:  # tests/test_public_api.py holds the two equal
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "figures.accuracy": ["class_accuracies", "plot_accuracy"],
+            "figures.contrast": ["plot_contrast"],
+            "figures.density": ["density_grid", "density_panels", "plot_density"],
+            "figures.overlaps": ["plot_overlaps"],
+            "figures.protocols": ["plot_protocols", "plot_protocols_over_training"],
+            "figures.published": ["plot_published"],
+            "figures.recipes": ["plot_recipe_table", "recipe_table_markdown"],
+            "figures.style.colours": ["house_style", "save_figure"],
+            "figures.style.comparable": ["infer_groups", "require_comparable"],
+            "figures.style.spectral_axes": ["density_curve"],
+            "figures.theorem": ["plot_theorem"],
+            "figures.trajectory": ["plot_trajectory"],
+        },
+    )
+
+__all__ = [  # noqa: RUF022 - in the order in which somebody meets them
+    # Spectra of one checkpoint
+    "plot_density",
     "density_grid",
     "density_panels",
-    "house_style",
-    "infer_groups",
     "plot_accuracy",
-    "plot_contrast",
-    "plot_density",
+    # Several checkpoints, or recipes
+    "plot_trajectory",
     "plot_overlaps",
+    "plot_contrast",
+    "plot_recipe_table",
+    "recipe_table_markdown",
+    # Claims of a paper
     "plot_protocols",
     "plot_protocols_over_training",
     "plot_published",
-    "plot_recipe_table",
     "plot_theorem",
-    "plot_trajectory",
-    "recipe_table_markdown",
+    # What figures are made of
+    "class_accuracies",
+    "density_curve",
+    "house_style",
+    "infer_groups",
     "require_comparable",
     "save_figure",
 ]
