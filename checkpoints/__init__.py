@@ -5,6 +5,7 @@ Nothing is imported before its first use: ``import checkpoints`` brings no torch
 
 from typing import TYPE_CHECKING
 
+from spectra._moved import renamed
 from spectra.system.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ else:  # tests/test_public_api.py holds the two equal
             "checkpoints.training.run": ["TrainingJob", "train"],
         },
     )
+    __getattr__ = renamed(__name__, __getattr__)
 
 __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     # Checkpoints that there are

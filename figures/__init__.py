@@ -5,6 +5,7 @@ Nothing is imported before its first use: ``import figures`` brings no matplotli
 
 from typing import TYPE_CHECKING
 
+from spectra._moved import renamed
 from spectra.system.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ else:  # tests/test_public_api.py holds the two equal
             "figures.trajectory": ["plot_trajectory"],
         },
     )
+    __getattr__ = renamed(__name__, __getattr__)
 
 __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     # Spectra of one checkpoint

@@ -5,8 +5,11 @@ Nothing is imported before its first use: ``import spectra`` brings neither torc
 
 from typing import TYPE_CHECKING
 
+from spectra._moved import accept_old_modules, renamed
 from spectra._version import __version__
 from spectra.system.lazy import lazy_names
+
+accept_old_modules()
 
 if TYPE_CHECKING:
     from spectra.active.eigenpairs import solve_extremes
@@ -85,6 +88,7 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.system.seeding": ["derive_seed", "make_generator"],
         },
     )
+    __getattr__ = renamed(__name__, __getattr__)
 
 __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     # The Hessian of some classes, its density and its extreme eigenvalues

@@ -1,1 +1,8 @@
 """What figures share: colours, pages, axes, ticks, and which results may be compared."""
+
+from typing import TYPE_CHECKING
+
+from spectra._moved import old_names
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)
