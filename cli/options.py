@@ -9,19 +9,13 @@ from typing import Any, TypeVar, cast
 import click
 import torch
 
-from checkpoints import DataRequest
-from checkpoints.analysis.request import DTYPES, AnalysisRequest
-from checkpoints.analysis.selection import LOSSES, REDUCTIONS
-from checkpoints.data.longtail import PROFILES
-from checkpoints.data.normalisations import NORMALISATIONS
-from checkpoints.models import ARCHITECTURES
-from checkpoints.training.execution import PRECISIONS, Execution
+from checkpoints import DataRequest, choices
+from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.training.execution import Execution
 from spectra import ENGINES, SolverSettings
 from spectra.errors import InputError
 from spectra.findings.verdict import TAU
-from spectra.krylov.basis import STORAGES
-from spectra.krylov.extremes import MAX_STEPS
-from spectra.krylov.slq import NUM_PROBES, NUM_STEPS, PROBES
+from spectra.krylov.defaults import MAX_STEPS, NUM_PROBES, NUM_STEPS, PROBES, STORAGES
 from spectra.objective.placement import indexed
 from spectra.system.cards import card
 
@@ -67,7 +61,7 @@ device = click.option(
 _execution = _combine(
     click.option(
         "--precision",
-        type=click.Choice(PRECISIONS),
+        type=click.Choice(choices.PRECISIONS),
         default="float32",
         show_default=True,
         help="Of training passes; tf32: GPUs alone. Weights and losses stay float32.",
@@ -112,23 +106,24 @@ data_source = click.option(
     "missing places are looked up in SPECTRA_DATA.",
 )
 profile = _combine(
-    click.option("--profile", type=click.Choice(PROFILES), help="Long-tail profile."),
+    click.option("--profile", type=click.Choice(choices.PROFILES), help="Long-tail profile."),
     click.option("--imbalance-factor", type=float, help="Smallest over largest class."),
     click.option("--n-max", type=int, help="Images of the largest class."),
 )
 foreign = _combine(
     click.option(
         "--arch",
-        help=f"Architecture where the file does not say: {', '.join(ARCHITECTURES)} "
+        help=f"Architecture where the file does not say: {', '.join(choices.ARCHITECTURES)} "
         "or module:factory.",
     ),
     click.option("--num-classes", type=int, help="Outputs, where the file does not say."),
-    click.option("--head", type=click.Choice(["linear", "cosine"]), help="Likewise."),
+    click.option("--head", type=click.Choice(choices.HEADS), help="Likewise."),
 )
 normalisation = click.option(
     "--normalisation",
-    help=f"What the images went through in training: {', '.join(NORMALISATIONS)}, none, data (the "
-    "training images' own moments) or m1,m2,m3/s1,s2,s3. [as recorded, else the data's default]",
+    help=f"What the images went through in training: {', '.join(choices.NORMALISATION_NAMES)}, none, data "
+    "(the training images' own moments) or m1,m2,m3/s1,s2,s3. "
+    "[as recorded, else the data's default]",
 )
 solver = _combine(
     click.option(
@@ -183,19 +178,17 @@ what = _combine(
     ),
     normalisation,
     click.option("--groups", help="Head/mid/tail, such as 0-2/3-6/7-9. [by class size]"),
-    click.option(
-        "--split", type=click.Choice(["train", "test"]), default="train", show_default=True
-    ),
+    click.option("--split", type=click.Choice(choices.SPLITS), default="train", show_default=True),
     click.option(
         "--loss",
-        type=click.Choice(LOSSES),
+        type=click.Choice(choices.ANALYZED_LOSSES),
         default="ce",
         show_default=True,
         help="ce: cross-entropy of scaled logits; train: as trained; reference: unscaled.",
     ),
     click.option(
         "--reduction",
-        type=click.Choice(REDUCTIONS),
+        type=click.Choice(choices.REDUCTIONS),
         default="mean",
         show_default=True,
         help="mean over the images of the loss, or its global share of the whole.",
@@ -208,7 +201,9 @@ what = _combine(
         "fresh: a new draw at every product, as published, which is no fixed matrix.",
     ),
     click.option("--images-per-class", type=int, help="Random subset of each class. [all]"),
-    click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True),
+    click.option(
+        "--dtype", type=click.Choice(choices.DTYPES), default="float32", show_default=True
+    ),
     click.option("--radius", type=float, help="r of the verdict. [the recipe's ρ, else 0.1]"),
     click.option("--tau", default=TAU, show_default=True, help="Tolerance of the verdict."),
     click.option("--micro-chunk", type=int, help="Images in one piece of work. [by image size]"),

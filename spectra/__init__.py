@@ -13,9 +13,10 @@ accept_old_modules()
 
 if TYPE_CHECKING:
     from spectra.active.eigenpairs import solve_extremes
-    from spectra.engines.analyze_loss import ENGINES, analyze_fresh, analyze_loss
+    from spectra.engines.analyze_loss import analyze_fresh, analyze_loss
     from spectra.engines.pyhessian import PyHessianOperator
-    from spectra.engines.settings import EngineResult, SolverSettings
+    from spectra.engines.result import EngineResult
+    from spectra.engines.settings import ENGINES, SolverSettings
     from spectra.errors import InputError, NonFiniteError, OperatorError, SpectraError
     from spectra.findings.certificates import Certificate
     from spectra.findings.confidence import (
@@ -52,9 +53,10 @@ else:  # tests/test_public_api.py holds the two equal
         __name__,
         {
             "spectra.active.eigenpairs": ["solve_extremes"],
-            "spectra.engines.analyze_loss": ["ENGINES", "analyze_fresh", "analyze_loss"],
+            "spectra.engines.analyze_loss": ["analyze_fresh", "analyze_loss"],
             "spectra.engines.pyhessian": ["PyHessianOperator"],
-            "spectra.engines.settings": ["EngineResult", "SolverSettings"],
+            "spectra.engines.result": ["EngineResult"],
+            "spectra.engines.settings": ["ENGINES", "SolverSettings"],
             "spectra.errors": ["InputError", "NonFiniteError", "OperatorError", "SpectraError"],
             "spectra.findings.certificates": ["Certificate"],
             "spectra.findings.confidence": [

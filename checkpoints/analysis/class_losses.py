@@ -5,15 +5,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from checkpoints.analysis.request import DTYPES, AnalysisRequest
-from checkpoints.analysis.selection import REDUCTIONS, LossTerms, choose_images, loss_terms
+from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.analysis.selection import LossTerms, choose_images, loss_terms
 from checkpoints.checkpoint import Checkpoint
+from checkpoints.choices import DTYPES, REDUCTIONS
 from checkpoints.data import ImageData, ImageProtocol, Normalisation
 from checkpoints.data.normalisations import from_images, parse_normalisation
 from checkpoints.data.views import FRESH, FROZEN
 from spectra import HessianOperator, LazyImages, make_generator
 from spectra.errors import InputError
 from spectra.operators.fresh import Draw
+
+TORCH_DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPES}
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Losses:
             seed=request.solver.seed,
         )
         subset = data.split(request.split).subset(choice.index)
-        dtype, views = DTYPES[request.dtype], protocol.views
+        dtype, views = TORCH_DTYPES[request.dtype], protocol.views
         generator = make_generator(request.solver.seed, "augmentation", request.split, label)
         images, draw = self._images(subset.images, generator)
         op = HessianOperator(
@@ -101,7 +104,7 @@ class Losses:
         self, raw: Tensor, generator: torch.Generator
     ) -> tuple[Tensor | LazyImages, Draw | None]:
         """Return the images that the protocol makes of ``raw``, and how to draw them anew."""
-        dtype = DTYPES[self.request.dtype]
+        dtype = TORCH_DTYPES[self.request.dtype]
         raw = raw.to(self.request.device)  # a quarter of what the finished images would be
 
         def finish(images: Tensor) -> Tensor:

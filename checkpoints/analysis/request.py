@@ -1,19 +1,20 @@
-"""What is asked of an analysis."""
+"""What is asked of an analysis.
+
+The command line reads the fields for its help, so torch is imported when a request is made.
+"""
+
+from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import torch
-
-from checkpoints.data import ImageProtocol, head_mid_tail
-from checkpoints.data.longtail import parse_groups
-from checkpoints.data.views import FRESH
-from spectra import SolverSettings
+from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.findings.verdict import TAU
-from spectra.products import Tuning, parse_tuning
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+if TYPE_CHECKING:
+    from spectra.products import Tuning
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class AnalysisRequest:
     solver: SolverSettings = field(default_factory=SolverSettings)
 
     def __post_init__(self) -> None:
+        from checkpoints.data.views import FRESH, ImageProtocol
+
         solver = self.solver
         for name, value in (("radius", self.radius), ("tau", self.tau), ("tol", solver.tol)):
             if value is not None and not (value > 0 and math.isfinite(value)):
@@ -88,10 +91,14 @@ class AnalysisRequest:
     @property
     def parsed_tuning(self) -> Tuning | str:
         """The tuning as :class:`spectra.HessianOperator` takes it."""
+        from spectra.products import parse_tuning
+
         return parse_tuning(self.tuning, deterministic=self.deterministic)
 
     def groups_of(self, class_counts: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """Return head, mid and tail."""
+        from checkpoints.data.longtail import head_mid_tail, parse_groups
+
         if self.groups is not None:
             return parse_groups(self.groups, num_classes=len(class_counts))
         return head_mid_tail(class_counts)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from checkpoints.checkpoint import Checkpoint
+from checkpoints.choices import ANALYZED_LOSSES
 from checkpoints.data import ImageData
 from checkpoints.data.longtail import parse_class_list
 from checkpoints.recipes.schedules import class_weights
@@ -14,8 +15,6 @@ from checkpoints.recipes.training_losses import training_loss
 from spectra import CrossEntropy, PerSampleLoss, make_generator
 from spectra.errors import InputError
 
-LOSSES = ("ce", "train", "reference")
-REDUCTIONS = ("mean", "global")
 # Published with LDAM's cosine head; what a stranger's cosine head is scaled by unless told.
 COSINE_SCALE = 30.0
 
@@ -89,7 +88,7 @@ def loss_terms(checkpoint: Checkpoint, choice: str, class_counts: tuple[int, ...
             scale = recipe.logit_scale if recipe else COSINE_SCALE
         return LossTerms(CrossEntropy(scale), ones)
     if choice != "train":
-        raise InputError(f"loss must be one of {', '.join(LOSSES)}, got {choice!r}")
+        raise InputError(f"loss must be one of {', '.join(ANALYZED_LOSSES)}, got {choice!r}")
     if recipe is None:
         raise InputError(
             f"{checkpoint.name} does not say how it was trained, so --loss train is unknown; "

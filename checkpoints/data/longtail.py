@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from checkpoints.choices import PROFILES
 from spectra.errors import InputError
-
-PROFILES = ("exp", "step", "none")
 
 
 def class_counts(

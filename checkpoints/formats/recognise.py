@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from checkpoints.choices import CIFAR_DEPTHS
 from checkpoints.models import Architecture, build_model
-from checkpoints.models.registry import CIFAR_DEPTHS
 from spectra.errors import InputError
 
 State = Mapping[str, Tensor]

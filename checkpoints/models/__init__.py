@@ -1,11 +1,10 @@
 """Networks: CIFAR ResNets, a small residual net for the digits, heads, user models."""
 
 from checkpoints.models.heads import CosineHead
-from checkpoints.models.registry import ARCHITECTURES, Architecture, build_model
+from checkpoints.models.registry import Architecture, build_model
 from checkpoints.models.resnet import ResNet, initialise
 
 __all__ = [
-    "ARCHITECTURES",
     "Architecture",
     "CosineHead",
     "ResNet",

@@ -7,11 +7,9 @@ from typing import Any
 
 from torch import nn
 
+from checkpoints.choices import ARCHITECTURES, CIFAR_DEPTHS
 from checkpoints.models.resnet import ResNet
 from spectra.errors import InputError
-
-CIFAR_DEPTHS = (8, 14, 20, 26, 32, 44, 56, 110)
-ARCHITECTURES = (*[f"resnet{d}" for d in CIFAR_DEPTHS], "digits-resnet", "softmax")
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class Architecture:
     """What is needed to build a network again.
 
     Attributes:
-        name: one of :data:`ARCHITECTURES`, or ``module:factory``.
+        name: one of :data:`checkpoints.choices.ARCHITECTURES`, or ``module:factory``.
         num_classes: outputs.
         in_channels: channels of the images.
         image_size: height = width of the images in pixels.

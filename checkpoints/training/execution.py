@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from checkpoints.choices import PRECISIONS
 from spectra.errors import InputError
 from spectra.system.precision import float32_precision
 
-PRECISIONS = ("float32", "tf32", "bfloat16")
 # The others take gradients of one pass twice, hook into the network, draw on the CPU or ask which
 # classes a batch holds.
 PLAIN_OPTIMIZERS = ("sgd", "sam", "asam")

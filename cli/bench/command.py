@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from checkpoints import LoadOptions
-from checkpoints.analysis.request import DTYPES
+from checkpoints.choices import DTYPES
 from cli import options
 from cli.bench import render
 from cli.bench.gpu.plan import ABORTED, run_suite
@@ -47,7 +47,7 @@ from spectra.objective.short_memory import MEMORY_BUDGET
     show_default=True,
     help="For our kept primal work in the jobs; the products keep all.",
 )
-@click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True)
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
 @click.option(
     "--reference-file",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -13,8 +13,8 @@ from checkpoints import (
     load_checkpoint,
     load_data,
 )
+from checkpoints.analysis.class_losses import TORCH_DTYPES
 from checkpoints.analysis.data_of import data_for
-from checkpoints.analysis.request import DTYPES
 from checkpoints.data.longtail import parse_class_list
 from checkpoints.data.normalisations import from_images, parse_normalisation
 from cli.bench.comparison.jobs import Stage
@@ -104,7 +104,7 @@ def product_subject(
     request: BenchRequest, checkpoint: Checkpoint | None, data: ImageData | None
 ) -> Subject:
     """Return what the products are timed on."""
-    dtype = DTYPES[request.dtype]
+    dtype = TORCH_DTYPES[request.dtype]
     if checkpoint is None or data is None:
         return random_subject(
             request.num_images, seed=request.seed, dtype=dtype, device=request.device, data=data
@@ -137,7 +137,7 @@ def stage(checkpoint: Checkpoint, data: ImageData, request: BenchRequest) -> Sta
             data,
             per_class=request.images_per_class,
             seed=request.seed,
-            dtype=DTYPES[request.dtype],
+            dtype=TORCH_DTYPES[request.dtype],
             device=request.device,
         ),
     )

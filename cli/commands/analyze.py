@@ -26,7 +26,7 @@ from cli.display import (
 )
 from cli.drawing import draw_analysis
 from spectra import save_analysis
-from spectra.krylov.slq import NUM_PROBES
+from spectra.krylov.defaults import NUM_PROBES
 from spectra.results.file import to_csv
 from spectra.system.files import write_atomically, write_json
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from checkpoints import load_data
-from checkpoints.data.fetch import ARCHIVES, fetch
+from checkpoints.choices import ARCHIVE_NAMES
+from checkpoints.data.fetch import fetch
 from checkpoints.data.longtail import head_mid_tail
 from checkpoints.data.sources import data_folder
 from cli import options
@@ -61,7 +62,7 @@ def show(
 
 
 @data.command("fetch")
-@click.argument("name", type=click.Choice(list(ARCHIVES)))
+@click.argument("name", type=click.Choice(ARCHIVE_NAMES))
 @click.option("-o", "--output", type=options.Folder(), help="Folder. [SPECTRA_DATA]")
 def fetch_command(name: str, output: Path | None) -> None:
     """Download NAME over HTTPS into a folder; run again to resume."""

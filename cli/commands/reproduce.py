@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from checkpoints.choices import SIZES
 from checkpoints.studies.reproduction import (
     NOT_RUN,
-    SIZES,
     load_reproduction,
     run_reproduction,
     study_names,

@@ -17,7 +17,8 @@ from torch import Tensor
 from spectra.active.choose import IS_LIKE_ALL, choose_active
 from spectra.active.jacobi_davidson import PartModel, Subspace
 from spectra.errors import InputError
-from spectra.krylov.extremes import FLOOR, MAX_STEPS, Extremes
+from spectra.krylov.defaults import FLOOR, MAX_STEPS, RESIDUAL_TOLERANCE
+from spectra.krylov.extremes import Extremes
 from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.outer_bounds import TailBounds, bounds
 from spectra.krylov.rayleigh import Judged, allowed_residuals, as_pairs, judge
@@ -25,9 +26,6 @@ from spectra.krylov.slq import draw_probe
 from spectra.operators.hessian import HessianOperator
 from spectra.system.progress import Progress
 
-# Ours: a residual of 5 % of |θ| once stopped at the second-lowest eigenvalue, 6 % off; 3 % has left
-# errors under 1 % in |λmin/λmax| on every network tried (docs/benchmarks.md).
-RESIDUAL_TOLERANCE = 0.03
 LARGEST_MIDDLE = 0.85
 LARGEST_MIDDLE_UNPROVEN = 0.5  # without proof, judging costs what refining on all would save
 MIDDLE_TOLERANCE = 2 / 3

@@ -1,13 +1,15 @@
 """Everything about one loss from one Lanczos run and a few products more."""
 
 import math
+import pkgutil
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from spectra.engines import fresh_density, run_pyhessian, run_spectra
-from spectra.engines.settings import EngineResult, SolverSettings
+from spectra.engines.fresh import fresh_density
+from spectra.engines.result import EngineResult
+from spectra.engines.settings import ENGINES, SolverSettings
 from spectra.errors import InputError, NonFiniteError
 from spectra.findings.certificates import LARGEST, SMALLEST, Certificate, rounding_bound, unbounded
 from spectra.findings.confidence import ImageBootstrap, image_bootstrap
@@ -19,11 +21,6 @@ from spectra.operators.fresh import Draw
 from spectra.operators.hessian import HessianOperator
 from spectra.system.progress import Progress
 from spectra.system.seeding import make_generator
-
-ENGINES: dict[str, Callable[..., EngineResult]] = {
-    "spectra": run_spectra,
-    "pyhessian": run_pyhessian,
-}
 
 # Ours: where a class has fewer images, which images it happens to have matters, and the bootstrap
 # costs less than the products.
@@ -75,9 +72,8 @@ def analyze_loss(
         raise InputError(f"factor must be positive and finite, got {factor}")
     warm = None if warm is None else warm.to(op.device)
     try:
-        result = ENGINES[settings.engine](
-            op, label=label, settings=settings, warm=warm, on_progress=on_progress
-        )
+        run: Callable[..., EngineResult] = pkgutil.resolve_name(ENGINES[settings.engine])
+        result = run(op, label=label, settings=settings, warm=warm, on_progress=on_progress)
     except NonFiniteError as error:
         raise NonFiniteError(f"class {label}: {error}") from error
     gradient = op.gradient()

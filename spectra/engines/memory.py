@@ -89,7 +89,7 @@ def forecast(
         num_vectors: Lanczos vectors wanted, one a step and one more.
         limit: bytes that may be taken in all, what is resident included: of the card's memory
             where the operator is on one.
-        basis: where vectors are kept, see :data:`spectra.krylov.basis.STORAGES`.
+        basis: where vectors are kept, see :data:`spectra.krylov.defaults.STORAGES`.
 
     Raises:
         InputError: not even one chunk and 12 vectors fit.

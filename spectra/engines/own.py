@@ -6,7 +6,8 @@ import torch
 
 from spectra.active.density import active_slq
 from spectra.active.eigenpairs import solve_extremes
-from spectra.engines.settings import EngineResult, SolverSettings
+from spectra.engines.result import EngineResult
+from spectra.engines.settings import SolverSettings
 from spectra.errors import NonFiniteError
 from spectra.findings.certificates import (
     ACTIVE_IMAGES,

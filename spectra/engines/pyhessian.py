@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectra.engines.settings import EngineResult, SolverSettings
+from spectra.engines.result import EngineResult
+from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.findings.certificates import OTHER_ENGINE
 from spectra.krylov.extremes import Extremes, extreme_eigenpairs

@@ -1,15 +1,23 @@
-"""What every engine takes and gives."""
+"""What every engine takes; nothing here imports torch."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spectra.active.density import DensityBound
-from spectra.active.eigenpairs import RESIDUAL_TOLERANCE
 from spectra.errors import InputError
-from spectra.krylov.extremes import FLOOR, MAX_STEPS, TOLERANCE, Extremes
-from spectra.krylov.outer_bounds import TailBounds
-from spectra.krylov.slq import NUM_PROBES, NUM_STEPS
-from spectra.krylov.spectrum import Spectrum
+from spectra.krylov.defaults import (
+    FLOOR,
+    MAX_STEPS,
+    NUM_PROBES,
+    NUM_STEPS,
+    RESIDUAL_TOLERANCE,
+    TOLERANCE,
+)
+
+# The function of each engine, which is imported when it is first asked for.
+ENGINES = {
+    "spectra": "spectra.engines.own:run_spectra",
+    "pyhessian": "spectra.engines.pyhessian:run_pyhessian",
+}
 
 
 @dataclass(frozen=True)
@@ -17,7 +25,7 @@ class SolverSettings:
     """How a spectrum is computed.
 
     Attributes:
-        engine: ``spectra`` or ``pyhessian``.
+        engine: one of :data:`ENGINES`.
         num_probes: random probes of the density (PyHessian: ``n_v``); 0: no density, the extremes
             alone, most of the work done on active images (:mod:`spectra.active.eigenpairs`).
         num_steps: Lanczos steps for each (PyHessian: ``iter``).
@@ -29,7 +37,7 @@ class SolverSettings:
         seed: of the probes.
         proof: take the extremes' values and residuals from float64 products.
         certify_below: carry a cold run over all images on until it bounds λmin from below.
-        basis: where Lanczos keeps its vectors, see :data:`spectra.krylov.basis.STORAGES`.
+        basis: where Lanczos keeps its vectors, see :data:`spectra.krylov.defaults.STORAGES`.
         max_basis: Lanczos vectors that fit into memory; None: any number.
         density_images: ``all``, or ``auto``: those that bend the loss, where a stated bound on the
             error allows it (:mod:`spectra.active.density`).
@@ -90,25 +98,3 @@ class SolverSettings:
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form that result files store."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class EngineResult:
-    """What an engine found.
-
-    Attributes:
-        spectrum: raw quadrature; None where no density was asked for.
-        extremes: eigenpairs with residuals.
-        scales: what rounding of their values is measured against, lower and upper end.
-        tail: what bounds the spectrum from outside; None where nothing does.
-        density: how far the density can be from that of all images; None: it is that of all.
-        cause: why nothing does, see :mod:`spectra.findings.certificates`; with ``tail``, what
-            it rests on.
-    """
-
-    spectrum: Spectrum | None
-    extremes: Extremes
-    scales: tuple[float, float] = (0.0, 0.0)
-    tail: TailBounds | None = None
-    cause: str = ""
-    density: DensityBound | None = None

@@ -8,19 +8,13 @@ import torch
 from torch import Tensor
 
 from spectra.errors import InputError
+from spectra.krylov.defaults import FLOOR, MAX_STEPS, TOLERANCE
 from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.restart import MIN_BASIS, restart_vector, restarted_extremes
 from spectra.krylov.slq import draw_probe
 from spectra.operators.interface import SymmetricOperator
 from spectra.system.progress import Progress
 
-# Ours: with |β s| <= .01 |θ| the eigenvalue nearest to θ is within 1 %, and in practice, the error
-# being quadratic in the residual, far closer.
-TOLERANCE = 1e-2
-# Ours: eigenvalues below 1e-4 of the largest count as zero; a tenth of the verdicts' tolerance,
-# and well above float32 rounding.
-FLOOR = 1e-4
-MAX_STEPS = 300
 # Ours: beyond 50 steps.
 _TEST_EVERY = 5
 
@@ -111,7 +105,7 @@ def extreme_eigenpairs(
         max_steps: limit on all steps, those of ``run`` included.
         generator: source of the start vector; needed without ``run``.
         run: a Lanczos run on the same operator to carry on.
-        basis: where a new run keeps its vectors, see :data:`spectra.krylov.basis.STORAGES`.
+        basis: where a new run keeps its vectors, see :data:`spectra.krylov.defaults.STORAGES`.
         max_basis: vectors that may be held, at least 6; None: one a step.
         on_progress: called after each step with ("", steps done, limit).
 

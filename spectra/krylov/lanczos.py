@@ -34,7 +34,7 @@ class Lanczos:
     Args:
         op: operator on R^P; its symmetry is trusted, not checked.
         v0: start vector, shape (P,), finite and non-zero; not modified.
-        basis: where vectors are kept, one of :data:`spectra.krylov.basis.STORAGES`.
+        basis: where vectors are kept, one of :data:`spectra.krylov.defaults.STORAGES`.
         capacity: vectors to make room for at once; None: as the run grows.
         check_every: steps between two readings; None: 1, and on CUDA, where a reading makes the
             processor wait for the card, 5.

@@ -4,17 +4,12 @@ import torch
 from torch import Tensor
 
 from spectra.errors import InputError, NonFiniteError
+from spectra.krylov.defaults import NUM_PROBES, NUM_STEPS, PROBES
 from spectra.krylov.lanczos import Lanczos, is_count
 from spectra.krylov.lockstep import run_in_lockstep
 from spectra.krylov.spectrum import Spectrum
 from spectra.operators.interface import SymmetricOperator
 from spectra.system.progress import Progress
-
-PROBES = ("rademacher", "normal")
-# Nodes: ours, because 80 resolve the densities of the test nets to the width of a plotted line;
-# the paper's code uses 100. Probes: ours, the fewest that give a standard error; it uses 1.
-NUM_STEPS = 80
-NUM_PROBES = 2
 
 
 def draw_probe(size: int, *, probe: str, generator: torch.Generator) -> Tensor:

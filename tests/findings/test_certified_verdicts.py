@@ -10,7 +10,7 @@ from known_nets import TAU, KnownCase, known_cases
 from spectra import HessianOperator, Lanczos, Verdict, decide, draw_probe, make_generator
 from spectra.findings.certificates import LARGEST, SMALLEST, Certificate, rounding_bound
 from spectra.findings.verdict import MINIMUM, NEGATIVE_DESCENT, SADDLE, UNDECIDED
-from spectra.krylov.extremes import FLOOR, TOLERANCE
+from spectra.krylov.defaults import FLOOR, TOLERANCE
 from spectra.krylov.outer_bounds import bounds
 
 FAILURE = 0.05

@@ -4,7 +4,8 @@ import torch
 from oracles import random_vector, symmetric_with_spectrum
 
 from spectra import DenseOperator, InputError, LambdaOperator, Lanczos, NonFiniteError
-from spectra.krylov.basis import STORAGES, bytes_per_vector, fixed_bytes, make_basis
+from spectra.krylov.basis import bytes_per_vector, fixed_bytes, make_basis
+from spectra.krylov.defaults import STORAGES
 
 # Of the largest eigenvalue. device, host: rounding; half: float16 has 11 bits, and the values are
 # far better than its vectors; none: extremes are right though copies of them appear.

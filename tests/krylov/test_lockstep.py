@@ -13,7 +13,7 @@ from spectra import (
     make_generator,
     slq,
 )
-from spectra.engines import run_spectra
+from spectra.engines.own import run_spectra
 from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.lockstep import run_in_lockstep
 from spectra.products import Tuning

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from checkpoints import Architecture, build_model
-from checkpoints.models import ARCHITECTURES, CosineHead, initialise
+from checkpoints.choices import ARCHITECTURES
+from checkpoints.models import CosineHead, initialise
 from checkpoints.models.resnet import PadShortcut
 from spectra import make_generator
 from spectra.errors import InputError

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from checkpoints import get_recipe
+from checkpoints.choices import SIZES
 from checkpoints.studies.reproduction import (
-    SIZES,
     load_reproduction,
     reproduction_data,
     run_reproduction,

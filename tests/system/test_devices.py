@@ -27,7 +27,9 @@ from spectra import (
     solve_extremes,
 )
 from spectra.active.eigenpairs import ActiveExtremes
-from spectra.engines import fresh_density, run_pyhessian, run_spectra
+from spectra.engines.fresh import fresh_density
+from spectra.engines.own import run_spectra
+from spectra.engines.pyhessian import run_pyhessian
 
 DOUBLE = torch.float64
 

@@ -1,7 +1,6 @@
 """The paper's tables and figures as named studies, our numbers beside the published ones."""
 
 from checkpoints.studies.reproduction.description import (
-    SIZES,
     Reproduction,
     load_reproduction,
     reproduction_data,
@@ -12,7 +11,6 @@ from checkpoints.studies.reproduction.table import NOT_RUN
 
 __all__ = [
     "NOT_RUN",
-    "SIZES",
     "Reproduction",
     "ReproductionResult",
     "load_reproduction",

@@ -8,12 +8,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from checkpoints.choices import SIZES
 from checkpoints.data import DataRequest, ImageData
 from checkpoints.data.sources import DATA_VARIABLE, data_folder
 from spectra.errors import InputError
 from spectra.system.files import write_json
 
-SIZES = ("smoke", "cpu", "full")
 _FOLDER = resources.files("checkpoints") / "studies" / "published"
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from cli.bench.comparison.subject import LOSS
 from spectra import HessianOperator, Lanczos, SymmetricOperator, draw_probe, make_generator
 from spectra.errors import InputError
-from spectra.krylov.extremes import FLOOR
+from spectra.krylov.defaults import FLOOR
 from spectra.system.files import write_json
 
 # Of the float32 run, whose Ritz vectors the float64 steps start from.

@@ -93,7 +93,7 @@ def random_subject(
         dtype: of the products.
         device: of the products.
         data: real images; None: Gaussian noise.
-        architecture: a key of ``checkpoints.models.ARCHITECTURES``.
+        architecture: one of ``checkpoints.choices.ARCHITECTURES``.
     """
     if num_images < 1:
         raise InputError(f"images must be at least 1, got {num_images}")

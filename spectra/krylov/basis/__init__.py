@@ -4,7 +4,7 @@
 vectors at a time. ``half``: in float16, at half or a quarter of the memory. ``none``: not at all.
 """
 
-from spectra.krylov.basis.choose import STORAGES, bytes_per_vector, fixed_bytes, make_basis
+from spectra.krylov.basis.choose import bytes_per_vector, fixed_bytes, make_basis
 from spectra.krylov.basis.device import DeviceBasis
 from spectra.krylov.basis.half import HalfBasis
 from spectra.krylov.basis.host import HostBasis
@@ -12,7 +12,6 @@ from spectra.krylov.basis.interface import Basis
 from spectra.krylov.basis.none import NoBasis
 
 __all__ = [
-    "STORAGES",
     "Basis",
     "DeviceBasis",
     "HalfBasis",

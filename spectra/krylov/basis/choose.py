@@ -6,9 +6,9 @@ from spectra.krylov.basis.half import HalfBasis
 from spectra.krylov.basis.host import HostBasis
 from spectra.krylov.basis.interface import Basis
 from spectra.krylov.basis.none import NoBasis
+from spectra.krylov.defaults import STORAGES
 from spectra.operators.interface import SymmetricOperator
 
-STORAGES = ("device", "host", "half", "none")
 # Vectors that ``none`` holds: the last two and the start, which the second pass sets out from.
 _NONE_VECTORS = 3
 
@@ -30,7 +30,7 @@ def make_basis(op: SymmetricOperator, storage: str, capacity: int | None = None)
 
     Args:
         op: what the vectors belong to.
-        storage: one of ``STORAGES``.
+        storage: one of :data:`spectra.krylov.defaults.STORAGES`.
         capacity: how many vectors there will be at most, where that is known; ``device`` makes
             room for them at once.
 

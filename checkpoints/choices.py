@@ -1,0 +1,26 @@
+"""The words that requests, and so the flags of the command line, choose from.
+
+Nothing is imported here, so that help is there at once. What a word means lies where it is used.
+"""
+
+# Data: where the images come from, their profile, and how they are normalised.
+ARCHIVE_NAMES = ("cifar10", "cifar100")
+PROFILES = ("exp", "step", "none")
+NORMALISATION_NAMES = ("cifar", "cifar100", "imagenet")
+SPLITS = ("train", "test")
+
+# Networks.
+CIFAR_DEPTHS = (8, 14, 20, 26, 32, 44, 56, 110)
+ARCHITECTURES = (*[f"resnet{d}" for d in CIFAR_DEPTHS], "digits-resnet", "softmax")
+HEADS = ("linear", "cosine")
+
+# Training passes.
+PRECISIONS = ("float32", "tf32", "bfloat16")
+
+# Analysis: which loss the Hessian is of, how it is averaged, and in which numbers.
+ANALYZED_LOSSES = ("ce", "train", "reference")
+REDUCTIONS = ("mean", "global")
+DTYPES = ("float32", "float64")
+
+# Studies of the paper.
+SIZES = ("smoke", "cpu", "full")
