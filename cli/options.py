@@ -122,7 +122,8 @@ foreign = _combine(
 normalisation = click.option(
     "--normalisation",
     help="What the images went through in training: "
-    f"{', '.join(choices.NORMALISATION_NAMES)}, none, data (the training images' own moments) or m1,m2,m3/s1,s2,s3. "
+    f"{', '.join(choices.NORMALISATION_NAMES)}, none, data (the training "
+    "images' own moments) or m1,m2,m3/s1,s2,s3. "
     "[as recorded, else the data's default]",
 )
 solver = _combine(
