@@ -14,10 +14,33 @@ from spectra.errors import InputError
 
 LOSSES = ("ce", "ldam", "vs", "la", "focal")
 WEIGHTINGS = ("none", "drw", "reweight", "resample")
-ASCENT = ("sam", "asam", "imbsam", "cc-sam", "focal-sam")
-OPTIMIZERS = ("sgd", *ASCENT, "pgd", "lpf-sgd")
 LR_SCHEDULES = ("step", "cosine")
 BN_CHOICES = ("both", "first")
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How a recipe's steps are made.
+
+    Attributes:
+        rule: where it is written, ``file:class`` in ``checkpoints/training/steps``.
+        climbs: each step begins with an ascent step of radius ρ.
+    """
+
+    rule: str
+    climbs: bool = False
+
+
+OPTIMIZERS = {
+    "sgd": Optimizer("sgd:SGD"),
+    "sam": Optimizer("sam:SAM", climbs=True),
+    "asam": Optimizer("sam:ASAM", climbs=True),
+    "imbsam": Optimizer("imbsam:ImbSAM", climbs=True),
+    "cc-sam": Optimizer("cc_sam:CCSAM", climbs=True),
+    "focal-sam": Optimizer("focal_sam:FocalSAM", climbs=True),
+    "pgd": Optimizer("pgd:PerturbedGradient"),
+    "lpf-sgd": Optimizer("lpf_sgd:LowPassSGD"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +53,7 @@ class Recipe:
         weighting: ``none``; ``drw``: class-balanced weights from the DRW switch on; ``reweight``:
             the same weights from the start; ``resample``: class-balanced sampling.
         optimizer: ``sgd``, ``sam``, ``asam``, ``imbsam``, ``cc-sam``, ``focal-sam``, ``pgd`` or
-            ``lpf-sgd``; :mod:`checkpoints.training.gradients`.
+            ``lpf-sgd``; :data:`OPTIMIZERS`.
         rho: radius of the ascent step, in parameter units (relative units for ``asam``).
         rho_schedule: (epoch fraction, ρ) pairs that replace ``rho`` from that fraction of the
             training on; empty for a constant ρ.
@@ -145,7 +168,7 @@ class Recipe:
     @property
     def uses_ascent(self) -> bool:
         """Whether each step starts with an ascent step of radius ρ."""
-        return self.optimizer in ASCENT
+        return OPTIMIZERS[self.optimizer].climbs
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form that checkpoints store."""
@@ -294,7 +317,7 @@ def get_recipe(name: str, family: str = "cifar10") -> Recipe:
     if name in _VARIANTS:
         base = _BASE["ce-drw"] if name.startswith("ce-drw") else {}
         values = {**FAMILIES[family].common, **base, **_VARIANTS[name]}
-        if values.get("optimizer") in ASCENT:
+        if OPTIMIZERS[values.get("optimizer", "sgd")].climbs:
             values["rho"] = rho["ce-drw"]
         return Recipe(name=name, **values)
     plain = name.removesuffix("-sam")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,13 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from checkpoints.choices import PRECISIONS
+from checkpoints.training.steps.choose import plain_optimizers
+from checkpoints.training.steps.interface import Forward
 from spectra.errors import InputError
 from spectra.system.precision import float32_precision
-
-# The others take gradients of one pass twice, hook into the network, draw on the CPU or ask which
-# classes a batch holds.
-PLAIN_OPTIMIZERS = ("sgd", "sam", "asam")
-Forward = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,8 @@ class Execution:
         precision: ``float32``; ``tf32``: convolutions and matrix products on a GPU's TF32 units
             (no change on a CPU); ``bfloat16``: the network's training passes under autocast.
         channels_last: keep images and convolution weights in that memory format.
-        compiled: compile the network by :func:`torch.compile`; for some optimizers alone.
+        compiled: compile the network by :func:`torch.compile`; for plain optimizers alone
+            (:attr:`checkpoints.training.steps.interface.StepRule.plain`).
         captured: record the step as a CUDA graph and replay it; on a GPU and for the same
             optimizers alone (:mod:`checkpoints.training.captured`).
     """
@@ -68,13 +66,14 @@ class Execution:
 
     def check(self, optimizer: str) -> None:
         """Raise InputError where a compiled network or captured step does not serve it."""
+        plain = plain_optimizers()
         for chosen, what, option in (
             (self.compiled, "compiled network", "--compile"),
             (self.captured, "captured step", "--capture"),
         ):
-            if chosen and optimizer not in PLAIN_OPTIMIZERS:
+            if chosen and optimizer not in plain:
                 raise InputError(
-                    f"a {what} serves the optimizers {', '.join(PLAIN_OPTIMIZERS)}, got "
+                    f"a {what} serves the optimizers {', '.join(plain)}, got "
                     f"{optimizer}; leave {option} out"
                 )
 

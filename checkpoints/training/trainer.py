@@ -1,8 +1,7 @@
 """One run's epochs: the order of images and the step of each batch."""
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -19,11 +18,11 @@ from checkpoints.recipes.schedules import (
 )
 from checkpoints.recipes.training_losses import output_scale, training_loss
 from checkpoints.training.batches import Minibatch, minibatches
-from checkpoints.training.captured import CapturedStep, Step
+from checkpoints.training.captured import CapturedStep
 from checkpoints.training.evaluation import evaluate
 from checkpoints.training.execution import Execution
-from checkpoints.training.gradients import Batch, make_rule
-from checkpoints.training.sam import SharpnessAware
+from checkpoints.training.steps.choose import step_rule
+from checkpoints.training.steps.interface import Batch
 from spectra.errors import NonFiniteError
 from spectra.objective.per_sample import CrossEntropy
 from spectra.system.recording import CudaRecorder
@@ -64,22 +63,13 @@ class Trainer:
         self.test = None
         if test is not None:
             self.test = (data.normalisation(test.images.to(device)), test.labels.to(device))
-        self.sam = None
-        self.rule = make_rule(recipe, model, self.counts)
-        if recipe.optimizer in ("sam", "asam"):
-            self.sam = SharpnessAware(
-                model.parameters(),
-                optimizer,
-                rho=recipe.rho,
-                adaptive=recipe.optimizer == "asam",
-                eta=recipe.asam_eta,
-            )
-        self.step: Step = self._plain_step
+        self.rule = step_rule(recipe, model, self.counts)
+        self.captured: CapturedStep | None = None
         if execution.captured:
-            self.step = CapturedStep(
-                self._plain_step,
+            self.captured = CapturedStep(
+                self.eager_step,
                 size=recipe.batch_size,
-                settings=lambda: (optimizer.param_groups[0]["lr"], self.sam and self.sam.rho),
+                settings=lambda: (optimizer.param_groups[0]["lr"], self.rule.numbers),
                 clear=optimizer.zero_grad,
                 recorder=CudaRecorder(device),
             )
@@ -93,11 +83,8 @@ class Trainer:
         rate = learning_rate(recipe, epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        if self.sam is not None:
-            self.sam.rho = ascent_radius(recipe, epoch)
         self.noise = make_generator(seed, "gradient noise", epoch)
-        if self.rule is not None:
-            self.rule.start_epoch(ascent_radius(recipe, epoch), self.noise)
+        self.rule.start_epoch(ascent_radius(recipe, epoch), self.noise)
         batches = minibatches(
             self.images,
             self.data.train.labels,
@@ -152,43 +139,19 @@ class Trainer:
 
     def _step(self, batch: Minibatch) -> tuple[Tensor, Tensor]:
         """Step on a batch and return its loss and hits."""
-        if self.rule is None:
-            return self.step(batch.images, batch.labels, batch.weights)
-        terms = Batch(
-            self.forward, batch.images, batch.labels, batch.weights, self.loss, batch.host_labels
-        )
+        if self.captured is not None:
+            return self.captured(batch.images, batch.labels, batch.weights)
+        return self.eager_step(batch.images, batch.labels, batch.weights, batch.host_labels)
+
+    def eager_step(
+        self, images: Tensor, labels: Tensor, weights: Tensor, host_labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Step on the tensors of a :class:`Minibatch` and return its loss and hits."""
+        batch = Batch(self.forward, images, labels, weights, self.loss, host_labels)
         self.optimizer.zero_grad(set_to_none=True)
-        self.rule.fill(terms, self.noise)
+        self.rule.fill(batch, self.noise)
         self.optimizer.step()
-        assert terms.seen is not None
-        return terms.seen
-
-    def _plain_step(self, x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Step by SGD, SAM or ASAM."""
-
-        def weighted_mean(outputs: Tensor) -> Tensor:
-            return (weights * self.loss(outputs, y)).sum() / weights.sum()
-
-        at_w: list[Tensor] = []
-
-        def gradient_at_w() -> None:
-            outputs = self.forward(x)
-            loss = weighted_mean(outputs)
-            loss.backward()
-            at_w.extend((loss.detach(), (outputs.detach().argmax(1) == y).sum()))
-
-        if self.sam is None:
-            self.optimizer.zero_grad(set_to_none=True)
-            gradient_at_w()
-            self.optimizer.step()
-        else:
-
-            def gradient_at_perturbed() -> None:
-                with frozen_batch_norm(self.model, self.recipe.sam_bn == "first"):
-                    weighted_mean(self.forward(x)).backward()
-
-            self.sam.step(gradient=gradient_at_perturbed, ascent_gradient=gradient_at_w)
-        return at_w[0], at_w[1]
+        return batch.seen
 
     def validate(self) -> dict[str, Any]:
         """Return per-class accuracy and cross-entropy on the test images, where there are any."""
@@ -221,25 +184,3 @@ def all_finite(tensors: Iterable[Tensor]) -> Tensor:
     if not floats:
         return torch.tensor(True)
     return torch.stack(torch._foreach_norm(floats, math.inf)).isfinite().all()
-
-
-@contextmanager
-def frozen_batch_norm(model: nn.Module, active: bool = True) -> Iterator[None]:
-    """Let batch norm normalise by the batch but leave its running averages alone.
-
-    Args:
-        model: whose batch-norm layers are meant.
-        active: False makes the context do nothing.
-    """
-    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    buffers = [b for layer in layers for b in layer.buffers()] if active else []
-    # Averages are floats and counts integers; one operation takes tensors of one type.
-    alike = [[b for b in buffers if b.dtype == dtype] for dtype in {b.dtype for b in buffers}]
-    kept = [[torch.empty_like(b) for b in group] for group in alike]
-    for copies, group in zip(kept, alike, strict=True):
-        torch._foreach_copy_(copies, group)
-    try:
-        yield
-    finally:
-        for copies, group in zip(kept, alike, strict=True):
-            torch._foreach_copy_(group, copies)

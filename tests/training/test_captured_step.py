@@ -92,7 +92,7 @@ def test_replayed_steps_are_the_eager_ones_to_the_last_bit(monkeypatch, name):
             captured.model.state_dict().values(), eager.model.state_dict().values(), strict=True
         ):
             assert torch.equal(found, wanted)
-    assert captured.step.recorder.replayed == 4 * 4 - WARM_UP
+    assert captured.captured.recorder.replayed == 4 * 4 - WARM_UP
 
 
 # The warm-up of the learning rate takes two of 80 epochs: it is one number in the first epoch and
@@ -104,13 +104,13 @@ def test_a_step_is_recorded_anew_at_another_learning_rate_or_radius_alone(
     captured = trainer(RECIPES[name], captured=True, monkeypatch=monkeypatch)
     for epoch in range(4):
         captured.run_epoch(epoch)
-    assert captured.step.recorder.recorded == recorded
+    assert captured.captured.recorder.recorded == recorded
 
 
 def test_steps_before_the_recording_are_real_ones_and_no_more_than_are_needed(monkeypatch):
     captured = trainer(RECIPES["sgd"], captured=True, monkeypatch=monkeypatch)
     captured.run_epoch(0)
-    assert captured.step.recorder.warm == WARM_UP
+    assert captured.captured.recorder.warm == WARM_UP
     assert int(captured.model.state_dict()["bn1.num_batches_tracked"]) == 5
 
 
@@ -120,7 +120,7 @@ def test_where_recording_fails_all_steps_are_eager_and_it_is_said_once(monkeypat
     with caplog.at_level(logging.WARNING, logger=captured_module.__name__):
         for epoch in range(3):
             assert refused.run_epoch(epoch) == eager.run_epoch(epoch)
-    assert refused.step.recorder.recorded == 1
+    assert refused.captured.recorder.recorded == 1
     (message,) = caplog.messages
     assert message == (
         "the training step cannot be captured here (operation not permitted when stream is "

@@ -17,7 +17,8 @@ from checkpoints.training import run as training_module
 from checkpoints.training.evaluation import ClassMetrics, evaluate
 from checkpoints.training.resume import host_copies
 from checkpoints.training.run import checkpoint_path
-from checkpoints.training.trainer import all_finite, frozen_batch_norm
+from checkpoints.training.steps.sam import frozen_batch_norm
+from checkpoints.training.trainer import all_finite
 from spectra import CrossEntropy, InputError, NonFiniteError, make_generator
 
 COUNTS = (9, 5, 3)
@@ -735,7 +736,7 @@ def test_batch_norm_counts_the_updates_of_sam(tmp_path, sam_bn, updates):
 @pytest.mark.parametrize("active", [True, False])
 def test_frozen_batch_norm_leaves_running_averages_alone_only_where_active(active):
     norm = nn.BatchNorm1d(2)
-    with frozen_batch_norm(norm, active):
+    with frozen_batch_norm(norm if active else None):
         norm(torch.tensor([[1.0, 2.0], [3.0, 6.0]]))
     # momentum .1 towards the batch's means 2 and 4
     expected = torch.zeros(2) if active else torch.tensor([0.2, 0.4])

@@ -1,0 +1,180 @@
+"""What a step of training is made of: a batch's loss, and the rule that takes its gradient."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from checkpoints.recipes.recipe import Recipe
+from spectra.objective.per_sample import PerSampleLoss
+
+Forward = Callable[[Tensor], Tensor]
+
+
+class Batch:
+    """A batch's loss, the weighted mean Σ_i w_i ℓ_i / Σ_i w_i, as a whole or by its images' terms.
+
+    Args:
+        forward: of a model in training mode: images (n, ...) to outputs (n, C).
+        images: (n, ...), normalised.
+        labels: int64 (n,).
+        weights: w_i, shape (n,).
+        loss: per-sample.
+        host_labels: the labels on the CPU, so that rules can see which classes are there without
+            a synchronisation; None: they are copied where a rule asks for them.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        images: Tensor,
+        labels: Tensor,
+        weights: Tensor,
+        loss: PerSampleLoss,
+        host_labels: Tensor | None = None,
+    ) -> None:
+        self.forward, self.images, self.labels, self.loss = forward, images, labels, loss
+        self.weights = weights
+        self._host_labels = host_labels
+        self._seen: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def host_labels(self) -> Tensor:
+        """The labels on the CPU, int64 (n,)."""
+        if self._host_labels is None:
+            self._host_labels = self.labels.cpu()
+        return self._host_labels
+
+    @functools.cached_property
+    def shares(self) -> Tensor:
+        """w_i / Σ_j w_j, shape (n,)."""
+        return self.weights / self.weights.sum()
+
+    @property
+    def seen(self) -> tuple[Tensor, Tensor]:
+        """Loss and hits of the first pass, two numbers."""
+        assert self._seen is not None, "no rule has made a pass yet"
+        return self._seen
+
+    def mean(self) -> Tensor:
+        """Return the loss, a number, of a forward pass at the weights now."""
+        outputs = self.forward(self.images)
+        mean = (self.weights * self.loss(outputs, self.labels)).sum() / self.weights.sum()
+        self._note(mean, outputs)
+        return mean
+
+    def terms(self, outputs: Tensor | None = None) -> Tensor:
+        """Return the terms, shape (n,), of ``outputs`` or of a forward pass at the weights now."""
+        if outputs is None:
+            outputs = self.forward(self.images)
+        terms = self.shares * self.loss(outputs, self.labels)
+        if self._seen is None:
+            self._note(terms.detach().sum(), outputs)
+        return terms
+
+    def _note(self, loss: Tensor, outputs: Tensor) -> None:
+        if self._seen is None:
+            hits = (outputs.detach().argmax(1) == self.labels).sum()
+            self._seen = loss.detach(), hits
+
+
+class StepRule(ABC):
+    """Fills ``.grad`` for the optimizer that descends.
+
+    Args:
+        parameters: all of the model's trainable parameters.
+
+    Attributes:
+        plain: what :meth:`fill` does depends on its tensors and :attr:`numbers` alone: it draws
+            nothing, reads nothing back and puts no hook into the network. Only such a step can be
+            recorded as a CUDA graph, and only through such a step can a network be compiled.
+    """
+
+    plain: ClassVar[bool] = False
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        self.parameters = list(parameters)
+
+    @classmethod
+    @abstractmethod
+    def of_recipe(cls, recipe: Recipe, model: nn.Module, class_counts: tuple[int, ...]) -> Self:
+        """Return the rule with a recipe's numbers.
+
+        Args:
+            recipe: whose optimizer this is.
+            model: to be trained.
+            class_counts: training images of each class.
+
+        Raises:
+            InputError: network or classes do not fit the rule.
+        """
+
+    @abstractmethod
+    def fill(self, batch: Batch, generator: torch.Generator) -> None:
+        """Fill ``.grad``, which is empty, and leave the weights as they should be stepped from.
+
+        Args:
+            batch: the loss.
+            generator: a CPU generator of this epoch, for rules that draw.
+        """
+
+    def start_epoch(  # noqa: B027, most have nothing to do
+        self, rho: float, generator: torch.Generator
+    ) -> None:
+        """Take this epoch's ρ; forget what is kept within an epoch: a run resumes at epochs.
+
+        Args:
+            rho: ρ of this epoch.
+            generator: that of :meth:`fill`, new for each epoch.
+        """
+
+    @property
+    def numbers(self) -> Hashable:
+        """The numbers that :meth:`fill` reads: where they change, a recording of it is of no use.
+
+        None for a rule without any.
+        """
+        return None
+
+    def gradient(self, loss: Tensor, *, keep: bool = False) -> list[Tensor]:
+        """Return the gradient of ``loss``; ``keep`` its graph for another."""
+        return list(
+            torch.autograd.grad(loss, self.parameters, retain_graph=keep, materialize_grads=True)
+        )
+
+    def put(self, gradient: Sequence[Tensor]) -> None:
+        """Store ``gradient`` as ``.grad``."""
+        for p, g in zip(self.parameters, gradient, strict=True):
+            p.grad = g
+
+
+class AscentRule(StepRule):
+    """A rule that climbs by a radius, which may change from epoch to epoch.
+
+    Args:
+        parameters: see :class:`StepRule`.
+        rho: ρ, parameter units.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], *, rho: float) -> None:
+        super().__init__(parameters)
+        self.rho = rho
+
+    def start_epoch(self, rho: float, generator: torch.Generator) -> None:
+        """Take this epoch's ρ."""
+        self.rho = rho
+
+    @property
+    def numbers(self) -> Hashable:
+        """ρ."""
+        return self.rho
+
+
+def trainable(model: nn.Module) -> list[Tensor]:
+    """Return the parameters that training changes."""
+    return [p for p in model.parameters() if p.requires_grad]

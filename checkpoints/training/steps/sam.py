@@ -1,0 +1,121 @@
+"""SAM and ASAM: the gradient at a point uphill."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from checkpoints.recipes.recipe import Recipe
+from checkpoints.training.steps.directions import Tensors, ascent
+from checkpoints.training.steps.interface import AscentRule, Batch
+from spectra.objective.frozen_loss import perturbed
+
+
+class SAM(AscentRule):
+    """∇L(w + ε) with ε = ρ g / ‖g‖ for the gradient g at w, the norm over all parameters.
+
+    Weight decay takes no part in the ascent; it acts where the optimizer applies it, at w.
+
+    Args:
+        parameters: what is perturbed: all of the model's parameters.
+        rho: radius in parameter units.
+        model: whose batch-norm statistics the pass at w + ε is to leave alone; None: of no model.
+
+    Source: Foret et al., ICLR 2021.
+    """
+
+    plain = True
+
+    def __init__(
+        self, parameters: Sequence[Tensor], *, rho: float, model: nn.Module | None = None
+    ) -> None:
+        super().__init__(parameters, rho=rho)
+        self.model = model
+
+    @classmethod
+    def of_recipe(cls, recipe: Recipe, model: nn.Module, class_counts: tuple[int, ...]) -> Self:
+        """Return the rule with ρ and the choice of batch norm's passes."""
+        return cls(list(model.parameters()), rho=recipe.rho, model=_kept_from(recipe, model))
+
+    def fill(self, batch: Batch, generator: torch.Generator) -> None:
+        """Two passes."""
+        batch.mean().backward()
+        with perturbed(self.parameters, self.ascent()), frozen_batch_norm(self.model):
+            for p in self.parameters:
+                p.grad = None
+            batch.mean().backward()
+
+    @torch.no_grad()
+    def ascent(self) -> Tensors:
+        """Return ε for the gradients now stored in ``.grad``; zeros where there is none."""
+        gradient = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
+        return ascent(gradient, self.rho, self.scales())
+
+    def scales(self) -> Tensors | None:
+        """Return what the ascent is scaled by: nothing."""
+        return None
+
+
+class ASAM(SAM):
+    """SAM with ε = ρ T² g / ‖T g‖, T = |w| + η: a radius relative to each weight.
+
+    Args:
+        parameters: see :class:`SAM`.
+        rho: radius, relative.
+        eta: η.
+        model: see :class:`SAM`.
+
+    Source: Kwon et al., ICML 2021 (η on every parameter, ours: the paper does not say where).
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        *,
+        rho: float,
+        eta: float = 0.01,
+        model: nn.Module | None = None,
+    ) -> None:
+        super().__init__(parameters, rho=rho, model=model)
+        self.eta = eta
+
+    @classmethod
+    def of_recipe(cls, recipe: Recipe, model: nn.Module, class_counts: tuple[int, ...]) -> Self:
+        """Return the rule with ρ, η and the choice of batch norm's passes."""
+        kept = _kept_from(recipe, model)
+        return cls(list(model.parameters()), rho=recipe.rho, eta=recipe.asam_eta, model=kept)
+
+    def scales(self) -> Tensors:
+        """Return T, one tensor a parameter."""
+        scales = torch._foreach_abs(self.parameters)
+        torch._foreach_add_(scales, self.eta)
+        return scales
+
+
+def _kept_from(recipe: Recipe, model: nn.Module) -> nn.Module | None:
+    """Return the model whose batch norm the second pass leaves alone, if it does."""
+    return model if recipe.sam_bn == "first" else None
+
+
+@contextmanager
+def frozen_batch_norm(model: nn.Module | None) -> Iterator[None]:
+    """Let batch norm normalise by the batch but leave its running averages alone.
+
+    Args:
+        model: whose batch-norm layers are meant; None makes the context do nothing.
+    """
+    modules = [] if model is None else list(model.modules())
+    layers = [m for m in modules if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    buffers = [b for layer in layers for b in layer.buffers()]
+    # Averages are floats and counts integers; one operation takes tensors of one type.
+    alike = [[b for b in buffers if b.dtype == dtype] for dtype in {b.dtype for b in buffers}]
+    kept = [[torch.empty_like(b) for b in group] for group in alike]
+    for copies, group in zip(kept, alike, strict=True):
+        torch._foreach_copy_(copies, group)
+    try:
+        yield
+    finally:
+        for copies, group in zip(kept, alike, strict=True):
+            torch._foreach_copy_(group, copies)
