@@ -5,8 +5,8 @@ Nothing is imported before its first use: ``import figures`` brings no matplotli
 
 from typing import TYPE_CHECKING
 
+from spectra._lazy import lazy_names
 from spectra._moved import renamed
-from spectra.system.lazy import lazy_names
 
 if TYPE_CHECKING:
     from figures.accuracy import class_accuracies, plot_accuracy

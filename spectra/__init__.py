@@ -5,9 +5,9 @@ Nothing is imported before its first use: ``import spectra`` brings neither torc
 
 from typing import TYPE_CHECKING
 
+from spectra._lazy import lazy_names
 from spectra._moved import accept_old_modules, renamed
 from spectra._version import __version__
-from spectra.system.lazy import lazy_names
 
 accept_old_modules()
 

@@ -21,20 +21,15 @@ from checkpoints.training.evaluation import ClassMetrics, evaluate
 from spectra import (
     Analysis,
     CrossEntropy,
-    HessianOperator,
     LossAnalysis,
-    SolverSettings,
     __version__,
-    analyze_fresh,
-    analyze_loss,
     load_analysis,
     save_analysis,
 )
-from spectra.engines.memory import default_limit, forecast
+from spectra.classes.each_loss import analyze_each, with_images
 from spectra.errors import InputError
 from spectra.findings.verdict import RADIUS
-from spectra.krylov.basis import bytes_per_vector
-from spectra.system.progress import Progress, within
+from spectra.system.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -84,50 +79,33 @@ def analyze_checkpoint(
         versions=library_versions(),
     )
     finished = {label: _finished(header, units, label) for label in chosen}
-    tests: ClassMetrics | None = None
-    records = []
-    checked = False  # the checks are of the network: once for a checkpoint is enough
-    for label, classes in chosen.items():
-        record = finished[label]
-        if record is None:
-            split_counts = data.split(request.split).counts(data.num_classes)
-            if "all" in request.classes and not any(split_counts[c] for c in classes):
-                logger.warning("class %s has no %s images and is left out", label, request.split)
-                continue
-            if tests is None:
-                tests = test_accuracy(checkpoint, data, normalisation, device=request.device)
-            op, factor, draw = losses.operator(label, classes, check=not checked)
-            if checked is False:
-                logger.info("products by %s %s", op.choice.label, op.choice.reason)
-            checked = True
-            solver = _within_memory(op, request)
-            common: dict[str, Any] = {
-                "label": label,
-                "classes": classes,
-                "settings": solver,
-                "factor": factor,
-                "radius": radius,
-                "tau": request.tau,
-                "on_progress": within(on_progress, label),
-            }
-            if draw is not None:
-                record = analyze_fresh(op, draw, **common)
-            else:
-                record = analyze_loss(
-                    op,
-                    warm=warm.load(label) if warm else None,
-                    independent=losses.protocol.views == 1,
-                    **common,
-                )
-            op.forget()  # or it would lie beside what the next class keeps
-            if warm is not None and record.extremes is not None:
-                warm.save(label, record.extremes)
-            # Without its vectors: a class's basis is not to stay while the next one runs.
-            record = replace(record, accuracy=_accuracy(tests, classes), extremes=None)
-            if units is not None:
-                save_analysis(_unit_path(units, label), replace(header, records=(record,)))
-        records.append(record)
-    return replace(header, records=tuple(records))
+    todo = {label: classes for label, classes in chosen.items() if finished[label] is None}
+    if "all" in request.classes:
+        split_counts = data.split(request.split).counts(data.num_classes)
+        todo = with_images(todo, split_counts, split=request.split)
+    tests = None
+    if todo:
+        tests = test_accuracy(checkpoint, data, normalisation, device=request.device)
+    for found in analyze_each(
+        todo,
+        losses.prepare,
+        settings=request.solver,
+        memory=request.memory,
+        radius=radius,
+        tau=request.tau,
+        warm=warm,
+        on_progress=on_progress,
+    ):
+        label = found.label
+        if warm is not None and found.extremes is not None:
+            warm.save(label, found.extremes)
+        # Without its vectors: a class's basis is not to stay while the next one runs.
+        record = replace(found, accuracy=_accuracy(tests, chosen[label]), extremes=None)
+        del found
+        if units is not None:
+            save_analysis(_unit_path(units, label), replace(header, records=(record,)))
+        finished[label] = record
+    return replace(header, records=tuple(filter(None, finished.values())))
 
 
 def test_accuracy(
@@ -169,24 +147,6 @@ def library_versions() -> dict[str, str]:
         "python": platform.python_version(),
         "threads": str(torch.get_num_threads()),
     }
-
-
-def _within_memory(op: HessianOperator, request: AnalysisRequest) -> SolverSettings:
-    """Give the operator what memory is left for kept work; return settings that fit the rest."""
-    limit = default_limit(op.device) if request.memory is None else request.memory
-    solver = request.solver
-    wanted = max(solver.num_steps, solver.max_steps)
-    together = op.vectors_a_pass > 1 and solver.num_probes > 1
-    # Probes that step together have their vectors at once; where those do not fit, they follow each
-    # other, which a limit of the basis says.
-    others = (solver.num_probes - 1) * min(solver.num_steps + 1, op.size + 1) if together else 0
-    plan = forecast(op, num_vectors=wanted, limit=limit, basis=solver.basis)
-    beside = others * bytes_per_vector(op, solver.basis)
-    fits = plan.max_basis >= min(wanted, op.size + 1) and plan.kept >= beside
-    logger.info("memory: %s", plan.describe())
-    op.memory_budget = plan.kept - beside if fits else plan.kept
-    op.forget()  # what is kept from here on has the new budget
-    return replace(solver, max_basis=None if fits else plan.max_basis)
 
 
 def _accuracy(tests: ClassMetrics | None, classes: tuple[int, ...]) -> float | None:

@@ -6,13 +6,15 @@ import torch
 from torch import Tensor
 
 from checkpoints.analysis.request import AnalysisRequest
-from checkpoints.analysis.selection import LossTerms, choose_images, loss_terms
+from checkpoints.analysis.selection import LossTerms, loss_terms
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.choices import DTYPES, REDUCTIONS
 from checkpoints.data import ImageData, ImageProtocol, Normalisation
 from checkpoints.data.normalisations import from_images, parse_normalisation
 from checkpoints.data.views import FRESH, FROZEN
 from spectra import HessianOperator, LazyImages, make_generator
+from spectra.classes.choose_images import choose_images
+from spectra.classes.each_loss import PreparedLoss
 from spectra.errors import InputError
 from spectra.operators.fresh import Draw
 
@@ -62,24 +64,26 @@ class Losses:
             _image_protocol(request, checkpoint),
         )
 
-    def operator(
-        self, label: str, classes: tuple[int, ...], *, check: bool
-    ) -> tuple[HessianOperator, float, Draw | None]:
-        """Return the Hessian, the factor of its loss, and where images are drawn anew, how.
+    def prepare(self, label: str, classes: tuple[int, ...], *, check: bool) -> PreparedLoss:
+        """Return the Hessian of one loss, and where images are drawn anew, how.
 
         Args:
             label: names the loss; the draws of augmentations depend on it.
             classes: whose images.
             check: probe the operator, see :class:`spectra.HessianOperator`.
+
+        Raises:
+            InputError: the classes have no images.
         """
         request, data, protocol = self.request, self.data, self.protocol
         choice = choose_images(
-            data,
-            request.split,
+            data.split(request.split).labels,
             classes,
             self.terms.weights,
             per_class=request.images_per_class,
             seed=request.solver.seed,
+            split=request.split,
+            where=f"the {request.split} split of {data.name}",
         )
         subset = data.split(request.split).subset(choice.index)
         dtype, views = TORCH_DTYPES[request.dtype], protocol.views
@@ -98,7 +102,8 @@ class Losses:
             tuning=request.parsed_tuning,
             check=check,
         )
-        return op, choice.share if request.reduction == "global" else 1.0, draw
+        factor = choice.share if request.reduction == "global" else 1.0
+        return PreparedLoss(op, factor, draw, independent=views == 1)
 
     def _images(
         self, raw: Tensor, generator: torch.Generator

@@ -1,4 +1,4 @@
-"""Which losses to analyze, and over which images."""
+"""Which losses to analyze."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,10 @@ from torch import Tensor
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.choices import ANALYZED_LOSSES
-from checkpoints.data import ImageData
 from checkpoints.data.longtail import parse_class_list
 from checkpoints.recipes.schedules import class_weights
 from checkpoints.recipes.training_losses import training_loss
-from spectra import CrossEntropy, PerSampleLoss, make_generator
+from spectra import CrossEntropy, PerSampleLoss
 from spectra.errors import InputError
 
 # Published with LDAM's cosine head; what a stranger's cosine head is scaled by unless told.
@@ -97,66 +96,3 @@ def loss_terms(checkpoint: Checkpoint, choice: str, class_counts: tuple[int, ...
     last_epoch = max(0, (checkpoint.epoch or recipe.epochs) - 1)
     counts = checkpoint.class_counts or class_counts
     return LossTerms(training_loss(recipe, counts), class_weights(recipe, counts, last_epoch))
-
-
-@dataclass(frozen=True)
-class ImageChoice:
-    """The images of one loss.
-
-    Attributes:
-        index: positions in the split, rising, shape (n,).
-        weights: w_i for the mean over them, shape (n,), float64.
-        share: Σ w over these classes divided by Σ w over all: the factor of ``--reduction global``.
-    """
-
-    index: Tensor
-    weights: Tensor
-    share: float
-
-
-def choose_images(
-    data: ImageData,
-    split: str,
-    classes: tuple[int, ...],
-    weights: Tensor,
-    *,
-    per_class: int | None,
-    seed: int,
-) -> ImageChoice:
-    """Choose the images of ``classes``: all, or up to ``per_class`` of each, drawn at random.
-
-    Where a class is cut, its images weigh more in turn, so that a mean over several classes stays
-    an unbiased estimate of the mean over all their images.
-
-    Args:
-        data: the data.
-        split: ``train`` or ``test``.
-        classes: labels.
-        weights: w_c, shape (C,).
-        per_class: limit, or None.
-        seed: of the draw; the draw of a class depends on nothing else.
-
-    Raises:
-        InputError: none of the classes has images, or the limit is not positive.
-    """
-    if per_class is not None and per_class < 1:
-        raise InputError(f"images per class must be at least 1, got {per_class}")
-    labels = data.split(split).labels
-    kept, kept_weights = [], []
-    for c in classes:
-        positions = torch.nonzero(labels == c)[:, 0]
-        n = len(positions)
-        if per_class is not None and n > per_class:
-            generator = make_generator(seed, "images", split, c)
-            draw = torch.randperm(n, generator=generator)[:per_class]
-            positions = positions[draw.sort().values]
-        kept.append(positions)
-        kept_weights.append(weights[c].repeat(len(positions)) * (n / max(1, len(positions))))
-    index = torch.cat(kept)
-    if not len(index):
-        named = f"class {classes[0]} has" if len(classes) == 1 else f"classes {classes} have"
-        raise InputError(f"{named} no images in the {split} split of {data.name}")
-    order = index.argsort()
-    chosen = torch.cat(kept_weights)[order]
-    total = float(weights[labels].sum())
-    return ImageChoice(index[order], chosen, float(chosen.sum()) / total)

@@ -142,14 +142,14 @@ def measure_theorem(
     found = {}
     for k, (label, classes) in enumerate(chosen.items()):
         progress(f"class {label}: eigenvectors", k)
-        op, _, _ = losses.operator(label, classes, check=k == 0)
+        op = losses.prepare(label, classes, check=k == 0).op
         generator = make_generator(analysis.solver.seed, "extremes", label)
         found[label] = solve_extremes(
             op, generator=generator, max_steps=analysis.solver.max_steps, proof=False
         )
         op.forget()
         ops[label] = op
-    whole, _, _ = losses.operator("overall", tuple(range(data.num_classes)), check=False)
+    whole = losses.prepare("overall", tuple(range(data.num_classes)), check=False).op
     generator = make_generator(analysis.solver.seed, "theorem batches")
     size = min(request.batch_size, whole.num_images)
     batches = [

@@ -1,10 +1,12 @@
 """What a run will need of memory, and what it may take."""
 
+import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.krylov.basis import bytes_per_vector, fixed_bytes
 from spectra.objective.short_memory import chunk_share
@@ -12,6 +14,8 @@ from spectra.operators.hessian import HessianOperator
 from spectra.operators.interface import SymmetricOperator
 from spectra.system.allocator import available_bytes, give_back_free_memory, resident_bytes
 from spectra.system.exact import exact_products
+
+logger = logging.getLogger(__name__)
 
 # Fewer vectors than this restart so often that a run takes several times as many products.
 LEAST_BASIS = 12
@@ -119,6 +123,36 @@ def forecast(
     if fit < wanted:  # kept work goes first
         kept = 0
     return MemoryForecast(resident, working, taken, kept, limit, fit)
+
+
+def within_limit(
+    op: HessianOperator, settings: SolverSettings, *, limit: int | None = None
+) -> SolverSettings:
+    """Give the operator what memory is left for kept work; return settings that fit the rest.
+
+    Cost: see :func:`forecast`.
+
+    Args:
+        op: the operator, built with nothing to keep.
+        settings: what is wanted; their ``max_basis`` is what is returned.
+        limit: bytes that may be taken in all; None: :func:`default_limit`.
+
+    Raises:
+        InputError: not even one chunk and 12 vectors fit.
+    """
+    limit = default_limit(op.device) if limit is None else limit
+    wanted = max(settings.num_steps, settings.max_steps)
+    together = op.vectors_a_pass > 1 and settings.num_probes > 1
+    # Probes that step together have their vectors at once; where those do not fit, they follow each
+    # other, which a limit of the basis says.
+    others = (settings.num_probes - 1) * min(settings.num_steps + 1, op.size + 1) if together else 0
+    plan = forecast(op, num_vectors=wanted, limit=limit, basis=settings.basis)
+    beside = others * bytes_per_vector(op, settings.basis)
+    fits = plan.max_basis >= min(wanted, op.size + 1) and plan.kept >= beside
+    logger.info("memory: %s", plan.describe())
+    op.memory_budget = plan.kept - beside if fits else plan.kept
+    op.forget()  # what is kept from here on has the new budget
+    return replace(settings, max_basis=None if fits else plan.max_basis)
 
 
 def _working_within(op: SymmetricOperator, room: int) -> int:

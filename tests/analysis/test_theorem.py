@@ -39,7 +39,7 @@ def classes(folder: Path) -> list[dict]:
 def operator(label: int) -> HessianOperator:
     checkpoint, data = load_checkpoint("bundled:digits/ce-drw"), load_data()
     losses = Losses.of(checkpoint, data, AnalysisRequest())
-    return losses.operator(str(label), (label,), check=False)[0]
+    return losses.prepare(str(label), (label,), check=False).op
 
 
 def test_a_small_radius_is_predicted_to_first_order(classes):

@@ -7,12 +7,18 @@ import pytest
 import torch
 
 from checkpoints import Architecture, load_checkpoint, load_data
-from checkpoints.analysis.analyze import _within_memory, analyze_checkpoint
+from checkpoints.analysis.analyze import analyze_checkpoint
 from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.models import build_model
 from spectra import HessianOperator, InputError, LambdaOperator, SolverSettings
-from spectra.engines.memory import available_bytes, default_limit, forecast, resident_bytes
+from spectra.engines.memory import (
+    available_bytes,
+    default_limit,
+    forecast,
+    resident_bytes,
+    within_limit,
+)
 from spectra.system.allocator import give_back_free_memory
 
 MIB = 2**20
@@ -235,8 +241,8 @@ def test_no_vectors_are_refused():
 
 def test_an_analysis_keeps_primal_work_within_its_memory():
     losses = Losses.of(load_checkpoint("bundled:digits/ce-drw"), load_data(), AnalysisRequest())
-    op, _, _ = losses.operator("0", (0,), check=False)
-    _within_memory(op, AnalysisRequest())
+    op = losses.prepare("0", (0,), check=False).op
+    within_limit(op, SolverSettings())
     op.matvec(torch.ones(op.size))
     assert 0 < op._kept.nbytes <= op.memory_budget
 
@@ -244,15 +250,15 @@ def test_an_analysis_keeps_primal_work_within_its_memory():
 def test_a_class_leaves_no_kept_work_to_the_next(monkeypatch):
     built: list[HessianOperator] = []
     left: list[int] = []
-    build = Losses.operator
+    build = Losses.prepare
 
     def building(self, label, classes, *, check):
         left.extend(op._kept.nbytes for op in built)
-        op, factor, draw = build(self, label, classes, check=check)
-        built.append(op)
-        return op, factor, draw
+        loss = build(self, label, classes, check=check)
+        built.append(loss.op)
+        return loss
 
-    monkeypatch.setattr(Losses, "operator", building)
+    monkeypatch.setattr(Losses, "prepare", building)
     request = AnalysisRequest(classes="8,9", solver=SolverSettings(num_probes=1, num_steps=4))
     checkpoint = load_checkpoint("bundled:digits/ce-drw")
     analyze_checkpoint(checkpoint, load_data(), request)

@@ -102,8 +102,9 @@ def protocols(stage: Stage) -> Facts:
         counts = []
         for device in (stage.second, "cpu"):
             losses = Losses.of(*digits(), AnalysisRequest(images=kind, device=device))
-            op, _, draw = losses.operator("6", (6,), check=False)
-            products = op if draw is None else FreshOperator(op, draw)
+            loss = losses.prepare("6", (6,), check=False)
+            op = loss.op
+            products = op if loss.draw is None else FreshOperator(op, loss.draw)
             vector = torch.ones(op.size).to(device)
             products.matvec(vector)
             with stage.counted() as count:

@@ -76,7 +76,7 @@ def digits() -> tuple[Checkpoint, ImageData]:
 def digits_operator(label: int, device: str) -> spectra.HessianOperator:
     """Return the Hessian of a class of the digits, by a network of known layers."""
     losses = Losses.of(*digits(), AnalysisRequest(device=device))
-    return losses.operator(str(label), (label,), check=False)[0]
+    return losses.prepare(str(label), (label,), check=False).op
 
 
 def difference(found: Tensor, wanted: Tensor) -> float:

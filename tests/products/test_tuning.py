@@ -7,11 +7,10 @@ import torch
 from oracles import random_vector
 from product_nets import images_and_labels, make_net, operator
 
-from checkpoints.analysis import analyze as analyze_module
-from checkpoints.analysis.analyze import _within_memory
 from checkpoints.analysis.request import AnalysisRequest
 from spectra import InputError, SolverSettings
-from spectra.engines.memory import MemoryForecast
+from spectra.engines import memory
+from spectra.engines.memory import MemoryForecast, within_limit
 from spectra.krylov.basis import bytes_per_vector
 from spectra.products import CapturedProducts, Tuning, make_products
 from spectra.products import captured as captured_module
@@ -193,11 +192,9 @@ def test_where_nothing_agrees_the_default_stays():
 
 def test_probes_follow_each_other_where_their_vectors_do_not_fit_together(monkeypatch):
     op = operator("option-a", tuning=Tuning(stacked=3))
-    request = AnalysisRequest(
-        memory=2**20, solver=SolverSettings(num_probes=3, num_steps=10, max_steps=10)
-    )
+    settings = SolverSettings(num_probes=3, num_steps=10, max_steps=10)
     beside = 2 * 11 * bytes_per_vector(op, "device")
     for kept, expected in ((beside, None), (beside - 1, 10)):
         plan = MemoryForecast(0, 0, 0, kept, 2**20, max_basis=10)
-        monkeypatch.setattr(analyze_module, "forecast", lambda *_, plan=plan, **__: plan)
-        assert _within_memory(op, request).max_basis == expected
+        monkeypatch.setattr(memory, "forecast", lambda *_, plan=plan, **__: plan)
+        assert within_limit(op, settings, limit=2**20).max_basis == expected

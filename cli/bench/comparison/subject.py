@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from checkpoints import Architecture, Checkpoint, ImageData, build_model
-from checkpoints.analysis.selection import choose_images, loss_terms
+from checkpoints.analysis.selection import loss_terms
 from checkpoints.models import initialise
 from spectra import CrossEntropy, HessianOperator, PerSampleLoss, make_generator
+from spectra.classes.choose_images import choose_images
 from spectra.errors import InputError
 
 # Ours: the network of the published CIFAR experiments.
@@ -149,7 +150,14 @@ def class_subject(
         InputError: the class has no images.
     """
     equal = torch.ones(data.num_classes, dtype=torch.float64)
-    choice = choose_images(data, "train", (label,), equal, per_class=per_class, seed=seed)
+    choice = choose_images(
+        data.train.labels,
+        (label,),
+        equal,
+        per_class=per_class,
+        seed=seed,
+        where=f"the train split of {data.name}",
+    )
     return _subject(checkpoint, data, choice.index, f" class {label}", dtype=dtype, device=device)
 
 

@@ -1,0 +1,141 @@
+"""Losses of one network, one after the other: each within the memory that there is."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from spectra.engines.analyze_loss import analyze_fresh, analyze_loss
+from spectra.engines.memory import within_limit
+from spectra.engines.settings import SolverSettings
+from spectra.findings.loss_analysis import LossAnalysis
+from spectra.findings.verdict import RADIUS, TAU
+from spectra.krylov.extremes import Extremes
+from spectra.operators.fresh import Draw
+from spectra.operators.hessian import HessianOperator
+from spectra.system.progress import Progress, within
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PreparedLoss:
+    """The Hessian of one loss, and what beside it an analysis has to know.
+
+    Attributes:
+        op: the Hessian, which keeps nothing yet.
+        factor: of the loss, see :class:`spectra.LossAnalysis`.
+        draw: returns the images anew, where every product is to have a draw of its own.
+        independent: whether the images are draws of their own; views of one image are not.
+    """
+
+    op: HessianOperator
+    factor: float = 1.0
+    draw: Draw | None = None
+    independent: bool = True
+
+
+class Prepare(Protocol):
+    """Builds the Hessian of a loss."""
+
+    def __call__(self, label: str, classes: tuple[int, ...], *, check: bool) -> PreparedLoss:
+        """Return what is analyzed under ``label``; ``check`` probes the operator."""
+        ...
+
+
+class WarmExtremes(Protocol):
+    """Eigenvectors of a neighbouring network."""
+
+    def load(self, label: str, /) -> Extremes | None:
+        """Return those of a loss, to start from; None where there are none."""
+        ...
+
+
+def analyze_each(
+    chosen: Mapping[str, tuple[int, ...]],
+    prepare: Prepare,
+    *,
+    settings: SolverSettings,
+    memory: int | None = None,
+    radius: float = RADIUS,
+    tau: float = TAU,
+    warm: WarmExtremes | None = None,
+    on_progress: Progress | None = None,
+) -> Iterator[LossAnalysis]:
+    """Analyze losses of one network in turn; each is yielded as soon as it is there.
+
+    The network is checked with the first loss alone. No loss's kept work or vectors lie beside
+    those of the next one, but for what the caller keeps.
+
+    Cost: see :func:`spectra.analyze_loss`, for each.
+
+    Args:
+        chosen: label of each loss and the classes whose images it runs over.
+        prepare: builds the Hessian of one.
+        settings: of the solver.
+        memory: bytes that may be taken in all; None: see
+            :func:`spectra.engines.memory.default_limit`.
+        radius: r of the verdicts.
+        tau: relative tolerance of the verdicts.
+        warm: where to start from.
+        on_progress: called with (label, steps done, steps planned).
+
+    Raises:
+        InputError: a loss does not fit into the memory.
+        NonFiniteError: a product held NaN or infinity; the message names class, probe and step.
+    """
+    check = True
+    for label, classes in chosen.items():
+        loss = prepare(label, classes, check=check)
+        if check:
+            logger.info("products by %s %s", loss.op.choice.label, loss.op.choice.reason)
+        check = False
+        solver = within_limit(loss.op, settings, limit=memory)
+        progress = within(on_progress, label)
+        if loss.draw is not None:
+            record = analyze_fresh(
+                loss.op,
+                loss.draw,
+                label=label,
+                classes=classes,
+                settings=solver,
+                factor=loss.factor,
+                radius=radius,
+                tau=tau,
+                on_progress=progress,
+            )
+        else:
+            record = analyze_loss(
+                loss.op,
+                label=label,
+                classes=classes,
+                settings=solver,
+                factor=loss.factor,
+                radius=radius,
+                tau=tau,
+                warm=warm.load(label) if warm else None,
+                independent=loss.independent,
+                on_progress=progress,
+            )
+        loss.op.forget()  # or it would lie beside what the next class keeps
+        del loss
+        yield record
+
+
+def with_images(
+    chosen: Mapping[str, tuple[int, ...]], counts: Sequence[int], *, split: str
+) -> dict[str, tuple[int, ...]]:
+    """Return the losses that have images; a warning says of each other that it is left out.
+
+    Args:
+        chosen: label of each loss and its classes.
+        counts: n_c, images of each class.
+        split: which images they are, for the message.
+    """
+    found = {}
+    for label, classes in chosen.items():
+        if any(counts[c] for c in classes):
+            found[label] = classes
+        else:
+            logger.warning("class %s has no %s images and is left out", label, split)
+    return found
