@@ -73,8 +73,6 @@ MOVED = {
     "checkpoints.constants": "checkpoints.recipes.constants",
     "checkpoints.evaluation": "checkpoints.training.evaluation",
     "checkpoints.execution": "checkpoints.training.execution",
-    "checkpoints.gradients": "checkpoints.training.gradients",
-    "checkpoints.sam": "checkpoints.training.sam",
     "checkpoints.losses": "checkpoints.recipes.training_losses",
     "checkpoints.resume": "checkpoints.training.resume",
     "checkpoints.schedules": "checkpoints.recipes.schedules",
