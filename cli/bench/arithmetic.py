@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from cli.bench.comparison.subject import Subject, random_subject
+from cli.bench.workload import Workload, random_workload
 
 # Of CIFAR-10-LT at an imbalance of 100, by class.
 CIFAR_COUNTS = (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)
@@ -126,20 +126,17 @@ def count_product(architecture: str = ARCHITECTURE) -> Costs:
     kernel for one of them. The counts do not depend on the weights.
     """
     few, many = 4, 8
-    subject = random_subject(
+    workload = random_workload(
         many, seed=0, dtype=torch.float32, device="cpu", architecture=architecture
     )
-    (launches, small), (_, large) = (_counted(subject, n) for n in (few, many))
+    (launches, small), (_, large) = (_counted(workload, n) for n in (few, many))
     each = (large - small) / (many - few)
-    return Costs(launches, float(subject.product_flops()), each, small - few * each)
+    return Costs(launches, float(workload.product_flops()), each, small - few * each)
 
 
-def _counted(subject: Subject, n: int) -> tuple[int, float]:
+def _counted(workload: Workload, n: int) -> tuple[int, float]:
     """Return operations and bytes of a product over the first ``n`` images, in one chunk."""
-    part = Subject(
-        subject.name, subject.model, subject.images[:n], subject.labels[:n], subject.loss, None,
-        subject.dtype, subject.device,
-    )  # fmt: skip
+    part = replace(workload, images=workload.images[:n], labels=workload.labels[:n])
     op = part.operator(micro_chunk=n, check=False)
     v = torch.ones(op.size)
     op.matvec(v)  # the primal work

@@ -8,13 +8,14 @@ import click
 from checkpoints import LoadOptions
 from checkpoints.choices import DTYPES
 from cli import options
-from cli.bench import render
-from cli.bench.gpu.plan import ABORTED, run_suite
-from cli.bench.gpu.prepared import prepare
-from cli.bench.gpu.request import CHECKPOINT, SECONDS, SuiteRequest
-from cli.bench.gpu.table import COLUMNS
-from cli.bench.plan import BenchResult, run_bench
-from cli.bench.request import BenchRequest
+from cli.bench.comparison import tables
+from cli.bench.comparison.compare import ComparisonResult, run_comparison
+from cli.bench.comparison.request import ComparisonRequest
+from cli.bench.gpu.run_suite import ABORTED, run_suite
+from cli.bench.gpu.summary_table import COLUMNS
+from cli.bench.gpu_ledger.suite_request import SECONDS, SuiteRequest
+from cli.bench.gpu_references.make_references import prepare
+from cli.bench.gpu_references.sizes import CHECKPOINT
 from cli.display import note, print_json, print_table, reporting
 from spectra.errors import InputError, SpectraError
 from spectra.objective.short_memory import MEMORY_BUDGET
@@ -128,7 +129,7 @@ def bench(
         return
     if prepares or dry_run or prepared is not None or output is not None:
         raise InputError("--prepare, --prepared, --dry-run and -o go with --suite gpu; add it")
-    wanted = BenchRequest(
+    wanted = ComparisonRequest(
         checkpoint=checkpoint,
         what=tuple(part.strip() for part in what.split(",") if part.strip()),
         loading=LoadOptions(arch, num_classes, head),
@@ -137,11 +138,11 @@ def bench(
         **rest,
     )
     with reporting("bench") as report:
-        result = run_bench(wanted, on_progress=report.update)
+        result = run_comparison(wanted, on_progress=report.update)
     for text in result.notes:
         note(f"note: {text}")
     if as_json:
-        print_json(render.as_plain(result.products, result.jobs, result.classes, result.machine))
+        print_json(tables.as_plain(result.products, result.jobs, result.classes, result.machine))
     else:
         _print(result)
     if result.products.wrong:
@@ -167,24 +168,24 @@ def _suite(
         raise click.ClickException(results["reason"])  # exit code 1
 
 
-def _print(result: BenchResult) -> None:
+def _print(result: ComparisonResult) -> None:
     table = result.products
-    print_table(f"Products, {result.subject}", render.PRODUCT_COLUMNS, render.product_rows(table))
-    click.echo(render.product_footnote(table))
+    print_table(f"Products, {result.workload}", tables.PRODUCT_COLUMNS, tables.product_rows(table))
+    click.echo(tables.product_footnote(table))
     for job in dict.fromkeys(r.job for r in result.classes):
         mine = [r for r in result.classes if r.job == job]
-        print_table(f"{job}: classes", render.CLASS_COLUMNS, render.class_rows(mine))
-        click.echo(render.CLASS_FOOTNOTE)
+        print_table(f"{job}: classes", tables.CLASS_COLUMNS, tables.class_rows(mine))
+        click.echo(tables.CLASS_FOOTNOTE)
         print_table(
             f"{job}: passes over a checkpoint's images",
-            render.PASS_COLUMNS,
-            render.passes_per_checkpoint(mine),
+            tables.PASS_COLUMNS,
+            tables.passes_per_checkpoint(mine),
         )
     if result.jobs:
-        print_table("Jobs", render.JOB_COLUMNS, render.job_rows(result.jobs))
-        click.echo(render.JOB_FOOTNOTE)
+        print_table("Jobs", tables.JOB_COLUMNS, tables.job_rows(result.jobs))
+        click.echo(tables.JOB_FOOTNOTE)
     facts = result.machine
     click.echo(
-        f"{facts['cpu']}, {facts['threads']} threads of {facts['cores']} cores, "
-        f"device {facts['device']}, torch {facts['torch']}"
+        f"{facts.cpu}, {facts.threads} threads of {facts.cores} cores, "
+        f"device {facts.device}, torch {facts.torch}"
     )

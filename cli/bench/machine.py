@@ -3,33 +3,61 @@
 import importlib.metadata
 import os
 import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from checkpoints.analysis.analyze import library_versions
-from cli.bench.comparison.peers import PEERS
 
 
-def machine_facts(device: str) -> dict[str, Any]:
-    """Return processor, cores, threads, torch, and the peers' versions; None: not installed."""
+@dataclass(frozen=True)
+class MachineFacts:
+    """One machine and what is installed on it.
+
+    Attributes:
+        cpu: name of the processor.
+        cores: logical ones; None: not known.
+        threads: of torch.
+        device: torch device that computes.
+        gpu: its name; None: it is none.
+        torch: version.
+        versions: of this package and of the libraries that it is compared with; None: not there.
+    """
+
+    cpu: str
+    cores: int | None
+    threads: int
+    device: str
+    gpu: str | None
+    torch: str
+    versions: Mapping[str, str | None]
+
+
+def machine_facts(device: str, packages: Mapping[str, str]) -> MachineFacts:
+    """Return what this machine is.
+
+    Args:
+        device: torch device that computes.
+        packages: what other libraries are called in tables, and their distributions' names.
+    """
     versions: dict[str, str | None] = {}
-    for peer in PEERS:
+    for name, package in packages.items():
         try:
-            versions[peer.name] = importlib.metadata.version(peer.package)
+            versions[name] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            versions[peer.name] = None
+            versions[name] = None
     known = library_versions()
-    return {
-        "cpu": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": device,
-        "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
-        "torch": known["torch"],
-        "versions": {"hessian-spectra": known["hessian-spectra"], **versions},
-    }
+    return MachineFacts(
+        cpu=_processor(),
+        cores=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        device=device,
+        gpu=torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
+        torch=known["torch"],
+        versions={"hessian-spectra": known["hessian-spectra"], **versions},
+    )
 
 
 def _processor() -> str:

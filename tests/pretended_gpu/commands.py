@@ -7,9 +7,9 @@ from click.testing import CliRunner
 
 from checkpoints.studies.pipeline import StudyResult, run_study
 from checkpoints.studies.study import load_study
-from cli.bench.comparison import convolutions
-from cli.bench.plan import run_bench
-from cli.bench.request import BenchRequest
+from cli.bench import convolution_rate
+from cli.bench.comparison.compare import run_comparison
+from cli.bench.comparison.request import ComparisonRequest
 from cli.drawing import draw_study
 from cli.main import cli
 from cli.options import pick_device
@@ -78,11 +78,11 @@ def _all(result: StudyResult) -> list:
 
 def bench(stage: Stage) -> Facts:
     """Run the tables of products and of extremes, with the peers that are installed."""
-    convolutions.BATCHES = {kind: (1,) for kind in convolutions.BATCHES}
-    convolutions.SECONDS_PER_CASE = 0.0
+    convolution_rate.BATCHES = {kind: (1,) for kind in convolution_rate.BATCHES}
+    convolution_rate.SECONDS_PER_CASE = 0.0
     with stage.counted() as count:
-        result = run_bench(
-            BenchRequest(
+        result = run_comparison(
+            ComparisonRequest(
                 checkpoint="bundled:digits/ce-drw",
                 what=("products", "extremes"),
                 classes="9",

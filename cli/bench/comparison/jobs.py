@@ -1,34 +1,11 @@
-"""The extremes of every class, at one checkpoint or over training: ours, timed end to end."""
+"""What the jobs run on and how: checkpoints with their classes, and settings."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
-from cli.bench.comparison.products import LARGEST_PEER_BATCH, Progress
-from cli.bench.comparison.protocol_counts import ProtocolCount, count_protocol
-from cli.bench.comparison.reference import (
-    Reference,
-    ReferenceFile,
-    kept_reference,
-    ratio_of,
-    reference_key,
-    relative_error,
-)
-from cli.bench.comparison.subject import Subject
-from spectra import Extremes, HessianOperator, make_generator, solve_extremes
-from spectra.system.timing import synchronise
-
-
-def our_extremes(
-    op: HessianOperator, generator: torch.Generator, warm: Extremes | None = None
-) -> Extremes:
-    """Find both ends with our solver, from ``warm``, a neighbouring checkpoint's, where given.
-
-    Values are judged in float64, but for warm-started trajectories, where float32 has to do.
-    """
-    return solve_extremes(op, generator=generator, warm=warm, proof=warm is None)
+from cli.bench.comparison.product_table import LARGEST_PEER_BATCH
+from cli.bench.workload import Workload
+from spectra import HessianOperator
 
 
 @dataclass(frozen=True)
@@ -39,13 +16,13 @@ class Stage:
         name: as tables show it.
         digest: of the weights.
         classes: label of each class.
-        subject: builds the loss of a label.
+        workload: builds the loss of a label.
     """
 
     name: str
     digest: str
     classes: tuple[int, ...]
-    subject: Callable[[int], Subject]
+    workload: Callable[[int], Workload]
 
 
 @dataclass(frozen=True)
@@ -68,112 +45,13 @@ class JobSettings:
     protocol_images: int | None = None
 
 
-@dataclass(frozen=True)
-class ClassResult:
-    """The extremes of one class at one checkpoint.
-
-    Attributes:
-        job: ``extremes`` or ``trajectory``.
-        stage: name of the checkpoint.
-        label: class.
-        n: images.
-        image_products: ours.
-        seconds: ours, building the operator included.
-        ratio: our |λmin/λmax|.
-        error: of it, relative to the reference.
-        residual_min: ‖Hy - λmin y‖ / |λmin| over all images.
-        residual_max: likewise for λmax.
-        reference: converged.
-        protocol: products of PyHessian's loops; None: not counted.
-    """
-
-    job: str
-    stage: str
-    label: int
-    n: int
-    image_products: float
-    seconds: float
-    ratio: float
-    error: float
-    residual_min: float
-    residual_max: float
-    reference: Reference
-    protocol: ProtocolCount | None
-
-
-def bench_extremes(
-    job: str,
-    stages: Sequence[Stage],
-    settings: JobSettings,
-    *,
-    file: ReferenceFile,
-    on_progress: Progress | None = None,
-) -> list[ClassResult]:
-    """Find the extremes of every class of every stage, each from the one before, and check them.
-
-    Args:
-        job: ``extremes`` or ``trajectory``.
-        stages: in the order of training.
-        settings: how.
-        file: of references; they are computed after ours and are not timed.
-        on_progress: called with (what is running, classes done, classes).
-    """
-    results: list[ClassResult] = []
-    warm: dict[int, Extremes] = {}
-    total = sum(len(stage.classes) for stage in stages)
-    for stage in stages:
-        for label in stage.classes:
-            if on_progress:
-                on_progress(f"{stage.name} class {label}", len(results), total)
-            subject = stage.subject(label)
-            start = time.perf_counter()
-            # The checks are of the network: once for a checkpoint is enough, as in analyze.
-            op = build_operator(subject, settings, check=label == stage.classes[0])
-            generator = make_generator(settings.seed, "bench extremes", stage.digest, label)
-            found = our_extremes(op, generator, warm.get(label))
-            synchronise(subject.device)
-            seconds = time.perf_counter() - start
-            warm[label] = found
-            image_products = op.count.total
-            op.forget()
-            reference = kept_reference(op, digest=stage.digest, label=label, file=file)
-            protocol = None
-            if settings.protocol_images is None or len(subject) <= settings.protocol_images:
-                protocol = count_protocol(
-                    op,
-                    subject.host(peer_batch(subject, settings)),
-                    seed=settings.seed,
-                    key=reference_key(stage.digest, label, op),
-                    file=file,
-                )
-            low, high = found.smallest, found.largest
-            ratio = ratio_of(low.value, high.value)
-            results.append(
-                ClassResult(
-                    job=job,
-                    stage=stage.name,
-                    label=label,
-                    n=len(subject),
-                    image_products=image_products,
-                    seconds=seconds,
-                    ratio=ratio,
-                    error=relative_error(ratio, reference.ratio),
-                    residual_min=low.residual_norm / max(abs(low.value), 1e-30),
-                    residual_max=high.residual_norm / max(abs(high.value), 1e-30),
-                    reference=reference,
-                    protocol=protocol,
-                )
-            )
-    return results
-
-
-def build_operator(subject: Subject, settings: JobSettings, *, check: bool) -> HessianOperator:
+def build_operator(workload: Workload, settings: JobSettings, *, check: bool) -> HessianOperator:
     """Return our operator as a job uses it."""
-    return subject.operator(
+    return workload.operator(
         micro_chunk=settings.micro_chunk, memory_budget=settings.memory_budget, check=check
     )
 
 
-def peer_batch(subject: Subject, settings: JobSettings) -> int:
+def peer_batch(workload: Workload, settings: JobSettings) -> int:
     """Return the images that a peer takes at a time."""
-    return settings.peer_batch or min(len(subject), LARGEST_PEER_BATCH)
+    return settings.peer_batch or min(len(workload), LARGEST_PEER_BATCH)

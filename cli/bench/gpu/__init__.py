@@ -1,1 +1,1 @@
-"""One command that puts a GPU through everything: right, fast, and what it cost, in one JSON."""
+"""The suite for GPUs: all of its steps in their order, and the table at the end."""

@@ -7,9 +7,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from cli.bench.gpu.plan import ABORTED, run_suite
-from cli.bench.gpu.prepared import prepare
-from cli.bench.gpu.request import CHECKPOINT, SECONDS, SuiteRequest
+from cli.bench.gpu.run_suite import ABORTED, run_suite
+from cli.bench.gpu_ledger.suite_request import SECONDS, SuiteRequest
+from cli.bench.gpu_references.make_references import prepare
+from cli.bench.gpu_references.sizes import CHECKPOINT
 from spectra.errors import SpectraError
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from cli.bench.comparison.convolutions import best_convolution
-from cli.bench.gpu.ledger import Step
-from cli.bench.gpu.suite import Suite
+from cli.bench.comparison.peer_libraries import PACKAGES
+from cli.bench.convolution_rate import best_convolution
+from cli.bench.gpu_ledger.step import Step
+from cli.bench.gpu_ledger.suite import Suite
 from cli.bench.machine import machine_facts
 from spectra import make_generator
 from spectra.system.exact import exact_products
@@ -23,7 +24,7 @@ REPEATS = 5
 def run(suite: Suite, step: Step) -> None:
     """Record versions and card; time launches, copies, products of matrices and convolutions."""
     device, side = suite.device, suite.sizes.tensor_side
-    step.item("versions", lambda: machine_facts(device))
+    step.item("versions", lambda: asdict(machine_facts(device, PACKAGES)))
     step.item("card", lambda: _card(device))
     step.item("launches", lambda: {"microseconds": 1e6 * _launch_seconds(device)})
     step.item("copy", lambda: {"bytes_per_second": _copy_rate(device, side)})

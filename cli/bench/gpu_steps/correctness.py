@@ -5,17 +5,14 @@ from typing import Any
 
 import torch
 
-from cli.bench.gpu.ledger import Step
-from cli.bench.gpu.prepared import subjects
-from cli.bench.gpu.references import (
-    loss_trace,
+from cli.bench.gpu_ledger.step import Step
+from cli.bench.gpu_ledger.suite import Suite
+from cli.bench.gpu_references.loss_trace import loss_trace, relative_difference, trace_data
+from cli.bench.gpu_references.subjects import (
+    Subject,
     reference_extremes,
-    reference_subject,
     reference_vector,
-    relative_difference,
-    trace_data,
 )
-from cli.bench.gpu.suite import Suite
 
 # Ours: single ReLU masks flip between float32 and float64, which changes a product by some 4e-4
 # and the extremes by less; a wrong product, kernel or random stream changes them by order 1. The
@@ -28,8 +25,8 @@ ALLOWED_FLOAT64 = 1e-6
 
 def run(suite: Suite, step: Step) -> None:
     """Compare products, extremes and trainings of the default way with float64 on the CPU."""
-    for name, label, n in subjects(suite.prepared):
-        step.item(name, partial(_subject, suite, name, label, n))
+    for subject in suite.prepared.subjects:
+        step.item(subject.name, partial(_subject, suite, subject))
     few = trace_data(suite.prepared.data, suite.sizes.trace_per_class)
     for recipe, wanted in suite.prepared.traces.items():
 
@@ -58,12 +55,9 @@ def wrong(step: Step) -> list[str]:
     return found
 
 
-def _subject(suite: Suite, name: str, label: int, n: int) -> dict[str, Any]:
-    prepared, device = suite.prepared, suite.device
-    subject = reference_subject(
-        prepared.checkpoint, prepared.data, label, n, dtype=torch.float32, device=device
-    )
-    op = subject.operator()
+def _subject(suite: Suite, subject: Subject) -> dict[str, Any]:
+    prepared, name = suite.prepared, subject.name
+    op = suite.workload(subject.label, subject.n).operator()
     wanted = prepared.products[name].double()
     v = reference_vector(op, name)
     product = op.matvec(v).double().cpu()

@@ -8,9 +8,8 @@ import torch
 
 from checkpoints.analysis.analyze import analyze_checkpoint
 from checkpoints.analysis.request import AnalysisRequest
-from cli.bench.gpu.ledger import Step
-from cli.bench.gpu.references import reference_subject
-from cli.bench.gpu.suite import Suite
+from cli.bench.gpu_ledger.step import Step
+from cli.bench.gpu_ledger.suite import Suite
 from cli.bench.gpu_steps.extremes import summary
 from cli.bench.gpu_steps.tunings import WARM_UP, right_ways
 from cli.bench.gpu_steps.ways import STACKED, Way
@@ -48,17 +47,14 @@ def _density(suite: Suite, label: int) -> dict[str, Any]:
 
 def _lockstep(suite: Suite, way: Way) -> dict[str, Any]:
     """Run as many probes as a pass takes, one after the other and in lockstep."""
-    prepared, device = suite.prepared, suite.device
-    n = prepared.data.class_counts[LOCKSTEP_CLASS]
-    subject = reference_subject(
-        prepared.checkpoint, prepared.data, LOCKSTEP_CLASS, n, dtype=torch.float32, device=device
-    )
+    device, n = suite.device, suite.prepared.data.class_counts[LOCKSTEP_CLASS]
+    workload = suite.workload(LOCKSTEP_CLASS, n)
     seconds, traces = {}, {}
     both: tuple[tuple[str, dict[str, Any], bool], ...] = (
         ("one by one", {}, False), ("in lockstep", way.options, True)
     )  # fmt: skip
     for name, options, lockstep in both:
-        op = subject.operator(check=False, **options)
+        op = workload.operator(check=False, **options)
         for _ in range(WARM_UP):
             op.matmat(torch.ones(STACKED, op.size, dtype=op.dtype, device=op.device))
         synchronise(device)

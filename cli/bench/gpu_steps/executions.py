@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from cli.bench.gpu.ledger import Step
-from cli.bench.gpu.references import loss_trace, relative_difference, trace_data
-from cli.bench.gpu.suite import Suite
+from cli.bench.gpu_ledger.step import Step
+from cli.bench.gpu_ledger.suite import Suite
+from cli.bench.gpu_references.loss_trace import loss_trace, relative_difference, trace_data
 from cli.bench.gpu_steps.correctness import ALLOWED
 from cli.bench.gpu_steps.tunings import served
 from cli.bench.gpu_steps.ways import EAGER_TRAINING, TrainingWay, training_ways

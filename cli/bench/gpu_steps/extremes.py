@@ -8,9 +8,8 @@ import torch
 
 from checkpoints.analysis.analyze import analyze_checkpoint
 from checkpoints.analysis.request import AnalysisRequest
-from cli.bench.gpu.ledger import Step
-from cli.bench.gpu.references import reference_subject
-from cli.bench.gpu.suite import Suite
+from cli.bench.gpu_ledger.step import Step
+from cli.bench.gpu_ledger.suite import Suite
 from spectra import LossAnalysis, SolverSettings, make_generator
 from spectra.system.timing import seconds_of
 
@@ -57,11 +56,8 @@ def _certified(suite: Suite, label: int) -> dict[str, Any]:
 
 def _float64(suite: Suite, label: int) -> dict[str, Any]:
     """Time both ends' float64 products, which is what a judgement pays, beside the float32 ones."""
-    prepared = suite.prepared
-    n = prepared.data.class_counts[label]
-    op = reference_subject(
-        prepared.checkpoint, prepared.data, label, n, dtype=torch.float32, device=suite.device
-    ).operator(check=False)
+    n = suite.prepared.data.class_counts[label]
+    op = suite.workload(label, n).operator(check=False)
     drawn = torch.randn(2, op.size, generator=make_generator(0, "gpu suite float64"))
     vectors = drawn.to(op.device, op.dtype)
     op.matmat(vectors)  # the primal work, which is kept

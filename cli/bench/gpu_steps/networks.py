@@ -10,8 +10,8 @@ from checkpoints import Checkpoint, list_checkpoints, load_checkpoint
 from checkpoints.analysis.analyze import test_accuracy
 from checkpoints.analysis.protocol_comparison import compare_protocols, comparison_rows
 from checkpoints.analysis.request import AnalysisRequest
-from cli.bench.gpu.ledger import Step
-from cli.bench.gpu.suite import Suite
+from cli.bench.gpu_ledger.step import Step
+from cli.bench.gpu_ledger.suite import Suite
 from cli.bench.gpu_steps.extremes import summary
 from cli.bench.gpu_steps.trainings import run_folder
 from spectra import SolverSettings

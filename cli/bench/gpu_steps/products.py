@@ -7,13 +7,20 @@ from typing import Any
 
 import torch
 
-from cli.bench.comparison.peers import OURS, PEERS, Ours, Peer, PyHessianRetained, missing_packages
-from cli.bench.comparison.products import ProductTable, compare_products
-from cli.bench.comparison.subject import Subject, random_subject
-from cli.bench.gpu.ledger import Step
-from cli.bench.gpu.suite import Suite
+from cli.bench.comparison.peer_libraries import (
+    OURS,
+    PEERS,
+    Ours,
+    Peer,
+    PyHessianRetained,
+    missing_packages,
+)
+from cli.bench.comparison.product_table import ProductTable, compare_products
+from cli.bench.gpu_ledger.step import Step
+from cli.bench.gpu_ledger.suite import Suite
 from cli.bench.gpu_steps.tunings import WARM_UP, right_ways
 from cli.bench.gpu_steps.ways import EAGER, Way
+from cli.bench.workload import Workload, random_workload
 from spectra.system.allocator import available_bytes
 
 # Ours: PyHessian's graph of every image at once takes several times our kept work.
@@ -33,7 +40,7 @@ def run(suite: Suite, step: Step) -> None:
 
 def _compared(suite: Suite, n: int, rounds: int) -> dict[str, Any]:
     data = suite.prepared.data if n <= len(suite.prepared.data.train) else None
-    subject = random_subject(
+    workload = random_workload(
         n,
         seed=0,
         dtype=torch.float32,
@@ -45,11 +52,11 @@ def _compared(suite: Suite, n: int, rounds: int) -> dict[str, Any]:
     left_out: list[str] = []
     budget = 2**50
     if suite.on_gpu:
-        others, left_out, budget = _that_fit(subject, others)
+        others, left_out, budget = _that_fit(workload, others)
     peers: list[type[Peer]] = [_ours(way, budget) for way in others]
     peers += [p for p in PEERS if p is not PyHessianRetained or n <= RETAINED_IMAGES]
-    table = compare_products(subject, rounds=rounds, peers=peers, memory_budget=budget)
-    return {**as_plain(table), "subject": subject.name, "no_memory_for": left_out}
+    table = compare_products(workload, rounds=rounds, peers=peers, memory_budget=budget)
+    return {**as_plain(table), "subject": workload.name, "no_memory_for": left_out}
 
 
 def as_plain(table: ProductTable) -> dict[str, Any]:
@@ -65,17 +72,17 @@ def as_plain(table: ProductTable) -> dict[str, Any]:
     }
 
 
-def _that_fit(subject: Subject, others: list[Way]) -> tuple[list[Way], list[str], int]:
+def _that_fit(workload: Workload, others: list[Way]) -> tuple[list[Way], list[str], int]:
     """Return the ways whose kept work fits beside the default one's, the rest, and a budget."""
-    before = torch.cuda.memory_allocated(subject.device)
-    few = min(len(subject), MEASURED_IMAGES)
-    part = dataclasses.replace(subject, images=subject.images[:few], labels=subject.labels[:few])
+    before = torch.cuda.memory_allocated(workload.device)
+    few = min(len(workload), MEASURED_IMAGES)
+    part = dataclasses.replace(workload, images=workload.images[:few], labels=workload.labels[:few])
     op = part.operator(check=False)
     op.matvec(torch.ones(op.size, device=op.device))
-    each = (torch.cuda.memory_allocated(subject.device) - before) / few
+    each = (torch.cuda.memory_allocated(workload.device) - before) / few
     del op
-    room = PART * available_bytes(subject.device)
-    fit = max(0, int(room // max(1.0, each * len(subject))) - 1)
+    room = PART * available_bytes(workload.device)
+    fit = max(0, int(room // max(1.0, each * len(workload))) - 1)
     return others[:fit], [way.name for way in others[fit:]], int(room / (1 + len(others[:fit])))
 
 
@@ -86,8 +93,8 @@ def _ours(way: Way, budget: int) -> type[Peer]:
         name, mode = OURS, way.name
         columns = way.stacked
 
-        def __init__(self, subject: Subject, batch: int) -> None:
-            self.op = subject.operator(memory_budget=budget, check=False, **way.options)
+        def __init__(self, workload: Workload, batch: int) -> None:
+            self.op = workload.operator(memory_budget=budget, check=False, **way.options)
             for _ in range(WARM_UP):
                 self.products(torch.ones(self.columns, self.op.size, device=self.op.device))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from checkpoints.training.execution import Execution
 from checkpoints.training.request import TrainRequest, run_training, training_job
-from cli.bench.gpu.prepared import read_data
+from cli.bench.gpu_references.prepared_folder import read_data
 
 HISTORY = "epochs.jsonl"
 

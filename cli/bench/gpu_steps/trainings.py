@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import list_checkpoints
-from cli.bench.gpu.ledger import Step
-from cli.bench.gpu.pack import pack
-from cli.bench.gpu.suite import Suite
+from cli.bench.gpu_ledger.pack import pack
+from cli.bench.gpu_ledger.step import Step
+from cli.bench.gpu_ledger.suite import Suite
 from cli.bench.gpu_steps.executions import fastest
 from cli.bench.gpu_steps.training_order import HISTORY, TrainingOrder
 from spectra.errors import InputError, SpectraError

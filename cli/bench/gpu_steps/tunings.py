@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cli.bench.gpu.ledger import Step
-from cli.bench.gpu.prepared import subjects
-from cli.bench.gpu.references import reference_subject
-from cli.bench.gpu.suite import Suite
+from cli.bench.gpu_ledger.step import Step
+from cli.bench.gpu_ledger.suite import Suite
+from cli.bench.gpu_references.subjects import Subject
 from cli.bench.gpu_steps.correctness import ALLOWED
 from cli.bench.gpu_steps.ways import EAGER, STACKED, Way, ways
 from spectra import HessianOperator, make_generator
@@ -22,26 +21,28 @@ WARM_UP = 2
 
 def run(suite: Suite, step: Step) -> None:
     """Compare every way with eager float32 and with float64 on every reference subject."""
-    for name, label, n in subjects(suite.prepared):
+    for subject in suite.prepared.subjects:
         todo = [
-            way for way in ways(on_gpu=suite.on_gpu) if step.done(f"{way.name}: {name}") is None
+            way
+            for way in ways(on_gpu=suite.on_gpu)
+            if step.done(f"{way.name}: {subject.name}") is None
         ]
         if not todo:
             continue
-        op = _operator(suite, label, n, EAGER)
+        op = _operator(suite, subject, EAGER)
         vectors = _vectors(op)
         exact = op.in_float64().matmat(vectors.double())
         eager = op.matmat(vectors)
         op.forget()
         for way in todo:
-            work = partial(_way, suite, label, n, way, vectors=vectors, exact=exact, eager=eager)
-            step.item(f"{way.name}: {name}", work)
+            work = partial(_way, suite, subject, way, vectors=vectors, exact=exact, eager=eager)
+            step.item(f"{way.name}: {subject.name}", work)
 
 
 def right_ways(suite: Suite) -> list[Way]:
     """Return the ways that were as right as is allowed on every subject, the default one first."""
     step = suite.ledger.find("tunings")
-    names = [name for name, _, _ in subjects(suite.prepared)]
+    names = [subject.name for subject in suite.prepared.subjects]
     found = [EAGER]
     for way in ways(on_gpu=suite.on_gpu):
         items = [step.done(f"{way.name}: {name}") if step else None for name in names]
@@ -55,12 +56,8 @@ def served(item: dict[str, Any]) -> bool:
     return bool(item["right"]) and not item.get("said")
 
 
-def _operator(suite: Suite, label: int, n: int, way: Way) -> HessianOperator:
-    prepared = suite.prepared
-    subject = reference_subject(
-        prepared.checkpoint, prepared.data, label, n, dtype=torch.float32, device=suite.device
-    )
-    return subject.operator(check=False, **way.options)
+def _operator(suite: Suite, subject: Subject, way: Way) -> HessianOperator:
+    return suite.workload(subject.label, subject.n).operator(check=False, **way.options)
 
 
 def _vectors(op: HessianOperator) -> Tensor:
@@ -69,9 +66,9 @@ def _vectors(op: HessianOperator) -> Tensor:
 
 
 def _way(
-    suite: Suite, label: int, n: int, way: Way, *, vectors: Tensor, exact: Tensor, eager: Tensor
+    suite: Suite, subject: Subject, way: Way, *, vectors: Tensor, exact: Tensor, eager: Tensor
 ) -> dict[str, Any]:
-    op, device = _operator(suite, label, n, way), suite.device
+    op, device = _operator(suite, subject, way), suite.device
     for _ in range(WARM_UP):
         op.matmat(vectors)
     found = op.matmat(vectors)

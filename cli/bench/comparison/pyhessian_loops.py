@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cli.bench.comparison.products import ALLOWED_ERROR
-from cli.bench.comparison.reference import ReferenceFile
+from cli.bench.comparison.converged_extremes import ReferenceFile
+from cli.bench.comparison.product_table import ALLOWED_ERROR
 from spectra import HessianOperator, PyHessianOperator, make_generator
 from spectra.engines.pyhessian import on_its_card
 from spectra.errors import SpectraError

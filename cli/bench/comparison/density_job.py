@@ -3,11 +3,11 @@
 import time
 from dataclasses import dataclass
 
+from cli.bench.comparison.converged_extremes import ratio_of, relative_error
 from cli.bench.comparison.jobs import JobSettings, Stage, build_operator, peer_batch
-from cli.bench.comparison.peers import PyHessianDataloader
-from cli.bench.comparison.products import Progress
-from cli.bench.comparison.reference import ratio_of, relative_error
+from cli.bench.comparison.peer_libraries import PyHessianDataloader
 from spectra import PyHessianOperator, make_generator, slq
+from spectra.system.progress import Progress
 from spectra.system.timing import synchronise
 
 # The published script's; also what "100 Lanczos steps" spends.
@@ -56,25 +56,25 @@ def bench_density(
     for done, label in enumerate(stage.classes):
         if on_progress:
             on_progress(f"density of class {label}", done, len(stage.classes))
-        subject = stage.subject(label)
+        workload = stage.workload(label)
         start = time.perf_counter()
-        op = build_operator(subject, settings, check=done == 0)
+        op = build_operator(workload, settings, check=done == 0)
         spectrum = slq(
             op,
             num_probes=1,
             num_steps=NUM_NODES,
             generator=make_generator(settings.seed, "bench density", stage.digest, label),
         )
-        synchronise(subject.device)
+        synchronise(workload.device)
         seconds += time.perf_counter() - start
         asked += op.count.total
-        images += len(subject)
-        few = few and len(subject) <= FEW_IMAGES
+        images += len(workload)
+        few = few and len(workload) <= FEW_IMAGES
         if few:
-            peer = PyHessianOperator(subject.host(peer_batch(subject, settings)))
+            peer = PyHessianOperator(workload.host(peer_batch(workload, settings)))
             start = time.perf_counter()
             theirs = peer.density(num_probes=1, num_steps=NUM_NODES, seed=settings.seed)
-            synchronise(subject.device)
+            synchronise(workload.device)
             loop_seconds += time.perf_counter() - start
             ends = [ratio_of(s.nodes[0], s.nodes[-1]) for s in (theirs, spectrum)]
             differences.append(relative_error(*ends))

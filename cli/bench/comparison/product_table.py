@@ -2,18 +2,27 @@
 
 import gc
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from cli.bench.comparison.convolutions import ConvolutionRate, best_convolution
-from cli.bench.comparison.peers import ALL_KEPT, COLUMNS, OURS, PEERS, Ours, OursSeveral, Peer
-from cli.bench.comparison.subject import Subject
+from cli.bench.comparison.peer_libraries import (
+    ALL_KEPT,
+    COLUMNS,
+    OURS,
+    PEERS,
+    Ours,
+    OursSeveral,
+    Peer,
+)
+from cli.bench.convolution_rate import ConvolutionRate, best_convolution
+from cli.bench.workload import Workload
 from spectra import make_generator
 from spectra.errors import SpectraError
 from spectra.system.exact import exact_products
+from spectra.system.progress import Progress
 from spectra.system.timing import seconds_of
 
 # Ours: float32 products of ResNet-32 differ from float64 by about 4e-4, for the masks of single
@@ -21,8 +30,6 @@ from spectra.system.timing import seconds_of
 # fitted to 1 - p_y of 1e-4, float32 itself comes near this limit: 1 - p_y is then mostly rounding.
 ALLOWED_ERROR = {torch.float32: 5e-3, torch.float64: 1e-8}
 LARGEST_PEER_BATCH = 128
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ class ProductTable:
 
 
 def compare_products(
-    subject: Subject,
+    workload: Workload,
     *,
     rounds: int,
     peer_batch: int | None = None,
@@ -103,7 +110,7 @@ def compare_products(
     """Time every installed peer and ourselves in turn, round after round, with equal settings.
 
     Args:
-        subject: whose Hessian.
+        workload: whose Hessian.
         rounds: timed products of each, after an untimed one.
         peer_batch: images a peer takes at a time; None: all, up to 128.
         micro_chunk: images that we take at a time; None: our default.
@@ -112,16 +119,16 @@ def compare_products(
         memory_budget: bytes for our kept primal work.
         on_progress: called with (what is running, rounds done, rounds).
     """
-    batch = peer_batch or min(len(subject), LARGEST_PEER_BATCH)
-    ours = Ours(subject, micro_chunk or 0)
+    batch = peer_batch or min(len(workload), LARGEST_PEER_BATCH)
+    ours = Ours(workload, micro_chunk or 0)
     ours.op.memory_budget = memory_budget
     generator = make_generator(seed, "bench vectors")
     drawn = torch.randn(COLUMNS, ours.op.size, generator=generator)
-    vectors = drawn.to(ours.op.device, subject.dtype)
+    vectors = drawn.to(ours.op.device, workload.dtype)
     if on_progress:
         on_progress("float64 products", 0, rounds)
-    exact = _exact_products(subject, vectors)
-    running: list[Peer] = [ours, OursSeveral(subject, 0, one=ours)]
+    exact = _exact_products(workload, vectors)
+    running: list[Peer] = [ours, OursSeveral(workload, 0, one=ours)]
     errors = [_error(peer, vectors, exact) for peer in running]
     failures = []
     for kind in peers:
@@ -130,7 +137,7 @@ def compare_products(
         if on_progress:
             on_progress(f"preparing {kind.name} {kind.mode}", 0, rounds)
         try:
-            peer = kind(subject, batch)
+            peer = kind(workload, batch)
             error = _error(peer, vectors, exact)
         except Exception as problem:  # whatever a stranger's library raises, memory included
             if isinstance(problem, SpectraError):
@@ -146,12 +153,12 @@ def compare_products(
         for peer, times in zip(running, seconds, strict=True):
             if on_progress:
                 on_progress(f"{peer.name} {peer.mode}", done, rounds)
-            times.append(_seconds(peer, vectors, subject.device))
-        peaks.append(best_convolution(dtype=subject.dtype, device=subject.device))
-    flops = subject.product_flops()
-    allowed = ALLOWED_ERROR[subject.dtype]
+            times.append(_seconds(peer, vectors, workload.device))
+        peaks.append(best_convolution(dtype=workload.dtype, device=workload.device))
+    flops = workload.product_flops()
+    allowed = ALLOWED_ERROR[workload.dtype]
     milliseconds = [
-        [1e3 * t / (len(subject) * peer.columns) for t in times]
+        [1e3 * t / (len(workload) * peer.columns) for t in times]
         for peer, times in zip(running, seconds, strict=True)
     ]
     best, middle = min(milliseconds[0]), statistics.median(milliseconds[0])
@@ -171,7 +178,7 @@ def compare_products(
         for peer, times, error in zip(running, milliseconds, errors, strict=True)
     )
     peak = max(peaks, key=lambda rate: rate.flops)
-    return ProductTable(rows, len(subject), batch, rounds, flops, peak, allowed, tuple(failures))
+    return ProductTable(rows, len(workload), batch, rounds, flops, peak, allowed, tuple(failures))
 
 
 def single_column_rows(table: ProductTable) -> list[ProductRow]:
@@ -179,9 +186,9 @@ def single_column_rows(table: ProductTable) -> list[ProductRow]:
     return [row for row in table.rows if row.peer != OURS and row.columns == 1]
 
 
-def _exact_products(subject: Subject, vectors: Tensor) -> Tensor:
+def _exact_products(workload: Workload, vectors: Tensor) -> Tensor:
     """Return our float64 products; the operator is checked against finite differences."""
-    return subject.operator().in_float64().matmat(vectors.double())
+    return workload.operator().in_float64().matmat(vectors.double())
 
 
 def _error(peer: Peer, vectors: Tensor, exact: Tensor) -> float:

@@ -23,7 +23,7 @@ FORWARDS_PER_PRODUCT = 6
 
 
 @dataclass(frozen=True)
-class Subject:
+class Workload:
     """One mean loss over frozen images.
 
     Attributes:
@@ -77,7 +77,7 @@ class Subject:
         return FORWARDS_PER_PRODUCT * counter.get_total_flops()
 
 
-def random_subject(
+def random_workload(
     num_images: int,
     *,
     seed: int,
@@ -85,7 +85,7 @@ def random_subject(
     device: str,
     data: ImageData | None = None,
     architecture: str = DEFAULT_ARCHITECTURE,
-) -> Subject:
+) -> Workload:
     """Return a network with random weights; its running statistics are those of the images.
 
     Args:
@@ -112,12 +112,12 @@ def random_subject(
         model = build_model(Architecture(architecture, num_classes, channels, size))
     initialise(model, generator)
     _settle_statistics(model, images)
-    return Subject(
+    return Workload(
         f"{architecture}, {name}", model, images, labels, CrossEntropy(), None, dtype, device
     )
 
 
-def checkpoint_subject(
+def checkpoint_workload(
     checkpoint: Checkpoint,
     data: ImageData,
     num_images: int,
@@ -125,16 +125,16 @@ def checkpoint_subject(
     seed: int,
     dtype: torch.dtype,
     device: str,
-) -> Subject:
+) -> Workload:
     """Return a checkpoint on up to ``num_images`` of its training images, drawn at random."""
     if num_images < 1:
         raise InputError(f"images must be at least 1, got {num_images}")
     generator = make_generator(seed, "bench images")
     index = torch.randperm(len(data.train), generator=generator)[:num_images].sort().values
-    return _subject(checkpoint, data, index, "", dtype=dtype, device=device)
+    return _workload(checkpoint, data, index, "", dtype=dtype, device=device)
 
 
-def class_subject(
+def class_workload(
     checkpoint: Checkpoint,
     data: ImageData,
     label: int,
@@ -143,7 +143,7 @@ def class_subject(
     seed: int,
     dtype: torch.dtype,
     device: str,
-) -> Subject:
+) -> Workload:
     """Return the mean loss of one class over up to ``per_class`` of its training images.
 
     Raises:
@@ -158,10 +158,10 @@ def class_subject(
         seed=seed,
         where=f"the train split of {data.name}",
     )
-    return _subject(checkpoint, data, choice.index, f" class {label}", dtype=dtype, device=device)
+    return _workload(checkpoint, data, choice.index, f" class {label}", dtype=dtype, device=device)
 
 
-def _subject(
+def _workload(
     checkpoint: Checkpoint,
     data: ImageData,
     index: Tensor,
@@ -169,11 +169,11 @@ def _subject(
     *,
     dtype: torch.dtype,
     device: str,
-) -> Subject:
+) -> Workload:
     subset = data.train.subset(index)
     normalisation = checkpoint.normalisation or data.normalisation
     loss = loss_terms(checkpoint, LOSS, checkpoint.class_counts or data.class_counts).loss
-    return Subject(
+    return Workload(
         f"{checkpoint.name}{suffix}",
         checkpoint.model(),
         normalisation(subset.images, dtype),

@@ -18,7 +18,7 @@ from checkpoints.analysis.data_of import data_for
 from checkpoints.data.longtail import parse_class_list
 from checkpoints.data.normalisations import from_images, parse_normalisation
 from cli.bench.comparison.jobs import Stage
-from cli.bench.comparison.subject import Subject, checkpoint_subject, class_subject, random_subject
+from cli.bench.workload import Workload, checkpoint_workload, class_workload, random_workload
 from spectra.errors import InputError
 from spectra.objective.short_memory import MEMORY_BUDGET
 
@@ -27,7 +27,7 @@ JOBS = ("extremes", "density", "trajectory")
 
 
 @dataclass(frozen=True)
-class BenchRequest:
+class ComparisonRequest:
     """What to compare.
 
     Attributes:
@@ -70,7 +70,7 @@ class BenchRequest:
     protocol_images: int | None = None
 
 
-def check(request: BenchRequest) -> None:
+def check(request: ComparisonRequest) -> None:
     """Raise InputError unless the request's parts fit together."""
     unknown = [part for part in request.what if part not in (PRODUCTS, *JOBS)]
     if unknown or not request.what:
@@ -90,7 +90,9 @@ def check(request: BenchRequest) -> None:
             raise InputError(f"{name} must be at least 1, got {value}")
 
 
-def load(request: BenchRequest, notes: list[str]) -> tuple[Checkpoint | None, ImageData | None]:
+def load(
+    request: ComparisonRequest, notes: list[str]
+) -> tuple[Checkpoint | None, ImageData | None]:
     """Return checkpoint and data where the request names them; remarks go to ``notes``."""
     if request.checkpoint is None:
         return None, load_data(DataRequest(request.source)) if request.source else None
@@ -100,16 +102,16 @@ def load(request: BenchRequest, notes: list[str]) -> tuple[Checkpoint | None, Im
     return _normalised(checkpoint, data, request), data
 
 
-def product_subject(
-    request: BenchRequest, checkpoint: Checkpoint | None, data: ImageData | None
-) -> Subject:
+def product_workload(
+    request: ComparisonRequest, checkpoint: Checkpoint | None, data: ImageData | None
+) -> Workload:
     """Return what the products are timed on."""
     dtype = TORCH_DTYPES[request.dtype]
     if checkpoint is None or data is None:
-        return random_subject(
+        return random_workload(
             request.num_images, seed=request.seed, dtype=dtype, device=request.device, data=data
         )
-    return checkpoint_subject(
+    return checkpoint_workload(
         checkpoint,
         data,
         request.num_images,
@@ -119,7 +121,7 @@ def product_subject(
     )
 
 
-def stage(checkpoint: Checkpoint, data: ImageData, request: BenchRequest) -> Stage:
+def stage(checkpoint: Checkpoint, data: ImageData, request: ComparisonRequest) -> Stage:
     """Return the classes of a checkpoint that the jobs run over."""
     counts = data.class_counts
     if request.classes is None:
@@ -132,7 +134,7 @@ def stage(checkpoint: Checkpoint, data: ImageData, request: BenchRequest) -> Sta
         checkpoint.digest(),
         classes,
         partial(
-            class_subject,
+            class_workload,
             checkpoint,
             data,
             per_class=request.images_per_class,
@@ -143,7 +145,7 @@ def stage(checkpoint: Checkpoint, data: ImageData, request: BenchRequest) -> Sta
     )
 
 
-def stages(run: str, data: ImageData, request: BenchRequest) -> list[Stage]:
+def stages(run: str, data: ImageData, request: ComparisonRequest) -> list[Stage]:
     """Return the checkpoints of a run, in the order of training."""
     found = list_checkpoints(run)
     if len(found) < 2:
@@ -152,7 +154,7 @@ def stages(run: str, data: ImageData, request: BenchRequest) -> list[Stage]:
     return [stage(_normalised(c, data, request), data, request) for c in checkpoints]
 
 
-def _normalised(checkpoint: Checkpoint, data: ImageData, request: BenchRequest) -> Checkpoint:
+def _normalised(checkpoint: Checkpoint, data: ImageData, request: ComparisonRequest) -> Checkpoint:
     """Return the checkpoint with the normalisation that the request names, if it does."""
     if request.normalisation is None:
         return checkpoint

@@ -5,10 +5,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
+import torch
+
 from checkpoints import ImageData
-from cli.bench.gpu.ledger import Ledger, Step
-from cli.bench.gpu.prepared import Prepared
-from cli.bench.gpu.request import Sizes, SuiteRequest
+from cli.bench.gpu_ledger.ledger import Ledger
+from cli.bench.gpu_ledger.step import Step
+from cli.bench.gpu_ledger.suite_request import SuiteRequest
+from cli.bench.gpu_references.prepared_folder import Prepared
+from cli.bench.gpu_references.sizes import Sizes
+from cli.bench.gpu_references.subjects import reference_workload
+from cli.bench.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,17 @@ class Suite:
     def on_gpu(self) -> bool:
         """Whether that is a GPU."""
         return self.request.on_gpu
+
+    def workload(self, label: int, n: int) -> Workload:
+        """Return the mean loss of the first ``n`` images of a class, in float32 on the device."""
+        return reference_workload(
+            self.prepared.checkpoint,
+            self.prepared.data,
+            label,
+            n,
+            dtype=torch.float32,
+            device=self.device,
+        )
 
     def each_class(self, step: Step, work: Callable[["Suite", int], dict[str, Any]]) -> None:
         """Do ``work`` for every class that has images, rarest first, as an item each.

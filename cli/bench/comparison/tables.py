@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cli.bench.comparison.accounts import JobRow
-from cli.bench.comparison.jobs import ClassResult
-from cli.bench.comparison.products import ProductTable
+from cli.bench.comparison.extremes_job import ClassResult
+from cli.bench.comparison.job_costs import JobRow
+from cli.bench.comparison.product_table import ProductTable
+from cli.bench.machine import MachineFacts
 
 Rows = list[list[str]]
 
@@ -129,11 +130,11 @@ def as_plain(
     table: ProductTable,
     jobs: Sequence[JobRow],
     results: Sequence[ClassResult],
-    machine: dict[str, Any],
+    machine: MachineFacts,
 ) -> dict[str, Any]:
     """Return the object that ``--json`` prints."""
     return {
-        "machine": machine,
+        "machine": asdict(machine),
         "settings": {
             "images": table.num_images,
             "rounds": table.rounds,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cli.bench.comparison.subject import LOSS
+from cli.bench.workload import LOSS
 from spectra import HessianOperator, Lanczos, SymmetricOperator, draw_probe, make_generator
 from spectra.errors import InputError
 from spectra.krylov.defaults import FLOOR

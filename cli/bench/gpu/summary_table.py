@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from cli.bench.gpu.ledger import HAS_RESULT, Ledger, Step
+from cli.bench.gpu_ledger.ledger import Ledger
+from cli.bench.gpu_ledger.step import HAS_RESULT, Step
 
 COLUMNS = ("what", "of", "found")
 Rows = list[list[str]]

@@ -1,8 +1,6 @@
-"""What a run has done: every item on disk before the next begins, within its seconds."""
+"""One step of a run: its items, each on disk before the next begins, within its seconds."""
 
-import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,8 +13,6 @@ import torch
 from spectra.system.files import write_json
 from spectra.system.timing import synchronise
 
-SCHEMA = 1
-RESULTS = "results.json"
 # Of an item; the limit cut the second, which a repeated run goes on with.
 HAS_RESULT = ("done", "stopped")
 
@@ -186,91 +182,6 @@ class Step:
         return item if item["status"] in HAS_RESULT else None
 
 
-class Ledger:
-    """The steps of a run, in a folder.
-
-    A repeated run takes finished items from disk where they are of the same ``identity``.
-
-    Args:
-        folder: of the run.
-        device: where it computes.
-        budget: of the run.
-        identity: what finished items depend on: references, sizes, versions, device.
-        say: called with a line an item.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        device: str,
-        budget: Budget,
-        identity: Mapping[str, Any],
-        say: Say | None = None,
-    ) -> None:
-        self.folder, self.device, self.budget = folder, device, budget
-        self.identity = plain({"schema": SCHEMA, **identity})
-        self.say = say or _to_stderr
-        self.steps: list[Step] = []
-        self.status = "running"
-        self.reason: str | None = None
-        self.table: list[list[str]] = []
-        self._before = self._kept()
-
-    def step(self, name: str, share: float) -> Step:
-        """Begin a step that has to end when ``share`` of the budget is spent."""
-        path = self.folder / "steps" / f"{len(self.steps) + 1:02d}-{name}.json"
-        items = self._before.get(name, {})
-        step = Step(
-            name, self.device, self.budget, share, path, self.identity, self.save, self.say, items
-        )
-        self.steps.append(step)
-        step.save()
-        return step
-
-    def find(self, name: str) -> Step | None:
-        """Return a step that has begun."""
-        return next((step for step in self.steps if step.name == name), None)
-
-    def item(self, step: str, key: str) -> dict[str, Any] | None:
-        """Return a finished item of a step, or None."""
-        found = self.find(step)
-        return None if found is None else found.done(key)
-
-    def save(self) -> None:
-        """Rewrite the run's own file."""
-        write_json(self.folder / RESULTS, plain(self.to_dict()))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plain form: everything that is known of the run."""
-        return {
-            "schema": SCHEMA,
-            "status": self.status,
-            "reason": self.reason,
-            "seconds": self.budget.spent,
-            "limit": self.budget.seconds,
-            "identity": self.identity,
-            "steps": {step.name: step.to_dict() for step in self.steps},
-            "table": self.table,
-        }
-
-    def _kept(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return the finished items of an earlier run in the same folder, by step.
-
-        From the steps' own files: those of steps that a killed run had not come to again are there.
-        """
-        found = {}
-        for path in sorted((self.folder / "steps").glob("*.json")):
-            try:
-                before = json.loads(path.read_text(encoding="utf-8"))
-                if before["identity"] == self.identity:
-                    items = before["items"].items()
-                    found[before["name"]] = {k: v for k, v in items if v["status"] == "done"}
-            except (ValueError, KeyError, TypeError, AttributeError):  # damaged, or none of ours
-                continue
-        return found
-
-
 def plain(value: Any) -> Any:
     """Return ``value`` as strict JSON has it: no tuples; what is not finite as a word.
 
@@ -301,8 +212,3 @@ def _listening() -> Iterator[list[str]]:
         yield said
     finally:
         logging.getLogger().removeHandler(listener)
-
-
-def _to_stderr(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()

@@ -2,44 +2,54 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 from checkpoints.training.threads import suitable_threads
-from cli.bench.comparison.accounts import JobRow, density_rows, extremes_rows
-from cli.bench.comparison.density import bench_density
-from cli.bench.comparison.jobs import ClassResult, JobSettings, bench_extremes
-from cli.bench.comparison.peers import missing_packages
-from cli.bench.comparison.products import ProductTable, Progress, compare_products
-from cli.bench.comparison.reference import ReferenceFile
-from cli.bench.machine import machine_facts
-from cli.bench.request import BenchRequest, check, load, product_subject, stage, stages
+from cli.bench.comparison.converged_extremes import ReferenceFile
+from cli.bench.comparison.density_job import bench_density
+from cli.bench.comparison.extremes_job import ClassResult, bench_extremes
+from cli.bench.comparison.job_costs import JobRow, density_rows, extremes_rows
+from cli.bench.comparison.jobs import JobSettings
+from cli.bench.comparison.peer_libraries import PACKAGES, missing_packages
+from cli.bench.comparison.product_table import ProductTable, compare_products
+from cli.bench.comparison.request import (
+    ComparisonRequest,
+    check,
+    load,
+    product_workload,
+    stage,
+    stages,
+)
+from cli.bench.machine import MachineFacts, machine_facts
+from spectra.system.progress import Progress
 
 # Ours: what a statement about warm starts should rest on.
 ENOUGH_CHECKPOINTS = 8
 
 
 @dataclass(frozen=True)
-class BenchResult:
+class ComparisonResult:
     """Tables of one run.
 
     Attributes:
-        subject: what the products were of.
+        workload: what the products were of.
         products: everybody's.
         jobs: rows of every job.
         classes: the extremes of each class and checkpoint.
-        machine: see :func:`cli.bench.machine.machine_facts`.
+        machine: that they ran on.
         notes: what the reader should know.
     """
 
-    subject: str
+    workload: str
     products: ProductTable
     jobs: tuple[JobRow, ...]
     classes: tuple[ClassResult, ...]
-    machine: dict[str, Any]
+    machine: MachineFacts
     notes: tuple[str, ...]
 
 
-def run_bench(request: BenchRequest, *, on_progress: Progress | None = None) -> BenchResult:
+def run_comparison(
+    request: ComparisonRequest, *, on_progress: Progress | None = None
+) -> ComparisonResult:
     """Run the products and the jobs that are asked for.
 
     Raises:
@@ -51,7 +61,7 @@ def run_bench(request: BenchRequest, *, on_progress: Progress | None = None) -> 
         for package in missing_packages()
     ]
     checkpoint, data = load(request, notes)
-    subject = product_subject(request, checkpoint, data)
+    workload = product_workload(request, checkpoint, data)
     file = ReferenceFile(request.reference_file)
     settings = JobSettings(
         request.peer_batch,
@@ -63,9 +73,9 @@ def run_bench(request: BenchRequest, *, on_progress: Progress | None = None) -> 
     rows: list[JobRow] = []
     results: list[ClassResult] = []
     with suitable_threads(data) if data is not None else nullcontext():
-        machine = machine_facts(request.device)
+        machine = machine_facts(request.device, PACKAGES)
         table = compare_products(
-            subject,
+            workload,
             rounds=request.rounds,
             peer_batch=request.peer_batch,
             micro_chunk=request.micro_chunk,
@@ -100,4 +110,6 @@ def run_bench(request: BenchRequest, *, on_progress: Progress | None = None) -> 
         for r in results
         if not r.reference.converged
     ]
-    return BenchResult(subject.name, table, tuple(rows), tuple(results), machine, tuple(notes))
+    return ComparisonResult(
+        workload.name, table, tuple(rows), tuple(results), machine, tuple(notes)
+    )

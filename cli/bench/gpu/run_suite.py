@@ -8,13 +8,15 @@ from typing import Any
 import torch
 
 from checkpoints.analysis.analyze import library_versions
-from cli.bench.gpu.ledger import Budget, Ledger, Say, Step
-from cli.bench.gpu.pack import pack
-from cli.bench.gpu.prepared import prepare, read_prepared
-from cli.bench.gpu.request import SuiteRequest
-from cli.bench.gpu.suite import Suite
-from cli.bench.gpu.table import summary_rows
-from cli.bench.gpu.toy import toy_checkpoint, toy_data
+from cli.bench.gpu.summary_table import summary_rows
+from cli.bench.gpu_ledger.ledger import Ledger
+from cli.bench.gpu_ledger.pack import pack
+from cli.bench.gpu_ledger.step import Budget, Say, Step
+from cli.bench.gpu_ledger.suite import Suite
+from cli.bench.gpu_ledger.suite_request import SuiteRequest
+from cli.bench.gpu_references.make_references import prepare
+from cli.bench.gpu_references.prepared_folder import read_prepared
+from cli.bench.gpu_references.toy import toy_checkpoint, toy_data
 from cli.bench.gpu_steps import (
     card,
     correctness,

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cli.bench.comparison.density import NUM_NODES, DensityResult
-from cli.bench.comparison.jobs import ClassResult
-from cli.bench.comparison.peers import OURS, PyHessianDataloader
-from cli.bench.comparison.products import ProductRow, ProductTable, single_column_rows
-from cli.bench.comparison.reference import relative_error
+from cli.bench.comparison.converged_extremes import relative_error
+from cli.bench.comparison.density_job import NUM_NODES, DensityResult
+from cli.bench.comparison.extremes_job import ClassResult
+from cli.bench.comparison.peer_libraries import OURS, PyHessianDataloader
+from cli.bench.comparison.product_table import ProductRow, ProductTable, single_column_rows
 
 
 @dataclass(frozen=True)

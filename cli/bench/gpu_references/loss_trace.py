@@ -1,4 +1,4 @@
-"""What the CPU knows in float64, and the same on any device: products, extremes, loss traces."""
+"""Short seeded trainings whose losses are the same on any device but for rounding."""
 
 import time
 from collections.abc import Sequence
@@ -8,90 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from checkpoints import Architecture, Checkpoint, ImageData, build_model
-from checkpoints.analysis.selection import loss_terms
+from checkpoints import Architecture, ImageData, build_model
 from checkpoints.models import initialise
 from checkpoints.recipes.recipe import Recipe, get_recipe
 from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.trainer import Trainer
-from cli.bench.comparison.reference import converged_reference
-from cli.bench.comparison.subject import LOSS, Subject
-from cli.bench.gpu.request import Sizes
-from spectra import HessianOperator, draw_probe, make_generator
-from spectra.errors import InputError
+from cli.bench.gpu_references.sizes import Sizes
+from spectra import make_generator
 
 SEED = 0
-
-
-@dataclass(frozen=True)
-class Extremes:
-    """Both ends of the spectrum of one subject.
-
-    Attributes:
-        lambda_min: float64 Rayleigh quotient, loss / parameter².
-        lambda_max: likewise.
-        converged: both residuals are small enough, see :mod:`cli.bench.comparison.reference`.
-    """
-
-    lambda_min: float
-    lambda_max: float
-    converged: bool
-
-
-def subject_name(label: int, n: int) -> str:
-    """Return what a subject is called."""
-    return f"class {label}, {n} images"
-
-
-def reference_subject(
-    checkpoint: Checkpoint,
-    data: ImageData,
-    label: int,
-    num_images: int,
-    *,
-    dtype: torch.dtype,
-    device: str,
-) -> Subject:
-    """Return the mean loss of the first ``num_images`` training images of a class.
-
-    Raises:
-        InputError: the class has no images.
-    """
-    index = (data.train.labels == label).nonzero().flatten()[:num_images]
-    if not len(index):
-        raise InputError(f"data {data.name} has no images of class {label}; give data that has")
-    subset = data.train.subset(index)
-    normalisation = checkpoint.normalisation or data.normalisation
-    terms = loss_terms(checkpoint, LOSS, checkpoint.class_counts or data.class_counts)
-    return Subject(
-        subject_name(label, len(index)),
-        checkpoint.model(),
-        normalisation(subset.images, dtype),
-        subset.labels,
-        terms.loss,
-        None,
-        dtype,
-        device,
-    )
-
-
-def reference_vector(op: HessianOperator, name: str) -> Tensor:
-    """Return the seeded vector of a subject, shape (P,), in the operator's dtype, on its device.
-
-    Of random signs, which every processor draws alike to the last bit.
-    """
-    generator = make_generator(SEED, "gpu suite", name)
-    probe = draw_probe(op.size, probe="rademacher", generator=generator)
-    return probe.to(op.device, op.dtype)
-
-
-def reference_extremes(op: HessianOperator, name: str) -> Extremes:
-    """Return both ends: Lanczos from the subject's own start, refined in float64.
-
-    Cost: up to 100 products and about ten in float64.
-    """
-    found = converged_reference(op, make_generator(SEED, "gpu suite extremes", name))
-    return Extremes(found.smallest.value, found.largest.value, found.converged)
 
 
 def trace_data(data: ImageData, per_class: int) -> ImageData:

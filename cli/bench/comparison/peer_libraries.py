@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from cli.bench.comparison.subject import Subject
+from cli.bench.workload import Workload
 from spectra import HessianOperator, PyHessianOperator
 from spectra.engines.pyhessian import on_its_card
 from spectra.system.quiet import quiet
@@ -22,7 +22,7 @@ ALL_KEPT = 2**50
 
 
 class Peer(ABC):
-    """One library, used in one way, on one subject.
+    """One library, used in one way, on one workload.
 
     Attributes:
         name: of the library.
@@ -39,8 +39,8 @@ class Peer(ABC):
     module: ClassVar[str]
 
     @abstractmethod
-    def __init__(self, subject: Subject, batch: int) -> None:
-        """Prepare products with the Hessian of ``subject``, ``batch`` images at a time."""
+    def __init__(self, workload: Workload, batch: int) -> None:
+        """Prepare products with the Hessian of ``workload``, ``batch`` images at a time."""
 
     @abstractmethod
     def products(self, vectors: Tensor) -> Tensor:
@@ -57,8 +57,8 @@ class Ours(Peer):
 
     name, mode, package, module = OURS, "one", "hessian-spectra", "spectra"
 
-    def __init__(self, subject: Subject, batch: int) -> None:
-        self.op = subject.operator(micro_chunk=batch or None, memory_budget=ALL_KEPT)
+    def __init__(self, workload: Workload, batch: int) -> None:
+        self.op = workload.operator(micro_chunk=batch or None, memory_budget=ALL_KEPT)
 
     def products(self, vectors: Tensor) -> Tensor:
         """Return H v for each row."""
@@ -71,8 +71,8 @@ class OursSeveral(Peer):
     name, mode, package, module = OURS, "several", "hessian-spectra", "spectra"
     columns = COLUMNS
 
-    def __init__(self, subject: Subject, batch: int, *, one: Ours | None = None) -> None:
-        self.op = (one or Ours(subject, batch)).op
+    def __init__(self, workload: Workload, batch: int, *, one: Ours | None = None) -> None:
+        self.op = (one or Ours(workload, batch)).op
 
     def products(self, vectors: Tensor) -> Tensor:
         """Return H v for each row."""
@@ -84,8 +84,8 @@ class PyHessianDataloader(Peer):
 
     name, mode, package, module = "pyhessian", "dataloader", "pyhessian", "pyhessian"
 
-    def __init__(self, subject: Subject, batch: int) -> None:
-        self._op = PyHessianOperator(subject.host(batch))
+    def __init__(self, workload: Workload, batch: int) -> None:
+        self._op = PyHessianOperator(workload.host(batch))
 
     def products(self, vectors: Tensor) -> Tensor:
         """Return H v for each row."""
@@ -100,8 +100,8 @@ class PyHessianRetained(Peer):
 
     name, mode, package, module = "pyhessian", "retained", "pyhessian", "pyhessian"
 
-    def __init__(self, subject: Subject, batch: int) -> None:
-        host = subject.host(batch)
+    def __init__(self, workload: Workload, batch: int) -> None:
+        host = workload.host(batch)
         # The package hides its submodule "hessian" behind a class of the same name.
         hessian = importlib.import_module("pyhessian.hessian").hessian
         self._product = importlib.import_module("pyhessian.utils").hessian_vector_product
@@ -134,8 +134,8 @@ class Curvlinops(Peer):
 
     name, mode, package, module = "curvlinops", "one", "curvlinops-for-pytorch", "curvlinops"
 
-    def __init__(self, subject: Subject, batch: int) -> None:
-        host = subject.host(batch)
+    def __init__(self, workload: Workload, batch: int) -> None:
+        host = workload.host(batch)
         with quiet():  # a dependency's torch.jit.script is deprecated
             library = importlib.import_module("curvlinops")
         # Its probe for determinism draws from the global generator; ours has been made.
@@ -177,8 +177,8 @@ class HessianEigenthings(Peer):
     name, mode, package = "hessian-eigenthings", "one", "hessian-eigenthings"
     module = "hessian_eigenthings"
 
-    def __init__(self, subject: Subject, batch: int) -> None:
-        host = subject.host(batch)
+    def __init__(self, workload: Workload, batch: int) -> None:
+        host = workload.host(batch)
         batches, criterion = _batches(host), _SummedLoss(host)
 
         def loss(model: nn.Module, images_and_index: Any) -> Tensor:
@@ -200,6 +200,8 @@ PEERS: tuple[type[Peer], ...] = (
     CurvlinopsSeveral,
     HessianEigenthings,
 )
+# What each library is called, and the distribution that it comes in.
+PACKAGES = {peer.name: peer.package for peer in PEERS}
 
 
 def missing_packages(peers: Sequence[type[Peer]] = PEERS) -> list[str]:

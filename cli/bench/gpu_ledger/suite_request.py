@@ -1,0 +1,53 @@
+"""What a run of the suite is asked for."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from cli.bench.gpu_references.sizes import FULL, TOY, Sizes
+from spectra.errors import InputError
+
+# Ours: what a ten-minute lease leaves once the machine is up.
+SECONDS = 560.0
+
+
+@dataclass(frozen=True)
+class SuiteRequest:
+    """What to run.
+
+    Attributes:
+        folder: results, weights, and what is sent.
+        prepared: folder that ``--prepare`` wrote; None: ``folder/prepared``, which a dry run makes.
+        seconds: after which the suite has stopped.
+        device: torch device.
+        dry_run: walk every step at toy size, on the CPU.
+        sizes: how large everything is; by default what ``dry_run`` says.
+
+    Raises:
+        InputError: the seconds are no positive number.
+    """
+
+    folder: Path
+    prepared: Path | None = None
+    seconds: float = SECONDS
+    device: str = "cuda"
+    dry_run: bool = False
+    sizes: Sizes = field(default=FULL)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds < float("inf"):
+            raise InputError(f"seconds must be positive and finite, got {self.seconds}")
+        if self.dry_run:
+            object.__setattr__(self, "sizes", TOY)
+            object.__setattr__(self, "device", "cpu")
+
+    @property
+    def references(self) -> Path:
+        """Where the prepared images and references lie."""
+        return self.prepared or self.folder / "prepared"
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether this runs on a GPU."""
+        return torch.device(self.device).type == "cuda"

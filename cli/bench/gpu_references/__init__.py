@@ -1,0 +1,1 @@
+"""What a GPU is measured against: images, a network, and float64 results made on a CPU."""
