@@ -153,7 +153,7 @@ def _least_width(shown: Sequence[Sequence[str]]) -> int:
 def print_analysis(analysis: Analysis) -> None:
     """Print the per-class table, with the protocol that it holds under."""
     protocol, checkpoint = analysis.protocol, analysis.checkpoint
-    settings = SolverSettings(**protocol["solver"])
+    settings = protocol.solver or SolverSettings()
     marks = {r.label: _marks(r, settings) for r in analysis.records}
     rows = []
     for record in analysis.records:
@@ -171,27 +171,26 @@ def print_analysis(analysis: Analysis) -> None:
             record.verdict.name,
         ]
         rows.append(row)
-    epoch = "" if checkpoint.get("epoch") is None else f" epoch {checkpoint['epoch']}"
+    epoch = "" if checkpoint.epoch is None else f" epoch {checkpoint.epoch}"
     print_table(
-        f"{checkpoint['name']}{epoch}: Hessian of each class's loss",
+        f"{checkpoint.name}{epoch}: Hessian of each class's loss",
         ["class", "n", "accuracy", "loss", "λmin", "λmax", "|λmin/λmax|", "‖g‖", "|g·vmin|/‖g‖",
          "verdict"],
         rows,
         optional=["|g·vmin|/‖g‖", "loss", "accuracy", "n"],
     )  # fmt: skip
-    solver = protocol["solver"]
-    recorded = f", {protocol['accuracy']}" if "accuracy" in protocol else ""
+    recorded = f", {protocol.accuracy}" if protocol.accuracy else ""
     click.echo(
-        f"loss {protocol['loss']}, reduction {protocol['reduction']}, {protocol['split']} images "
-        f"({protocol['images']}), {protocol['dtype']}, engine {solver['engine']}, "
-        f"{counted(solver['num_probes'], 'probe')} x {counted(solver['num_steps'], 'step')}, "
-        f"seed {solver['seed']}, r {protocol['radius']}, τ {protocol['tau']}; ± is the residual "
+        f"loss {protocol.loss}, reduction {protocol.reduction}, {protocol.split} images "
+        f"({protocol.images}), {protocol.dtype}, engine {settings.engine}, "
+        f"{counted(settings.num_probes, 'probe')} x {counted(settings.num_steps, 'step')}, "
+        f"seed {settings.seed}, r {protocol.radius}, τ {protocol.tau}; ± is the residual "
         f"norm; accuracy on test images{recorded}"
     )
     marked = [label for label, ends in marks.items() if any(ends)]
     if marked:
         click.echo(
-            f"≤ and ≥: not converged in {solver['max_steps']} steps, so λmin may be lower, λmax "
+            f"≤ and ≥: not converged in {settings.max_steps} steps, so λmin may be lower, λmax "
             f"higher (class {', '.join(marked)}); raise --max-steps"
         )
     click.echo(_grounds(analysis))

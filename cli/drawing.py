@@ -6,7 +6,6 @@ from typing import Any
 
 from checkpoints.analysis.protocol_comparison import comparison_rows
 from checkpoints.analysis.trajectory import switch_epoch
-from checkpoints.studies.pipeline import StudyResult
 from checkpoints.studies.reproduction import Reproduction, ReproductionResult
 from checkpoints.studies.study import Study
 from checkpoints.studies.summary import recipe_summaries
@@ -27,6 +26,7 @@ from figures import (
 )
 from spectra import Analysis
 from spectra.errors import InputError
+from spectra.results.study import StudyResult
 from spectra.system.files import write_atomically
 
 FORMATS = ("png", "pdf")
@@ -60,7 +60,7 @@ def draw_analysis(
     written = []
     for k, page in enumerate(pages):
         name = "density" if len(pages) == 1 else f"density-{k + 1}"
-        figure = density_panels(analysis, page, sigma=sigma, title=_title(analysis))
+        figure = density_panels(analysis, page, sigma=sigma, title=analysis.checkpoint.title)
         written += save_figure(figure, folder / name, formats)
     return written
 
@@ -94,14 +94,14 @@ def draw_study(
         suffix = "" if split == "train" else f"-{split}"
         last = {recipe: result.last(recipe, split) for recipe in result.recipes}
         first = last[result.recipes[0]][0]
-        groups = study.request.groups_of(tuple(first.checkpoint["class_counts"]))
+        groups = study.request.groups_of(first.checkpoint.class_counts)
         known = {record.label for record in first.records}
         for base, pair in _pairs(last).items():
             labels = [label for label in study.density_classes if label in known]
             if labels:
                 figure = density_grid(pair, labels)
                 written += save_figure(figure, place / f"density-{base}{suffix}", formats)
-        if any(a.protocol["split"] == split for a in result.trajectories):
+        if any(a.protocol.split == split for a in result.trajectories):
             for base, pair in _pairs(last).items():
                 series = {
                     name: [a for run in result.runs(name, split) for a in run] for name in pair
@@ -123,9 +123,9 @@ def draw_study(
     if accuracies:
         split = result.splits[0]
         first = result.last(result.recipes[0], split)[0]
-        counts = [int(n) for n in first.checkpoint["class_counts"]]
+        counts = first.checkpoint.class_counts
         figure = plot_accuracy(
-            accuracies, class_counts=counts, groups=study.request.groups_of(tuple(counts))
+            accuracies, class_counts=counts, groups=study.request.groups_of(counts)
         )
         written += save_figure(figure, place / "accuracy", formats)
     return written
@@ -207,8 +207,3 @@ def _accuracies(result: StudyResult) -> dict[str, list[list[float]]]:
             except InputError:
                 return {}
     return series
-
-
-def _title(analysis: Analysis) -> str:
-    epoch = analysis.checkpoint.get("epoch")
-    return str(analysis.checkpoint["name"]) + ("" if epoch is None else f", epoch {epoch}")

@@ -24,7 +24,7 @@ def class_accuracies(analysis: Analysis) -> tuple[float, ...]:
     Raises:
         InputError: a class was not analyzed, or has no held-out images.
     """
-    counts = analysis.checkpoint.get("class_counts") or ()
+    counts = analysis.checkpoint.class_counts
     records = find_records(analysis, [str(c) for c in range(len(counts))])
     missing = [r.label for r in records if r.accuracy is None]
     if missing or not records:

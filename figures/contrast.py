@@ -108,7 +108,7 @@ def _column(
 
 
 def _by_seed(runs: Sequence[Analysis]) -> list[Analysis]:
-    return sorted(runs, key=lambda a: (a.checkpoint.get("seed") is None, a.checkpoint.get("seed")))
+    return sorted(runs, key=lambda a: (a.checkpoint.seed is None, a.checkpoint.seed or 0))
 
 
 def _is_certain(record: LossAnalysis, quantity: str) -> bool:

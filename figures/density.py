@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from figures.style.colours import (
     COLUMN_WIDTH,
@@ -27,6 +27,7 @@ from figures.style.comparable import (
 from figures.style.page import finish_page, new_page
 from figures.style.spectral_axes import FLOOR, Window, density_curve, set_spectral_axes
 from spectra import Analysis, InputError, LossAnalysis, Spectrum, density_band
+from spectra.results.provenance import AnalysisProtocol
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +91,7 @@ def plot_density(
     axes: Axes | None = None,
     title: str | None = None,
     xlim: float | None = None,
-    protocol: Mapping[str, Any] | None = None,
+    protocol: AnalysisProtocol | None = None,
 ) -> Figure:
     """Draw one density, or several on one axis, with λmin and λmax marked.
 
@@ -134,7 +135,8 @@ def plot_density(
         _write_block(ax, [] if several else drawn[""].block(), heading=title)
         if fig is None:
             return ax.get_figure(root=True)  # type: ignore[return-value]
-        caption = _caption(list(drawn.values()), window, protocol or {}, chosen=sigma is not None)
+        stated = protocol or AnalysisProtocol()
+        caption = _caption(list(drawn.values()), window, stated, chosen=sigma is not None)
         return finish_page(fig, caption=caption, legend=lines if several else ())
 
 
@@ -247,7 +249,7 @@ def _write_block(ax: Axes, lines: Sequence[str], *, heading: str | None) -> None
 
 
 def _caption(
-    drawn: Sequence[_Drawn], window: Window, protocol: Mapping[str, Any], *, chosen: bool
+    drawn: Sequence[_Drawn], window: Window, protocol: AnalysisProtocol, *, chosen: bool
 ) -> str:
     rule = "" if chosen else " = √(1e−5·max(1,\u00a0range))"
     if not chosen and len(drawn) > 1:

@@ -48,10 +48,10 @@ def plot_overlaps(
             for end, ax in enumerate(row):
                 for label in labels:
                     points = [
-                        (int(a.checkpoint["epoch"]), r.overlaps[end])
+                        (a.checkpoint.epoch, r.overlaps[end])
                         for a in runs
                         for r in a.records
-                        if r.label == label and r.overlaps
+                        if r.label == label and r.overlaps and a.checkpoint.epoch is not None
                     ]
                     if points:
                         x, y = zip(*sorted(points), strict=True)

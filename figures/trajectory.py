@@ -96,7 +96,7 @@ def plot_trajectory(
                 draw_switch(ax, switch_epoch, switch_name)
             ax.set_xlabel("epoch")
         row[0].set_ylabel("|λmin/λmax|")
-        places = {int(a.checkpoint["epoch"]) for _, a in flat}
+        places = {a.checkpoint.epoch for _, a in flat if a.checkpoint.epoch is not None}
         places |= set() if switch_epoch is None else {switch_epoch}
         if len(places) == 1:
             row[0].set_xlim(min(places) - 1.5, max(places) + 1.5)
@@ -109,7 +109,7 @@ def _curves(name: str, runs: Sequence[Analysis], labels: Sequence[str]) -> dict[
     seen = set()
     points: dict[str, dict[int, list[tuple[float, bool]]]] = {}
     for analysis in runs:
-        epoch, seed = analysis.checkpoint.get("epoch"), analysis.checkpoint.get("seed")
+        epoch, seed = analysis.checkpoint.epoch, analysis.checkpoint.seed
         if epoch is None:
             raise InputError(f"a result of {name!r} states no epoch; analyze a trained checkpoint")
         if (epoch, seed) in seen:
@@ -117,7 +117,7 @@ def _curves(name: str, runs: Sequence[Analysis], labels: Sequence[str]) -> dict[
         seen.add((epoch, seed))
         for record in analysis.records:
             if record.label in labels and record.ratio is not None:
-                at = points.setdefault(record.label, {}).setdefault(int(epoch), [])
+                at = points.setdefault(record.label, {}).setdefault(epoch, [])
                 at.append((record.ratio, bool(record.converged)))
     return {
         label: _Curve(

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         ScaledOperator,
         SymmetricOperator,
     )
-    from spectra.results.file import Analysis, load_analysis, save_analysis
+    from spectra.results.analysis import Analysis, load_analysis, save_analysis
     from spectra.system.seeding import derive_seed, make_generator
 else:  # tests/test_public_api.py holds the two equal
     __getattr__, __dir__ = lazy_names(
@@ -86,7 +86,7 @@ else:  # tests/test_public_api.py holds the two equal
                 "ScaledOperator",
                 "SymmetricOperator",
             ],
-            "spectra.results.file": ["Analysis", "load_analysis", "save_analysis"],
+            "spectra.results.analysis": ["Analysis", "load_analysis", "save_analysis"],
             "spectra.system.seeding": ["derive_seed", "make_generator"],
         },
     )

@@ -164,14 +164,7 @@ NOW_ROOMS = {
         "spectra.products.tangent.products": ["TangentChunk", "TangentProducts"],
     },
     "spectra.results": {
-        "spectra.results.file": [
-            "Analysis",
-            "analysis_from_dict",
-            "analysis_to_dict",
-            "load_analysis",
-            "save_analysis",
-            "to_csv",
-        ],
+        "spectra.results.analysis": ["Analysis", "load_analysis", "save_analysis"],
     },
     "checkpoints.recipes": {
         "checkpoints.recipes.recipe": ["RECIPE_NAMES", "Recipe", "get_recipe", "load_recipe"],

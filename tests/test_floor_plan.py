@@ -39,7 +39,6 @@ STILL_TOO_LONG = {
     "tests/gpu/test_pretended_gpu.py": 370,
     "tests/krylov/test_extremes.py": 338,
     "tests/operators/test_hessian.py": 549,
-    "tests/pictures/test_figures.py": 348,
     "tests/products/test_products.py": 480,
     "tests/recipes/test_losses.py": 329,
     "tests/recipes/test_recipes.py": 302,

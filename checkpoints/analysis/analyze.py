@@ -4,7 +4,6 @@ import logging
 import platform
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy
 import scipy
@@ -29,6 +28,7 @@ from spectra import (
 from spectra.classes.each_loss import analyze_each, with_images
 from spectra.errors import InputError
 from spectra.findings.verdict import RADIUS
+from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
 from spectra.system.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -66,15 +66,8 @@ def analyze_checkpoint(
     normalisation = losses.normalisation
     radius = request.radius if request.radius is not None else _radius(checkpoint)
     header = Analysis(
-        checkpoint={
-            **_identity(checkpoint, data, counts),
-            # A warm start moves a result within its tolerance, so it is part of what it is of.
-            **({"warm_from": warm.before} if warm else {}),
-        },
-        protocol={
-            **_protocol(request, normalisation, radius),
-            **({"accuracy": "as recorded"} if _recorded(checkpoint, data) else {}),
-        },
+        checkpoint=_identity(checkpoint, data, counts, warm),
+        protocol=_protocol(request, normalisation, radius, recorded=_recorded(checkpoint, data)),
         records=(),
         versions=library_versions(),
     )
@@ -160,41 +153,49 @@ def _radius(checkpoint: Checkpoint) -> float:
     return ascent_radius(recipe, max(0, (checkpoint.epoch or recipe.epochs) - 1))
 
 
-def _identity(checkpoint: Checkpoint, data: ImageData, counts: tuple[int, ...]) -> dict[str, Any]:
+def _identity(
+    checkpoint: Checkpoint, data: ImageData, counts: tuple[int, ...], warm: WarmStarts | None
+) -> CheckpointIdentity:
     recipe = checkpoint.recipe
-    return {
-        "name": checkpoint.name,
-        "epoch": checkpoint.epoch,
-        "recipe": recipe.name if recipe else None,
-        "recipe_fields": recipe.to_dict() if recipe else None,
-        "seed": checkpoint.seed,
-        "architecture": checkpoint.architecture.to_dict(),
-        "class_counts": list(counts),
-        "digest": checkpoint.digest(),
-        "data": {**data.description, "digest": data.digest()},
-        "notes": list(checkpoint.notes),
-    }
+    known = CheckpointIdentity(
+        name=checkpoint.name,
+        epoch=checkpoint.epoch,
+        recipe=recipe.name if recipe else None,
+        recipe_fields=recipe.to_dict() if recipe else None,
+        seed=checkpoint.seed,
+        architecture=checkpoint.architecture.to_dict(),
+        class_counts=counts,
+        digest=checkpoint.digest(),
+        data={**data.description, "digest": data.digest()},
+        notes=checkpoint.notes,
+    )
+    return replace(known, warm_from=warm.before) if warm else known
 
 
 def _protocol(
-    request: AnalysisRequest, normalisation: Normalisation, radius: float
-) -> dict[str, Any]:
-    return {
-        "images": request.images,
-        "split": request.split,
-        "loss": request.loss,
-        "reduction": request.reduction,
-        "images_per_class": request.images_per_class,
-        "groups": request.groups,
-        "normalisation": normalisation.to_dict(),
-        "dtype": request.dtype,
-        "device": torch.device(request.device).type,
-        "micro_chunk": request.micro_chunk,
-        **({"tuning": request.tuning} if request.tuning != "default" else {}),
-        "radius": radius,
-        "tau": request.tau,
-        "solver": request.solver.to_dict(),
-    }
+    request: AnalysisRequest,
+    normalisation: Normalisation,
+    radius: float,
+    *,
+    recorded: ClassMetrics | None,
+) -> AnalysisProtocol:
+    return AnalysisProtocol(
+        images=request.images,
+        split=request.split,
+        loss=request.loss,
+        reduction=request.reduction,
+        images_per_class=request.images_per_class,
+        groups=request.groups,
+        normalisation=normalisation.to_dict(),
+        dtype=request.dtype,
+        device=torch.device(request.device).type,
+        micro_chunk=request.micro_chunk,
+        tuning=request.tuning,
+        radius=radius,
+        tau=request.tau,
+        solver=request.solver,
+        accuracy="as recorded" if recorded else None,
+    )
 
 
 def _unit_path(units: Path, label: str) -> Path:

@@ -121,7 +121,8 @@ def _figures(analysis: Analysis, record: LossAnalysis) -> dict[str, Any]:
     spectrum, noise = record.spectrum, record.noise
     if spectrum is not None and noise is None:
         noise = product_noise(spectrum)
-        if analysis.protocol["solver"]["engine"] == "pyhessian":
+        solver = analysis.protocol.solver
+        if solver is not None and solver.engine == "pyhessian":
             low, high = float(spectrum.nodes[0]), float(spectrum.nodes[-1])
             values = dict.fromkeys(values) | {
                 "lambda_min": low,

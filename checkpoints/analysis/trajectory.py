@@ -83,7 +83,8 @@ def analyze_trajectory(
 
 def switch_epoch(analysis: Analysis) -> int | None:
     """Return after how many epochs re-weighting set in, or None where the recipe has no DRW."""
-    fields = analysis.checkpoint.get("recipe_fields")
-    if not fields or fields["weighting"] != "drw":
+    fields = analysis.checkpoint.recipe_fields or {}
+    epochs = fields.get("epochs")
+    if fields.get("weighting") != "drw" or not isinstance(epochs, int):
         return None
-    return drw_switch(int(fields["epochs"]))
+    return drw_switch(epochs)

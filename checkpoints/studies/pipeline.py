@@ -18,49 +18,10 @@ from checkpoints.training.run import TrainingJob, train
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis
 from spectra.errors import InputError
-from spectra.results.file import analysis_from_dict, analysis_to_dict, check_schema
+from spectra.results.study import StudyResult, save_study_result
 from spectra.system.files import write_json
 
-FORMAT = "spectra.study"
-SCHEMA = 1
 UnitProgress = Callable[[str, str, int, int], None]
-
-
-@dataclass(frozen=True)
-class StudyResult:
-    """Every analysis of a study.
-
-    Attributes:
-        name: of the study.
-        analyses: of the last epoch, in the order recipes, seeds, splits.
-        trajectories: of every kept epoch, in the order recipes, seeds, epochs.
-    """
-
-    name: str
-    analyses: tuple[Analysis, ...]
-    trajectories: tuple[Analysis, ...] = ()
-
-    def last(self, recipe: str, split: str) -> list[Analysis]:
-        """Return the analysis of the last epoch for each seed of a recipe on a split."""
-        return [a for a in self.analyses if _is_of(a, recipe, split)]
-
-    def runs(self, recipe: str, split: str) -> list[list[Analysis]]:
-        """Return the trajectories of a recipe on a split: one list of epochs for each seed."""
-        by_seed: dict[int, list[Analysis]] = {}
-        for a in self.trajectories:
-            if _is_of(a, recipe, split):
-                by_seed.setdefault(int(a.checkpoint["seed"]), []).append(a)
-        return list(by_seed.values())
-
-    @property
-    def splits(self) -> list[str]:
-        """``train``, ``test`` or both."""
-        return list(dict.fromkeys(str(a.protocol["split"]) for a in self.analyses))
-
-    @property
-    def recipes(self) -> list[str]:
-        """Names in the order of the study."""
-        return list(dict.fromkeys(str(a.checkpoint["recipe"]) for a in self.analyses))
 
 
 def run_study(
@@ -106,35 +67,9 @@ def run_study(
                     study.trajectory, study.trajectory.split, "trajectories"
                 )
         versions = library_versions()
-    result = StudyResult(study.name, tuple(analyses), tuple(trajectories))
-    write_json(
-        folder / "results.json",
-        {
-            "format": FORMAT,
-            "schema": SCHEMA,
-            "name": study.name,
-            "versions": versions,
-            "analyses": [analysis_to_dict(a) for a in analyses],
-            "trajectories": [analysis_to_dict(a) for a in trajectories],
-        },
-    )
+    result = StudyResult(study.name, tuple(analyses), tuple(trajectories), versions)
+    save_study_result(folder / "results.json", result)
     return result
-
-
-def load_study_result(plain: dict[str, Any], *, origin: str) -> StudyResult:
-    """Rebuild the result of ``results.json``.
-
-    Raises:
-        InputError: another format, a newer schema, or incomplete.
-    """
-    if plain.get("format") != FORMAT:
-        raise InputError(f"{origin} is not a study's results.json")
-    check_schema(plain, SCHEMA, origin=origin)
-    analyses, trajectories = (
-        tuple(analysis_from_dict(a, origin=origin) for a in plain.get(key, []))
-        for key in ("analyses", "trajectories")
-    )
-    return StudyResult(str(plain.get("name", "")), analyses, trajectories)
 
 
 @dataclass(frozen=True)
@@ -205,10 +140,6 @@ class _Unit:
     def _report(self, what: str, done: int, planned: int) -> None:
         if self.on_unit:
             self.on_unit(self.run, what, done, planned)
-
-
-def _is_of(analysis: Analysis, recipe: str, split: str) -> bool:
-    return analysis.checkpoint["recipe"] == recipe and analysis.protocol["split"] == split
 
 
 def _check(study: Study, data: ImageData, units: Sequence[_Unit]) -> None:

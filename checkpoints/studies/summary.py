@@ -3,10 +3,10 @@
 import statistics
 from collections.abc import Sequence
 
-from checkpoints.studies.pipeline import StudyResult
 from checkpoints.studies.study import Study
 from spectra import Analysis, LossAnalysis
 from spectra.results.recipe_row import RecipeRow
+from spectra.results.study import StudyResult
 
 CLASS_COLUMNS = (
     "class", "n", "accuracy %", "λmin", "λmax", "|λmin/λmax|", "‖g‖", "ρ*", "verdict",
@@ -25,7 +25,7 @@ def class_rows(
     Numbers are medians over seeds with the range behind them; verdicts are counted.
     """
     last = result.last(recipe, split)
-    epoch = last[0].checkpoint["epoch"]
+    epoch = last[0].checkpoint.epoch
     rows = []
     for record in last[0].records:
         same = [a.record(record.label) for a in last]
@@ -55,12 +55,12 @@ def recipe_summaries(result: StudyResult, study: Study, split: str = "train") ->
     rows = []
     for recipe in result.recipes:
         last = result.last(recipe, split)
-        groups = study.request.groups_of(tuple(last[0].checkpoint["class_counts"]))
+        groups = study.request.groups_of(last[0].checkpoint.class_counts)
         everything = tuple(c for classes in groups.values() for c in classes)
         rows.append(
             RecipeRow(
                 recipe=recipe,
-                seeds=tuple(int(a.checkpoint["seed"]) for a in last),
+                seeds=tuple(a.checkpoint.seed or 0 for a in last),
                 overall=_accuracies(last, everything),
                 head=_accuracies(last, groups["head"]),
                 mid=_accuracies(last, groups["mid"]),
@@ -77,7 +77,7 @@ def recipe_rows(result: StudyResult, study: Study, split: str = "train") -> list
     rows = []
     for summary in recipe_summaries(result, study, split):
         last = result.last(summary.recipe, split)
-        tail = study.request.groups_of(tuple(last[0].checkpoint["class_counts"]))["tail"]
+        tail = study.request.groups_of(last[0].checkpoint.class_counts)["tail"]
         rows.append(
             [
                 summary.recipe,

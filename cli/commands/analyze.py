@@ -27,7 +27,7 @@ from cli.display import (
 from cli.drawing import draw_analysis
 from spectra import save_analysis
 from spectra.krylov.defaults import NUM_PROBES
-from spectra.results.file import to_csv
+from spectra.results.tables import to_csv
 from spectra.system.files import write_atomically, write_json
 
 
@@ -108,7 +108,7 @@ def analyze(
             on_progress=lambda label, i, n: report.update(f"class {label}", i, n),
         )
     save_analysis(folder / "analysis.json", analysis)
-    write_atomically(folder / "table.csv", to_csv(analysis).encode())
+    write_atomically(folder / "table.csv", to_csv(analysis.records).encode())
     text = "\n".join(certificate_lines(analysis)) + "\n"
     write_atomically(folder / "certificates.txt", text.encode())
     written = [folder / name for name in ("analysis.json", "table.csv", "certificates.txt")]

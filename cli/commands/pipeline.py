@@ -46,9 +46,9 @@ def pipeline(
             {
                 "runs": [
                     {
-                        "recipe": a.checkpoint["recipe"],
-                        "seed": a.checkpoint["seed"],
-                        "epoch": a.checkpoint["epoch"],
+                        "recipe": a.checkpoint.recipe,
+                        "seed": a.checkpoint.seed,
+                        "epoch": a.checkpoint.epoch,
                         "classes": a.rows(),
                     }
                     for a in result.analyses

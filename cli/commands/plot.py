@@ -1,11 +1,9 @@
 """``spectra plot``: draw stored results again; no network, no products."""
 
-import json
 from pathlib import Path
 
 import click
 
-from checkpoints.studies.pipeline import load_study_result
 from checkpoints.studies.study import load_study
 from cli import options
 from cli.display import print_paths
@@ -13,6 +11,7 @@ from cli.drawing import draw_analysis, draw_study, draw_trajectories
 from figures import density_grid, save_figure
 from spectra import Analysis, load_analysis
 from spectra.errors import InputError
+from spectra.results.study import load_study_result
 
 
 @click.command(short_help="Draw stored results again.")
@@ -44,7 +43,7 @@ def plot(
     if study is not None:
         if len(results) != 1:
             raise InputError(f"--study takes one results.json, got {len(results)} files")
-        result = load_study_result(_read(results[0]), origin=str(results[0]))
+        result = load_study_result(results[0])
         print_paths(draw_study(result, load_study(study), folder, formats=chosen))
         return
     analyses = {path.parent.name + "/" + path.stem: load_analysis(path) for path in results}
@@ -53,7 +52,7 @@ def plot(
     if kind == "trajectory":
         runs: dict[str, list[Analysis]] = {}
         for analysis in analyses.values():
-            runs.setdefault(str(analysis.checkpoint["name"]), []).append(analysis)
+            runs.setdefault(analysis.checkpoint.name, []).append(analysis)
         written += draw_trajectories(runs, folder, labels=labels, formats=chosen)
     elif kind == "grid":
         first = next(iter(analyses.values()))
@@ -65,13 +64,3 @@ def plot(
             place = output / path.stem if output and len(results) > 1 else output or path.parent
             written += draw_analysis(analysis, place, labels=labels, sigma=sigma, formats=chosen)
     print_paths(written)
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path} as JSON: {error}") from error
-    if not isinstance(plain, dict):
-        raise InputError(f"{path} is not a study's results.json")
-    return plain

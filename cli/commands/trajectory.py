@@ -71,7 +71,7 @@ def trajectory(
         print_json(
             {
                 "runs": {
-                    name: [{"epoch": a.checkpoint["epoch"], "classes": a.rows()} for a in analyses]
+                    name: [{"epoch": a.checkpoint.epoch, "classes": a.rows()} for a in analyses]
                     for name, analyses in series.items()
                 },
                 "files": [str(path) for path in written],
@@ -82,7 +82,7 @@ def trajectory(
         labels = [record.label for record in analyses[0].records]
         rows = [
             [
-                str(a.checkpoint["epoch"]),
+                str(a.checkpoint.epoch),
                 *(number(r.ratio) + "*" * unsettled(r) for r in a.records),
             ]
             for a in analyses

@@ -17,6 +17,7 @@ from figures import (
     plot_theorem,
     save_figure,
 )
+from spectra.results.provenance import AnalysisProtocol
 from spectra.system.files import write_atomically
 
 # Networks by the names of their folders, as tables and figures call them.
@@ -81,7 +82,7 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
                     ("PyHessian", "fresh/pyhessian"),
                 )
             },
-            protocol={"loss": "ce", "images": "fresh", "split": "train"},
+            protocol=AnalysisProtocol(loss="ce", images="fresh", split="train"),
         ),
     }
     theorem = folder / "theorem" / "theorem.json"

@@ -49,10 +49,9 @@ def stored_results(folder: Path) -> dict[Network, dict[int, ByProtocol]]:
         if named is None:
             continue
         analysis = load_analysis(path)
-        engine = analysis.protocol["solver"]["engine"]
-        protocol = str(analysis.protocol["images"]) + (
-            "/pyhessian" if engine == "pyhessian" else ""
-        )
+        solver = analysis.protocol.solver
+        by_peer = solver is not None and solver.engine == "pyhessian"
+        protocol = f"{analysis.protocol.images}{'/pyhessian' if by_peer else ''}"
         network = Network(named["name"], int(named["seed"] or 0))
         epochs = found.setdefault(network, {})
         epochs.setdefault(int(named["epoch"]), {}).setdefault(protocol, []).append(analysis)

@@ -1,9 +1,10 @@
 """What may share an axis, and the words that say what an axis shows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from spectra import Analysis, InputError, LossAnalysis, Spectrum
+from spectra.results.provenance import AnalysisProtocol
 
 # Two results that differ in one of these are eigenvalues of different functions.
 SHARED = ("loss", "reduction", "images")
@@ -23,7 +24,7 @@ def require_comparable(analyses: Iterable[tuple[str, Analysis]]) -> None:
         if first is None:
             first = (name, analysis)
         for key in SHARED:
-            ours, theirs = first[1].protocol.get(key), analysis.protocol.get(key)
+            ours, theirs = (getattr(a.protocol, key) for a in (first[1], analysis))
             if ours != theirs:
                 raise InputError(
                     f"{key} {_said(ours)} and {_said(theirs)} cannot share an axis: "
@@ -50,7 +51,7 @@ def find_records(analysis: Analysis, labels: Sequence[str]) -> list[LossAnalysis
     for label in labels:
         if label not in known:
             raise InputError(
-                f"{analysis.checkpoint.get('name', 'the result')} holds no analysis of "
+                f"{analysis.checkpoint.name} holds no analysis of "
                 f"{label!r}; it holds {', '.join(known)}"
             )
     return [known[label] for label in labels]
@@ -61,17 +62,17 @@ def label_text(label: str) -> str:
     return f"class {label}" if label.isdigit() else label
 
 
-def protocol_text(protocol: Mapping[str, Any]) -> str:
+def protocol_text(protocol: AnalysisProtocol) -> str:
     """Say in a few words which function was differentiated; empty if the protocol is silent."""
     parts = []
-    if protocol.get("loss") is not None:
-        parts.append(f"loss {protocol['loss']}")
-    if protocol.get("reduction") is not None:
-        parts.append(f"reduction {protocol['reduction']}")
-    images = " ".join(str(protocol[k]) for k in ("images", "split") if protocol.get(k) is not None)
+    if protocol.loss is not None:
+        parts.append(f"loss {protocol.loss}")
+    if protocol.reduction is not None:
+        parts.append(f"reduction {protocol.reduction}")
+    images = " ".join(said for said in (protocol.images, protocol.split) if said is not None)
     if images:
         parts.append(f"{images} images")
-    if protocol.get("images") == "fresh":
+    if protocol.images == "fresh":
         parts.append("a new draw at every product: not a fixed matrix")
     return ", ".join(parts)
 
@@ -109,5 +110,5 @@ def _said(value: Any) -> str:
 
 
 def _origin(name: str, analysis: Analysis) -> str:
-    checkpoint = analysis.checkpoint.get("name")
+    checkpoint = analysis.checkpoint.name
     return f"{name!r} ({checkpoint})" if checkpoint and checkpoint != name else repr(name)

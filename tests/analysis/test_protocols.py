@@ -300,7 +300,7 @@ def test_fresh_images_are_named_in_the_result_and_survive_a_round_trip(tmp_path)
     assert result.exit_code == 0, result.output
     assert "not a fixed matrix" in result.output
     kept = load_analysis(tmp_path / "analysis.json")
-    assert kept.protocol["images"] == "fresh"
+    assert kept.protocol.images == "fresh"
     assert kept.records[0].noise == product_noise(kept.records[0].spectrum)
 
 

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 
 from spectra import (
     ENGINES,
-    Analysis,
     HessianOperator,
     InputError,
     NonFiniteError,
@@ -17,6 +16,7 @@ from spectra import (
     SolverSettings,
     analyze_loss,
 )
+from spectra.results.record import row
 
 BOTH = pytest.mark.parametrize("engine", sorted(ENGINES))
 SMALL = {"num_probes": 2, "num_steps": 20}
@@ -203,7 +203,7 @@ def test_pyhessian_on_a_small_hessian_shows_nodes_that_the_extremes_refute(net):
 
 
 def test_both_engines_give_the_same_columns(net):
-    rows = [Analysis({}, {}, (analyze(net, engine),)).rows()[0] for engine in sorted(ENGINES)]
+    rows = [row(analyze(net, engine)) for engine in sorted(ENGINES)]
     assert list(rows[0]) == list(rows[1])
 
 

@@ -19,7 +19,8 @@ from spectra import (
     load_analysis,
     save_analysis,
 )
-from spectra.results.file import to_csv
+from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
+from spectra.results.tables import to_csv
 
 
 def analyze(net, classes, label, **options) -> LossAnalysis:
@@ -37,8 +38,8 @@ def compute(net) -> Analysis:
         analyze(net, None, "peer", engine="pyhessian"),
     )
     return Analysis(
-        checkpoint={"name": "tests/λ net", "epoch": 3, "digest": None},
-        protocol={"solver": SolverSettings().to_dict(), "classes": [0, 2]},
+        checkpoint=CheckpointIdentity(name="tests/λ net", epoch=3),
+        protocol=AnalysisProtocol(split="train", solver=SolverSettings()),
         records=records,
         versions={"torch": "1.2.3"},
     )
@@ -125,21 +126,21 @@ def test_nodes_and_weights_in_the_file_are_those_of_the_loaded_spectrum(path):
 
 
 def test_csv_has_a_header_and_one_row_for_each_record(analysis):
-    rows = list(csv.reader(io.StringIO(to_csv(analysis))))
+    rows = list(csv.reader(io.StringIO(to_csv(analysis.records))))
     assert rows[0] == list(analysis.rows()[0])
     assert [row[0] for row in rows[1:]] == ["0", "2", "overall", "peer"]
     assert {len(row) for row in rows} == {len(rows[0])}
 
 
 def test_csv_floats_read_back_exactly(analysis):
-    rows = csv.DictReader(io.StringIO(to_csv(analysis)))
+    rows = csv.DictReader(io.StringIO(to_csv(analysis.records)))
     for row, record in zip(rows, analysis.records, strict=True):
         assert float(row["lambda_min"]) == record.lambda_min
         assert row["classes"] == " ".join(map(str, record.classes))
 
 
 def test_csv_leaves_a_cell_empty_where_nothing_is_known(analysis):
-    row = list(csv.DictReader(io.StringIO(to_csv(analysis))))[3]
+    row = list(csv.DictReader(io.StringIO(to_csv(analysis.records))))[3]
     assert row["accuracy"] == ""
 
 
@@ -160,7 +161,9 @@ def test_record_is_found_by_its_label(analysis):
 
 
 def test_no_records_round_trip(tmp_path):
-    save_analysis(tmp_path / "empty.json", Analysis({}, {}, ()))
+    save_analysis(
+        tmp_path / "empty.json", Analysis(CheckpointIdentity("none"), AnalysisProtocol(), ())
+    )
     assert load_analysis(tmp_path / "empty.json").records == ()
 
 
@@ -173,7 +176,7 @@ def test_an_existing_file_is_replaced_and_no_temporary_one_left(analysis, path):
 def test_a_failed_write_leaves_the_old_file(analysis, path):
     before = path.read_bytes()
     with pytest.raises(ValueError, match="JSON compliant"):
-        save_analysis(path, replace(analysis, checkpoint={"loss": float("nan")}))
+        save_analysis(path, replace(analysis, protocol=AnalysisProtocol(tau=float("nan"))))
     assert path.read_bytes() == before
 
 

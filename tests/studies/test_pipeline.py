@@ -1,6 +1,5 @@
 """Studies: what they write, and that killing one changes nothing."""
 
-import json
 import os
 import random
 import signal
@@ -11,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from checkpoints.studies.pipeline import load_study_result, run_study
+from checkpoints.studies.pipeline import run_study
 from checkpoints.studies.study import load_study
 from spectra.errors import InputError
+from spectra.results.study import load_study_result
 
 STUDY = """
 [data]
@@ -109,12 +109,11 @@ def test_a_study_killed_at_random_ends_in_the_same_bytes(
 def test_a_study_holds_every_recipe_and_seed(study_file, tmp_path):
     study = load_study(study_file)
     result = run_study(study, tmp_path / "out")
-    assert [(a.checkpoint["recipe"], a.checkpoint["seed"]) for a in result.analyses] == [
+    assert [(a.checkpoint.recipe, a.checkpoint.seed) for a in result.analyses] == [
         (recipe, seed) for recipe in study.recipes for seed in (0, 1)
     ]
-    assert [a.checkpoint["epoch"] for a in result.runs("ce-drw", "train")[0]] == [3, 6]
-    stored = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert load_study_result(stored, origin="stored").recipes == result.recipes
+    assert [a.checkpoint.epoch for a in result.runs("ce-drw", "train")[0]] == [3, 6]
+    assert load_study_result(tmp_path / "out" / "results.json").recipes == result.recipes
 
 
 def test_a_folder_of_another_study_is_refused(study_file, tmp_path):

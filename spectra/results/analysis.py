@@ -1,0 +1,132 @@
+"""The result of one checkpoint, and its file: raw quadrature and provenance as strict JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from spectra.errors import InputError
+from spectra.findings.loss_analysis import LossAnalysis
+from spectra.results.plain import from_plain, read_document, to_plain
+from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
+from spectra.results.record import RowValue, StoredRecord, record_to_plain, row
+from spectra.results.tables import to_html, to_text
+from spectra.system.files import write_json
+
+if TYPE_CHECKING:
+    import pandas
+
+FORMAT = "spectra.analysis"
+SCHEMA = 2  # 2 added certificates; a file of schema 1 reads as one without
+
+
+@dataclass(frozen=True, repr=False)
+class Analysis:
+    """The losses of one checkpoint, analyzed under one set of choices.
+
+    A prompt shows it as a short table, a notebook as one in HTML.
+
+    Attributes:
+        checkpoint: whose losses.
+        protocol: what was computed: split, loss, reduction, images, dtype, device, solver.
+        records: one for each class, group or the whole.
+        versions: of the libraries that computed it.
+    """
+
+    checkpoint: CheckpointIdentity
+    protocol: AnalysisProtocol
+    records: tuple[LossAnalysis, ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def record(self, label: str) -> LossAnalysis:
+        """Return the record of ``label``; KeyError if it was not analyzed."""
+        for record in self.records:
+            if record.label == label:
+                return record
+        raise KeyError(label)
+
+    def rows(self) -> list[dict[str, RowValue]]:
+        """Return one flat dictionary for each record: the table, and ``analyze --json``."""
+        return [row(record) for record in self.records]
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return :meth:`rows` as a pandas data frame.
+
+        Raises:
+            InputError: pandas is not installed; nothing else needs it.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise InputError(
+                "a data frame needs pandas: pip install pandas, or take rows()"
+            ) from error
+        return pandas.DataFrame(self.rows())
+
+    def save(self, path: str | Path) -> None:
+        """Write the result file; :func:`load_analysis` reads it."""
+        save_analysis(path, self)
+
+    def __repr__(self) -> str:
+        return to_text(self._title(), self.records)
+
+    def _repr_html_(self) -> str:
+        return to_html(self._title(), self.records)
+
+    def _title(self) -> str:
+        said = [
+            f"loss {self.protocol.loss}" if self.protocol.loss else "",
+            " ".join(filter(None, (self.protocol.images, self.protocol.split, "images"))),
+        ]
+        return f"{self.checkpoint.title} ({', '.join(filter(None, said))})"
+
+
+def save_analysis(path: str | Path, analysis: Analysis) -> None:
+    """Write the result file atomically; equal results give equal bytes."""
+    write_json(Path(path), analysis_to_plain(analysis))
+
+
+def load_analysis(path: str | Path) -> Analysis:
+    """Read a result file.
+
+    Raises:
+        InputError: not JSON, not this format, a newer schema, or a value that does not fit:
+            ``FILE: records[3].lambda_min: expected a number, got 'x'``.
+    """
+    plain = read_document(
+        Path(path),
+        what="a result file of 'spectra analyze'",
+        format_name=FORMAT,
+        newest=SCHEMA,
+    )
+    return from_plain(plain, StoredAnalysis, origin=str(path)).analysis()
+
+
+def analysis_to_plain(analysis: Analysis) -> dict[str, Any]:
+    """Return the content of the result file, documented in docs/file-formats.md."""
+    return {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "checkpoint": to_plain(analysis.checkpoint),
+        "protocol": to_plain(analysis.protocol),
+        "versions": to_plain(analysis.versions),
+        "records": [record_to_plain(record) for record in analysis.records],
+    }
+
+
+class StoredAnalysis(msgspec.Struct, frozen=True):
+    """The content of a result file, as it is read."""
+
+    checkpoint: CheckpointIdentity
+    protocol: AnalysisProtocol
+    versions: dict[str, str]
+    records: list[StoredRecord]
+
+    def analysis(self) -> Analysis:
+        """Return what the file holds."""
+        records = tuple(stored.record() for stored in self.records)
+        return Analysis(self.checkpoint, self.protocol, records, self.versions)

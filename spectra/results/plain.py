@@ -1,0 +1,137 @@
+"""Between typed values and the plain ones of JSON and TOML: written here, read and checked here.
+
+Reading is msgspec's: of the libraries tried it alone refuses ``"3"`` for a number, ``true`` for an
+integer and a word for a list without being told to, names the place, and brings no dependencies.
+Its words are for programmers; :func:`from_plain` says them for people. Writing is ours, as files
+are to keep their bytes: the keys in the order of the fields, floats as Python writes them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from spectra.errors import InputError
+
+T = TypeVar("T")
+
+# For ``field(metadata=...)``: written only where it is not the default.
+WHEN_SET: Final[Mapping[str, Any]] = {"when_set": True}
+_KINDS = {
+    "int": "an integer", "float": "a number", "bool": "true or false", "str": "text",
+    "array": "a list", "object": "an object", "null": "null",
+}  # fmt: skip
+
+
+def written_as(key: str) -> Mapping[str, Any]:
+    """Return the ``metadata`` of a field whose key in files is a word that Python reserves."""
+    return {"key": key}
+
+
+def to_plain(value: Any) -> Any:
+    """Return dataclasses as dictionaries and tuples as lists, all the way down.
+
+    Fields are written in their order under their names, or as :func:`written_as` and
+    :data:`WHEN_SET` say.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            f.metadata.get("key", f.name): to_plain(getattr(value, f.name))
+            for f in fields(value)
+            if not (f.metadata.get("when_set") and getattr(value, f.name) == f.default)
+        }
+    if isinstance(value, Mapping):
+        return {key: to_plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(inner) for inner in value]
+    return value
+
+
+def from_plain(plain: Any, kind: type[T], *, origin: str) -> T:
+    """Return ``plain`` as a ``kind``, every value of the type that its field states.
+
+    An integer serves where a number is asked for; nothing else stands in for another type. Keys
+    that ``kind`` does not know are left out.
+
+    Args:
+        plain: what a JSON or TOML reader gave.
+        kind: a dataclass, its fields of types that msgspec knows.
+        origin: names the file in errors.
+
+    Raises:
+        InputError: a key is missing or a value does not fit:
+            ``FILE: records[3].lambda_min: expected a number, got 'x'``.
+    """
+    try:
+        return msgspec.convert(plain, kind)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{origin}: {_said(str(error), plain)}") from error
+
+
+def read_document(path: Path, *, what: str, format_name: str, newest: int) -> dict[str, Any]:
+    """Read a JSON file that names its format and schema.
+
+    Args:
+        path: the file.
+        what: it should be, for errors: ``a result file``.
+        format_name: its key ``format``.
+        newest: schema that this version reads.
+
+    Raises:
+        InputError: it cannot be read, is not JSON, of another format, or of a newer schema.
+    """
+    try:
+        plain = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"cannot read {path} as {what}: {error}") from error
+    if not isinstance(plain, dict) or plain.get("format") != format_name:
+        raise InputError(f"{path} is not {what}")
+    schema = plain.get("schema")
+    if type(schema) is not int:
+        raise InputError(f"{path}: schema: expected an integer, got {_shown(schema)}")
+    if schema > newest:
+        raise InputError(
+            f"{path} has schema {schema}, this version reads up to {newest}; update hessian-spectra"
+        )
+    return plain
+
+
+def _said(message: str, plain: Any) -> str:
+    """Return msgspec's message in a person's words, the place first."""
+    what, _, place = message.rpartition(" - at ")
+    if not what:
+        what, place = message, "`$`"
+    place = place.strip("`").removeprefix("$").removeprefix(".")
+    prefix = f"{place}: " if place else ""
+    if missing := re.fullmatch(r"Object missing required field `(.+)`", what):
+        return f"{prefix}{missing[1]} is missing"
+    if wrong := re.fullmatch(r"Expected `(.+)`, got `(.+)`", what):
+        expected = " or ".join(_KINDS.get(kind, kind) for kind in wrong[1].split(" | "))
+        found, value = _at(plain, place)
+        got = _shown(value) if found else _KINDS.get(wrong[2], wrong[2])
+        return f"{prefix}expected {expected}, got {got}"
+    return prefix + (what[:1].lower() + what[1:] if what.startswith("Number") else what)
+
+
+def _at(plain: Any, place: str) -> tuple[bool, Any]:
+    """Return whether ``place``, as ``records[3].lambda_min``, leads to a value, and the value."""
+    for key, index in re.findall(r"([^.\[\]]+)|\[([^\]]*)\]", place):
+        try:
+            plain = plain[int(index)] if index else plain[key]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return False, None  # [...] stands for some key of a mapping
+    return True, plain
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,225 @@
+"""One loss in a result file: its row of the table, and the raw quadrature behind it."""
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from spectra.active.density import DensityBound
+from spectra.findings.certificates import Certificate
+from spectra.findings.confidence import ImageBootstrap, negative_mass
+from spectra.findings.loss_analysis import LossAnalysis
+from spectra.findings.product_noise import ProductNoise
+from spectra.findings.verdict import Verdict
+from spectra.krylov.spectrum import Spectrum
+from spectra.krylov.tridiagonal import Tridiagonal
+from spectra.results.plain import to_plain
+
+# Of a row: numbers, words, the list of classes; None where nothing is known.
+RowValue = bool | int | float | str | list[int] | None
+
+
+def row(record: LossAnalysis) -> dict[str, RowValue]:
+    """Return the flat row of the table, as files, CSV and ``analyze --json`` have it."""
+    low, high = record.certificates or (None, None)
+    return {
+        "class": class_key(record.label),
+        "classes": list(record.classes),
+        "n": record.n,
+        "accuracy": record.accuracy,
+        "fit_accuracy": record.fit_accuracy,
+        "loss": record.loss,
+        "lambda_min": record.lambda_min,
+        "lambda_max": record.lambda_max,
+        "ratio": record.ratio,
+        "residual_min": record.residual_min,
+        "residual_max": record.residual_max,
+        "converged": record.converged,
+        "steps": record.steps,
+        "grad_norm": record.grad_norm,
+        "grad_along_vmin": record.grad_along_vmin,
+        "critical_radius": record.verdict.critical_radius,
+        "radius": record.verdict.radius,
+        **_of_spectrum(record.spectrum),
+        "lambda_min_at_most": None if low is None else low.attained,
+        "lambda_min_at_least": None if low is None else low.beyond,
+        "lambda_max_at_least": None if high is None else high.attained,
+        "lambda_max_at_most": None if high is None else high.beyond,
+        "proven": low is not None and low.proven,
+        "products": record.products,
+        "image_products": record.image_products,
+        "active_images": record.active_images,
+        "start": record.start,
+        "overlap_min": record.overlaps[0] if record.overlaps else None,
+        "overlap_max": record.overlaps[1] if record.overlaps else None,
+        "factor": record.factor,
+        "verdict": record.verdict.name,
+    }
+
+
+def class_key(label: str) -> int | str:
+    """Return what the key ``class`` holds in every file: a class's number, or a group's name."""
+    return int(label) if label.isdigit() else label
+
+
+def record_to_plain(record: LossAnalysis) -> dict[str, Any]:
+    """Return the row and what it rests on, documented in docs/file-formats.md."""
+    return {
+        **row(record),
+        "verdict_detail": to_plain(record.verdict),
+        "certificates": to_plain(record.certificates or ()),
+        "density_bound": to_plain(record.density),
+        "noise": to_plain(record.noise),
+        "bootstrap": to_plain(record.bootstrap),
+        "spectrum": None if record.spectrum is None else _quadrature(record.spectrum),
+    }
+
+
+class StoredProbe(msgspec.Struct, frozen=True):
+    """The tridiagonal matrix of one probe, as a file holds it; β_m is null where not known."""
+
+    alphas: list[float]
+    betas: list[float]
+    residual_beta: float | None
+    closed: bool
+
+    def __post_init__(self) -> None:
+        if not self.alphas or len(self.betas) != len(self.alphas) - 1:
+            raise ValueError(
+                f"a probe must hold m >= 1 alphas and m - 1 betas, got {len(self.alphas)} and "
+                f"{len(self.betas)}"
+            )
+
+    def tridiagonal(self) -> Tridiagonal:
+        """Return the matrix."""
+        last = math.nan if self.residual_beta is None else self.residual_beta
+        return Tridiagonal(np.array(self.alphas), np.array(self.betas), last, self.closed)
+
+
+class StoredSpectrum(msgspec.Struct, frozen=True):
+    """A density as a file holds it; its nodes and weights follow from the probes."""
+
+    size: int
+    probe: str
+    probes: list[StoredProbe]
+
+    def __post_init__(self) -> None:
+        if not self.probes:
+            raise ValueError("a spectrum needs at least one probe")
+
+    def spectrum(self) -> Spectrum:
+        """Return the density."""
+        return Spectrum(tuple(p.tridiagonal() for p in self.probes), self.size, self.probe)
+
+
+class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of a record: what its other numbers follow from.
+
+    Attributes:
+        label: the key ``class``.
+        verdict_detail, certificates, density_bound, noise, bootstrap, spectrum: see
+            :func:`record_to_plain`.
+    """
+
+    label: int | str = msgspec.field(name="class")
+    classes: tuple[int, ...]
+    n: int
+    factor: float
+    loss: float
+    fit_accuracy: float
+    lambda_min: float
+    lambda_max: float
+    residual_min: float | None
+    residual_max: float | None
+    converged: bool
+    steps: int
+    grad_norm: float
+    grad_along_vmin: float | None
+    accuracy: float | None
+    spectrum: StoredSpectrum | None
+    verdict_detail: Verdict
+    # Files of schema 1 end here.
+    certificates: tuple[Certificate, ...] = ()
+    products: str = ""
+    image_products: float | None = None
+    active_images: int | None = None
+    start: str = "cold"
+    overlap_min: float | None = None
+    overlap_max: float | None = None
+    bootstrap: ImageBootstrap | None = None
+    density_bound: DensityBound | None = None
+    noise: ProductNoise | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.certificates) not in (0, 2):
+            raise ValueError(
+                f"certificates must be those of λmin and of λmax, or none; got "
+                f"{len(self.certificates)}"
+            )
+
+    def record(self) -> LossAnalysis:
+        """Return what was found of the loss."""
+        low, high = self.certificates or (None, None)
+        before_min, before_max = self.overlap_min, self.overlap_max
+        return LossAnalysis(
+            label=str(self.label),
+            classes=self.classes,
+            n=self.n,
+            factor=self.factor,
+            loss=self.loss,
+            fit_accuracy=self.fit_accuracy,
+            lambda_min=self.lambda_min,
+            lambda_max=self.lambda_max,
+            residual_min=self.residual_min,
+            residual_max=self.residual_max,
+            converged=self.converged,
+            steps=self.steps,
+            grad_norm=self.grad_norm,
+            grad_along_vmin=self.grad_along_vmin,
+            spectrum=None if self.spectrum is None else self.spectrum.spectrum(),
+            verdict=self.verdict_detail,
+            accuracy=self.accuracy,
+            certificates=None if low is None or high is None else (low, high),
+            products=self.products,
+            image_products=self.image_products,
+            active_images=self.active_images,
+            start=self.start,
+            overlaps=None if before_min is None or before_max is None else (before_min, before_max),
+            bootstrap=self.bootstrap,
+            density=self.density_bound,
+            noise=self.noise,
+        )
+
+
+def _of_spectrum(spectrum: Spectrum | None) -> dict[str, float | None]:
+    """Return what the quadrature says; nulls where there is none."""
+    names = ("node_min", "node_max", "trace", "trace_error", "negative_mass",
+             "negative_mass_low", "negative_mass_high")  # fmt: skip
+    if spectrum is None:
+        return dict.fromkeys(names)
+    mass = negative_mass(spectrum) if spectrum.probe == "normal" else None
+    low, high = (None, None) if mass is None else (mass.lower, mass.upper)
+    values = (
+        float(spectrum.nodes[0]), float(spectrum.nodes[-1]), spectrum.trace, spectrum.trace_error,
+        spectrum.negative_mass, low, high,
+    )  # fmt: skip
+    return dict(zip(names, values, strict=True))
+
+
+def _quadrature(spectrum: Spectrum) -> dict[str, Any]:
+    return {
+        "size": spectrum.size,
+        "probe": spectrum.probe,
+        "probes": [
+            {
+                "alphas": t.alphas.tolist(),
+                "betas": t.betas.tolist(),
+                "residual_beta": t.residual_beta if math.isfinite(t.residual_beta) else None,
+                "closed": t.closed,
+                "nodes": t.ritz_values().tolist(),
+                "weights": t.quadrature_weights().tolist(),
+            }
+            for t in spectrum.probes
+        ],
+    }

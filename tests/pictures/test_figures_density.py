@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from drawn_results import PROTOCOL, analysis, line, texts
+
+from figures import (
+    density_curve,
+    density_grid,
+    density_panels,
+    plot_contrast,
+    plot_density,
+    plot_trajectory,
+)
+from spectra import InputError
+
+
+@pytest.mark.parametrize("sigma", [0.005, 0.03, 2.0])
+def test_the_sampled_density_integrates_to_one(spectrum, sigma):
+    x, y = density_curve(spectrum, sigma)
+    # Trapezoids five to a standard deviation are exact to rounding; 7σ cuts off 3e-12.
+    assert np.trapezoid(y, x) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_the_curve_reaches_the_peak_of_an_isolated_eigenvalue(spectrum):
+    sigma = 0.01
+    peaks = spectrum.nodes[[0, -1]]
+    x, y = density_curve(spectrum, sigma)
+    for peak, expected in zip(peaks, spectrum.density(peaks, sigma), strict=True):
+        near = y[np.abs(x - peak) < sigma]
+        # Half a step of σ/5 beside the peak: exp(-0.1² / 2) = 0.995.
+        assert near.max() == pytest.approx(expected, rel=6e-3)
+
+
+def test_what_is_plotted_is_the_density_plus_the_floor_of_the_paper(spectrum):
+    drawn = line(plot_density(spectrum, sigma=0.05).axes[0], "density")
+    expected = spectrum.density(drawn.get_xdata(), 0.05) + 1e-7
+    np.testing.assert_allclose(drawn.get_ydata(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("sigma", [1e-300, 1e-9])
+def test_a_sigma_that_no_float_can_sample_is_refused(spectrum, sigma):
+    with pytest.raises(InputError, match="sigma must be at least 6e-08"):
+        plot_density(spectrum, sigma=sigma)
+
+
+def test_another_sigma_needs_nothing_but_the_stored_quadrature(spectrum):
+    stored = replace(spectrum, probes=tuple(spectrum.probes))
+    narrow, wide = (line(plot_density(stored, sigma=s).axes[0], "density") for s in (0.03, 0.3))
+    assert narrow.get_ydata().max() > 2 * wide.get_ydata().max()
+
+
+def test_the_axes_are_those_of_the_paper(spectrum):
+    ax = plot_density(spectrum, sigma=0.05).axes[0]
+    assert (ax.get_xscale(), ax.get_xlim()) == ("symlog", (-100, 100))
+    assert (ax.get_yscale(), ax.get_ylim()) == ("log", (1e-7, 10))
+
+
+def test_a_density_above_ten_is_not_cut_off(spectrum):
+    ax = plot_density(spectrum, sigma=1e-3).axes[0]
+    assert line(ax, "density").get_ydata().max() <= ax.get_ylim()[1]
+
+
+def test_the_marks_stand_at_the_extremes_of_the_record(record):
+    ax = plot_density(record(low=-24.5, high=61.25)).axes[0]
+    assert line(ax, "λmin").get_xdata() == [-24.5]
+    assert line(ax, "λmax").get_xdata() == [61.25]
+    assert "λmin −24.5   λmax 61.25" in texts(ax.figure)
+
+
+def test_extremes_that_did_not_converge_are_hollow_and_called_bounds(record):
+    fig = plot_density(record(converged=False))
+    assert line(fig.axes[0], "λmin").get_markerfacecolor() == "white"
+    assert "λmin ≤ −23   λmax ≥ 60" in texts(fig)
+
+
+def test_the_caption_states_smoothing_probes_steps_and_size(spectrum):
+    caption = plot_density(spectrum, protocol=PROTOCOL).texts[0].get_text().replace("\u00a0", " ")
+    flat = caption.replace("\n", " ")
+    assert "σ = 0.0288" in flat
+    assert "2 Rademacher probes × 40 Lanczos steps; P = 90" in flat
+    assert "loss ce, reduction mean, plain train images" in flat
+
+
+def test_panels_share_axes_and_state_numbers_and_verdict(record):
+    fig = density_panels(
+        analysis(record("head", low=-1.0, n=300), record("tail")), ("head", "tail")
+    )
+    left, right = fig.axes
+    assert (left.get_xlim(), left.get_ylim()) == (right.get_xlim(), right.get_ylim())
+    for text in ("head", "300 images", "|λmin/λmax| 0.383   ‖g‖ 0.5", "saddle"):
+        assert text in texts(fig)
+
+
+def test_a_grid_has_a_row_for_each_result_and_a_column_for_each_label(record):
+    rows = {"plain": analysis(record("0"), record("8")), "SAM": analysis(record("0"), record("8"))}
+    fig = density_grid(rows, ("0", "8"))
+    assert len(fig.axes) == 4
+    assert "SAM, class 8" in texts(fig)
+
+
+def test_a_panel_that_was_not_analyzed_names_what_was(record):
+    with pytest.raises(InputError, match=r"no analysis of '9'; it holds 0, 8"):
+        density_panels(analysis(record("0"), record("8")), ("9",))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("loss", "train"), ("reduction", "contribution"), ("images", "augmented")]
+)
+def test_results_of_different_losses_cannot_share_an_axis(record, key, value):
+    one, other = analysis(record()), analysis(record(), seed=1, **{key: value})
+    expected = f"{key} '{getattr(PROTOCOL, key)}' and '{value}' cannot share an axis"
+    with pytest.raises(InputError, match=expected):
+        density_grid({"a": one, "b": other}, ("8",))
+    with pytest.raises(InputError, match=expected):
+        plot_trajectory({"a": [one], "b": [other]}, labels=("8",))
+    with pytest.raises(InputError, match=expected):
+        plot_contrast({"a": [one], "b": [other]}, groups={"tail": (8,)})
