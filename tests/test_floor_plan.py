@@ -36,7 +36,6 @@ STILL_TOO_LONG = {
     "tests/data/test_data_sources.py": 441,
     "tests/formats/test_foreign_checkpoints.py": 541,
     "tests/formats/test_native_checkpoints.py": 381,
-    "tests/gpu/test_pretended_gpu.py": 370,
     "tests/krylov/test_extremes.py": 338,
     "tests/operators/test_hessian.py": 549,
     "tests/products/test_products.py": 480,

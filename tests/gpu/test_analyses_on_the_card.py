@@ -1,0 +1,52 @@
+"""Solvers and analyses on a GPU: what the CPU finds, where they were asked for."""
+
+import pytest
+from card_limits import TOLERANCE, WAITS_A_LANCZOS_STEP
+from pretended_gpu.analyses import REQUESTS
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("cold", "warm, vectors on the card", "warm, vectors of the CPU"),
+        *("extreme_eigenpairs", "slq", "scipy"),
+    ],
+)
+def test_solvers_find_on_the_card_what_they_find_on_the_cpu(facts, rounding, what):
+    allowed = max(rounding, TOLERANCE) if what.startswith(("cold", "warm")) else rounding
+    assert facts("extremes")[what]["differs by"] <= allowed
+
+
+@pytest.mark.usefixtures("counted")
+def test_probes_of_a_density_wait_once_in_five_steps_and_for_their_starts(facts):
+    found = facts("extremes")["slq"]
+    steps = found["num_probes"] * found["num_steps"]
+    allowed = WAITS_A_LANCZOS_STEP * steps + found["num_probes"]
+    assert found["waits"] <= allowed, found["waits_at"]
+
+
+@pytest.mark.parametrize("request_name", REQUESTS)
+def test_an_analysis_on_the_second_card_is_that_of_the_cpu(facts, rounding, request_name):
+    found = facts(f"analysis: {request_name}")
+    solver = REQUESTS[request_name].solver
+    stops_by_itself = solver.on_active_images or solver.certify_below
+    assert found["differs by"] <= (max(rounding, TOLERANCE) if stops_by_itself else rounding)
+    for both in ("verdict", "bootstrap", "bounded below"):
+        here, there = found[both]
+        assert here == there, both
+
+
+@pytest.mark.parametrize(
+    "part",
+    [*[f"analysis: {name}" for name in REQUESTS], "theorem", "bench", "resumption: ce-drw-sam"],
+)
+def test_nothing_lands_on_a_card_that_was_not_asked_for(facts, part):
+    assert facts(part)["launches on the other card"] == 0
+
+
+def test_a_run_on_the_card_is_bounded_from_below(facts):
+    assert facts("analysis: bound from below")["bounded below"] == [True, True]
+
+
+def test_the_theorem_is_measured_on_the_card(facts, rounding):
+    assert facts("theorem")["differs by"] <= max(rounding, TOLERANCE)
