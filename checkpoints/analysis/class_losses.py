@@ -101,6 +101,7 @@ class Losses:
             memory_budget=0,
             tuning=request.parsed_tuning,
             check=check,
+            label=label,
         )
         factor = choice.share if request.reduction == "global" else 1.0
         return PreparedLoss(op, factor, draw, independent=views == 1)

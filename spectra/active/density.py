@@ -112,8 +112,8 @@ def active_slq(
     size = int((shares < KEPT_SHARE).sum()) + 1
     used, distance = op, 0.0
     if size <= LARGEST_PART * op.num_images:
-        used = op.restricted(order[:size].sort().values)
-        distance = distance_bound(op.restricted(order[size:].sort().values), generator=generator)
+        used = op.over_images(order[:size].sort().values)
+        distance = distance_bound(op.over_images(order[size:].sort().values), generator=generator)
     starts = [draw_probe(op.size, probe="normal", generator=generator) for _ in range(num_probes)]
     steps = min(num_steps, op.size)
     pilot = Lanczos(used, starts[0]).run(min(PILOT_STEPS, steps))

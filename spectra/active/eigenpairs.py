@@ -90,7 +90,7 @@ def solve_extremes(
         raise InputError(f"a warm start must have {op.size} parameters")
     warm = None if warm is None else warm.to(op.device)
     active = choose_active(op.scores())
-    part = op if active.index is None else op.restricted(active.index)
+    part = op if active.index is None else op.over_images(active.index)
     inner = tol if active.index is None else FIRST_TOLERANCE
     limit = min(max_steps, op.size)
     run = _lanczos(part, generator, warm, inner, floor, limit, on_progress)
@@ -153,7 +153,7 @@ class _Refining:
         """Refine the model's ends on the images ``middle`` where that pays, else on all."""
         largest = LARGEST_MIDDLE if self.proof else LARGEST_MIDDLE_UNPROVEN
         pays = len(middle) <= largest * self.op.num_images
-        sub = Subspace(self.op.restricted(middle) if pays else self.op)
+        sub = Subspace(self.op.over_images(middle) if pays else self.op)
         sub.extend(self.model.ends())
         self.refine(sub, MIDDLE_TOLERANCE * self.tol if pays else self.tol)
         return sub

@@ -90,11 +90,11 @@ def analyze_each(
         if check:
             logger.info("products by %s %s", loss.op.choice.label, loss.op.choice.reason)
         check = False
-        solver = within_limit(loss.op, settings, limit=memory)
+        op, solver = within_limit(loss.op, settings, limit=memory)
         progress = within(on_progress, label)
         if loss.draw is not None:
             record = analyze_fresh(
-                loss.op,
+                op,
                 loss.draw,
                 label=label,
                 classes=classes,
@@ -106,7 +106,7 @@ def analyze_each(
             )
         else:
             record = analyze_loss(
-                loss.op,
+                op,
                 label=label,
                 classes=classes,
                 settings=solver,
@@ -117,8 +117,8 @@ def analyze_each(
                 independent=loss.independent,
                 on_progress=progress,
             )
-        loss.op.forget()  # or it would lie beside what the next class keeps
-        del loss
+        op.forget()  # or it would lie beside what the next class keeps
+        del op, loss
         yield record
 
 

@@ -154,7 +154,7 @@ def analyze_fresh(
     Cost: num_probes · num_steps products (one probe where none are asked for) and one gradient.
 
     Args:
-        op: over a first draw of the images, which are replaced.
+        op: over a first draw of the images.
         draw: returns the next draw.
         label: see :func:`analyze_loss`, here and below.
         classes: likewise.
@@ -166,7 +166,7 @@ def analyze_fresh(
 
     Source: the code of Rangwani et al. 2022.
     """
-    spectrum = fresh_density(op, draw, label=label, settings=settings, on_progress=on_progress)
+    spectrum, op = fresh_density(op, draw, label=label, settings=settings, on_progress=on_progress)
     noise = product_noise(spectrum)
     reason = (
         "the images are drawn anew at every product: mean|α| / mean β "

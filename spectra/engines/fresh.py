@@ -22,8 +22,8 @@ def fresh_density(
     label: str,
     settings: SolverSettings,
     on_progress: Progress | None = None,
-) -> Spectrum:
-    """Return what quadrature makes of products that change.
+) -> tuple[Spectrum, HessianOperator]:
+    """Return what quadrature makes of products that change, and the Hessian over the last draw.
 
     Args:
         op: over a first draw.
@@ -31,20 +31,26 @@ def fresh_density(
         label: names the loss; probes depend on it and on the seed alone.
         settings: engine, probes (at least one is run), steps, seed.
         on_progress: called with ("", steps done, steps planned); not by PyHessian.
+
+    Returns:
+        The quadrature; and the Hessian over the last draw, over the first one where PyHessian drew.
     """
     probes = max(1, settings.num_probes)
     if settings.engine == "pyhessian":
         batches = FreshBatches(draw, torch.arange(op.num_images, device=op.device), BATCH_SIZE)
-        return PyHessianOperator(op, batches).density(
+        spectrum = PyHessianOperator(op, batches).density(
             num_probes=probes,
             num_steps=settings.num_steps,
             seed=derive_seed(settings.seed, "pyhessian density", label) % 2**32,
         )
-    return slq(
-        FreshOperator(op, draw),
+        return spectrum, op
+    fresh = FreshOperator(op, draw)
+    spectrum = slq(
+        fresh,
         num_probes=probes,
         num_steps=settings.num_steps,
         probe=settings.probe,
         generator=make_generator(settings.seed, "fresh probes", label),
         on_progress=on_progress,
     )
+    return spectrum, fresh.last

@@ -127,8 +127,8 @@ def forecast(
 
 def within_limit(
     op: HessianOperator, settings: SolverSettings, *, limit: int | None = None
-) -> SolverSettings:
-    """Give the operator what memory is left for kept work; return settings that fit the rest.
+) -> tuple[HessianOperator, SolverSettings]:
+    """Return the operator with what memory is left for kept work, and settings for the rest.
 
     Cost: see :func:`forecast`.
 
@@ -150,9 +150,8 @@ def within_limit(
     beside = others * bytes_per_vector(op, settings.basis)
     fits = plan.max_basis >= min(wanted, op.size + 1) and plan.kept >= beside
     logger.info("memory: %s", plan.describe())
-    op.memory_budget = plan.kept - beside if fits else plan.kept
-    op.forget()  # what is kept from here on has the new budget
-    return replace(settings, max_basis=None if fits else plan.max_basis)
+    op = op.with_memory_budget(plan.kept - beside if fits else plan.kept)
+    return op, replace(settings, max_basis=None if fits else plan.max_basis)
 
 
 def _working_within(op: SymmetricOperator, room: int) -> int:

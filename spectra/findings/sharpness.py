@@ -161,8 +161,8 @@ def batch_projections(
     v = vector.to(op.device, torch.float64)
     plain, sam, predicted = [], [], []
     for index in batches:
-        part = op.restricted(index)
-        part.total_weight = float(part.weights.double().sum())
+        part = op.over_images(index)
+        part = part.with_weights(part.weights)  # a mean over the batch
         g = part.gradient()
         size = float(g.norm()) + 1e-12
         bend = float(v @ part.matvec(g.to(op.dtype)).double())

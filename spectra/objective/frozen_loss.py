@@ -5,15 +5,22 @@ import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from spectra.errors import InputError
-from spectra.objective.images import LazyImages, frozen
-from spectra.objective.inputs import check_inputs
-from spectra.objective.per_sample import CrossEntropy, LossModule, PerSampleLoss
+from spectra.errors import InputError, OperatorError
+from spectra.objective.images import LazyImages, frozen, select
+from spectra.objective.inputs import check_inputs, check_weights
+from spectra.objective.parameter_slices import ParameterSlices
+from spectra.objective.per_sample import (
+    CrossEntropy,
+    LossModule,
+    PerSampleLoss,
+    checked_losses,
+)
 from spectra.objective.placement import place
 from spectra.objective.short_memory import with_smaller_chunks
 from spectra.system.allocator import give_back_free_memory
@@ -39,8 +46,18 @@ def perturbed(parameters: Sequence[Tensor], step: Sequence[Tensor]) -> Iterator[
             torch._foreach_copy_(weights, kept)
 
 
+@dataclass
+class _Displacement:
+    """Whether parameters, which a loss shares with what is made of it, are away from w just now."""
+
+    now: bool = False
+
+
 class FrozenLoss:
     """L(w) = Σ_i w_i ℓ_i / Σ_i w_i at one point, and its gradient; copies of all it is given.
+
+    It does not change, but for the size of its chunks where memory ends: :meth:`with_weights` and
+    the like return another one, which shares the network with it.
 
     Args:
         model: see :class:`spectra.HessianOperator`, here and below.
@@ -53,6 +70,7 @@ class FrozenLoss:
         micro_chunk: images in one piece of work.
 
     Attributes:
+        parameter_slices: which entries of a vector belong to which parameter.
         sample_losses: outputs (n, C) and labels (n,) to ℓ_i (n,), unweighted, which it checks to be
             one value an image.
 
@@ -82,23 +100,86 @@ class FrozenLoss:
         self.loss_function: PerSampleLoss = loss if loss is not None else CrossEntropy()
         # Not a method: what is handed it would hold the operator that holds that, and a card's
         # memory would be free only when garbage is collected.
-        self.sample_losses: PerSampleLoss = functools.partial(_checked_losses, self.loss_function)
-        self.model = copy.deepcopy(model).to(self.device, dtype).eval()
+        self.sample_losses: PerSampleLoss = functools.partial(checked_losses, self.loss_function)
+        self._take_network(copy.deepcopy(model).to(self.device, dtype).eval())
+        self.images = frozen(images, self.device, dtype)
+        self.labels = labels.detach().to(self.device, copy=True)
+        self._take_weights(torch.ones(len(labels)) if weights is None else weights)
+
+    def _take_network(self, model: nn.Module) -> None:
+        """Have ``model``, which nobody else has, as the network, and a point of its own."""
+        self.model = model
         self.names: list[str] = []
         self.parameters: list[nn.Parameter] = []
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in model.named_parameters():
             parameter.grad = None
             if parameter.requires_grad:
                 self.names.append(name)
                 self.parameters.append(parameter)
         if not self.parameters:
             raise InputError("the model has no parameter with requires_grad; nothing to analyze")
-        self.size = sum(p.numel() for p in self.parameters)
-        self.images = frozen(images, self.device, dtype)
-        self.labels = labels.detach().to(self.device, copy=True)
-        kept = torch.ones(len(labels)) if weights is None else weights.detach()
-        self.weights = kept.to(self.device, dtype, copy=True)
-        self.total_weight = float(kept.double().sum())
+        self.parameter_slices = ParameterSlices(
+            tuple(self.names), tuple(p.shape for p in self.parameters)
+        )
+        self.size = self.parameter_slices.size
+        self._displacement = _Displacement()
+
+    def _take_weights(self, weights: Tensor) -> None:
+        self.weights = weights.detach().to(self.device, self.dtype, copy=True)
+        self.total_weight = float(weights.detach().double().sum())
+
+    def _copied(self, **changes: Any) -> Self:
+        """Return another of the same kind, other in the fields named; it shares the rest."""
+        made = object.__new__(type(self))
+        made.__dict__ |= self.__dict__ | changes
+        return made
+
+    def over_images(self, index: Tensor) -> Self:
+        """Return what the images ``index`` contribute: Σ_{i in index} w_i ℓ_i / Σ w.
+
+        The weight of the whole stays in the denominator, so that the parts of a partition add up
+        to it; :meth:`with_weights` makes a mean over the part of it.
+
+        Args:
+            index: positions of images, int64 (k,), k >= 1.
+        """
+        index = index.to(self.device)
+        return self._copied(
+            images=select(self.images, index),
+            labels=self.labels[index],
+            weights=self.weights[index],
+        )
+
+    def with_images(self, images: Tensor) -> Self:
+        """Return the same over other images of the same shape; labels and weights stay.
+
+        Raises:
+            InputError: the shape is another.
+        """
+        if images.shape != self.images.shape:
+            raise InputError(
+                f"images must have shape {tuple(self.images.shape)}, got {tuple(images.shape)}"
+            )
+        return self._copied(images=frozen(images, self.device, self.dtype))
+
+    def with_weights(self, weights: Tensor) -> Self:
+        """Return the mean with other weights w_i, shape (n,): Σ w_i ℓ_i / Σ w_i over these images.
+
+        Raises:
+            InputError: they are not n finite values >= 0 with a positive sum.
+        """
+        check_weights(weights, self.labels)
+        made = self._copied()
+        made._take_weights(weights)
+        return made
+
+    def _in_float64(self) -> Self:
+        """Return the same in float64, with a network of its own."""
+        double = self._copied(dtype=torch.float64)
+        double._take_network(copy.deepcopy(self.model).to(torch.float64))
+        double.images = frozen(self.images, self.device, torch.float64)
+        double.weights = self.weights.to(torch.float64)
+        return double
 
     @property
     def num_images(self) -> int:
@@ -116,7 +197,11 @@ class FrozenLoss:
         return False
 
     def make_room(self) -> None:
-        """Work in chunks of half as many images from here on."""
+        """Work in chunks of half as many images from here on.
+
+        Asked for where memory ended. It is the one thing of a loss that changes: how its sums are
+        cut into chunks, which moves them by rounding.
+        """
         self.micro_chunk = max(1, min(self.micro_chunk, self.num_images) // 2)
         give_back_free_memory(self.device)
         logger.warning(
@@ -159,15 +244,38 @@ class FrozenLoss:
     def moved(self, step: Tensor) -> Iterator[None]:
         """Have the parameters at w + step, shape (P,), inside the block: for losses and gradients.
 
-        Products are not to be taken there: kept work is of w.
+        Products are refused there, for kept work is of w: of this operator and of all that share
+        its parameters.
         """
         pieces = self.unflatten(step.to(self.device))
         with perturbed(self.parameters, [e.to(self.dtype) for e in pieces]):
-            yield
+            before, self._displacement.now = self._displacement.now, True
+            try:
+                yield
+            finally:
+                self._displacement.now = before
+
+    def check_point(self) -> None:
+        """Raise OperatorError unless the network is as it was when the operator was built.
+
+        Raises:
+            OperatorError: its parameters are moved, or are elsewhere or in another dtype.
+        """
+        if self._displacement.now:
+            raise OperatorError(
+                "a product was asked for while the parameters are moved: products are of the point "
+                "at which the operator was built; ask for it outside of the block of moved()"
+            )
+        found = self.parameters[0]
+        if found.device != self.device or found.dtype != self.dtype:
+            raise OperatorError(
+                f"the operator's own network must be on {self.device} in {self.dtype}, it was "
+                f"moved to {found.device} in {found.dtype}; build an operator there"
+            )
 
     def unflatten(self, v: Tensor) -> list[Tensor]:
         """Return ``v`` (P,) as one tensor a parameter, in the order of ``names``."""
-        pieces = v.split([p.numel() for p in self.parameters])
+        pieces = v.split(self.parameter_slices.sizes)
         return [piece.view_as(p) for piece, p in zip(pieces, self.parameters, strict=True)]
 
     def named(self, v: Tensor) -> dict[str, Tensor]:
@@ -188,14 +296,3 @@ class FrozenLoss:
         if not loss.requires_grad:  # no parameter reaches the loss
             return [torch.zeros_like(p) for p in self.parameters]
         return list(torch.autograd.grad(loss, self.parameters, materialize_grads=True))
-
-
-def _checked_losses(loss: PerSampleLoss, outputs: Tensor, labels: Tensor, /) -> Tensor:
-    """Return ℓ_i, unweighted, checked to be one value an image."""
-    losses = loss(outputs, labels)
-    if losses.shape != labels.shape:
-        raise InputError(
-            f"loss must return one value an image, shape {tuple(labels.shape)}, "
-            f"got {tuple(losses.shape)}; use reduction='none'"
-        )
-    return losses

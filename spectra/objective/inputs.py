@@ -39,10 +39,20 @@ def check_inputs(
         raise InputError(f"micro_chunk must be at least 1, got {micro_chunk}")
     if not all_finite(images):
         raise NonFiniteError("images hold NaN or infinity")
-    if weights is not None and not (
+    if weights is not None:
+        check_weights(weights, labels)
+
+
+def check_weights(weights: Tensor, labels: Tensor) -> None:
+    """Check the weights of a mean over images.
+
+    Raises:
+        InputError: they are not one an image, finite and >= 0 with a positive sum.
+    """
+    if not (
         weights.shape == labels.shape and (weights >= 0).all() and 0 < weights.sum() < math.inf
     ):
         raise InputError(
-            f"weights must be {len(images)} finite values >= 0 with a positive sum, got shape "
+            f"weights must be {len(labels)} finite values >= 0 with a positive sum, got shape "
             f"{tuple(weights.shape)}"
         )

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spectra.errors import InputError
+
 # Above it softplus(x) is x to the last bit of float64.
 _SOFTPLUS_IS_LINEAR = 50.0
 
@@ -73,3 +75,14 @@ class LossModule:
         module = self._double if outputs.dtype == torch.float64 else self._single
         losses: Tensor = module(outputs, labels)
         return losses
+
+
+def checked_losses(loss: PerSampleLoss, outputs: Tensor, labels: Tensor, /) -> Tensor:
+    """Return ℓ_i, unweighted, checked to be one value an image."""
+    losses = loss(outputs, labels)
+    if losses.shape != labels.shape:
+        raise InputError(
+            f"loss must return one value an image, shape {tuple(labels.shape)}, "
+            f"got {tuple(losses.shape)}; use reduction='none'"
+        )
+    return losses

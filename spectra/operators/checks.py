@@ -1,17 +1,12 @@
 """Checks of what a Hessian operator is given, and probes of it, which name the likely cause."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from spectra.errors import InputError, NonFiniteError, OperatorError
+from spectra.objective.frozen_loss import FrozenLoss
+from spectra.operators.chunked import ChunkedOperator
 from spectra.system.seeding import make_generator
-
-if TYPE_CHECKING:
-    from spectra.operators.hessian import HessianOperator
 
 # Relative to ‖H u‖ ‖v‖. Rounding in a product stays below 1e-5 in float32 and 1e-13 in float64 on
 # the networks of the test suite; a real defect is of order 1.
@@ -24,7 +19,7 @@ STEP = 1e-7
 CHECKED_IMAGES = 16
 
 
-def check_losses(op: HessianOperator) -> None:
+def check_losses(op: FrozenLoss) -> None:
     """Check that the first micro-chunk's losses are finite, fixed, and each its image's own.
 
     Cost: three forward passes over one micro-chunk.
@@ -61,7 +56,7 @@ def check_losses(op: HessianOperator) -> None:
     _check_separable(op, chunk, losses)
 
 
-def check_products(op: HessianOperator) -> None:
+def check_products(op: ChunkedOperator) -> None:
     """Check that the first micro-chunk's Hessian is a finite, fixed and symmetric matrix.
 
     Cost: three products over one micro-chunk.
@@ -93,7 +88,7 @@ def check_products(op: HessianOperator) -> None:
         )
 
 
-def _check_separable(op: HessianOperator, chunk: slice, losses: Tensor) -> None:
+def _check_separable(op: FrozenLoss, chunk: slice, losses: Tensor) -> None:
     """Check that an image's loss does not depend on the images beside it."""
     n = len(losses)
     if n < 2:
@@ -110,7 +105,7 @@ def _check_separable(op: HessianOperator, chunk: slice, losses: Tensor) -> None:
         )
 
 
-def check_derivatives(op: HessianOperator) -> None:
+def check_derivatives(op: ChunkedOperator) -> None:
     """Compare gradient and product with central differences in float64.
 
     ``op`` holds a few images in float64; its parameters are moved by h = 1e-7 in all and put back.
@@ -153,7 +148,7 @@ def check_derivatives(op: HessianOperator) -> None:
         )
 
 
-def _moved(op: HessianOperator, direction: Tensor, step: float) -> tuple[float, Tensor]:
+def _moved(op: FrozenLoss, direction: Tensor, step: float) -> tuple[float, Tensor]:
     """Return loss and gradient at w + step · direction."""
     with op.moved(step * direction):
         return op.loss(), op.gradient()

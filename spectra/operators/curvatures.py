@@ -1,21 +1,15 @@
 """The curvature of each image's own loss along a direction."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torch.func import functional_call, jvp
 
 from spectra.errors import SpectraError
+from spectra.operators.chunked import ChunkedOperator
 from spectra.products.choose import AGREEMENT
 from spectra.system.allocator import out_of_memory
 from spectra.system.exact import exact_products
 from spectra.system.quiet import quiet
-
-if TYPE_CHECKING:
-    from spectra.operators.hessian import HessianOperator
 
 Named = dict[str, Tensor]
 
@@ -23,7 +17,7 @@ Named = dict[str, Tensor]
 FORWARDS = 13
 
 
-def curvatures(op: HessianOperator, vectors: Tensor) -> Tensor:
+def curvatures(op: ChunkedOperator, vectors: Tensor) -> Tensor:
     """Return q_i = vᵀ∇²ℓ_i v for each row v and image i, without the weights w_i.
 
     Their mean, weighted by w_i, is vᵀHv. In forward mode where the network's operations have one
@@ -53,7 +47,7 @@ def curvatures(op: HessianOperator, vectors: Tensor) -> Tensor:
     return by_products(op, vectors)
 
 
-def _forward_mode_is_right(op: HessianOperator, vectors: Tensor) -> bool:
+def _forward_mode_is_right(op: ChunkedOperator, vectors: Tensor) -> bool:
     """Say whether both ways agree on the first image in float64; torch's layer norm fails."""
     alone = _alone(op, 0).in_float64()
     found, wanted = by_forward_mode(alone, vectors), by_products(alone, vectors)
@@ -62,7 +56,7 @@ def _forward_mode_is_right(op: HessianOperator, vectors: Tensor) -> bool:
 
 
 @torch.no_grad()
-def by_forward_mode(op: HessianOperator, vectors: Tensor) -> Tensor:
+def by_forward_mode(op: ChunkedOperator, vectors: Tensor) -> Tensor:
     """Return q (K, n) as d²ℓ_i(w + t v)/dt², forward mode over forward mode.
 
     One chunk at a time: the level of forward mode is the process's, not the thread's.
@@ -77,7 +71,7 @@ def by_forward_mode(op: HessianOperator, vectors: Tensor) -> Tensor:
     return torch.stack(rows).double()
 
 
-def by_products(op: HessianOperator, vectors: Tensor) -> Tensor:
+def by_products(op: ChunkedOperator, vectors: Tensor) -> Tensor:
     """Return q (K, n) by products of one image each."""
     vectors = vectors.to(op.device, op.dtype)
     columns = [
@@ -87,7 +81,7 @@ def by_products(op: HessianOperator, vectors: Tensor) -> Tensor:
     return torch.stack(columns, 1)
 
 
-def _along(op: HessianOperator, chunk: slice, point: Named, direction: Named) -> Tensor:
+def _along(op: ChunkedOperator, chunk: slice, point: Named, direction: Named) -> Tensor:
     images, labels = op.images[chunk], op.labels[chunk]
 
     def losses(trained: Named) -> Tensor:
@@ -99,8 +93,7 @@ def _along(op: HessianOperator, chunk: slice, point: Named, direction: Named) ->
     return jvp(slopes, (point,), (direction,))[1]
 
 
-def _alone(op: HessianOperator, image: int) -> HessianOperator:
+def _alone(op: ChunkedOperator, image: int) -> ChunkedOperator:
     """Return ∇²ℓ of one image, without its weight."""
-    part = op.restricted(torch.tensor([image], device=op.device))
-    part.weights, part.total_weight = torch.ones_like(part.weights), 1.0
-    return part
+    part = op.over_images(torch.tensor([image], device=op.device))
+    return part.with_weights(torch.ones_like(part.weights))

@@ -22,18 +22,22 @@ class FreshOperator(SymmetricOperator):
     """Products with the Hessian over another draw of the images each time.
 
     Args:
-        op: over a first draw; its images are replaced.
+        op: over a first draw.
         draw: returns the next draw, of the shape of ``op.images``, normalised.
+
+    Attributes:
+        last: the Hessian over the last draw.
     """
 
     def __init__(self, op: HessianOperator, draw: Draw) -> None:
-        self.op, self.draw = op, draw
-        self.size, self.device, self.dtype = op.size, op.device, op.dtype
+        self.last, self.draw = op, draw
+        self.size, self.device, self.dtype, self.label = op.size, op.device, op.dtype, op.label
 
     def matvec(self, v: Tensor) -> Tensor:
         """Return H v with the H of a new draw."""
-        self.op.replace_images(self.draw())
-        return self.op.matvec(v)
+        self.last.forget()  # of one draw alone is anything kept
+        self.last = self.last.with_images(self.draw())
+        return self.last.matvec(v)
 
 
 class FreshBatches:

@@ -1,44 +1,28 @@
 """The exact Hessian of a weighted mean of per-sample losses over frozen images."""
 
-import contextlib
-import copy
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from spectra.errors import InputError
 from spectra.objective.counting import ImageCount
-from spectra.objective.frozen_loss import FrozenLoss
-from spectra.objective.images import LazyImages, frozen, select
+from spectra.objective.images import LazyImages, select
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.placement import place
-from spectra.objective.short_memory import (
-    chunk_share,
-    default_budget,
-    largest_chunk,
-    with_smaller_chunks,
-)
-from spectra.objective.workers import default_micro_chunk, map_in_order
+from spectra.objective.short_memory import default_budget, largest_chunk, with_smaller_chunks
+from spectra.objective.workers import default_micro_chunk
 from spectra.operators.checks import CHECKED_IMAGES, check_derivatives, check_losses, check_products
+from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.curvatures import curvatures
-from spectra.operators.interface import SymmetricOperator
-from spectra.products import Choice, ChunkHessian, KeptWork, Products, Tuning, choose, make_products
+from spectra.products import Choice, KeptWork, Products, Tuning, choose, make_products
 from spectra.products.measured import candidates, fastest, measure
 from spectra.products.tuning import DEFAULT, MEASURED
-from spectra.system.exact import exact_products
 from spectra.system.precision import float32_precision
 from spectra.system.seeding import make_generator
 
-# Images on which the primal work of one is measured.
-_MEASURED_IMAGES = 8
 
-T = TypeVar("T")
-
-
-class HessianOperator(FrozenLoss, SymmetricOperator):
+class HessianOperator(ChunkedOperator):
     """H = Σ_i w_i ∇²ℓ_i / Σ_i w_i over the trainable parameters.
 
     The network and the images are copied when the operator is built: the caller's model keeps its
@@ -76,6 +60,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
             kernels are chosen by measuring them on the first chunk, where that is a tangent pass.
         check: probe the first chunk: is it a fixed, symmetric matrix, the derivative of the
             gradient of a loss that is a mean over images? (float64 central differences)
+        label: names the random streams of what is estimated, such as ``8`` for a class.
 
     Raises:
         InputError: shapes, labels or dtype are not as above, or there are no images.
@@ -100,6 +85,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         products: str = "auto",
         tuning: Tuning | str = DEFAULT,
         check: bool = True,
+        label: str = "",
     ) -> None:
         device = place(model, images, device)
         fitted = micro_chunk is None and device.type == "cuda"
@@ -115,8 +101,8 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
             device=device,
             micro_chunk=micro_chunk,
         )
+        self.label = label
         self.count = ImageCount()
-        self._beside_float32 = False
         if isinstance(tuning, str) and tuning != MEASURED:
             raise InputError(f"tuning must be a Tuning or {MEASURED!r}, got {tuning!r}")
         measured = isinstance(tuning, str)
@@ -125,7 +111,7 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
             memory_budget = default_budget(device)
         self._kept = KeptWork(memory_budget, trims=device.type == "cpu")
         if check:
-            self._check(check_losses)
+            self._check_losses()
         self.choice = Choice(products)
         if products == "auto":
             with self._exact():
@@ -144,60 +130,8 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
             self._measure()
         self.choice = replace(self.choice, tuning=self.tuning.describe())
         if check:
-            self._check(check_products)
+            self._check_products()
             check_derivatives(self._few_images())
-
-    @property
-    def memory_budget(self) -> int:
-        """Bytes that kept primal work may take, together with that of parts."""
-        return self._kept.budget
-
-    @memory_budget.setter
-    def memory_budget(self, value: int) -> None:
-        self._kept.budget = value
-
-    @property
-    def vectors_a_pass(self) -> int:  # type: ignore[override]
-        """How many vectors :meth:`matmat` takes together."""
-        return self.tuning.stacked if self._products.stacks else 1
-
-    def matvec(self, v: Tensor) -> Tensor:
-        """Return H v for ``v`` of shape (P,), in the operator's dtype."""
-        self.check_vector(v)
-        return self.matmat(v[None])[0]
-
-    @with_smaller_chunks
-    def matmat(self, vectors: Tensor) -> Tensor:
-        """Return H v for each row of ``vectors``, shape (K, P): the primal work serves all of them.
-
-        Each row is, to the last bit, what :meth:`matvec` returns for it; to rounding where
-        ``tuning`` stacks vectors.
-        """
-        total = self._empty_sums(vectors)
-        for products in self._chunk_products(vectors):
-            for row, product in zip(total, products, strict=True):
-                row += product
-        return (total / self.total_weight).to(self.dtype)
-
-    @with_smaller_chunks
-    def scaled_products(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return H v for each row of ``vectors``, and what its rounding is measured against.
-
-        Args:
-            vectors: shape (K, P).
-
-        Returns:
-            H v, shape (K, P), and Σ_c ‖Σ_{i in c} w_i ∇²ℓ_i v‖ / Σ w over the chunks c, shape (K,);
-            both float64. The second is what the products would amount to if nothing cancelled
-            between chunks.
-        """
-        total = self._empty_sums(vectors)
-        scales = torch.zeros(len(vectors), dtype=torch.float64, device=self.device)
-        for products in self._chunk_products(vectors):
-            for k, product in enumerate(products):
-                total[k] += product
-                scales[k] += product.double().norm()
-        return total / self.total_weight, scales / self.total_weight
 
     @with_smaller_chunks
     def curvatures(self, vectors: Tensor) -> Tensor:
@@ -205,15 +139,8 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
 
         See :func:`spectra.operators.curvatures.curvatures`.
         """
+        self.check_point()
         return curvatures(self, vectors)
-
-    def chunk_product(self, chunk: slice, v: Tensor) -> Tensor:
-        """Return Σ_i w_i ∇²ℓ_i v over the images of ``chunk``, shape (P,), keeping nothing."""
-        with self._exact():
-            hessian = self._products.linearise(
-                self.images[chunk], self.labels[chunk], self.weights[chunk]
-            )
-            return hessian.product(self._products.direction(v))
 
     @with_smaller_chunks
     def scores(self) -> Tensor:
@@ -228,137 +155,6 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
             found = torch.cat(list(self._map(self._chunk_scores)))
         self.count.forwards += self.num_images
         return found
-
-    def restricted(self, index: Tensor) -> "HessianOperator":
-        """Return what the images ``index`` contribute to H: Σ_{i in index} w_i ∇²ℓ_i / Σ w.
-
-        The weight of the whole stays in the denominator, so that the parts of a partition add up
-        to H. Network, products, count and the budget for kept work are shared with this operator.
-
-        Args:
-            index: positions of images, int64 (k,), k >= 1.
-        """
-        part = copy.copy(self)
-        index = index.to(self.device)
-        part.images = select(self.images, index)
-        part.labels, part.weights = self.labels[index], self.weights[index]
-        part._kept = self._kept.beside()
-        return part
-
-    @with_smaller_chunks
-    def in_float64(self) -> "HessianOperator":
-        """Return the same operator in float64, unchecked; itself if it is in float64."""
-        if self.dtype == torch.float64:
-            return self
-        # On a card, as many bytes in work as in float32, beside what that keeps. On a CPU, float64
-        # convolutions unfold their input, which has to stay in the cache.
-        chunk = max(1, self.micro_chunk // (2 if self.device.type == "cuda" else 16))
-        double = HessianOperator(
-            self.model,
-            self.images,
-            self.labels,
-            loss=self.loss_function,
-            weights=self.weights,
-            dtype=torch.float64,
-            micro_chunk=chunk,
-            memory_budget=0,
-            products=self.choice.name,
-            tuning=self.tuning,
-            check=False,
-        )
-        double.total_weight = self.total_weight
-        # It keeps nothing, but where memory ends, what this operator keeps gives way.
-        double._kept = self._kept.beside(keeps=False)
-        double.count, double._beside_float32 = self.count, True
-        return double
-
-    def replace_images(self, images: Tensor) -> None:
-        """Take other images of the same shape; labels and weights stay.
-
-        Raises:
-            InputError: the shape is another.
-        """
-        if images.shape != self.images.shape:
-            raise InputError(
-                f"images must have shape {tuple(self.images.shape)}, got {tuple(images.shape)}"
-            )
-        self.images = frozen(images, self.device, self.dtype)
-        self.forget()
-
-    def forget(self) -> None:
-        """Give back the memory of kept primal work; the next product does it again."""
-        self._kept.forget()
-
-    @property
-    def keeps_work(self) -> bool:
-        """Whether memory holds primal work, of this operator or of those who share its budget."""
-        return self._kept.held > 0
-
-    def make_room(self) -> None:
-        """Work in chunks of half as many images from here on, and keep half as much of their work.
-
-        Asked for where memory ended: what is kept may be what took it.
-        """
-        if self.keeps_work:  # else it was not what took the memory
-            self.memory_budget = min(self.memory_budget, self._kept.held) // 2
-            self._kept.forget_all()
-        super().make_room()
-
-    def shrink_chunks(self, nbytes: int) -> None:
-        """Halve the chunks until one in work takes at most ``nbytes``, or is one image.
-
-        Cost: the primal work of 8 images.
-        """
-        each = max(1, self._image_nbytes() * chunk_share(self.vectors_a_pass))
-        before, chunk = self.micro_chunk, min(self.micro_chunk, self.num_images)
-        while chunk > 1 and chunk * each > nbytes:
-            chunk //= 2
-        if chunk < min(before, self.num_images):
-            self.micro_chunk = chunk
-            self.forget()
-
-    def _image_nbytes(self) -> int:
-        """Return the primal work of an image, measured on a few."""
-        few = slice(0, min(_MEASURED_IMAGES, self.num_images, self.micro_chunk))
-        with self._exact():
-            made = self._products.linearise(self.images[few], self.labels[few], self.weights[few])
-        return made.nbytes // (few.stop - few.start)
-
-    def check_vectors(self, vectors: Tensor) -> None:
-        """Raise InputError unless ``vectors`` has shape (K, P)."""
-        if vectors.ndim != 2 or vectors.shape[1] != self.size:
-            raise InputError(
-                f"vectors must have shape (K, {self.size}), got {tuple(vectors.shape)}"
-            )
-
-    def _empty_sums(self, vectors: Tensor) -> Tensor:
-        self.check_vectors(vectors)
-        return torch.zeros(vectors.shape, dtype=torch.float64, device=self.device)
-
-    def _chunk_products(self, vectors: Tensor) -> Iterator[list[Tensor]]:
-        """Yield Σ_{i in c} w_i ∇²ℓ_i v for each row v, chunk by chunk in their order."""
-        directions = [self._products.direction(group) for group in self._groups(vectors)]
-
-        def work(chunk: slice) -> list[Tensor]:
-            hessian = self._linearised(chunk)
-            products = [hessian.product(direction) for direction in directions]
-            return [row for product in products for row in product.view(-1, self.size)]
-
-        with self._exact():  # its settings are the process's, so not in each worker
-            yield from self._map(work)
-        self.count.add_products(len(vectors) * self.num_images, beside_float32=self._beside_float32)
-
-    def _groups(self, vectors: Tensor) -> list[Tensor]:
-        """Return the vectors that a pass takes together, (k, P), or (P,) where it is one."""
-        vectors = vectors.to(self.device, self.dtype)
-        groups = vectors.split(self.vectors_a_pass)
-        return [group[0] if len(group) == 1 else group for group in groups]
-
-    def _exact(self) -> contextlib.AbstractContextManager[None]:
-        tuning = self.tuning
-        return exact_products(
-            self.device, deterministic=tuning.deterministic, benchmark=tuning.benchmark
-        )
 
     def _made(self, tuning: Tuning) -> Products:
         return make_products(self.choice.name, self.model, self.sample_losses, tuning)
@@ -375,9 +171,14 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         self._products = self._made(self.tuning)
 
     @with_smaller_chunks
-    def _check(self, check: Callable[["HessianOperator"], None]) -> None:
+    def _check_losses(self) -> None:
         with float32_precision(self.device, tf32=False):
-            check(self)
+            check_losses(self)
+
+    @with_smaller_chunks
+    def _check_products(self) -> None:
+        with float32_precision(self.device, tf32=False):
+            check_products(self)
 
     @torch.no_grad()
     def _few_images(self) -> "HessianOperator":
@@ -411,18 +212,3 @@ class HessianOperator(FrozenLoss, SymmetricOperator):
         losses = self.sample_losses(outputs, self.labels[chunk])
         (slope,) = torch.autograd.grad(losses.sum(), outputs)
         return self.weights[chunk].abs() * slope.flatten(1).norm(dim=1)
-
-    def _map(self, work: Callable[[slice], T]) -> Iterator[T]:
-        chunks = list(self.chunks())
-        if self.device.type == "cpu" and self._products.on_many_cores:
-            return map_in_order(work, chunks)
-        return map(work, chunks)
-
-    def _linearised(self, chunk: slice) -> ChunkHessian:
-        """Return the chunk with its primal work done, kept for later while the budget lasts."""
-        return self._kept.get(
-            chunk.start,
-            lambda: self._products.linearise(
-                self.images[chunk], self.labels[chunk], self.weights[chunk]
-            ),
-        )

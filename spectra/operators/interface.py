@@ -1,7 +1,9 @@
-"""Symmetric linear operators: a size, a device, a dtype and a product, nothing more."""
+"""Symmetric linear operators: a size, a device, a dtype and a product, and what is made of them."""
+
+from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,22 +11,39 @@ import torch
 from torch import Tensor
 
 from spectra.errors import InputError
+from spectra.objective.parameter_slices import ParameterSlices
+from spectra.operators.diagonal import NUM_PROBES, DiagonalEstimate, estimate_diagonal
 
 
 class SymmetricOperator(ABC):
     """A symmetric linear map on R^P, known by its products.
 
+    It does not change: methods that seem to change it return another operator.
+
     Attributes:
         size: P.
         device: where vectors live.
         dtype: of vectors.
+        label: names the random streams of what is estimated; such as ``8`` for a class.
         vectors_a_pass: how many vectors :meth:`matmat` takes together; 1: one after the other.
+        parameter_slices: which entries of a vector belong to which parameter; None where it is of
+            no network.
+
+    Example:
+        >>> H = DenseOperator(torch.tensor([[2.0, 1.0], [1.0, 0.0]]))
+        >>> H @ torch.tensor([1.0, 1.0])
+        tensor([3., 1.])
+        >>> (2 * H - H) @ torch.eye(2)
+        tensor([[2., 1.],
+                [1., 0.]])
     """
 
     size: int
     device: torch.device
     dtype: torch.dtype
+    label: str = ""
     vectors_a_pass: int = 1
+    parameter_slices: ParameterSlices | None = None
 
     @abstractmethod
     def matvec(self, v: Tensor) -> Tensor:
@@ -34,22 +53,98 @@ class SymmetricOperator(ABC):
         """Return H v for each row of ``vectors``, shape (K, P)."""
         return torch.stack([self.matvec(v) for v in vectors])
 
+    def __matmul__(self, other: Tensor) -> Tensor:
+        """Return H v for v (P,), or H V for the columns of V (P, K), in the operator's dtype.
+
+        Raises:
+            InputError: ``other`` is no tensor of such a shape.
+        """
+        if not isinstance(other, Tensor):
+            raise InputError(
+                f"H @ v takes a tensor, got {type(other).__name__}; for arrays use H.to_scipy()"
+            )
+        if other.ndim not in (1, 2) or other.shape[0] != self.size:
+            raise InputError(
+                f"H @ v takes shape ({self.size},), or ({self.size}, K) for columns, got "
+                f"{tuple(other.shape)}"
+            )
+        other = other.to(self.device, self.dtype)
+        if other.ndim == 1:
+            return self.matvec(other)
+        if not other.shape[1]:
+            return torch.empty_like(other)
+        return self.matmat(other.T.contiguous()).T
+
+    def __mul__(self, factor: float) -> ScaledOperator:
+        """Return factor · H as an operator."""
+        if not isinstance(factor, int | float):
+            return NotImplemented
+        return ScaledOperator(self, factor)
+
+    __rmul__ = __mul__
+
+    def __sub__(self, other: SymmetricOperator) -> DifferenceOperator:
+        """Return H - G as an operator."""
+        if not isinstance(other, SymmetricOperator):
+            return NotImplemented
+        return DifferenceOperator(self, other)
+
+    def restrict(self, parameters: str | Sequence[str]) -> BlockOperator:
+        """Return the block of H of some parameters, an operator on R^(P of the block).
+
+        Args:
+            parameters: a name or glob such as ``layer3.*``, or several.
+
+        Raises:
+            InputError: a pattern matches no parameter, or the operator is of no network.
+
+        Example:
+            >>> import spectra
+            >>> net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
+            >>> images, labels = torch.randn(5, 3), torch.tensor([0, 1, 0, 1, 0])
+            >>> block = spectra.class_hessian(net, images, labels, 0).restrict("1.*")
+            >>> block.names, block.size
+            (('1.weight', '1.bias'), 10)
+        """
+        return BlockOperator(self, parameters)
+
+    def diagonal(
+        self,
+        *,
+        num_probes: int = NUM_PROBES,
+        seed: int = 0,
+        generator: torch.Generator | None = None,
+    ) -> DiagonalEstimate:
+        """Return an estimate of diag(H) with the standard error of each entry.
+
+        Cost: ``num_probes`` products. See :func:`spectra.operators.diagonal.estimate_diagonal`.
+        """
+        return estimate_diagonal(self, num_probes=num_probes, seed=seed, generator=generator)
+
     def check_vector(self, v: Tensor) -> None:
         """Raise InputError unless ``v`` has shape (P,)."""
         if v.shape != (self.size,):
             raise InputError(f"vector must have shape ({self.size},), got {tuple(v.shape)}")
 
     def to_scipy(self) -> Any:
-        """Return a ``scipy.sparse.linalg.LinearOperator`` (float64 outside, own dtype inside)."""
+        """Return a ``scipy.sparse.linalg.LinearOperator`` (float64 outside, own dtype inside).
+
+        Its product with several columns is one pass of :meth:`matmat`.
+        """
         from scipy.sparse.linalg import LinearOperator
 
         def product(v: Any) -> Any:
             x = torch.from_numpy(np.array(v, dtype=np.float64).reshape(-1))
             return self.matvec(x.to(self.device, self.dtype)).double().cpu().numpy()
 
+        def products(columns: Any) -> Any:
+            x = torch.from_numpy(np.array(columns, dtype=np.float64, order="C"))
+            return (self @ x).double().cpu().numpy()
+
         return LinearOperator(
-            shape=(self.size, self.size), matvec=product, rmatvec=product, dtype=np.float64
-        )
+            shape=(self.size, self.size), matvec=product, rmatvec=product, matmat=products,
+            rmatmat=products, dtype=np.float64,
+        )  # fmt: skip
 
     def dense(self) -> Tensor:
         """Return the matrix, shape (P, P), by P products: for tests and small networks."""
@@ -57,61 +152,113 @@ class SymmetricOperator(ABC):
         return torch.stack([self.matvec(row) for row in identity])
 
 
-class DenseOperator(SymmetricOperator):
-    """A matrix as an operator.
-
-    Args:
-        matrix: shape (P, P), symmetric to rounding.
-    """
-
-    def __init__(self, matrix: Tensor) -> None:
-        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-            raise InputError(f"matrix must be square, got shape {tuple(matrix.shape)}")
-        if not torch.allclose(matrix, matrix.T, rtol=1e-5, atol=1e-6 * float(matrix.abs().max())):
-            raise InputError("matrix must be symmetric; pass (A + A.T) / 2 if it is nearly so")
-        self.matrix = matrix
-        self.size, self.device, self.dtype = len(matrix), matrix.device, matrix.dtype
-
-    def matvec(self, v: Tensor) -> Tensor:
-        """Return H v for ``v`` of shape (P,)."""
-        self.check_vector(v)
-        return self.matrix @ v
-
-
-class LambdaOperator(SymmetricOperator):
-    """A function as an operator.
-
-    Args:
-        function: maps (P,) to (P,); its linearity and symmetry are trusted.
-        size: P.
-        dtype: of vectors.
-        device: of vectors.
-    """
-
-    def __init__(
-        self,
-        function: Callable[[Tensor], Tensor],
-        size: int,
-        *,
-        dtype: torch.dtype = torch.float64,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self.function, self.size, self.dtype = function, size, dtype
-        self.device = torch.device(device)
-
-    def matvec(self, v: Tensor) -> Tensor:
-        """Return H v for ``v`` of shape (P,)."""
-        self.check_vector(v)
-        return self.function(v)
-
-
 class ScaledOperator(SymmetricOperator):
-    """A multiple of an operator: for instance a class's contribution to the training objective."""
+    """A multiple of an operator: for instance a class's contribution to the training objective.
+
+    Args:
+        op: H.
+        factor: c of c H.
+    """
 
     def __init__(self, op: SymmetricOperator, factor: float) -> None:
         self.op, self.factor = op, factor
-        self.size, self.device, self.dtype = op.size, op.device, op.dtype
+        _take_space_of(op, self)
 
     def matvec(self, v: Tensor) -> Tensor:
         """Return factor · H v for ``v`` of shape (P,)."""
         return self.op.matvec(v) * self.factor
+
+    def matmat(self, vectors: Tensor) -> Tensor:
+        """Return factor · H v for each row of ``vectors``, shape (K, P)."""
+        return self.op.matmat(vectors) * self.factor
+
+
+class DifferenceOperator(SymmetricOperator):
+    """H - G: for instance what the bending of the network adds to the Gauss-Newton matrix.
+
+    Args:
+        minuend: H.
+        subtrahend: G, on the same space.
+
+    Raises:
+        InputError: size, device or dtype of the two differ.
+    """
+
+    def __init__(self, minuend: SymmetricOperator, subtrahend: SymmetricOperator) -> None:
+        spaces = [(op.size, op.device, op.dtype) for op in (minuend, subtrahend)]
+        if spaces[0] != spaces[1]:
+            found = " and ".join(f"{size} on {where} in {kind}" for size, where, kind in spaces)
+            raise InputError(f"a difference needs operators of one size and kind, got {found}")
+        self.minuend, self.subtrahend = minuend, subtrahend
+        _take_space_of(minuend, self)
+
+    def matvec(self, v: Tensor) -> Tensor:
+        """Return H v - G v for ``v`` of shape (P,)."""
+        return self.minuend.matvec(v) - self.subtrahend.matvec(v)
+
+    def matmat(self, vectors: Tensor) -> Tensor:
+        """Return H v - G v for each row of ``vectors``, shape (K, P)."""
+        return self.minuend.matmat(vectors) - self.subtrahend.matmat(vectors)
+
+
+class BlockOperator(SymmetricOperator):
+    """Eᵀ H E: the rows and columns of H that belong to some parameters.
+
+    Cost of a product: one with the whole of H. Where many are needed, a Hessian of a network whose
+    other parameters have ``requires_grad=False`` may do with less.
+
+    Args:
+        op: H, of a network.
+        parameters: a name or glob, or several; see :meth:`SymmetricOperator.restrict`.
+
+    Raises:
+        InputError: a pattern matches no parameter, or ``op`` is of no network.
+    """
+
+    parameter_slices: ParameterSlices
+
+    def __init__(self, op: SymmetricOperator, parameters: str | Sequence[str]) -> None:
+        whole = op.parameter_slices
+        if whole is None:
+            raise InputError(
+                f"blocks need an operator that knows its parameters by name, got "
+                f"{type(op).__name__}; restrict the Hessian that it is made of"
+            )
+        self.op = op
+        _take_space_of(op, self)
+        self.parameter_slices = whole.block(parameters)
+        self.size = self.parameter_slices.size
+        self._positions = whole.positions_of(self.names).to(op.device)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the block's parameters, in the order of a vector."""
+        return self.parameter_slices.names
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Entries of each parameter."""
+        return self.parameter_slices.sizes
+
+    @property
+    def slices(self) -> dict[str, slice]:
+        """Where each parameter lies in a vector of the block, by name."""
+        return self.parameter_slices.slices
+
+    def matvec(self, v: Tensor) -> Tensor:
+        """Return Eᵀ H E v for ``v`` of shape (P of the block,)."""
+        self.check_vector(v)
+        whole = v.new_zeros(self.op.size).index_copy_(0, self._positions, v)
+        return self.op.matvec(whole)[self._positions]
+
+    def matmat(self, vectors: Tensor) -> Tensor:
+        """Return Eᵀ H E v for each row of ``vectors``, shape (K, P of the block)."""
+        whole = vectors.new_zeros((len(vectors), self.op.size))
+        return self.op.matmat(whole.index_copy_(1, self._positions, vectors))[:, self._positions]
+
+
+def _take_space_of(op: SymmetricOperator, made: SymmetricOperator) -> None:
+    """Give ``made`` the size, place, kind, names and label of ``op``."""
+    made.size, made.device, made.dtype = op.size, op.device, op.dtype
+    made.label, made.parameter_slices = op.label, op.parameter_slices
+    made.vectors_a_pass = op.vectors_a_pass

@@ -135,7 +135,7 @@ def test_ends_that_are_only_mixed_with_each_other_are_told_apart(proof):
         floor=1e-4,
         proof=proof,
     )
-    judged = refining.settle(Mixed(op.restricted(whole)))
+    judged = refining.settle(Mixed(op.over_images(whole)))
     assert [p.converged for p in judged.pairs] == [True, True]
     assert judged.pairs[0].value == pytest.approx(float(values[0]), rel=1e-6)
 

@@ -42,7 +42,7 @@ def test_the_bound_holds_against_the_dense_spectra(kind, seed):
     whole = spectrum_of(kind, seed)
     for size in (30,):
         kept, rest = order[:size], order[size:]
-        bound = distance_bound(op.restricted(rest), generator=make_generator(seed, size))
+        bound = distance_bound(op.over_images(rest), generator=make_generator(seed, size))
         part = torch.linalg.eigvalsh(
             dense_hessian(model, images[kept], labels[kept]) * size / len(labels)
         )

@@ -147,7 +147,7 @@ def test_views_cut_when_asked_for_give_the_bytes_of_stored_ones(name):
     v = random_vector(stored.size)
     few = torch.tensor([0, 7, 2])
     assert torch.equal(lazy.matvec(v), stored.matvec(v))
-    assert torch.equal(lazy.restricted(few).matvec(v), stored.restricted(few).matvec(v))
+    assert torch.equal(lazy.over_images(few).matvec(v), stored.over_images(few).matvec(v))
     assert torch.equal(lazy.gradient(), stored.gradient())
     assert torch.equal(lazy.scores(), stored.scores())
 
@@ -185,7 +185,7 @@ def test_no_lazy_images_are_refused():
 def test_replacing_images_by_others_of_another_shape_is_refused():
     op = operator(pictures(), torch.tensor([0, 3, 1]), net())
     with pytest.raises(InputError, match="images must have shape"):
-        op.replace_images(floats(pictures(2)))
+        op.with_images(floats(pictures(2)))
 
 
 def test_all_views_give_the_hessian_averaged_over_augmentations():

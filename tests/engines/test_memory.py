@@ -242,7 +242,7 @@ def test_no_vectors_are_refused():
 def test_an_analysis_keeps_primal_work_within_its_memory():
     losses = Losses.of(load_checkpoint("bundled:digits/ce-drw"), load_data(), AnalysisRequest())
     op = losses.prepare("0", (0,), check=False).op
-    within_limit(op, SolverSettings())
+    op, _ = within_limit(op, SolverSettings())
     op.matvec(torch.ones(op.size))
     assert 0 < op._kept.nbytes <= op.memory_budget
 
@@ -250,15 +250,14 @@ def test_an_analysis_keeps_primal_work_within_its_memory():
 def test_a_class_leaves_no_kept_work_to_the_next(monkeypatch):
     built: list[HessianOperator] = []
     left: list[int] = []
-    build = Losses.prepare
 
-    def building(self, label, classes, *, check):
-        left.extend(op._kept.nbytes for op in built)
-        loss = build(self, label, classes, check=check)
-        built.append(loss.op)
-        return loss
+    def limited(op, settings, *, limit=None):
+        left.extend(before._kept.nbytes for before in built)
+        op, settings = within_limit(op, settings, limit=limit)
+        built.append(op)
+        return op, settings
 
-    monkeypatch.setattr(Losses, "prepare", building)
+    monkeypatch.setattr("spectra.classes.each_loss.within_limit", limited)
     request = AnalysisRequest(classes="8,9", solver=SolverSettings(num_probes=1, num_steps=4))
     checkpoint = load_checkpoint("bundled:digits/ce-drw")
     analyze_checkpoint(checkpoint, load_data(), request)

@@ -105,8 +105,7 @@ def test_slopes_are_the_products_of_each_images_gradient(net):
     v = random_vector(op.size, "v")
     single = []
     for i in range(9):
-        part = op.restricted(torch.tensor([i]))
-        part.weights, part.total_weight = torch.ones(1, dtype=DOUBLE), 1.0
+        part = op.over_images(torch.tensor([i])).with_weights(torch.ones(1, dtype=DOUBLE))
         single.append(float(part.gradient() @ v))
     assert slopes(op, v).tolist() == pytest.approx(single, rel=1e-9, abs=1e-12)
 

@@ -70,7 +70,7 @@ def test_it_says_with_how_many_images_it_goes_on(caplog):
 def test_kept_work_gives_way_where_memory_ends():
     op = operator(7, micro_chunk=4, memory_budget=2**30)
     op.matvec(random_vector(op.size, "v"))
-    held, part = op._kept.held, op.restricted(torch.tensor([0, 1]))
+    held, part = op._kept.held, op.over_images(torch.tensor([0, 1]))
     part.matvec(random_vector(op.size, "v"))
     op.model.limit = 2
     op.forget()

@@ -61,7 +61,7 @@ def operator(stage: Stage) -> Facts:
         op = spectra.HessianOperator(resnet(8), images, labels, device=stage.device)
     found["build"] = count.facts()
     with stage.counted() as count:
-        op.restricted(torch.arange(5))
+        op.over_images(torch.arange(5))
     found["restriction"] = count.facts()
     return found
 

@@ -293,7 +293,7 @@ def test_parts_of_a_partition_sum_to_the_whole():
     weights = torch.linspace(0.5, 2, 7, dtype=DOUBLE)
     op = operator("activations", weights=weights)
     v = random_vector(op.size, "v")
-    parts = [op.restricted(torch.tensor(i)) for i in ([4, 0, 2], [1], [6, 3, 5])]
+    parts = [op.over_images(torch.tensor(i)) for i in ([4, 0, 2], [1], [6, 3, 5])]
     expected = op.matvec(v)
     error = float((sum(part.matvec(v) for part in parts) - expected).norm())
     assert error <= ROUNDING * float(expected.norm())
@@ -301,16 +301,16 @@ def test_parts_of_a_partition_sum_to_the_whole():
 
 def test_a_part_keeps_the_weight_of_the_whole():
     op = operator("no-bias", weights=torch.arange(1.0, 8.0))
-    part = op.restricted(torch.tensor([2, 5]))
+    part = op.over_images(torch.tensor([2, 5]))
     assert (part.total_weight, part.weights.tolist()) == (28.0, [3.0, 6.0])
 
 
 def test_a_part_does_not_use_the_kept_work_of_the_whole():
     op, index = operator("no-bias"), torch.tensor([6, 5, 4])
     v = random_vector(op.size, "v")
-    expected = op.restricted(index).matvec(v)
+    expected = op.over_images(index).matvec(v)
     op.matvec(v)
-    assert torch.equal(op.restricted(index).matvec(v), expected)
+    assert torch.equal(op.over_images(index).matvec(v), expected)
 
 
 def test_parts_and_the_whole_keep_work_within_one_budget():
@@ -319,8 +319,8 @@ def test_parts_and_the_whole_keep_work_within_one_budget():
     op.matvec(v)
     chunk = op._kept.nbytes // op.num_images
     op.forget()
-    op.memory_budget = 4 * chunk
-    part = op.restricted(torch.tensor([0, 1, 2]))
+    op = op.with_memory_budget(4 * chunk)
+    part = op.over_images(torch.tensor([0, 1, 2]))
     part.matvec(v)
     op.matvec(v)
     assert (part._kept.nbytes, op._kept.nbytes) == (3 * chunk, chunk)
@@ -329,7 +329,7 @@ def test_parts_and_the_whole_keep_work_within_one_budget():
     assert (part._kept.nbytes, op._kept.nbytes) == (0, 4 * chunk)
     del part
     op.forget()
-    other = op.restricted(torch.tensor([3, 4]))
+    other = op.over_images(torch.tensor([3, 4]))
     other.matvec(v)
     del other  # what is gone takes nothing
     op.matvec(v)
@@ -338,8 +338,8 @@ def test_parts_and_the_whole_keep_work_within_one_budget():
 
 def test_a_part_in_float64_keeps_the_weight_of_the_whole():
     op = operator("activations", dtype=torch.float32)
-    double = op.restricted(torch.tensor([1, 2])).in_float64()
-    expected = operator("activations").restricted(torch.tensor([1, 2]))
+    double = op.over_images(torch.tensor([1, 2])).in_float64()
+    expected = operator("activations").over_images(torch.tensor([1, 2]))
     assert double.total_weight == 7.0
     assert_same_product(double, expected)
 
@@ -370,7 +370,7 @@ def test_six_forward_passes_count_as_one_product():
 
 def test_parts_count_with_the_whole():
     op = operator("no-bias")
-    op.restricted(torch.tensor([0, 1])).matvec(torch.ones(op.size, dtype=DOUBLE))
+    op.over_images(torch.tensor([0, 1])).matvec(torch.ones(op.size, dtype=DOUBLE))
     assert op.count.products == 2
 
 

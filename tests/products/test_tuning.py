@@ -156,8 +156,7 @@ def test_products_of_several_vectors_are_recorded_by_their_number():
 
 def test_a_chunk_that_is_not_kept_is_not_recorded():
     tape = Tape()
-    op = captured("option-a", tape)
-    op.memory_budget = 0
+    op = captured("option-a", tape).with_memory_budget(0)
     op.matvec(random_vector(op.size, 0))
     op.matvec(random_vector(op.size, 1))
     assert tape.recorded == 0
@@ -197,4 +196,4 @@ def test_probes_follow_each_other_where_their_vectors_do_not_fit_together(monkey
     for kept, expected in ((beside, None), (beside - 1, 10)):
         plan = MemoryForecast(0, 0, 0, kept, 2**20, max_basis=10)
         monkeypatch.setattr(memory, "forecast", lambda *_, plan=plan, **__: plan)
-        assert within_limit(op, settings, limit=2**20).max_basis == expected
+        assert within_limit(op, settings, limit=2**20)[1].max_basis == expected

@@ -215,13 +215,8 @@ def test_what_pyhessian_looks_images_up_by_is_where_they_are():
 @pytest.mark.parametrize(("device", "wanted"), [("cuda", 16), ("cpu", 2)])
 def test_float64_work_on_a_card_takes_the_bytes_of_float32_work(monkeypatch, device, wanted):
     op = HessianOperator(nn.Linear(6, 3), torch.ones(40, 6), torch.arange(40) % 3, micro_chunk=32)
-    asked = []
-
-    class Double:
-        def __init__(self, *_, micro_chunk: int, **__) -> None:
-            asked.append(micro_chunk)
-
-    monkeypatch.setattr("spectra.operators.hessian.HessianOperator", Double)
+    double = op._in_float64()
     op.device = torch.device(device)
-    op.in_float64()
-    assert asked == [wanted]
+    monkeypatch.setattr(op, "check_point", lambda: None)
+    monkeypatch.setattr(op, "_in_float64", lambda: double)
+    assert op.in_float64().micro_chunk == wanted

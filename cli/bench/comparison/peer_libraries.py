@@ -57,8 +57,8 @@ class Ours(Peer):
 
     name, mode, package, module = OURS, "one", "hessian-spectra", "spectra"
 
-    def __init__(self, workload: Workload, batch: int) -> None:
-        self.op = workload.operator(micro_chunk=batch or None, memory_budget=ALL_KEPT)
+    def __init__(self, workload: Workload, batch: int, *, memory_budget: int = ALL_KEPT) -> None:
+        self.op = workload.operator(micro_chunk=batch or None, memory_budget=memory_budget)
 
     def products(self, vectors: Tensor) -> Tensor:
         """Return H v for each row."""

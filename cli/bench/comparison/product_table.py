@@ -120,8 +120,7 @@ def compare_products(
         on_progress: called with (what is running, rounds done, rounds).
     """
     batch = peer_batch or min(len(workload), LARGEST_PEER_BATCH)
-    ours = Ours(workload, micro_chunk or 0)
-    ours.op.memory_budget = memory_budget
+    ours = Ours(workload, micro_chunk or 0, memory_budget=memory_budget)
     generator = make_generator(seed, "bench vectors")
     drawn = torch.randn(COLUMNS, ours.op.size, generator=generator)
     vectors = drawn.to(ours.op.device, workload.dtype)

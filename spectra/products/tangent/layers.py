@@ -115,7 +115,7 @@ def packed(values: Tensor, order: torch.memory_format) -> Tensor:
     return values.contiguous(memory_format=order) if values.ndim == 4 else values
 
 
-def over_images(
+def with_each_direction(
     function: Callable[[Tensor, Tensor], Tensor], stacked: Tensor, values: Tensor
 ) -> Tensor:
     """Return an elementwise ``function`` of tangents (K n, ...) and of values (n, ...)."""

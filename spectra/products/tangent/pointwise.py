@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spectra.products.tangent.folding import Direction, Moved
-from spectra.products.tangent.layers import Layer, Saved, over_images, total
+from spectra.products.tangent.layers import Layer, Saved, total, with_each_direction
 
 _threshold_backward = torch.ops.aten.threshold_backward
 
@@ -47,7 +47,7 @@ class Relu(Layer):
         if moved is None:
             return None
         assert saved.output is not None
-        return over_images(lambda d, y: _threshold_backward(d, y, 0), moved, saved.output)
+        return with_each_direction(lambda d, y: _threshold_backward(d, y, 0), moved, saved.output)
 
 
 class Activation(Layer):
@@ -127,4 +127,4 @@ class Sum(Layer):
 
 def _times(stacked: Tensor, values: Tensor) -> Tensor:
     """Return tangents (K n, ...) times values (n, ...)."""
-    return over_images(lambda d, factor: factor * d, stacked, values)
+    return with_each_direction(lambda d, factor: factor * d, stacked, values)

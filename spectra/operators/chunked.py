@@ -1,0 +1,256 @@
+"""A symmetric matrix that is a weighted sum over images, multiplied by chunk by chunk."""
+
+import contextlib
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from spectra.errors import InputError
+from spectra.objective.counting import ImageCount
+from spectra.objective.frozen_loss import FrozenLoss
+from spectra.objective.parameter_slices import ParameterSlices
+from spectra.objective.short_memory import chunk_share, with_smaller_chunks
+from spectra.objective.workers import map_in_order
+from spectra.operators.interface import SymmetricOperator
+from spectra.products import ChunkHessian, KeptWork, Products, Tuning
+from spectra.system.exact import exact_products
+
+# Images on which the primal work of one is measured.
+_MEASURED_IMAGES = 8
+
+T = TypeVar("T")
+
+
+class ChunkedOperator(FrozenLoss, SymmetricOperator):
+    """Σ_i w_i M_i / Σ_i w_i, M_i a matrix of image i: what Hessian and Gauss-Newton matrix share.
+
+    Images are worked through in constant micro-chunks, whose products are summed in index order in
+    float64. The primal work of chunks is kept between products while its budget lasts.
+
+    Attributes:
+        count: of the images worked on, shared by all operators that were made of one.
+        tuning: how products are computed, apart from what they compute.
+    """
+
+    parameter_slices: ParameterSlices
+    count: ImageCount
+    tuning: Tuning
+    _products: Products
+    _kept: KeptWork
+    _beside_float32: bool = False
+
+    @abstractmethod
+    def _made(self, tuning: Tuning) -> Products:
+        """Return products of this operator's network and loss."""
+
+    @property
+    def memory_budget(self) -> int:
+        """Bytes that kept primal work may take, together with that of parts."""
+        return self._kept.budget
+
+    def with_memory_budget(self, nbytes: int) -> Self:
+        """Return the same operator with ``nbytes`` for primal work that is kept; none is yet.
+
+        What this one keeps stays until :meth:`forget`.
+        """
+        return self._copied(_kept=KeptWork(nbytes, trims=self.device.type == "cpu"))
+
+    def with_label(self, label: str) -> Self:
+        """Return the same operator with another name for its random streams."""
+        return self._copied(label=label)
+
+    def over_images(self, index: Tensor) -> Self:
+        """Return what the images ``index`` contribute: Σ_{i in index} w_i M_i / Σ w.
+
+        The weight of the whole stays in the denominator, so that the parts of a partition add up
+        to it. Network, products, count and the budget for kept work are shared with this operator.
+
+        Args:
+            index: positions of images, int64 (k,), k >= 1.
+        """
+        part = super().over_images(index)
+        part._kept = self._kept.beside()
+        return part
+
+    def with_images(self, images: Tensor) -> Self:
+        """Return the same operator over other images of the same shape; labels and weights stay.
+
+        Raises:
+            InputError: the shape is another.
+        """
+        made = super().with_images(images)
+        made._kept = self._kept.beside()
+        return made
+
+    def with_weights(self, weights: Tensor) -> Self:
+        """Return the mean with other weights w_i, shape (n,): Σ w_i M_i / Σ w_i over these images.
+
+        Raises:
+            InputError: they are not n finite values >= 0 with a positive sum.
+        """
+        made = super().with_weights(weights)
+        made._kept = self._kept.beside()
+        return made
+
+    @with_smaller_chunks
+    def in_float64(self) -> Self:
+        """Return the same operator in float64, unchecked; itself if it is in float64."""
+        self.check_point()
+        if self.dtype == torch.float64:
+            return self
+        double = self._in_float64()
+        # On a card, as many bytes in work as in float32, beside what that keeps. On a CPU, float64
+        # convolutions unfold their input, which has to stay in the cache.
+        double.micro_chunk = max(1, self.micro_chunk // (2 if self.device.type == "cuda" else 16))
+        # It keeps nothing, but where memory ends, what this operator keeps gives way.
+        double._kept = self._kept.beside(keeps=False)
+        double._beside_float32 = True
+        double._products = double._made(self.tuning)
+        return double
+
+    @property
+    def vectors_a_pass(self) -> int:  # type: ignore[override]
+        """How many vectors :meth:`matmat` takes together."""
+        return self.tuning.stacked if self._products.stacks else 1
+
+    def matvec(self, v: Tensor) -> Tensor:
+        """Return H v for ``v`` of shape (P,), in the operator's dtype."""
+        self.check_vector(v)
+        return self.matmat(v[None])[0]
+
+    @with_smaller_chunks
+    def matmat(self, vectors: Tensor) -> Tensor:
+        """Return H v for each row of ``vectors``, shape (K, P): the primal work serves all of them.
+
+        Each row is, to the last bit, what :meth:`matvec` returns for it; to rounding where
+        ``tuning`` stacks vectors.
+        """
+        total = self._empty_sums(vectors)
+        for products in self._chunk_products(vectors):
+            for row, product in zip(total, products, strict=True):
+                row += product
+        return (total / self.total_weight).to(self.dtype)
+
+    @with_smaller_chunks
+    def scaled_products(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return H v for each row of ``vectors``, and what its rounding is measured against.
+
+        Args:
+            vectors: shape (K, P).
+
+        Returns:
+            H v, shape (K, P), and Σ_c ‖Σ_{i in c} w_i M_i v‖ / Σ w over the chunks c, shape (K,);
+            both float64. The second is what the products would amount to if nothing cancelled
+            between chunks.
+        """
+        total = self._empty_sums(vectors)
+        scales = torch.zeros(len(vectors), dtype=torch.float64, device=self.device)
+        for products in self._chunk_products(vectors):
+            for k, product in enumerate(products):
+                total[k] += product
+                scales[k] += product.double().norm()
+        return total / self.total_weight, scales / self.total_weight
+
+    def chunk_product(self, chunk: slice, v: Tensor) -> Tensor:
+        """Return Σ_i w_i M_i v over the images of ``chunk``, shape (P,), keeping nothing."""
+        self.check_point()
+        with self._exact():
+            made = self._products.linearise(
+                self.images[chunk], self.labels[chunk], self.weights[chunk]
+            )
+            return made.product(self._products.direction(v))
+
+    def forget(self) -> None:
+        """Give back the memory of kept primal work; the next product does it again."""
+        self._kept.forget()
+
+    @property
+    def keeps_work(self) -> bool:
+        """Whether memory holds primal work, of this operator or of those who share its budget."""
+        return self._kept.held > 0
+
+    def make_room(self) -> None:
+        """Work in chunks of half as many images from here on, and keep half as much of their work.
+
+        Asked for where memory ended: what is kept may be what took it. Beside :meth:`forget` and
+        :meth:`shrink_chunks` it is all that changes in an operator, and moves products by rounding.
+        """
+        if self.keeps_work:  # else it was not what took the memory
+            self._kept.budget = min(self.memory_budget, self._kept.held) // 2
+            self._kept.forget_all()
+        super().make_room()
+
+    def shrink_chunks(self, nbytes: int) -> None:
+        """Halve the chunks until one in work takes at most ``nbytes``, or is one image.
+
+        Cost: the primal work of 8 images.
+        """
+        each = max(1, self._image_nbytes() * chunk_share(self.vectors_a_pass))
+        before, chunk = self.micro_chunk, min(self.micro_chunk, self.num_images)
+        while chunk > 1 and chunk * each > nbytes:
+            chunk //= 2
+        if chunk < min(before, self.num_images):
+            self.micro_chunk = chunk
+            self.forget()
+
+    def _image_nbytes(self) -> int:
+        """Return the primal work of an image, measured on a few."""
+        few = slice(0, min(_MEASURED_IMAGES, self.num_images, self.micro_chunk))
+        with self._exact():
+            made = self._products.linearise(self.images[few], self.labels[few], self.weights[few])
+        return made.nbytes // (few.stop - few.start)
+
+    def check_vectors(self, vectors: Tensor) -> None:
+        """Raise InputError unless ``vectors`` has shape (K, P)."""
+        if vectors.ndim != 2 or vectors.shape[1] != self.size:
+            raise InputError(
+                f"vectors must have shape (K, {self.size}), got {tuple(vectors.shape)}"
+            )
+
+    def _empty_sums(self, vectors: Tensor) -> Tensor:
+        self.check_vectors(vectors)
+        return torch.zeros(vectors.shape, dtype=torch.float64, device=self.device)
+
+    def _chunk_products(self, vectors: Tensor) -> Iterator[list[Tensor]]:
+        """Yield Σ_{i in c} w_i M_i v for each row v, chunk by chunk in their order."""
+        self.check_point()
+        directions = [self._products.direction(group) for group in self._groups(vectors)]
+
+        def work(chunk: slice) -> list[Tensor]:
+            made = self._linearised(chunk)
+            products = [made.product(direction) for direction in directions]
+            return [row for product in products for row in product.view(-1, self.size)]
+
+        with self._exact():  # its settings are the process's, so not in each worker
+            yield from self._map(work)
+        self.count.add_products(len(vectors) * self.num_images, beside_float32=self._beside_float32)
+
+    def _groups(self, vectors: Tensor) -> list[Tensor]:
+        """Return the vectors that a pass takes together, (k, P), or (P,) where it is one."""
+        vectors = vectors.to(self.device, self.dtype)
+        groups = vectors.split(self.vectors_a_pass)
+        return [group[0] if len(group) == 1 else group for group in groups]
+
+    def _exact(self) -> contextlib.AbstractContextManager[None]:
+        tuning = self.tuning
+        return exact_products(
+            self.device, deterministic=tuning.deterministic, benchmark=tuning.benchmark
+        )
+
+    def _map(self, work: Callable[[slice], T]) -> Iterator[T]:
+        chunks = list(self.chunks())
+        if self.device.type == "cpu" and self._products.on_many_cores:
+            return map_in_order(work, chunks)
+        return map(work, chunks)
+
+    def _linearised(self, chunk: slice) -> ChunkHessian:
+        """Return the chunk with its primal work done, kept for later while the budget lasts."""
+        return self._kept.get(
+            chunk.start,
+            lambda: self._products.linearise(
+                self.images[chunk], self.labels[chunk], self.weights[chunk]
+            ),
+        )
