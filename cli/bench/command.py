@@ -160,12 +160,12 @@ def _suite(
         return
     results = run_suite(request, say=note)
     if as_json:
-        print_json(results)
+        print_json(results.to_dict())
     else:
-        print_table("GPU suite" + " (dry run)" * request.dry_run, COLUMNS, results["table"])
-        click.echo(f"{results['status']}; results and weights to send: {request.folder / 'send'}")
-    if results["status"] == ABORTED:
-        raise click.ClickException(results["reason"])  # exit code 1
+        print_table("GPU suite" + " (dry run)" * request.dry_run, COLUMNS, results.table)
+        click.echo(f"{results.status}; results and weights to send: {request.folder / 'send'}")
+    if results.status == ABORTED:
+        raise click.ClickException(str(results.reason))  # exit code 1
 
 
 def _print(result: ComparisonResult) -> None:

@@ -1,6 +1,7 @@
 """The suite without the command line's libraries: ``python -m cli.bench.gpu -o DIR``.
 
-It needs torch, numpy, scipy and safetensors, and Pillow where the prepared images are WebP.
+It needs torch, numpy, scipy, safetensors and msgspec, and Pillow where the prepared images are
+WebP.
 """
 
 import argparse
@@ -43,10 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
     except SpectraError as error:
         print(f"Error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    for row in results["table"]:
+    for row in results.table:
         print(" | ".join(row))
-    if results["status"] == ABORTED:
-        print(f"Error: {results['reason']}", file=sys.stderr)
+    if results.status == ABORTED:
+        print(f"Error: {results.reason}", file=sys.stderr)
         return 1
     return 0
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
 
 import torch
 
@@ -11,6 +10,7 @@ from checkpoints.analysis.analyze import library_versions
 from cli.bench.gpu.summary_table import summary_rows
 from cli.bench.gpu_ledger.ledger import Ledger
 from cli.bench.gpu_ledger.pack import pack
+from cli.bench.gpu_ledger.results import DONE, STOPPED, Item, SuiteResults
 from cli.bench.gpu_ledger.step import Budget, Say, Step
 from cli.bench.gpu_ledger.suite import Suite
 from cli.bench.gpu_ledger.suite_request import SuiteRequest
@@ -44,7 +44,7 @@ STEPS: tuple[tuple[str, float, Callable[[Suite, Step], None]], ...] = (
     ("trainings", 0.85, trainings.run),
     ("networks", 1.00, networks.run),
 )
-DONE, STOPPED, ABORTED = "done", "stopped", "aborted"
+ABORTED = "aborted"
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def _threads(request: SuiteRequest) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run_suite(request: SuiteRequest, *, say: Say | None = None) -> dict[str, Any]:
+def run_suite(request: SuiteRequest, *, say: Say | None = None) -> SuiteResults:
     """Run every step; each item is on disk before the next begins.
 
     A repeated run in the same folder takes finished items from there. What fails is recorded and
@@ -74,9 +74,7 @@ def run_suite(request: SuiteRequest, *, say: Say | None = None) -> dict[str, Any
         say: called with a line an item; None: standard error gets them.
 
     Returns:
-        What ``folder/results.json`` holds. Its ``status`` is ``done``, ``stopped`` (some items had
-        no time) or ``aborted`` (wrong products or trainings); ``reason`` names what was cut, failed
-        or wrong.
+        What ``folder/results.json`` holds.
 
     Raises:
         InputError: there are no references, or there is no GPU and it is no dry run.
@@ -92,7 +90,7 @@ def run_suite(request: SuiteRequest, *, say: Say | None = None) -> dict[str, Any
         return _run(request, say)
 
 
-def _run(request: SuiteRequest, say: Say | None) -> dict[str, Any]:
+def _run(request: SuiteRequest, say: Say | None) -> SuiteResults:
     if request.dry_run:
         _toy_references(request)
     budget = Budget(request.seconds)
@@ -116,10 +114,8 @@ def _run(request: SuiteRequest, say: Say | None) -> dict[str, Any]:
             run(suite, step)
         except Exception as problem:  # a step's failure is a result; the others go on
             text = " ".join(str(problem).split())[-300:]
-            step.items["step"] = {
-                "status": "failed", "reason": f"{type(problem).__name__}: {text}"
-            }  # fmt: skip
-            ledger.say(f"{name}: failed ({step.items['step']['reason']})")
+            step.items["step"] = Item("failed", f"{type(problem).__name__}: {text}")
+            ledger.say(f"{name}: failed ({step.items['step'].reason})")
         step.close()
         ledger.table = summary_rows(ledger)  # so that a kill leaves it too
         if name == "correctness" and (wrong := correctness.wrong(step)):
@@ -127,14 +123,14 @@ def _run(request: SuiteRequest, say: Say | None) -> dict[str, Any]:
             break
     else:
         ends = {step.status for step in ledger.steps}
-        ledger.status = STOPPED if ends & {"stopped", "skipped"} else DONE
+        ledger.status = STOPPED if ends & {STOPPED, "skipped"} else DONE
         said = [f"{step.name}: {step.reason}" for step in ledger.steps if step.reason]
         ledger.reason = "; ".join(said) or None
     ledger.save()
     left_out = pack(request.folder).left_out
     if left_out:
         ledger.say(f"not packed, for want of room: {', '.join(left_out)}")
-    return ledger.to_dict()
+    return ledger.results()
 
 
 def _toy_references(request: SuiteRequest) -> None:

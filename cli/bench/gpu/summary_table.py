@@ -1,9 +1,10 @@
 """The short table at the end of a run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from cli.bench.gpu_ledger.ledger import Ledger
-from cli.bench.gpu_ledger.step import HAS_RESULT, Step
+from cli.bench.gpu_ledger.step import Step
 
 COLUMNS = ("what", "of", "found")
 Rows = list[list[str]]
@@ -32,8 +33,8 @@ def summary_rows(ledger: Ledger) -> Rows:
     return rows
 
 
-def _done(step: Step) -> dict[str, dict[str, Any]]:
-    return {key: item for key, item in step.items.items() if item["status"] in HAS_RESULT}
+def _done(step: Step) -> dict[str, Mapping[str, Any]]:
+    return {key: item.found for key, item in step.items.items() if item.has_result}
 
 
 def _card(step: Step) -> Rows:
@@ -74,7 +75,7 @@ def _tunings(step: Step) -> Rows:
             for s, item in mine
             if f"eager: {s}" in items
         )
-        fell_back = any(item.get("said") for _, item in mine)
+        fell_back = any(step.items[f"{way}: {s}"].said for s, _ in mine)
         note = " (fell back)" if fell_back else ""
         rows.append(["products", way, f"error {error:.1e}; {gains} times as fast as eager{note}"])
     return rows
@@ -104,11 +105,12 @@ def _products(step: Step) -> Rows:
 
 
 def _classes(step: Step) -> Rows:
-    items = [item for key, item in _done(step).items() if key.startswith("class ")]
+    items = [i for key, i in step.items.items() if key.startswith("class ") and i.has_result]
     if not items:
         return []
-    converged = sum(bool(item["converged"]) for item in items)
-    seconds, images = (sum(item[key] for item in items) for key in ("seconds", "n"))
+    converged = sum(bool(item.found["converged"]) for item in items)
+    images = sum(item.found["n"] for item in items)
+    seconds = sum(item.seconds or 0.0 for item in items)
     return [
         [
             step.name,

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cli.bench.gpu_ledger.step import Budget, Say, Step, plain
+from cli.bench.gpu_ledger.results import DONE, RESULTS, SCHEMA, Item, SuiteResults, plain
+from cli.bench.gpu_ledger.step import Budget, Say, Step
 from spectra.system.files import write_json
-
-SCHEMA = 1
-RESULTS = "results.json"
 
 
 class Ledger:
@@ -59,29 +57,23 @@ class Ledger:
         """Return a step that has begun."""
         return next((step for step in self.steps if step.name == name), None)
 
-    def item(self, step: str, key: str) -> dict[str, Any] | None:
-        """Return a finished item of a step, or None."""
-        found = self.find(step)
-        return None if found is None else found.done(key)
-
     def save(self) -> None:
         """Rewrite the run's own file."""
-        write_json(self.folder / RESULTS, plain(self.to_dict()))
+        write_json(self.folder / RESULTS, plain(self.results().to_dict()))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plain form: everything that is known of the run."""
-        return {
-            "schema": SCHEMA,
-            "status": self.status,
-            "reason": self.reason,
-            "seconds": self.budget.spent,
-            "limit": self.budget.seconds,
-            "identity": self.identity,
-            "steps": {step.name: step.to_dict() for step in self.steps},
-            "table": self.table,
-        }
+    def results(self) -> SuiteResults:
+        """Return everything that is known of the run."""
+        return SuiteResults(
+            self.status,
+            self.reason,
+            self.budget.spent,
+            self.budget.seconds,
+            self.identity,
+            {step.name: step.results() for step in self.steps},
+            tuple(tuple(row) for row in self.table),
+        )
 
-    def _kept(self) -> dict[str, dict[str, dict[str, Any]]]:
+    def _kept(self) -> dict[str, dict[str, Item]]:
         """Return the finished items of an earlier run in the same folder, by step.
 
         From the steps' own files: those of steps that a killed run had not come to again are there.
@@ -91,8 +83,8 @@ class Ledger:
             try:
                 before = json.loads(path.read_text(encoding="utf-8"))
                 if before["identity"] == self.identity:
-                    items = before["items"].items()
-                    found[before["name"]] = {k: v for k, v in items if v["status"] == "done"}
+                    items = {k: Item.from_dict(v) for k, v in before["items"].items()}
+                    found[before["name"]] = {k: v for k, v in items.items() if v.status == DONE}
             except (ValueError, KeyError, TypeError, AttributeError):  # damaged, or none of ours
                 continue
         return found

@@ -6,7 +6,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.bench.gpu_ledger.ledger import RESULTS
+from cli.bench.gpu_ledger.results import RESULTS
 from spectra.system.files import write_atomically
 
 SENT = "send"

@@ -10,14 +10,25 @@ from typing import Any
 
 import torch
 
+from cli.bench.gpu_ledger.results import DONE, STOPPED, Item, StepResults, plain
 from spectra.system.files import write_json
 from spectra.system.timing import synchronise
 
-# Of an item; the limit cut the second, which a repeated run goes on with.
-HAS_RESULT = ("done", "stopped")
-
 Say = Callable[[str], None]
-Work = Callable[[], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class CutShort:
+    """What a work returns that the limit has cut, and that a repeated run goes on with.
+
+    Attributes:
+        found: its numbers so far.
+    """
+
+    found: Mapping[str, Any]
+
+
+Work = Callable[[], Mapping[str, Any] | CutShort]
 
 
 class Budget:
@@ -67,37 +78,35 @@ class Step:
     identity: Any
     on_change: Callable[[], None]
     say: Say
-    items: dict[str, dict[str, Any]] = field(default_factory=dict)
+    items: dict[str, Item] = field(default_factory=dict)
     status: str = "running"
     reason: str | None = None
 
     @property
     def seconds(self) -> float:
         """Seconds that its items took, in whichever run."""
-        return float(sum(item.get("seconds", 0.0) for item in self.items.values()))
+        return float(sum(item.seconds or 0.0 for item in self.items.values()))
 
     @property
     def left(self) -> float:
         """Seconds until this step has to end."""
         return self.budget.left(self.share)
 
-    def done(self, key: str) -> dict[str, Any] | None:
+    def done(self, key: str) -> Item | None:
         """Return a finished item, or None."""
         item = self.items.get(key)
-        return item if item is not None and item["status"] == "done" else None
+        return item if item is not None and item.status == DONE else None
 
-    def item(self, key: str, work: Work, *, estimate: float = 0.0) -> dict[str, Any] | None:
+    def item(self, key: str, work: Work, *, estimate: float = 0.0) -> Item | None:
         """Do ``work`` unless it is done, or would not fit; keep what it returns, or why not.
 
         Args:
             key: names the item.
-            work: returns a plain object, or raises; a ``status`` of ``stopped`` in it says that the
-                limit cut it, and that a repeated run goes on with it.
+            work: returns numbers by name, or raises.
             estimate: seconds that it will take.
 
         Returns:
-            The item, with ``seconds``, what the libraries ``said`` in warnings and, on a GPU,
-            ``peak_bytes``; None: it has no result.
+            The item; None: it has no result.
         """
         kept = self.done(key)
         if kept is not None:
@@ -106,41 +115,39 @@ class Step:
             reason = f"{max(0.0, self.left):.0f} s were left"
             if estimate:
                 reason += f", some {estimate:.0f} s were needed"
-            return self._put(key, {"status": "skipped", "reason": reason})
+            return self._put(key, Item("skipped", reason))
         on_gpu = torch.device(self.device).type == "cuda"
         if on_gpu:
             torch.cuda.reset_peak_memory_stats(self.device)
         start = time.perf_counter()
         try:
             with _listening() as said:
-                found = dict(work())
+                found = work()
             synchronise(self.device)
         except Exception as problem:  # one item's failure is a result; the others go on
             if on_gpu:
                 torch.cuda.empty_cache()
             text = " ".join(str(problem).split())[-300:]
             reason = f"{type(problem).__name__}: {text}"
-            seconds = time.perf_counter() - start
-            return self._put(key, {"status": "failed", "reason": reason, "seconds": seconds})
+            return self._put(key, Item("failed", reason, time.perf_counter() - start))
         seconds = time.perf_counter() - start
-        facts: dict[str, Any] = {"status": "done", "seconds": seconds}
-        if said:
-            facts["said"] = said
+        peak = None
         if on_gpu:
-            facts["peak_bytes"] = torch.cuda.max_memory_allocated(self.device)
+            peak = torch.cuda.max_memory_allocated(self.device)
             torch.cuda.empty_cache()
-        return self._put(key, {**facts, **found})
+        status, found = (STOPPED, found.found) if isinstance(found, CutShort) else (DONE, found)
+        return self._put(key, Item(status, None, seconds, tuple(said), peak, plain(found)))
 
     def skip(self, key: str, reason: str) -> None:
         """Record that an item does not apply here."""
         if self.done(key) is None:
-            self._put(key, {"status": "not here", "reason": reason})
+            self._put(key, Item("not here", reason))
 
     def close(self) -> None:
         """Say how the step ended."""
         by_status: dict[str, list[str]] = {}
         for key, item in self.items.items():
-            by_status.setdefault(item["status"], []).append(key)
+            by_status.setdefault(item.status, []).append(key)
         said = [
             f"{what} {', '.join(by_status[status])}"
             for status, what in (
@@ -159,41 +166,21 @@ class Step:
 
     def save(self) -> None:
         """Write the step's file and let the run rewrite its own."""
-        write_json(self.path, plain({"identity": self.identity, **self.to_dict()}))
+        write_json(self.path, plain({"identity": self.identity, **self.results().to_dict()}))
         self.on_change()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plain form."""
-        return {
-            "name": self.name,
-            "status": self.status,
-            "reason": self.reason,
-            "seconds": self.seconds,
-            "items": self.items,
-        }
+    def results(self) -> StepResults:
+        """Return what it has found so far."""
+        return StepResults(self.name, self.status, self.reason, self.seconds, dict(self.items))
 
-    def _put(self, key: str, item: dict[str, Any]) -> dict[str, Any] | None:
-        self.items[key] = item = plain(item)
+    def _put(self, key: str, item: Item) -> Item | None:
+        self.items[key] = item
         self.save()
-        line = f"{self.name}: {key}: {item['status']}"
-        if "seconds" in item:
-            line += f", {item['seconds']:.1f} s"
-        self.say(line + (f" ({item['reason']})" if "reason" in item else ""))
-        return item if item["status"] in HAS_RESULT else None
-
-
-def plain(value: Any) -> Any:
-    """Return ``value`` as strict JSON has it: no tuples; what is not finite as a word.
-
-    ``float`` reads such a word back.
-    """
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, float) and value - value != 0.0:
-        return str(value)  # inf or nan
-    return value
+        line = f"{self.name}: {key}: {item.status}"
+        if item.seconds is not None:
+            line += f", {item.seconds:.1f} s"
+        self.say(line + (f" ({item.reason})" if item.reason is not None else ""))
+        return item if item.has_result else None
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What every step gets: the request, the references, and what the steps before it found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -62,7 +62,7 @@ class Suite:
             device=self.device,
         )
 
-    def each_class(self, step: Step, work: Callable[["Suite", int], dict[str, Any]]) -> None:
+    def each_class(self, step: Step, work: Callable[["Suite", int], Mapping[str, Any]]) -> None:
         """Do ``work`` for every class that has images, rarest first, as an item each.
 
         The class before, which is the next smaller one, says how long an image takes.
@@ -74,4 +74,5 @@ class Suite:
             found = step.item(
                 f"class {label}", partial(work, self, label), estimate=each * counts[label]
             )
-            each = found["seconds"] / counts[label] if found else each
+            if found is not None and found.seconds is not None:
+                each = found.seconds / counts[label]

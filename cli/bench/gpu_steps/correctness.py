@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from cli.bench.gpu_ledger.results import DONE
 from cli.bench.gpu_ledger.step import Step
 from cli.bench.gpu_ledger.suite import Suite
 from cli.bench.gpu_references.loss_trace import loss_trace, relative_difference, trace_data
@@ -46,10 +47,10 @@ def wrong(step: Step) -> list[str]:
     """Return what differs from float64 by more than is allowed, or did not run at all."""
     found = []
     for key, item in step.items.items():
-        if item["status"] == "failed":
-            found.append(f"{key}: {item['reason']}")
+        if item.status == "failed":
+            found.append(f"{key}: {item.reason}")
         for name, allowed in (("error", ALLOWED), ("float64_error", ALLOWED_FLOAT64)):
-            error = float(item.get(name, 0.0)) if item["status"] == "done" else 0.0
+            error = float(item.found.get(name, 0.0)) if item.status == DONE else 0.0
             if not error <= allowed:
                 found.append(f"{key}: {name} {error:.1e}, {allowed:.0e} allowed")
     return found

@@ -49,6 +49,6 @@ def fastest(suite: Suite, recipe: str) -> TrainingWay:
     best, rate = EAGER_TRAINING, 0.0
     for way in training_ways(on_gpu=suite.on_gpu):
         item = step.done(f"{way.name}: {recipe}") if step else None
-        if item is not None and served(item) and item["images_per_second"] > rate:
-            best, rate = way, item["images_per_second"]
+        if item is not None and served(item) and item.found["images_per_second"] > rate:
+            best, rate = way, item.found["images_per_second"]
     return best

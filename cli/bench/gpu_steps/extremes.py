@@ -11,7 +11,15 @@ from checkpoints.analysis.request import AnalysisRequest
 from cli.bench.gpu_ledger.step import Step
 from cli.bench.gpu_ledger.suite import Suite
 from spectra import LossAnalysis, SolverSettings, make_generator
+from spectra.results.record import row
 from spectra.system.timing import seconds_of
+
+# Of a result's row, what the suite's own file repeats.
+COLUMNS = (
+    *("n", "loss", "fit_accuracy", "accuracy", "lambda_min", "lambda_max", "ratio"),
+    *("residual_min", "residual_max", "converged", "steps", "image_products", "products"),
+    *("grad_norm", "verdict"),
+)
 
 
 def run(suite: Suite, step: Step) -> None:
@@ -23,24 +31,9 @@ def run(suite: Suite, step: Step) -> None:
 
 def summary(record: LossAnalysis) -> dict[str, Any]:
     """Return what results hold of one loss; the whole is in the analysis's own file."""
-    return {
-        "n": record.n,
-        "loss": record.loss,
-        "fit_accuracy": record.fit_accuracy,
-        "accuracy": record.accuracy,
-        "lambda_min": record.lambda_min,
-        "lambda_max": record.lambda_max,
-        "ratio": record.ratio,
-        "residual_min": record.residual_min,
-        "residual_max": record.residual_max,
-        "converged": record.converged,
-        "steps": record.steps,
-        "image_products": record.image_products,
-        "products": record.products,
-        "grad_norm": record.grad_norm,
-        "verdict": record.verdict.name,
-        "certificates": record.certificates and [asdict(c) for c in record.certificates],
-    }
+    whole = row(record)
+    certificates = record.certificates and [asdict(c) for c in record.certificates]
+    return {**{name: whole[name] for name in COLUMNS}, "certificates": certificates}
 
 
 def _certified(suite: Suite, label: int) -> dict[str, Any]:

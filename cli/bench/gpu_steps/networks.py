@@ -47,8 +47,8 @@ def run(suite: Suite, step: Step) -> None:
                 partial(_analyzed, suite, recipe, network, label, protocol),
                 estimate=took * counts[label] / images,
             )
-            if found is not None:
-                seconds[protocol] = (found["seconds"], counts[label])
+            if found is not None and found.seconds is not None:
+                seconds[protocol] = (found.seconds, counts[label])
 
 
 def _last(suite: Suite, recipe: str) -> Checkpoint | None:

@@ -7,15 +7,17 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from checkpoints.training.execution import Execution
 from checkpoints.training.request import TrainRequest, run_training, training_job
 from cli.bench.gpu_references.prepared_folder import read_data
+from spectra.system.files import write_json
 
-HISTORY = "epochs.jsonl"
+ORDER, HISTORY = "order.json", "epochs.jsonl"
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class TrainingOrder:
         architecture: by name.
         overrides: fields of the recipe to change.
         keep_epochs: whose weights are kept; None: those of the paper's trajectories.
-        execution: fields of :class:`checkpoints.training.execution.Execution`.
+        execution: how its passes are computed.
         device: where.
         parent: the process that waits for this one; where it is gone, this one ends after its
             epoch, since nobody would stop it. None: go on.
@@ -37,24 +39,69 @@ class TrainingOrder:
     prepared: str
     recipe: str
     architecture: str
-    overrides: dict[str, Any]
+    overrides: Mapping[str, Any]
     keep_epochs: tuple[int, ...] | None
-    execution: dict[str, Any]
+    execution: Execution
     device: str
     parent: int | None = None
 
+    def write(self, folder: Path) -> None:
+        """Leave the order in the folder of its training."""
+        write_json(folder / ORDER, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> "TrainingOrder":
+        """Return what :meth:`write` left."""
+        order = json.loads((folder / ORDER).read_text(encoding="utf-8"))
+        keep = order["keep_epochs"]
+        order["keep_epochs"] = None if keep is None else tuple(keep)
+        order["execution"] = Execution(**order["execution"])
+        return cls(**order)
+
+
+@dataclass(frozen=True)
+class EpochLine:
+    """What a training says after each epoch, a line of JSON in :data:`HISTORY`.
+
+    Attributes:
+        epoch: counted from 1.
+        planned: epochs in all.
+        seconds: that it took.
+        train_loss: mean over its images.
+        train_accuracy: likewise.
+    """
+
+    epoch: int
+    planned: int
+    seconds: float
+    train_loss: float
+    train_accuracy: float
+
+
+def read_history(folder: Path) -> list[EpochLine]:
+    """Return what a training said so far; a half-written last line is left out."""
+    path = folder / HISTORY
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(EpochLine(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return found
+
 
 def run_order(folder: Path) -> None:
-    """Train as ``folder/order.json`` says, from where an earlier process stood."""
-    order = TrainingOrder(**json.loads((folder / "order.json").read_text(encoding="utf-8")))
+    """Train as the order in ``folder`` says, from where an earlier process stood."""
+    order = TrainingOrder.read(folder)
     data = read_data(Path(order.prepared))
-    keep = None if order.keep_epochs is None else tuple(order.keep_epochs)
     request = TrainRequest(
         recipe=order.recipe,
         arch=order.architecture,
         overrides=order.overrides,
-        keep_epochs=keep,
-        execution=Execution(**order.execution),
+        keep_epochs=order.keep_epochs,
+        execution=order.execution,
     )
     # Without test images: an evaluation an epoch would be a tenth of the time. What is kept is
     # evaluated when it is analyzed.
@@ -64,16 +111,12 @@ def run_order(folder: Path) -> None:
     def on_epoch(epoch: int, metrics: dict[str, Any]) -> None:
         nonlocal begun
         now = time.perf_counter()
-        line = {
-            "epoch": epoch,
-            "planned": planned,
-            "seconds": now - begun,
-            "train_loss": metrics["train_loss"],
-            "train_accuracy": metrics["train_accuracy"],
-        }
+        line = EpochLine(
+            epoch, planned, now - begun, metrics["train_loss"], metrics["train_accuracy"]
+        )
         begun = now
         with (folder / HISTORY).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(asdict(line)) + "\n")
         if order.parent is not None and os.getppid() != order.parent:
             sys.exit("the process that started this training is gone")
 

@@ -1,24 +1,21 @@
 """Step 8: the paper's trainings, a process each, side by side on one card."""
 
-import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from checkpoints import list_checkpoints
 from cli.bench.gpu_ledger.pack import pack
-from cli.bench.gpu_ledger.step import Step
+from cli.bench.gpu_ledger.step import CutShort, Step
 from cli.bench.gpu_ledger.suite import Suite
 from cli.bench.gpu_steps.executions import fastest
-from cli.bench.gpu_steps.training_order import HISTORY, TrainingOrder
+from cli.bench.gpu_steps.training_order import TrainingOrder, read_history
 from spectra.errors import InputError, SpectraError
-from spectra.system.files import write_json
 
 PAUSE = 0.2
 # Ours: seconds that a process told to end may take to do so.
@@ -72,13 +69,13 @@ def _start(suite: Suite, recipe: str) -> "subprocess.Popen[bytes]":
         prepared=str(suite.request.references),
         recipe=recipe,
         architecture=suite.sizes.train_architecture,
-        overrides=dict(suite.sizes.train_overrides),
+        overrides=suite.sizes.train_overrides,
         keep_epochs=suite.sizes.keep_epochs,
-        execution=asdict(way.execution),
+        execution=way.execution,
         device=suite.device,
         parent=os.getpid(),
     )
-    write_json(folder / "order.json", asdict(order))
+    order.write(folder)
     environment = dict(os.environ)
     root = str(Path(__file__).parents[3])
     paths = [root, environment.get("PYTHONPATH", "")]
@@ -106,26 +103,26 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _outcome(suite: Suite, recipe: str, took: float, code: int) -> dict[str, Any]:
+def _outcome(suite: Suite, recipe: str, took: float, code: int) -> dict[str, Any] | CutShort:
     folder = run_folder(suite, recipe)
     history = read_history(folder)
-    epochs = max((line["epoch"] for line in history), default=0)
+    epochs = max((line.epoch for line in history), default=0)
     if not epochs:
         raise SpectraError(f"no epoch was finished in {took:.0f} s: {_last_line(folder)}")
-    times = [line["seconds"] for line in history]
-    planned = history[-1]["planned"]
+    times = [line.seconds for line in history]
+    planned = history[-1].planned
     if code > 0:
         raise SpectraError(f"it ended after epoch {epochs} of {planned}: {_last_line(folder)}")
-    return {
-        **({} if code == 0 else {"status": "stopped"}),
+    found = {
         "epochs": epochs,
         "planned": planned,
         "training_seconds": took,
         "epoch_seconds": statistics.median(times),
         "way": fastest(suite, recipe).name,
-        "train_loss": history[-1]["train_loss"],
+        "train_loss": history[-1].train_loss,
         "kept": [epoch for epoch, _ in _kept(folder)],
     }
+    return found if code == 0 else CutShort(found)
 
 
 def _last_line(folder: Path) -> str:
@@ -138,17 +135,3 @@ def _kept(folder: Path) -> list[tuple[int | None, Path]]:
         return list_checkpoints(folder)
     except InputError:
         return []
-
-
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines that a training wrote, one an epoch; a half-written last one is left out."""
-    path = folder / HISTORY
-    if not path.exists():
-        return []
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            found.append(dict(json.loads(line)))
-        except ValueError:
-            continue
-    return found

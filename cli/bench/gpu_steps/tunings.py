@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cli.bench.gpu_ledger.results import Item
 from cli.bench.gpu_ledger.step import Step
 from cli.bench.gpu_ledger.suite import Suite
 from cli.bench.gpu_references.subjects import Subject
@@ -51,9 +52,9 @@ def right_ways(suite: Suite) -> list[Way]:
     return found
 
 
-def served(item: dict[str, Any]) -> bool:
+def served(item: Item) -> bool:
     """Say whether what was asked for was done, without a word of falling back, and was right."""
-    return bool(item["right"]) and not item.get("said")
+    return bool(item.found["right"]) and not item.said
 
 
 def _operator(suite: Suite, subject: Subject, way: Way) -> HessianOperator:

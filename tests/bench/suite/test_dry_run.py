@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from checkpoints import list_checkpoints
 from cli.bench.gpu import run_suite
-from cli.bench.gpu_ledger.step import plain
+from cli.bench.gpu_ledger.results import SuiteResults, plain
 from cli.bench.gpu_ledger.suite_request import SuiteRequest
 from cli.bench.gpu_references import sizes
 from cli.bench.gpu_steps import correctness
@@ -21,7 +21,7 @@ STEPS = [name for name, _, _ in run_suite.STEPS]
 
 
 @pytest.fixture(scope="module")
-def dry_run(prepared_folder, small_convolutions) -> tuple[Path, dict]:
+def dry_run(prepared_folder, small_convolutions) -> tuple[Path, SuiteResults]:
     folder = prepared_folder.parent
     said: list[str] = []
     return folder, run_suite.run_suite(SuiteRequest(folder, dry_run=True), say=said.append)
@@ -29,8 +29,8 @@ def dry_run(prepared_folder, small_convolutions) -> tuple[Path, dict]:
 
 def test_a_dry_run_does_every_step(dry_run):
     _, results = dry_run
-    assert results["status"] == "done", results["reason"]
-    assert {name: step["status"] for name, step in results["steps"].items()} == dict.fromkeys(
+    assert results.status == "done", results.reason
+    assert {name: step.status for name, step in results.steps.items()} == dict.fromkeys(
         STEPS, "done"
     )
 
@@ -42,7 +42,7 @@ def test_what_a_dry_run_leaves_is_strict_json_with_every_step_in_a_file(dry_run)
         raise AssertionError(constant)
 
     kept = json.loads((folder / "results.json").read_text(), parse_constant=refuse)
-    assert kept["steps"] == plain(results["steps"])
+    assert kept == plain(results.to_dict()) | {"seconds": kept["seconds"]}
     files = sorted(path.name for path in (folder / "steps").iterdir())
     assert files == [f"{k + 1:02d}-{name}.json" for k, name in enumerate(STEPS)]
 
@@ -53,16 +53,16 @@ def test_a_dry_run_compares_every_way_with_float64(dry_run):
         ("tunings", [way.name for way in ways(on_gpu=False)]),
         ("executions", [way.name for way in training_ways(on_gpu=False)]),
     ):
-        items = results["steps"][step]["items"]
+        items = results.steps[step].items
         assert {key.partition(": ")[0] for key in items} == set(names)
-        assert all(item["error"] <= correctness.ALLOWED for item in items.values())
+        assert all(item.found["error"] <= correctness.ALLOWED for item in items.values())
 
 
 def test_a_dry_run_has_products_of_every_way_at_every_size(dry_run):
     _, results = dry_run
     for n, _ in sizes.TOY.products:
         modes = {
-            row["mode"] for row in results["steps"]["products"]["items"][f"{n} images"]["rows"]
+            row["mode"] for row in results.steps["products"].items[f"{n} images"].found["rows"]
         }
         assert {"one", *[way.name for way in ways(on_gpu=False) if way is not EAGER]} <= modes
 
@@ -70,11 +70,11 @@ def test_a_dry_run_has_products_of_every_way_at_every_size(dry_run):
 def test_a_dry_run_has_extremes_and_densities_of_every_class(dry_run):
     folder, results = dry_run
     for step in ("extremes", "densities"):
-        items = results["steps"][step]["items"]
+        items = results.steps[step].items
         assert {f"class {c}" for c in range(10)} <= set(items)
     assert all(
-        item["certificates"][0]["proven"]
-        for key, item in results["steps"]["extremes"]["items"].items()
+        item.found["certificates"][0]["proven"]
+        for key, item in results.steps["extremes"].items.items()
         if key.startswith("class")
     )
     record = load_analysis(folder / "densities" / "class-8.json").records[0]
@@ -86,11 +86,11 @@ def test_a_dry_run_trains_and_analyzes_both_networks_under_each_protocol(dry_run
     for recipe in sizes.TOY.recipes:
         kept = [epoch for epoch, _ in list_checkpoints(folder / "runs" / recipe)]
         assert kept == list(sizes.TOY.keep_epochs)
-        items = results["steps"]["networks"]["items"]
+        items = results.steps["networks"].items
         mine = [key for key in items if key.startswith(f"{recipe}@3")]
         assert len(mine) == 1 + 3 * len(sizes.TOY.analyzed)
-        assert len(items[f"{recipe}@3, test images"]["accuracy"]) == 10
-        plain_one = items[f"{recipe}@3, class 8, plain"]
+        assert len(items[f"{recipe}@3, test images"].found["accuracy"]) == 10
+        plain_one = items[f"{recipe}@3, class 8, plain"].found
         assert plain_one["certificates"][0]["beyond"] is not None  # a bound from below
 
 
@@ -111,9 +111,9 @@ def test_a_repeated_run_takes_everything_from_disk(dry_run):
     said: list[str] = []
     again = run_suite.run_suite(SuiteRequest(folder, dry_run=True), say=said.append)
     assert not [line for line in said if ": done" in line]
-    assert plain(again["table"]) == plain(results["table"])
-    assert {k: v["items"] for k, v in plain(again["steps"]).items()} == {
-        k: v["items"] for k, v in plain(results["steps"]).items()
+    assert again.table == results.table
+    assert {k: v.items for k, v in again.steps.items()} == {
+        k: v.items for k, v in results.steps.items()
     }
 
 
@@ -121,6 +121,6 @@ def test_the_command_prints_the_short_table_and_where_to_find_what_is_sent(dry_r
     folder, results = dry_run
     found = CliRunner().invoke(cli, ["bench", "--suite", "gpu", "--dry-run", "-o", str(folder)])
     assert found.exit_code == 0, found.output
-    for _, of, _ in results["table"]:
+    for _, of, _ in results.table:
         assert of.split()[0] in found.output
     assert "results and weights to send" in found.output

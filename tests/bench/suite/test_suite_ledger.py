@@ -5,7 +5,8 @@ import json
 import pytest
 from suite_parts import ledger
 
-from cli.bench.gpu_ledger.step import plain
+from cli.bench.gpu_ledger.results import Item, plain
+from cli.bench.gpu_ledger.step import CutShort
 
 
 def test_an_item_is_on_disk_before_the_next_one_begins(tmp_path):
@@ -18,7 +19,7 @@ def test_an_item_is_on_disk_before_the_next_one_begins(tmp_path):
         assert json.loads((tmp_path / "steps" / "01-first.json").read_text())["items"]["one"]
         return {"seen": True}
 
-    assert step.item("two", look)["seen"]
+    assert step.item("two", look).found["seen"]
 
 
 def test_an_item_that_raises_is_recorded_and_the_next_one_runs(tmp_path):
@@ -30,7 +31,7 @@ def test_an_item_that_raises_is_recorded_and_the_next_one_runs(tmp_path):
     assert step.item("one", fail) is None
     assert step.item("two", lambda: {}) is not None
     step.close()
-    assert step.items["one"]["reason"] == "RuntimeError: no such kernel"
+    assert step.items["one"].reason == "RuntimeError: no such kernel"
     assert (step.status, step.reason) == ("failed", "failed: one")
 
 
@@ -39,7 +40,7 @@ def test_an_item_that_would_not_fit_is_skipped_and_says_so(tmp_path):
     assert step.item("small", lambda: {}, estimate=10) is not None
     assert step.item("large", lambda: {}, estimate=60) is None
     step.close()
-    assert step.items["large"]["reason"].endswith("some 60 s were needed")
+    assert step.items["large"].reason.endswith("some 60 s were needed")
     assert (step.status, step.reason) == ("stopped", "no time for large")
 
 
@@ -69,9 +70,22 @@ def test_a_repeated_run_that_is_killed_early_loses_nothing_of_the_later_steps(tm
 def test_what_failed_or_was_cut_is_done_again(tmp_path):
     step = ledger(tmp_path).step("first", 1.0)
     step.item("failed", lambda: {}["nothing"])
-    step.item("cut", lambda: {"status": "stopped"})
+    step.item("cut", lambda: CutShort({"epochs": 1}))
     again = ledger(tmp_path).step("first", 1.0)
     assert again.items == {}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        Item("done", seconds=1.5, said=("slow",), peak_bytes=8, found={"error": "inf", "n": 3}),
+        Item("failed", "RuntimeError: no such kernel", 0.5),
+        Item("skipped", "0 s were left"),
+    ],
+    ids=lambda item: item.status,
+)
+def test_an_item_is_read_back_as_it_was_written(item):
+    assert Item.from_dict(json.loads(json.dumps(item.to_dict()))) == item
 
 
 def test_numbers_that_json_lacks_become_words():

@@ -72,8 +72,8 @@ def test_no_time_at_all_is_said_and_nothing_else_is_done(prepared_folder, tmp_pa
     found = run_suite.run_suite(
         SuiteRequest(tmp_path, prepared_folder, seconds=1e-6, dry_run=True), say=lambda line: None
     )
-    assert found["status"] == "stopped"
-    statuses = {item["status"] for s in found["steps"].values() for item in s["items"].values()}
+    assert found.status == "stopped"
+    statuses = {item.status for s in found.steps.values() for item in s.items.values()}
     assert statuses <= {"skipped", "not here"}
 
 

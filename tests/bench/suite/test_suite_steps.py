@@ -24,7 +24,7 @@ def test_a_way_that_falls_back_is_heard_and_does_not_count_as_served(tmp_path):
 
     step = ledger(tmp_path).step("first", 1.0)
     item = step.item("graphs", fall_back)
-    assert item["said"] == ["cannot be recorded"]
+    assert item.said == ("cannot be recorded",)
     assert not tunings.served(item)
     assert tunings.served(step.item("eager", lambda: {"right": True}))
 
@@ -59,12 +59,12 @@ def test_a_training_that_the_limit_cuts_goes_on_where_it_stood(prepared_folder, 
     cut = UntilAnEpoch(**{f.name: getattr(step, f.name) for f in dataclasses.fields(step)})
     trainings.run(suite, cut)
     item = cut.items["ce-drw"]
-    assert item["status"] == "stopped"
-    assert 1 <= item["epochs"] < 40
+    assert item.status == "stopped"
+    assert 1 <= item.found["epochs"] < 40
     step.items = {}
     trainings.run(suite, step)
-    assert step.items["ce-drw"]["status"] == "done"
-    epochs = [line["epoch"] for line in trainings.read_history(history.parent)]
+    assert step.items["ce-drw"].status == "done"
+    epochs = [line.epoch for line in trainings.read_history(history.parent)]
     # The epoch whose state had been saved but not its line is in no line; none is trained twice.
     assert len(set(epochs)) == len(epochs)
     assert epochs[-1] == 40
