@@ -26,6 +26,7 @@ from rich.table import Table
 
 from spectra import Analysis, LossAnalysis, SolverSettings
 from spectra.krylov.rayleigh import allowed_residuals
+from spectra.results.protocol_rows import ProtocolRow
 
 # Ours: seconds between the lines that a log gets, so that it tells work from a hang.
 LOG_EVERY = 60.0
@@ -196,21 +197,21 @@ def print_analysis(analysis: Analysis) -> None:
     click.echo(_grounds(analysis))
 
 
-def print_protocols(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def print_protocols(name: str, rows: Sequence[ProtocolRow]) -> None:
     """Print what each choice of images gives, and what of it belongs to a matrix."""
     table = [
         [
-            row["class"],
-            row["protocol"],
-            str(row["n"]),
-            number(row["loss"]),
-            with_residual(row["lambda_min"], row["residual_min"]),
-            number(row["lambda_max"]),
-            number(row["ratio"]),
-            number(row["grad_norm"]),
-            number(row["alpha_over_beta"]),
-            number(row["asymmetry"]),
-            row["verdict"],
+            row.label,
+            row.protocol,
+            str(row.n),
+            number(row.loss),
+            with_residual(row.lambda_min, row.residual_min),
+            number(row.lambda_max),
+            number(row.ratio),
+            number(row.grad_norm),
+            number(row.alpha_over_beta),
+            number(row.asymmetry),
+            row.verdict,
         ]
         for row in rows
     ]

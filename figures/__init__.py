@@ -12,8 +12,14 @@ if TYPE_CHECKING:
     from figures.accuracy import class_accuracies, plot_accuracy
     from figures.contrast import plot_contrast
     from figures.density import density_grid, density_panels, plot_density
+    from figures.drawing import (
+        draw_analysis,
+        draw_reproduction,
+        draw_study,
+        draw_trajectories,
+    )
     from figures.overlaps import plot_overlaps
-    from figures.protocols import plot_protocols, plot_protocols_over_training
+    from figures.protocol_ratios import plot_protocols, plot_protocols_over_training
     from figures.published import plot_published
     from figures.recipes import plot_recipe_table, recipe_table_markdown
     from figures.style.colours import house_style, save_figure
@@ -28,8 +34,14 @@ else:  # tests/test_public_api.py holds the two equal
             "figures.accuracy": ["class_accuracies", "plot_accuracy"],
             "figures.contrast": ["plot_contrast"],
             "figures.density": ["density_grid", "density_panels", "plot_density"],
+            "figures.drawing": [
+                "draw_analysis",
+                "draw_reproduction",
+                "draw_study",
+                "draw_trajectories",
+            ],
             "figures.overlaps": ["plot_overlaps"],
-            "figures.protocols": ["plot_protocols", "plot_protocols_over_training"],
+            "figures.protocol_ratios": ["plot_protocols", "plot_protocols_over_training"],
             "figures.published": ["plot_published"],
             "figures.recipes": ["plot_recipe_table", "recipe_table_markdown"],
             "figures.style.colours": ["house_style", "save_figure"],
@@ -42,6 +54,11 @@ else:  # tests/test_public_api.py holds the two equal
     __getattr__ = renamed(__name__, __getattr__)
 
 __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
+    # All figures of a result, into a folder
+    "draw_analysis",
+    "draw_trajectories",
+    "draw_study",
+    "draw_reproduction",
     # Spectra of one checkpoint
     "plot_density",
     "density_grid",

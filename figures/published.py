@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from figures.style.colours import MUTED, TEXT_WIDTH, house_style
 from figures.style.page import finish_page, new_page
+from spectra.results.reproduction import RUN, ComparedRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,12 +16,12 @@ _QUANTITIES = ("overall", "head", "mid", "tail")
 
 
 def plot_published(
-    rows: Sequence[Mapping[str, Any]], *, title: str | None = None, caption: str = ""
+    rows: Sequence[ComparedRow], *, title: str | None = None, caption: str = ""
 ) -> Figure:
     """Draw a dot for ours and one for the published value of each row; a panel a quantity.
 
     Args:
-        rows: of a reproduction's ``result.json``.
+        rows: of a reproduction's result.
         title: above the panels.
         caption: where the published values come from.
     """
@@ -30,25 +31,25 @@ def plot_published(
         handles = []
         for ax, quantity in zip(panels, _QUANTITIES, strict=True):
             for k, row in enumerate(rows):
-                value = row["values"].get(quantity)
+                value = row.values.get(quantity)
                 if value is None:
                     continue
-                if value["published"] is not None:
+                if value.published is not None:
                     handle = ax.errorbar(
-                        value["published"], k + 0.15, xerr=value["published_sd"], fmt="D",
+                        value.published, k + 0.15, xerr=value.published_sd, fmt="D",
                         color=MUTED, mfc="white", ms=4, capsize=2, label="published",
                     )  # fmt: skip
                     handles.append(handle)
-                if value["ours"] is not None:
+                if value.ours is not None:
                     handle = ax.errorbar(
-                        value["ours"], k - 0.15, xerr=value["ours_sd"], fmt="o", color="#0072B2",
+                        value.ours, k - 0.15, xerr=value.ours_sd, fmt="o", color="#0072B2",
                         ms=4, capsize=2, label="ours",
                     )  # fmt: skip
                     handles.append(handle)
             ax.set_title(quantity, weight="bold")
             ax.set_xlabel("test accuracy (%)")
             ax.set_ylim(len(rows) - 0.5, -0.5)
-        names = [r["row"] if r["state"] == "run" else f"{r['row']} (not run)" for r in rows]
+        names = [r.row if r.state == RUN else f"{r.row} (not run)" for r in rows]
         panels[0].set_yticks(range(len(rows)), names)
         unique = {handle.get_label(): handle for handle in handles}
         text = f"Bars: one standard deviation over seeds. Published: {caption}."

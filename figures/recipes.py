@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from figures.style.colours import FONT_SIZE, house_style
 from figures.style.page import finish_page, new_page
 from spectra import InputError
-from spectra.results.recipe_row import ACCURACIES, RATIOS, RecipeRow
+from spectra.results.recipe_rows import ACCURACIES, RATIOS, RecipeRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from figures.style.colours import TEXT_WIDTH, house_style, label_styles
+from figures.style.colours import TEXT_WIDTH, SeriesStyle, house_style, label_styles
 from figures.style.comparable import label_text, number
 from figures.style.page import finish_page, new_page
+from spectra.results.theorem import DirectionReport, TheoremResult
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def plot_theorem(result: Mapping[str, Any], *, title: str | None = None) -> Figure:
+def plot_theorem(result: TheoremResult, *, title: str | None = None) -> Figure:
     """Draw, for each class, SAM's amplification along its v_min over ρ, and the losses along v_min.
 
     Args:
-        result: the plain form of a ``theorem.json``.
+        result: what was measured; :func:`spectra.results.theorem.load_theorem` reads a file.
         title: above the panels.
     """
-    classes: Sequence[Mapping[str, Any]] = result["classes"]
-    sizes = {c["label"]: c["n"] for c in classes}
+    classes = result.classes
+    sizes = {c.label: c.n for c in classes}
     with house_style():
-        styles = label_styles([c["label"] for c in classes], sizes)
+        styles = label_styles([c.label for c in classes], sizes)
         fig = new_page(TEXT_WIDTH, 2.1 * len(classes))
         grid = fig.subplots(len(classes), 2, squeeze=False)
         for (left, right), one in zip(grid, classes, strict=True):
@@ -31,14 +33,14 @@ def plot_theorem(result: Mapping[str, Any], *, title: str | None = None) -> Figu
             _line(right, one, styles)
         grid[-1][0].set_xlabel("ρ")
         grid[-1][1].set_xlabel("t, along v_min (parameter units)")
-        protocol = result["protocol"]
+        protocol = result.protocol
         caption = (
             "Left: E⟨g_SAM, v⟩² / E⟨g, v⟩² over mini-batches of "
-            f"{protocol['batch_size']} (bars: 95 % bootstrap over {protocol['num_batches']} "
+            f"{protocol.batch_size} (bars: 95 % bootstrap over {protocol.num_batches} "
             "batches), its first-order prediction, and the theorem's (1+ρλmin)², whose ascent "
             "step is not normalised; below 1, SAM weakens what drives out of the saddle. Hollow: "
             "the mean of ⟨g, v⟩ is within its standard error. Right: the loss of each class along "
-            f"v_min. Loss {protocol['loss']}, {protocol['images']} {protocol['split']} images, "
+            f"v_min. Loss {protocol.loss}, {protocol.images} {protocol.split} images, "
             "eval mode."
         )
         handles = [
@@ -47,46 +49,44 @@ def plot_theorem(result: Mapping[str, Any], *, title: str | None = None) -> Figu
         return finish_page(fig, caption=caption, legend=handles, title=title)
 
 
-def _amplification(ax: Any, one: Mapping[str, Any]) -> None:
-    rows = one["batches"]
-    rho = [row["rho"] for row in rows]
-    middle = [row["measured"]["estimate"] for row in rows]
+def _amplification(ax: Axes, one: DirectionReport) -> None:
+    rows = one.batches
+    rho = [row.rho for row in rows]
+    middle = [row.measured.estimate for row in rows]
     error = [
-        [row["measured"]["estimate"] - row["measured"]["lower"] for row in rows],
-        [row["measured"]["upper"] - row["measured"]["estimate"] for row in rows],
+        [row.measured.estimate - row.measured.lower for row in rows],
+        [row.measured.upper - row.measured.estimate for row in rows],
     ]
-    hollow = any(row["undetermined"] for row in rows)
+    hollow = any(row.undetermined for row in rows)
     ax.errorbar(
         rho, middle, yerr=error, fmt="o", color="#0072B2", mfc="white" if hollow else "#0072B2",
         capsize=2, label="measured",
     )  # fmt: skip
-    predicted = [row["predicted"]["estimate"] for row in rows]
+    predicted = [row.predicted.estimate for row in rows]
     ax.plot(rho, predicted, "--", color="#D55E00", label="predicted, to first order in ρ")
-    ax.plot(rho, [row["theorem"] for row in rows], ":", color="#555555", label="(1+ρλmin)²")
+    ax.plot(rho, [row.theorem for row in rows], ":", color="#555555", label="(1+ρλmin)²")
     ax.axhline(1, color="#999999", lw=0.7)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xticks(rho, [f"{value:g}" for value in rho])
     ax.minorticks_off()
-    critical = one["critical_rho"]
+    critical = one.critical_rho
     ax.set_title(
-        f"{label_text(one['label'])}: λmin {number(one['lambda_min'])}, ‖g‖ "
-        f"{number(one['grad_norm'])}, ρ* {number(critical)}",
+        f"{label_text(one.label)}: λmin {number(one.lambda_min)}, ‖g‖ "
+        f"{number(one.grad_norm)}, ρ* {number(critical)}",
         weight="bold",
     )
     ax.set_ylabel("amplification")
 
 
-def _line(ax: Any, one: Mapping[str, Any], styles: Mapping[str, Any]) -> None:
-    for label, values in one["line"].items():
+def _line(ax: Axes, one: DirectionReport, styles: Mapping[str, SeriesStyle]) -> None:
+    for label, values in one.line.items():
         style = styles[label]
         ax.plot(
-            one["line_steps"], values, color=style.colour, linestyle=style.line,
-            lw=1.8 if label == one["label"] else 1.0, label=label_text(label),
+            one.line_steps, values, color=style.colour, linestyle=style.line,
+            lw=1.8 if label == one.label else 1.0, label=label_text(label),
         )  # fmt: skip
     ax.axvline(0, color="#999999", lw=0.7)
     ax.set_yscale("log")
-    ax.set_title(
-        f"vᵀGv {number(one['gauss_newton'])}, vᵀ(H−G)v {number(one['rest'])}", weight="bold"
-    )
+    ax.set_title(f"vᵀGv {number(one.gauss_newton)}, vᵀ(H−G)v {number(one.rest)}", weight="bold")
     ax.set_ylabel("loss")

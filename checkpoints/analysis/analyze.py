@@ -34,7 +34,7 @@ from spectra.system.progress import Progress
 logger = logging.getLogger(__name__)
 
 
-def analyze_checkpoint(
+def analyze(
     checkpoint: Checkpoint,
     data: ImageData,
     request: AnalysisRequest,
@@ -52,7 +52,7 @@ def analyze_checkpoint(
         units: folder in which each loss's result is kept as soon as it is there, and from which a
             repeated call takes what an interrupted one had finished.
         warm: eigenvectors of the checkpoint before, and where to keep this one's.
-        on_progress: called with (label, steps done, steps planned).
+        on_progress: called with (``class 8`` say, steps done, steps planned).
 
     Raises:
         InputError: the request does not fit checkpoint or data.

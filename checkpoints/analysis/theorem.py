@@ -1,9 +1,7 @@
 """SAM against its theorem at a checkpoint, and whether what helps one class hurts another."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
@@ -16,18 +14,16 @@ from checkpoints.data.views import FRESH
 from spectra import HessianOperator, make_generator, solve_extremes
 from spectra.errors import InputError
 from spectra.findings.sharpness import (
-    Amplification,
-    ClassFactor,
     amplifications,
     batch_projections,
     class_factors,
     gauss_newton_form,
     loss_line,
 )
+from spectra.results.theorem import DirectionReport, MeasuredAt, TheoremProtocol, TheoremResult
+from spectra.system.progress import Progress
 
 RHOS = (0.05, 0.1, 0.2, 0.5, 0.8)
-FORMAT = "spectra.theorem"
-SCHEMA = 1
 _LINE_HALF = 10  # points on either side of w
 
 
@@ -61,58 +57,13 @@ class TheoremRequest:
             raise InputError("theorem needs a fixed matrix; use --images plain or frozen:K")
 
 
-@dataclass(frozen=True)
-class DirectionReport:
-    """One class and its direction of least curvature, v.
-
-    Attributes:
-        label: of the class.
-        n: images.
-        loss: mean loss.
-        lambda_min: vᵀHv.
-        lambda_max: largest eigenvalue found.
-        residual: ‖Hv - λmin v‖.
-        grad_norm: ‖g‖ of the class.
-        grad_along: ⟨g, v⟩.
-        critical_rho: 2‖g‖/|λmin|; None where λmin >= 0.
-        gauss_newton: vᵀGv.
-        rest: vᵀ(H - G)v.
-        class_factors: SAM on the class's own loss.
-        batches: SAM on mini-batches of all images.
-        correlated_noise: E⟨g_B, v⟩², CNC's γ as measured.
-        line: losses along v, by class, at ``line_steps``.
-        line_steps: t, parameter units.
-        cross: vᵀH_c'v by class c'.
-        overlaps: |⟨v, v_c'⟩| by class c'.
-    """
-
-    label: str
-    n: int
-    loss: float
-    lambda_min: float
-    lambda_max: float
-    residual: float
-    grad_norm: float
-    grad_along: float
-    critical_rho: float | None
-    gauss_newton: float
-    rest: float
-    class_factors: tuple[ClassFactor, ...]
-    batches: tuple[Amplification, ...]
-    correlated_noise: float
-    line: dict[str, list[float]]
-    line_steps: list[float]
-    cross: dict[str, float]
-    overlaps: dict[str, float]
-
-
 def measure_theorem(
     checkpoint: Checkpoint,
     data: ImageData,
     request: TheoremRequest,
     *,
-    on_progress: Callable[[str, int, int], None] | None = None,
-) -> list[DirectionReport]:
+    on_progress: Progress | None = None,
+) -> TheoremResult:
     """Measure what SAM does along each class's v_min, and what v_min is to the other classes.
 
     Networks are in eval mode throughout: SAM in training sees batch statistics.
@@ -199,32 +150,22 @@ def measure_theorem(
                     )
                 ),
                 correlated_noise=along.correlated_noise,
-                line={c: losses_at.tolist() for c, losses_at in zip(ops, line, strict=True)},
-                line_steps=steps,
+                line={c: tuple(losses_at.tolist()) for c, losses_at in zip(ops, line, strict=True)},
+                line_steps=tuple(steps),
                 cross={c: float(forms[c][k]) for c in ops},
                 overlaps={c: abs(float(vector @ found[c].smallest.vector)) for c in ops},
             )
         )
-    return reports
-
-
-def theorem_to_dict(
-    checkpoint: Checkpoint, request: TheoremRequest, reports: Sequence[DirectionReport]
-) -> dict[str, Any]:
-    """Return the plain form, documented in docs/file-formats.md."""
-    analysis = request.analysis
-    return {
-        "format": FORMAT,
-        "schema": SCHEMA,
-        "checkpoint": {"name": checkpoint.name, "epoch": checkpoint.epoch},
-        "protocol": {
-            "images": analysis.images,
-            "split": analysis.split,
-            "loss": analysis.loss,
-            "images_per_class": analysis.images_per_class,
-            "num_batches": request.num_batches,
-            "batch_size": request.batch_size,
-            "seed": analysis.solver.seed,
-        },
-        "classes": [asdict(report) for report in reports],
-    }
+    return TheoremResult(
+        MeasuredAt(checkpoint.name, checkpoint.epoch),
+        TheoremProtocol(
+            images=analysis.images,
+            split=analysis.split,
+            loss=analysis.loss,
+            images_per_class=analysis.images_per_class,
+            num_batches=request.num_batches,
+            batch_size=request.batch_size,
+            seed=analysis.solver.seed,
+        ),
+        tuple(reports),
+    )

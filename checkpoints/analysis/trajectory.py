@@ -1,21 +1,19 @@
 """Analyze every checkpoint of a run: spectra over training."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from checkpoints.analysis.analyze import analyze_checkpoint
+from checkpoints.analysis.analyze import analyze
 from checkpoints.analysis.data_of import data_for
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.warm import WarmStarts
-from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData
 from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
 from checkpoints.recipes.schedules import drw_switch
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis, save_analysis
-
-TrajectoryProgress = Callable[[Checkpoint, str, int, int], None]
+from spectra.system.progress import Progress, within
 
 
 def analyze_trajectory(
@@ -27,7 +25,7 @@ def analyze_trajectory(
     options: LoadOptions | None = None,
     epochs: Sequence[int] | None = None,
     data: ImageData | None = None,
-    on_progress: TrajectoryProgress | None = None,
+    on_progress: Progress | None = None,
 ) -> list[Analysis]:
     """Analyze the checkpoints of a run in the order of training.
 
@@ -44,7 +42,7 @@ def analyze_trajectory(
         options: for files of others.
         epochs: which; None: all.
         data: already read data, to save reading it again.
-        on_progress: called with (checkpoint, label, steps done, steps planned).
+        on_progress: called with (``epoch 100 class 8`` say, steps done, steps planned).
     """
     found = list_checkpoints(run)
     if epochs is not None:
@@ -57,22 +55,17 @@ def analyze_trajectory(
         if data is None:
             data, _ = data_for(checkpoint, source)
         name = path.stem if epoch is None else f"epoch-{epoch:04d}"
-
-        def progress(label: str, done: int, planned: int, at: Checkpoint = checkpoint) -> None:
-            if on_progress:
-                on_progress(at, label, done, planned)
-
         warm = None
         if request.solver.extremes_only:
             warm = WarmStarts(warm_folder, before, name)
         with suitable_threads(data):
-            analysis = analyze_checkpoint(
+            analysis = analyze(
                 checkpoint,
                 data,
                 request,
                 units=folder / "units" / name,
                 warm=warm,
-                on_progress=progress,
+                on_progress=within(on_progress, f"epoch {checkpoint.epoch}"),
             )
         save_analysis(folder / f"{name}.json", analysis)
         analyses.append(analysis)
@@ -88,3 +81,15 @@ def switch_epoch(analysis: Analysis) -> int | None:
     if fields.get("weighting") != "drw" or not isinstance(epochs, int):
         return None
     return drw_switch(epochs)
+
+
+def switch_epochs(analyses: Iterable[Analysis]) -> dict[str, int]:
+    """Return the epoch at which re-weighting set in, by the recipes in which it did."""
+    found = {str(analysis.checkpoint.recipe): switch_epoch(analysis) for analysis in analyses}
+    return {recipe: epoch for recipe, epoch in found.items() if epoch is not None}
+
+
+def common_switch(analyses: Iterable[Analysis]) -> int | None:
+    """Return the epoch at which re-weighting set in wherever it did; None if there are several."""
+    switches = {switch_epoch(analysis) for analysis in analyses} - {None}
+    return switches.pop() if len(switches) == 1 else None

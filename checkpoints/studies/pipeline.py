@@ -1,7 +1,7 @@
 """Run a study from training to results, unit by unit, so that a killed one goes on."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,7 @@ from spectra import Analysis
 from spectra.errors import InputError
 from spectra.results.study import StudyResult, save_study_result
 from spectra.system.files import write_json
-
-UnitProgress = Callable[[str, str, int, int], None]
+from spectra.system.progress import Progress, within
 
 
 def run_study(
@@ -30,7 +29,7 @@ def run_study(
     *,
     device: str = "cpu",
     execution: Execution = EXACT,
-    on_unit: UnitProgress | None = None,
+    on_progress: Progress | None = None,
 ) -> StudyResult:
     """Train, analyze, and write ``folder/results.json``; skip what an earlier call finished.
 
@@ -42,14 +41,14 @@ def run_study(
         folder: of the study; must not hold another one.
         device: torch device for training and analysis.
         execution: how training passes are computed.
-        on_unit: called with (run, what, steps done, steps planned).
+        on_progress: called with (``ce-seed0 epoch 100 class 8`` say, steps done, steps planned).
 
     Raises:
         InputError: the folder holds another study, or the study does not fit the data.
     """
     data = load_data(study.data)
     units = [
-        _Unit(study, folder, data, recipe, seed, device, execution, on_unit)
+        _Unit(study, folder, data, recipe, seed, device, execution, on_progress)
         for recipe in study.recipes
         for seed in study.seeds
     ]
@@ -83,7 +82,7 @@ class _Unit:
     seed: int
     device: str
     execution: Execution
-    on_unit: UnitProgress | None
+    on_progress: Progress | None
 
     @property
     def run(self) -> str:
@@ -112,7 +111,8 @@ class _Unit:
         job = self.job()
 
         def trained(epoch: int, _: dict[str, Any]) -> None:
-            self._report("train", epoch, job.recipe.epochs)
+            if self.on_progress:
+                self.on_progress(f"{self.run} train", epoch, job.recipe.epochs)
 
         train(job, device=self.device, resume=True, on_epoch=trained)
         return job.recipe.epochs
@@ -132,14 +132,8 @@ class _Unit:
             folder=self.folder / kind / self.run / split,
             epochs=epochs,
             data=self.data,
-            on_progress=lambda checkpoint, label, done, planned: self._report(
-                f"epoch {checkpoint.epoch} class {label}", done, planned
-            ),
+            on_progress=within(self.on_progress, self.run),
         )
-
-    def _report(self, what: str, done: int, planned: int) -> None:
-        if self.on_unit:
-            self.on_unit(self.run, what, done, planned)
 
 
 def _check(study: Study, data: ImageData, units: Sequence[_Unit]) -> None:

@@ -11,6 +11,7 @@ from checkpoints.data import DataRequest
 from checkpoints.recipes.recipe import PAPER_RECIPES
 from spectra import SolverSettings
 from spectra.errors import InputError
+from spectra.results.study import StudyResult
 
 # A trajectory shows extremes, not densities: one probe, carried on until they converge.
 TRAJECTORY_SOLVER = {"num_probes": 0, "proof": False}
@@ -51,6 +52,10 @@ class Study:
     def overrides_of(self, recipe: str) -> dict[str, Any]:
         """Return the fields to change in ``recipe``."""
         return {**self.overrides, **self.recipe_overrides.get(recipe, {})}
+
+    def groups_in(self, result: StudyResult) -> dict[str, tuple[int, ...]]:
+        """Return head, mid and tail as the study means them, in the data of its result."""
+        return self.request.groups_of(result.analyses[0].checkpoint.class_counts)
 
 
 def load_study(path: Path) -> Study:

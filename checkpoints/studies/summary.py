@@ -1,11 +1,9 @@
 """Tables of a study: each class of a recipe, and each recipe as a whole, over seeds."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from checkpoints.studies.study import Study
-from spectra import Analysis, LossAnalysis
-from spectra.results.recipe_row import RecipeRow
+from spectra.results.recipe_rows import class_records, recipe_summaries
 from spectra.results.study import StudyResult
 
 CLASS_COLUMNS = (
@@ -46,38 +44,13 @@ def class_rows(
     return f"{recipe}, epoch {epoch}, {split} images, {seeds}", rows
 
 
-def recipe_summaries(result: StudyResult, study: Study, split: str = "train") -> list[RecipeRow]:
-    """Return what each recipe's seeds reached at the last epoch.
-
-    Accuracies are means of class accuracies on test images; ratios are geometric means over the
-    classes of a group.
-    """
-    rows = []
-    for recipe in result.recipes:
-        last = result.last(recipe, split)
-        groups = study.request.groups_of(last[0].checkpoint.class_counts)
-        everything = tuple(c for classes in groups.values() for c in classes)
-        rows.append(
-            RecipeRow(
-                recipe=recipe,
-                seeds=tuple(a.checkpoint.seed or 0 for a in last),
-                overall=_accuracies(last, everything),
-                head=_accuracies(last, groups["head"]),
-                mid=_accuracies(last, groups["mid"]),
-                tail=_accuracies(last, groups["tail"]),
-                ratio_head=_ratios(last, groups["head"]),
-                ratio_tail=_ratios(last, groups["tail"]),
-            )
-        )
-    return rows
-
-
-def recipe_rows(result: StudyResult, study: Study, split: str = "train") -> list[list[str]]:
+def recipe_rows(
+    result: StudyResult, groups: Mapping[str, Sequence[int]], split: str = "train"
+) -> list[list[str]]:
     """Return :func:`recipe_summaries` as text, with the verdicts of the tail classes."""
     rows = []
-    for summary in recipe_summaries(result, study, split):
+    for summary in recipe_summaries(result, groups, split):
         last = result.last(summary.recipe, split)
-        tail = study.request.groups_of(last[0].checkpoint.class_counts)["tail"]
         rows.append(
             [
                 summary.recipe,
@@ -88,16 +61,10 @@ def recipe_rows(result: StudyResult, study: Study, split: str = "train") -> list
                 ),
                 mean_sd(summary.ratio_head, "{:.3f}"),
                 mean_sd(summary.ratio_tail, "{:.3f}"),
-                _counted([r.verdict.name for a in last for r in records_of(a, tail)]),
+                _counted([r.verdict.name for a in last for r in class_records(a, groups["tail"])]),
             ]
         )
     return rows
-
-
-def records_of(analysis: Analysis, classes: Sequence[int]) -> list[LossAnalysis]:
-    """Return the single-class records of ``classes``, those that were analyzed."""
-    wanted = {str(c) for c in classes}
-    return [record for record in analysis.records if record.label in wanted]
 
 
 def mean_sd(values: Sequence[float], form: str = "{:.1f}") -> str:
@@ -106,20 +73,6 @@ def mean_sd(values: Sequence[float], form: str = "{:.1f}") -> str:
         return "-"
     mean = form.format(statistics.fmean(values))
     return mean if len(values) == 1 else f"{mean} ± {form.format(statistics.stdev(values))}"
-
-
-def _accuracies(analyses: Sequence[Analysis], classes: Sequence[int]) -> tuple[float, ...]:
-    """Return the mean class accuracy of each analysis; empty where one has none."""
-    rows = [[r.accuracy for r in records_of(a, classes)] for a in analyses]
-    if not all(rows) or any(value is None for row in rows for value in row):
-        return ()
-    return tuple(statistics.fmean(value for value in row if value is not None) for row in rows)
-
-
-def _ratios(analyses: Sequence[Analysis], classes: Sequence[int]) -> tuple[float, ...]:
-    """Return the geometric mean of |λmin/λmax| of each analysis; empty where one has none."""
-    rows = [[r.ratio for r in records_of(a, classes) if r.ratio] for a in analyses]
-    return tuple(statistics.geometric_mean(row) for row in rows) if all(rows) else ()
 
 
 def _spread(values: Sequence[float], form: str = "{:.2g}") -> str:

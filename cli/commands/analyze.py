@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from checkpoints import Checkpoint, ImageData, LoadOptions, load_checkpoint
-from checkpoints.analysis import protocol_comparison as protocols
-from checkpoints.analysis.analyze import analyze_checkpoint
+from checkpoints.analysis.analyze import analyze as analyze_checkpoint
+from checkpoints.analysis.compare_protocols import PROTOCOLS, compare_protocols, parse_protocols
 from checkpoints.analysis.data_of import data_for
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.training.threads import suitable_threads
@@ -24,9 +24,11 @@ from cli.display import (
     print_protocols,
     reporting,
 )
-from cli.drawing import draw_analysis
+from figures.drawing import draw_analysis
 from spectra import save_analysis
 from spectra.krylov.defaults import NUM_PROBES
+from spectra.results.plain import to_plain
+from spectra.results.protocol_rows import protocol_rows
 from spectra.results.tables import to_csv
 from spectra.system.files import write_atomically, write_json
 
@@ -82,9 +84,9 @@ def analyze(
     CHECKPOINT is a file, a run's folder (its last epoch), either folder with @EPOCH, or
     bundled:digits/RECIPE. Other people's .pth, .pt, .th and .pth.tar files work too.
     """
-    compared: Sequence[str] = protocols.PROTOCOLS
+    compared: Sequence[str] = PROTOCOLS
     if chosen_protocols is not None:
-        compare_protocols, compared = True, protocols.parse_protocols(chosen_protocols)
+        compare_protocols, compared = True, parse_protocols(chosen_protocols)
     request = options.analysis_request(
         rest, seed=seed, device=device, num_probes=0 if compare_protocols else NUM_PROBES
     )
@@ -105,7 +107,7 @@ def analyze(
             data,
             request,
             units=folder / "units",
-            on_progress=lambda label, i, n: report.update(f"class {label}", i, n),
+            on_progress=report.update,
         )
     save_analysis(folder / "analysis.json", analysis)
     write_atomically(folder / "table.csv", to_csv(analysis.records).encode())
@@ -134,18 +136,19 @@ def _compare(
     as_json: bool,
 ) -> None:
     with reporting(f"analyzing {checkpoint.name}") as report, suitable_threads(data):
-        found = protocols.compare_protocols(
+        found = compare_protocols(
             checkpoint,
             data,
             request,
             folder=folder,
             protocols=compared,
-            on_progress=lambda at, label, i, n: report.update(f"{at} class {label}", i, n),
+            on_progress=report.update,
         )
-    rows = protocols.comparison_rows(found)
-    write_json(folder / "protocols.json", rows)
+    rows = protocol_rows(found)
+    plain = to_plain(rows)
+    write_json(folder / "protocols.json", plain)
     if as_json:
-        print_json(rows)
+        print_json(plain)
         return
     print_protocols(checkpoint.name, rows)
     click.echo("written:")

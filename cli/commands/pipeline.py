@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from checkpoints.analysis.trajectory import switch_epochs
 from checkpoints.studies.pipeline import run_study
 from checkpoints.studies.study import load_study
 from checkpoints.studies.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_rows, recipe_rows
 from checkpoints.training.execution import Execution
 from cli import options
 from cli.display import print_json, print_paths, print_table, reporting
-from cli.drawing import draw_study
+from figures.drawing import draw_study
 
 
 @click.command(short_help="Train, analyze and draw a whole study.")
@@ -38,9 +39,19 @@ def pipeline(
             folder,
             device=options.pick_device(device),
             execution=execution,
-            on_unit=lambda run, what, i, n: report.update(f"{run} {what}", i, n),
+            on_progress=report.update,
         )
-    written = [folder / "results.json", *draw_study(result, described, folder)]
+    groups = described.groups_in(result)
+    written = [
+        folder / "results.json",
+        *draw_study(
+            result,
+            folder,
+            groups=groups,
+            density_classes=described.density_classes,
+            switch_epochs=switch_epochs(result.trajectories),
+        ),
+    ]
     if as_json:
         print_json(
             {
@@ -64,7 +75,7 @@ def pipeline(
         print_table(
             f"Recipes, curvature on {split} images (mean ± sd over seeds)",
             RECIPE_COLUMNS,
-            recipe_rows(result, described, split),
+            recipe_rows(result, groups, split),
         )
     click.echo("written:")
     print_paths(written)

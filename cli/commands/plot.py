@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from checkpoints.analysis.trajectory import common_switch, switch_epochs
 from checkpoints.studies.study import load_study
 from cli import options
 from cli.display import print_paths
-from cli.drawing import draw_analysis, draw_study, draw_trajectories
 from figures import density_grid, save_figure
+from figures.drawing import draw_analysis, draw_study, draw_trajectories
 from spectra import Analysis, load_analysis
 from spectra.errors import InputError
 from spectra.results.study import load_study_result
@@ -44,7 +45,16 @@ def plot(
         if len(results) != 1:
             raise InputError(f"--study takes one results.json, got {len(results)} files")
         result = load_study_result(results[0])
-        print_paths(draw_study(result, load_study(study), folder, formats=chosen))
+        described = load_study(study)
+        written = draw_study(
+            result,
+            folder,
+            groups=described.groups_in(result),
+            density_classes=described.density_classes,
+            switch_epochs=switch_epochs(result.trajectories),
+            formats=chosen,
+        )
+        print_paths(written)
         return
     analyses = {path.parent.name + "/" + path.stem: load_analysis(path) for path in results}
     labels = None if classes is None else [part for part in classes.split(",") if part]
@@ -53,7 +63,13 @@ def plot(
         runs: dict[str, list[Analysis]] = {}
         for analysis in analyses.values():
             runs.setdefault(analysis.checkpoint.name, []).append(analysis)
-        written += draw_trajectories(runs, folder, labels=labels, formats=chosen)
+        written += draw_trajectories(
+            runs,
+            folder,
+            labels=labels,
+            switch_epoch=common_switch(analyses.values()),
+            formats=chosen,
+        )
     elif kind == "grid":
         first = next(iter(analyses.values()))
         columns = labels or [record.label for record in first.records]

@@ -1,14 +1,11 @@
 """``spectra reproduce``: the paper's tables and figures, ours beside the published numbers."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
 from checkpoints.choices import SIZES
 from checkpoints.studies.reproduction import (
-    NOT_RUN,
     load_reproduction,
     run_reproduction,
     study_names,
@@ -16,7 +13,8 @@ from checkpoints.studies.reproduction import (
 from checkpoints.training.execution import Execution
 from cli import options
 from cli.display import number, print_json, print_paths, print_table, reporting
-from cli.drawing import draw_reproduction
+from figures.drawing import draw_reproduction
+from spectra.results.reproduction import NOT_RUN, ComparedRow, reproduction_to_plain
 
 
 @click.command(short_help="The paper's tables and figures, ours beside the published.")
@@ -59,19 +57,19 @@ def reproduce(
             source=source,
             device=options.pick_device(device),
             execution=execution,
-            on_progress=lambda run, what, i, n: report.update(f"{run} {what}", i, n),
+            on_progress=report.update,
         )
-    written = [folder / "result.json", *draw_reproduction(result, study, folder)]
+    written = [folder / "result.json", *draw_reproduction(result, folder)]
     if as_json:
-        print_json({**result.plain, "files": [str(path) for path in written]})
+        print_json({**reproduction_to_plain(result), "files": [str(path) for path in written]})
         return
     print_table(
-        f"{study.title}; size {size}, data: {result.plain['data']}",
+        f"{study.title}; size {size}, data: {result.data}",
         ["row", "images", "quantity", "ours", "seeds", "published", "difference"],
-        [line for row in result.plain["rows"] for line in _lines(row)],
+        [line for row in result.rows for line in _lines(row)],
     )
-    if study.settings.get("note"):
-        click.echo(f"note: {study.settings['note']}")
+    if result.note:
+        click.echo(f"note: {result.note}")
     click.echo(f"published: {study.source}")
     click.echo("written:")
     print_paths(written)
@@ -82,27 +80,27 @@ _SHOWN = ("overall", "head", "mid", "tail", "lambda_min", "lambda_max", "ratio",
           "predicted", "theorem")  # fmt: skip
 
 
-def _lines(row: Mapping[str, Any]) -> list[list[str]]:
+def _lines(row: ComparedRow) -> list[list[str]]:
     lines = []
     shown = {
         name: value
-        for name, value in row["values"].items()
-        if name in _SHOWN or value["published"] is not None
+        for name, value in row.values.items()
+        if name in _SHOWN or value.published is not None
     }
     for k, (name, value) in enumerate(shown.items()):
-        ours = _with_sd(value["ours"], value["ours_sd"])
+        ours = _with_sd(value.ours, value.ours_sd)
         lines.append(
             [
-                row["row"] if k == 0 else "",
-                (row.get("protocol") or "") if k == 0 else "",
+                row.row if k == 0 else "",
+                (row.protocol or "") if k == 0 else "",
                 name,
-                NOT_RUN if row["state"] == NOT_RUN else ours,
-                str(value["seeds"]) if value["seeds"] else "",
-                _with_sd(value["published"], value["published_sd"]),
-                number(value["difference"]),
+                NOT_RUN if row.state == NOT_RUN else ours,
+                str(value.seeds) if value.seeds else "",
+                _with_sd(value.published, value.published_sd),
+                number(value.difference),
             ]
         )
-    return lines or [[row["row"], "", "", NOT_RUN, "", "-", "-"]]
+    return lines or [[row.row, "", "", NOT_RUN, "", "-", "-"]]
 
 
 def _with_sd(value: float | None, sd: float | None) -> str:

@@ -9,17 +9,15 @@ from checkpoints import LoadOptions, load_checkpoint
 from checkpoints.analysis.data_of import data_for
 from checkpoints.analysis.theorem import (
     RHOS,
-    DirectionReport,
     TheoremRequest,
     measure_theorem,
-    theorem_to_dict,
 )
 from checkpoints.training.threads import suitable_threads
 from cli import options
 from cli.display import note, number, print_json, print_paths, print_table, reporting
 from figures import plot_theorem, save_figure
 from spectra.errors import InputError
-from spectra.system.files import write_json
+from spectra.results.theorem import DirectionReport, save_theorem, theorem_to_plain
 
 
 @click.command(short_help="SAM's gradient along negative curvature, measured and predicted.")
@@ -78,15 +76,14 @@ def theorem(
     for text in (*loaded.notes, *notes):
         note(f"note: {text}")
     with reporting(f"measuring {loaded.name}") as report, suitable_threads(data):
-        reports = measure_theorem(loaded, data, request, on_progress=report.update)
-    plain = theorem_to_dict(loaded, request, reports)
-    write_json(folder / "theorem.json", plain)
+        result = measure_theorem(loaded, data, request, on_progress=report.update)
+    save_theorem(folder / "theorem.json", result)
     written = [folder / "theorem.json"]
-    written += save_figure(plot_theorem(plain, title=loaded.name), folder / "theorem")
+    written += save_figure(plot_theorem(result, title=loaded.name), folder / "theorem")
     if as_json:
-        print_json({**plain, "files": [str(path) for path in written]})
+        print_json({**theorem_to_plain(result), "files": [str(path) for path in written]})
         return
-    for one in reports:
+    for one in result.classes:
         _print(one)
     click.echo(
         "own loss: ⟨g_SAM, v⟩/⟨g, v⟩ of the class's own gradient, predicted 1+ρλ/‖g‖; batches: "

@@ -6,11 +6,12 @@ from typing import Any
 import click
 
 from checkpoints import LoadOptions, list_checkpoints
-from checkpoints.analysis.trajectory import analyze_trajectory
+from checkpoints.analysis.trajectory import analyze_trajectory, common_switch
 from cli import options
 from cli.display import number, print_json, print_paths, print_table, reporting, unsettled
-from cli.drawing import draw_trajectories
+from figures.drawing import draw_trajectories
 from spectra.errors import InputError
+from spectra.system.progress import within
 
 
 @click.command(short_help="|λmin/λmax| over the checkpoints of runs.")
@@ -62,11 +63,10 @@ def trajectory(
                 folder=folder / name,
                 source=source,
                 options=loading,
-                on_progress=lambda at, label, i, n, name=name: report.update(  # type: ignore[misc]
-                    f"{name} epoch {at.epoch} class {label}", i, n
-                ),
+                on_progress=within(report.update, name),
             )
-    written = draw_trajectories(series, folder)
+    switch = common_switch(a for analyses in series.values() for a in analyses)
+    written = draw_trajectories(series, folder, switch_epoch=switch)
     if as_json:
         print_json(
             {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from stored import ORDER, Network, Row, rows_of, stored_results
+from stored import ORDER, Network, rows_of, stored_results
 from tables import networks_table, protocols_table, training_table
 
 from checkpoints.recipes.schedules import drw_switch
@@ -17,7 +17,9 @@ from figures import (
     plot_theorem,
     save_figure,
 )
+from spectra.results.protocol_rows import ProtocolRow
 from spectra.results.provenance import AnalysisProtocol
+from spectra.results.theorem import load_theorem
 from spectra.system.files import write_atomically
 
 # Networks by the names of their folders, as tables and figures call them.
@@ -87,7 +89,7 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
     }
     theorem = folder / "theorem" / "theorem.json"
     if theorem.exists():
-        drawn["theorem"] = plot_theorem(json.loads(theorem.read_text(encoding="utf-8")))
+        drawn["theorem"] = plot_theorem(load_theorem(theorem))
     return [
         path
         for name, figure in drawn.items()
@@ -95,7 +97,7 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
     ]
 
 
-def _by_training(rows: Mapping[Network, list[Row]]) -> dict[str, list[Row]]:
+def _by_training(rows: Mapping[Network, list[ProtocolRow]]) -> dict[str, list[ProtocolRow]]:
     """Return seed 0 of every way to train whose results are stored, by titles of two lines."""
     return {
         title.replace(", ", "\n", 1): rows[Network(name)]
@@ -104,28 +106,28 @@ def _by_training(rows: Mapping[Network, list[Row]]) -> dict[str, list[Row]]:
     }
 
 
-def _by_seed(rows: Mapping[Network, list[Row]], name: str) -> list[Row]:
+def _by_seed(rows: Mapping[Network, list[ProtocolRow]], name: str) -> list[ProtocolRow]:
     """Return the tail's rows of all seeds of one way to train, as if seeds were classes."""
     return [
-        {**row, "class": f"seed {network.seed}"}
+        replace(row, label=f"seed {network.seed}")
         for network in sorted(n for n in rows if n.name == name)
         for row in _tail(rows[network])
     ]
 
 
-def _tail(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if row["class"] == TAIL]
+def _tail(rows: Iterable[ProtocolRow]) -> list[ProtocolRow]:
+    return [row for row in rows if row.label == TAIL]
 
 
-def _loss(rows: Iterable[Row]) -> float:
-    return float(next(row["loss"] for row in rows if row["protocol"] == "plain"))
+def _loss(rows: Iterable[ProtocolRow]) -> float:
+    return float(next(row.loss for row in rows if row.protocol == "plain"))
 
 
-def _shared(panels: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
+def _shared(panels: Mapping[str, list[ProtocolRow]]) -> dict[str, list[ProtocolRow]]:
     """Return the rows of the classes and protocols that every panel has."""
-    pairs = [{(r["class"], r["protocol"]) for r in rows} for rows in panels.values()]
+    pairs = [{(r.label, r.protocol) for r in rows} for rows in panels.values()]
     everywhere = set.intersection(*pairs)
     return {
-        name: [r for r in rows if (r["class"], r["protocol"]) in everywhere]
+        name: [r for r in rows if (r.label, r.protocol) in everywhere]
         for name, rows in panels.items()
     }

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from checkpoints.analysis.protocol_comparison import PROTOCOLS, comparison_rows
+from checkpoints.analysis.compare_protocols import PROTOCOLS
 from spectra import Analysis, load_analysis
+from spectra.results.protocol_rows import ProtocolRow, protocol_rows
 
-Row = dict[str, Any]
 # Results of one checkpoint by protocol; a protocol's classes may lie in several files.
 ByProtocol = dict[str, list[Analysis]]
 
@@ -58,12 +57,12 @@ def stored_results(folder: Path) -> dict[Network, dict[int, ByProtocol]]:
     return found
 
 
-def rows_of(results: ByProtocol) -> list[Row]:
+def rows_of(results: ByProtocol) -> list[ProtocolRow]:
     """Return the comparison's rows, classes rising, protocols in their order."""
     rows = [
         row
         for protocol, analyses in results.items()
         for analysis in analyses
-        for row in comparison_rows({protocol: analysis})
+        for row in protocol_rows({protocol: analysis})
     ]
-    return sorted(rows, key=lambda r: (int(r["class"]), ORDER.index(r["protocol"])))
+    return sorted(rows, key=lambda row: (int(row.label), ORDER.index(row.protocol)))

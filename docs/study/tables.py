@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from stored import Network, Row
+from stored import Network
+
+from spectra.results.protocol_rows import ProtocolRow
 
 _COLUMNS = (
     ("loss", "loss"), ("λmin", "lambda_min"), ("± residual", "residual_min"),
@@ -21,19 +23,19 @@ _NETWORK_COLUMNS = (
 )  # fmt: skip
 
 
-def protocols_table(rows: Iterable[Row]) -> str:
+def protocols_table(rows: Iterable[ProtocolRow]) -> str:
     """Return every class and protocol of one checkpoint, a row each."""
     return _table(
         ("class", "images", "n", *(name for name, _ in _COLUMNS)),
         [
-            [row["class"], row["protocol"], str(row["n"]), *(_figure(row, k) for _, k in _COLUMNS)]
+            [row.label, row.protocol, str(row.n), *(_figure(row, k) for _, k in _COLUMNS)]
             for row in rows
         ],
     )
 
 
 def networks_table(
-    networks: Mapping[Network, Iterable[Row]], titles: Mapping[str, str], label: str
+    networks: Mapping[Network, Iterable[ProtocolRow]], titles: Mapping[str, str], label: str
 ) -> str:
     """Return one class of several networks, a row each.
 
@@ -45,23 +47,23 @@ def networks_table(
     lines = []
     for name, title in titles.items():
         for network in sorted(n for n in networks if n.name == name):
-            of = {r["protocol"]: r for r in networks[network] if r["class"] == label}
+            of = {r.protocol: r for r in networks[network] if r.label == label}
             cells = [_figure(of.get(protocol), key) for _, protocol, key in _NETWORK_COLUMNS]
             lines.append([title, str(network.seed), *cells])
     return _table(("network", "seed", *(name for name, _, _ in _NETWORK_COLUMNS)), lines)
 
 
-def training_table(epochs: Mapping[int, Iterable[Row]]) -> str:
+def training_table(epochs: Mapping[int, Iterable[ProtocolRow]]) -> str:
     """Return every class and epoch of one run, a row each, classes rising.
 
     Args:
         epochs: rows of each.
     """
     columns = [column for column in _NETWORK_COLUMNS if column[1] != "frozen:4"]
-    by_loss: dict[tuple[int, int], dict[str, Row]] = {}
+    by_loss: dict[tuple[int, int], dict[str, ProtocolRow]] = {}
     for epoch, rows in epochs.items():
         for row in rows:
-            by_loss.setdefault((int(row["class"]), epoch), {})[row["protocol"]] = row
+            by_loss.setdefault((int(row.label), epoch), {})[row.protocol] = row
     return _table(
         ("class", "epoch", *(name for name, _, _ in columns)),
         [
@@ -76,6 +78,6 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in written)
 
 
-def _figure(row: Row | None, key: str) -> str:
-    value = None if row is None else row[key]
+def _figure(row: ProtocolRow | None, key: str) -> str:
+    value = None if row is None else getattr(row, key)
     return "–" if value is None else f"{value:.3g}"

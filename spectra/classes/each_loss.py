@@ -78,7 +78,7 @@ def analyze_each(
         radius: r of the verdicts.
         tau: relative tolerance of the verdicts.
         warm: where to start from.
-        on_progress: called with (label, steps done, steps planned).
+        on_progress: called with (``class 8`` say, steps done, steps planned).
 
     Raises:
         InputError: a loss does not fit into the memory.
@@ -91,7 +91,7 @@ def analyze_each(
             logger.info("products by %s %s", loss.op.choice.label, loss.op.choice.reason)
         check = False
         op, solver = within_limit(loss.op, settings, limit=memory)
-        progress = within(on_progress, label)
+        progress = within(on_progress, f"class {label}")
         if loss.draw is not None:
             record = analyze_fresh(
                 op,

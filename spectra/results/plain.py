@@ -7,7 +7,7 @@ are to keep their bytes: the keys in the order of the fields, floats as Python w
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -26,9 +26,9 @@ _KINDS = {
 }  # fmt: skip
 
 
-def written_as(key: str) -> Mapping[str, Any]:
-    """Return the ``metadata`` of a field whose key in files is a word that Python reserves."""
-    return {"key": key}
+def written_as(key: str, write: Callable[[Any], Any] | None = None) -> Mapping[str, Any]:
+    """Return the ``metadata`` of a field that files hold under ``key``, as ``write`` gives it."""
+    return {"key": key, "write": write or to_plain}
 
 
 def to_plain(value: Any) -> Any:
@@ -39,7 +39,7 @@ def to_plain(value: Any) -> Any:
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {
-            f.metadata.get("key", f.name): to_plain(getattr(value, f.name))
+            f.metadata.get("key", f.name): f.metadata.get("write", to_plain)(getattr(value, f.name))
             for f in fields(value)
             if not (f.metadata.get("when_set") and getattr(value, f.name) == f.default)
         }

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from checkpoints import Architecture, load_checkpoint, load_data
-from checkpoints.analysis.analyze import analyze_checkpoint
+from checkpoints.analysis.analyze import analyze
 from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.models import build_model
@@ -260,7 +260,7 @@ def test_a_class_leaves_no_kept_work_to_the_next(monkeypatch):
     monkeypatch.setattr("spectra.classes.each_loss.within_limit", limited)
     request = AnalysisRequest(classes="8,9", solver=SolverSettings(num_probes=1, num_steps=4))
     checkpoint = load_checkpoint("bundled:digits/ce-drw")
-    analyze_checkpoint(checkpoint, load_data(), request)
+    analyze(checkpoint, load_data(), request)
     assert len(built) == 2
     assert all(op.memory_budget > 0 for op in built)  # they were free to keep some
     assert left == [0]

@@ -1,13 +1,16 @@
 import pytest
 
 from figures import plot_protocols, plot_protocols_over_training
+from spectra.results.protocol_rows import ProtocolRow
 
 
 def protocol_row(label, protocol, ratio):
     fixed = None if "fresh" in protocol else -1.0
-    return {
-        "class": label, "protocol": protocol, "n": 5, "ratio": ratio, "lambda_min_at_most": fixed,
-    }  # fmt: skip
+    return ProtocolRow(
+        label=label, protocol=protocol, n=5, loss=0.1, lambda_min=-1.0, residual_min=None,
+        lambda_max=1.0, ratio=ratio, lambda_min_at_most=fixed, verdict="saddle", grad_norm=0.1,
+        alpha_over_beta=None, asymmetry=None,
+    )  # fmt: skip
 
 
 def test_protocols_stand_in_the_order_asked_for():
@@ -42,7 +45,7 @@ def test_protocols_over_training_are_lines_filled_where_the_matrix_is_fixed():
 
 @pytest.mark.parametrize(("runs", "lines"), [(1, [1]), (5, [5]), (7, [4, 3])])
 def test_protocols_take_a_second_line_beyond_five_panels(runs, lines):
-    row = {"class": "8", "n": 83, "protocol": "plain", "ratio": 0.02, "lambda_min_at_most": -1.0}
+    row = protocol_row("8", "plain", 0.02)
     fig = plot_protocols({f"run {k}": [row] for k in range(runs)})
     tops = [round(ax.get_position().y1, 3) for ax in fig.axes]
     assert [tops.count(top) for top in dict.fromkeys(tops)] == lines

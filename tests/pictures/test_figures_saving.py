@@ -54,7 +54,7 @@ def test_the_settings_of_the_user_neither_reach_a_figure_nor_are_changed(spectru
 def test_importing_figures_imports_no_matplotlib_and_drawing_no_pyplot():
     code = """if True:
         import sys, figures
-        from spectra.results.recipe_row import RecipeRow
+        from spectra.results.recipe_rows import RecipeRow
         assert "matplotlib" not in sys.modules
         figures.plot_recipe_table([RecipeRow("ce", (0,), overall=(0.5,))])
         assert "matplotlib" in sys.modules

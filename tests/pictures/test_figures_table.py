@@ -2,7 +2,7 @@ import pytest
 
 from figures import plot_recipe_table, recipe_table_markdown
 from spectra import InputError
-from spectra.results.recipe_row import RecipeRow
+from spectra.results.recipe_rows import RecipeRow
 
 ROWS = [
     RecipeRow("CE", (0, 1), overall=(0.70, 0.72), tail=(0.5, 0.6), ratio_tail=(0.9, 0.98)),

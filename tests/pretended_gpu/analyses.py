@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 import spectra
-from checkpoints.analysis.analyze import analyze_checkpoint
+from checkpoints.analysis.analyze import analyze
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.theorem import TheoremRequest, measure_theorem
 from pretended_gpu.stage import (
@@ -59,9 +59,9 @@ def analysis(stage: Stage, name: str) -> Facts:
     label = "7"
     request = replace(REQUESTS[name], classes=label)
     with stage.counted() as count:
-        analyzed = analyze_checkpoint(checkpoint, data, replace(request, device=stage.second))
+        analyzed = analyze(checkpoint, data, replace(request, device=stage.second))
     found = analyzed.record(label)
-    wanted = analyze_checkpoint(checkpoint, data, request).record(label)
+    wanted = analyze(checkpoint, data, request).record(label)
     numbers = ("lambda_min", "lambda_max", "grad_norm", "loss")
     return {
         **count.facts(),

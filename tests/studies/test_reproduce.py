@@ -17,6 +17,7 @@ from checkpoints.studies.reproduction import (
 from checkpoints.studies.reproduction.table import beside_published
 from cli.main import cli
 from spectra import InputError
+from spectra.results.reproduction import NOT_RUN, AccuracyRun, ComparedValue
 
 NAMES = (
     "cifar10-lt-table", "cifar100-lt-table", "densities", "optimizers", "protocols",
@@ -68,16 +69,16 @@ def test_larger_sizes_need_cifar(monkeypatch):
 def test_ours_stand_beside_the_published_with_the_difference():
     study = load_reproduction("cifar10-lt-table", "smoke")
     measured = [
-        {"row": "ce", "seed": seed, "overall": value, "head": 1.0, "mid": 1.0, "tail": 1.0}
+        AccuracyRun("ce", seed, overall=value, head=1.0, mid=1.0, tail=1.0, best_on_test=value)
         for seed, value in enumerate([70.0, 72.0, 74.0])
     ]
-    rows = {row["row"]: row for row in beside_published(study, measured)}
-    assert rows["ce"]["values"]["overall"] == {
-        "ours": 72.0, "ours_sd": 2.0, "seeds": 3, "published": 71.7, "published_sd": 0.1,
-        "difference": pytest.approx(0.3),
-    }  # fmt: skip
-    assert rows["vs-sam"]["state"] == "not run"
-    assert rows["vs-sam"]["values"]["overall"]["ours"] is None
+    rows = {row.row: row for row in beside_published(study.published, measured)}
+    assert rows["ce"].values["overall"] == ComparedValue(
+        ours=72.0, ours_sd=2.0, seeds=3, published=71.7, published_sd=0.1,
+        difference=pytest.approx(0.3),
+    )  # fmt: skip
+    assert rows["vs-sam"].state == NOT_RUN
+    assert rows["vs-sam"].values["overall"].ours is None
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_a_repeated_call_trains_nothing_and_writes_the_same(table_folder, monkey
     run_reproduction(
         load_reproduction("cifar10-lt-table", "smoke"),
         table_folder,
-        on_progress=lambda run, what, i, n: trained.append(what),
+        on_progress=lambda what, i, n: trained.append(what),
     )
     assert trained == []
     assert (table_folder / "result.json").read_bytes() == before

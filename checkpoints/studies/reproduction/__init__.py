@@ -6,13 +6,10 @@ from checkpoints.studies.reproduction.description import (
     reproduction_data,
     study_names,
 )
-from checkpoints.studies.reproduction.reproduce import ReproductionResult, run_reproduction
-from checkpoints.studies.reproduction.table import NOT_RUN
+from checkpoints.studies.reproduction.reproduce import run_reproduction
 
 __all__ = [
-    "NOT_RUN",
     "Reproduction",
-    "ReproductionResult",
     "load_reproduction",
     "reproduction_data",
     "run_reproduction",

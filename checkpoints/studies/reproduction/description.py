@@ -14,6 +14,9 @@ from checkpoints.data.sources import DATA_VARIABLE, data_folder
 from spectra.errors import InputError
 from spectra.system.files import write_json
 
+# Numbers by quantity; of a list, the value and its standard deviation.
+Published = Mapping[str, float | list[float]]
+
 _FOLDER = resources.files("checkpoints") / "studies" / "published"
 
 
@@ -42,7 +45,7 @@ class Reproduction:
     title: str
     kind: str
     data: str
-    published: Mapping[str, Mapping[str, Any]]
+    published: Mapping[str, Published]
     source: str
     settings: Mapping[str, Any]
     classes: str = "all"

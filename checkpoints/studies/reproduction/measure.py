@@ -1,36 +1,44 @@
 """What is measured of each network of a study."""
 
 import statistics
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from checkpoints.analysis.protocol_comparison import compare_protocols
+from checkpoints.analysis.compare_protocols import compare_protocols
 from checkpoints.analysis.request import AnalysisRequest
-from checkpoints.analysis.theorem import TheoremRequest, measure_theorem, theorem_to_dict
+from checkpoints.analysis.theorem import TheoremRequest, measure_theorem
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData, head_mid_tail
 from checkpoints.studies.reproduction.description import Reproduction
-from checkpoints.studies.reproduction.trainings import Run, RunProgress
+from checkpoints.studies.reproduction.trainings import Run
 from checkpoints.training.resume import load_history
 from spectra import Analysis, SolverSettings
+from spectra.results.reproduction import AccuracyRun
+from spectra.results.theorem import TheoremResult
+from spectra.system.progress import Progress, within
 
-_ACCURACIES = ("overall", "head", "mid", "tail", "best_on_test")
 
-
-def accuracy(run: Run, data: ImageData) -> dict[str, Any]:
+def accuracy(run: Run, data: ImageData) -> AccuracyRun:
     """Return test accuracies of the last epoch in per cent, and the best overall beside them."""
     history = [h["test"] for h in load_history(run.folder / "resume.safetensors") if h.get("test")]
     if not history:
-        nothing: dict[str, Any] = dict.fromkeys(_ACCURACIES)
-        return nothing
+        return AccuracyRun(run.row, run.seed, None, None, None, None, None)
     last = history[-1]["accuracy"]
     groups = head_mid_tail(data.class_counts)
-    found: dict[str, Any] = {"overall": 100 * statistics.fmean(last)}
-    for name, classes in groups.items():
-        found[name] = 100 * statistics.fmean(last[c] for c in classes) if classes else None
+    means = {
+        name: 100 * statistics.fmean(last[c] for c in classes) if classes else None
+        for name, classes in groups.items()
+    }
     best = max(statistics.fmean(h["accuracy"]) for h in history)
-    return {**found, "best_on_test": 100 * best}
+    return AccuracyRun(
+        row=run.row,
+        seed=run.seed,
+        overall=100 * statistics.fmean(last),
+        head=means["head"],
+        mid=means["mid"],
+        tail=means["tail"],
+        best_on_test=100 * best,
+    )
 
 
 def _request(study: Reproduction, device: str) -> AnalysisRequest:
@@ -52,22 +60,16 @@ def compare(
     data: ImageData,
     device: str,
     folder: Path,
-    on_progress: RunProgress | None,
+    on_progress: Progress | None,
 ) -> dict[str, Analysis]:
     """Return the analysis under each of the study's protocols; those in ``folder`` are kept."""
-
-    def report(protocol: str, label: str, done: int, planned: int) -> None:
-        if on_progress:
-            what = f"epoch {checkpoint.epoch} {protocol} class {label}"
-            on_progress(f"{run.row} seed {run.seed}", what, done, planned)
-
     return compare_protocols(
         checkpoint,
         data,
         _request(study, device),
         folder=folder / "analyses" / run.folder.name / f"epoch-{checkpoint.epoch:04d}",
         protocols=study.images,
-        on_progress=report,
+        on_progress=within(on_progress, f"epoch {checkpoint.epoch}"),
     )
 
 
@@ -76,32 +78,10 @@ def theorem(
     checkpoint: Checkpoint,
     data: ImageData,
     device: str,
-    report: Callable[[str, int, int], None],
-) -> dict[str, Any]:
-    """Return SAM's amplification at a checkpoint, as ``spectra theorem`` writes it."""
+    on_progress: Progress | None,
+) -> TheoremResult:
+    """Return SAM's amplification at a checkpoint, as ``spectra theorem`` measures it."""
     request = TheoremRequest(
         _request(study, device), num_batches=study.settings.get("num_batches", 50)
     )
-    found = measure_theorem(checkpoint, data, request, on_progress=report)
-    return theorem_to_dict(checkpoint, request, found)
-
-
-def theorem_rows(run: Run, plain: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what :func:`theorem` gave, one row a class and ρ."""
-    return [
-        {
-            "row": f"{run.row} class {one['label']} rho {batch['rho']:g}",
-            "seed": run.seed,
-            "lambda_min": one["lambda_min"],
-            "grad_norm": one["grad_norm"],
-            "critical_rho": one["critical_rho"],
-            "measured": batch["measured"]["estimate"],
-            "measured_lower": batch["measured"]["lower"],
-            "measured_upper": batch["measured"]["upper"],
-            "predicted": batch["predicted"]["estimate"],
-            "theorem": batch["theorem"],
-            "undetermined": batch["undetermined"],
-        }
-        for one in plain["classes"]
-        for batch in one["batches"]
-    ]
+    return measure_theorem(checkpoint, data, request, on_progress=on_progress)

@@ -1,40 +1,29 @@
 """From a study to its result: train, measure, and put the numbers beside the published ones."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from checkpoints.analysis.analyze import library_versions
-from checkpoints.analysis.protocol_comparison import comparison_rows
+from checkpoints.analysis.trajectory import common_switch
 from checkpoints.data import load_data
 from checkpoints.load import load_checkpoint
 from checkpoints.studies.reproduction.description import Reproduction, claim, reproduction_data
-from checkpoints.studies.reproduction.measure import accuracy, compare, theorem, theorem_rows
+from checkpoints.studies.reproduction.measure import accuracy, compare, theorem
 from checkpoints.studies.reproduction.table import beside_published
-from checkpoints.studies.reproduction.trainings import RunProgress, planned_runs, train_run
+from checkpoints.studies.reproduction.trainings import planned_runs, train_run
 from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis
+from spectra.results.protocol_rows import protocol_rows
+from spectra.results.reproduction import (
+    MeasuredRun,
+    ReproductionResult,
+    SpectraRun,
+    reproduction_to_plain,
+    theorem_runs,
+)
+from spectra.results.theorem import TheoremResult
 from spectra.system.files import write_json
-
-FORMAT = "spectra.reproduction"
-SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class ReproductionResult:
-    """What a study gave.
-
-    Attributes:
-        plain: the content of ``result.json``.
-        analyses: by run and protocol, over the epochs analyzed; kind ``spectra`` alone.
-        theorems: by run; kind ``theorem`` alone.
-    """
-
-    plain: dict[str, Any]
-    analyses: Mapping[str, Mapping[str, Sequence[Analysis]]]
-    theorems: Mapping[str, Mapping[str, Any]]
+from spectra.system.progress import Progress, within
 
 
 def run_reproduction(
@@ -44,7 +33,7 @@ def run_reproduction(
     source: str | None = None,
     device: str = "cpu",
     execution: Execution = EXACT,
-    on_progress: RunProgress | None = None,
+    on_progress: Progress | None = None,
 ) -> ReproductionResult:
     """Train and measure; write ``folder/result.json``. What an earlier call finished is kept.
 
@@ -55,7 +44,7 @@ def run_reproduction(
             for ``smoke`` the digits.
         device: torch device.
         execution: how training passes are computed.
-        on_progress: called with (run, what, done, planned).
+        on_progress: called with (``ce seed 0 epoch 200 class 8`` say, done, planned).
 
     Raises:
         InputError: the data is missing, or the folder holds another study.
@@ -65,52 +54,46 @@ def run_reproduction(
     claim(study, data, folder)
     runs = planned_runs(study, folder)
     analyses: dict[str, dict[str, list[Analysis]]] = {}
-    theorems: dict[str, dict[str, Any]] = {}
-    measured: list[dict[str, Any]] = []
+    theorems: dict[str, TheoremResult] = {}
+    measured: list[MeasuredRun] = []
     with suitable_threads(data):
         for run in runs:
             name = f"{run.row} seed {run.seed}"
-            paths = train_run(study, run, request, data, device, execution, on_progress)
+            report = within(on_progress, name)
+            paths = train_run(study, run, request, data, device, execution, report)
             if study.kind == "accuracy":
-                measured.append({"row": run.row, "seed": run.seed, **accuracy(run, data)})
+                measured.append(accuracy(run, data))
                 continue
-            wanted = paths if study.every_epoch else paths[-1:]
-            for path in wanted:
+            for path in paths if study.every_epoch else paths[-1:]:
                 checkpoint = load_checkpoint(str(path))
-                report = _reporter(on_progress, name)
                 if study.kind == "theorem":
                     theorems[name] = theorem(study, checkpoint, data, device, report)
-                    measured += theorem_rows(run, theorems[name])
+                    measured += theorem_runs(run.row, run.seed, theorems[name].classes)
                     continue
-                found = compare(study, run, checkpoint, data, device, folder, on_progress)
+                found = compare(study, run, checkpoint, data, device, folder, report)
                 for protocol, analysis in found.items():
                     analyses.setdefault(name, {}).setdefault(protocol, []).append(analysis)
                 measured += [
-                    {"row": f"{run.row} class {row['class']}", "seed": run.seed,
-                     "epoch": checkpoint.epoch, **row}
-                    for row in comparison_rows(found)
-                ]  # fmt: skip
+                    SpectraRun(f"{run.row} class {row.label}", run.seed, checkpoint.epoch, row)
+                    for row in protocol_rows(found)
+                ]
         versions = library_versions()
-    plain = {
-        "format": FORMAT,
-        "schema": SCHEMA,
-        "study": study.name,
-        "size": study.size,
-        "data": data.name,
-        "title": study.title,
-        "note": study.settings.get("note"),
-        "source": study.source,
-        "versions": versions,
-        "rows": beside_published(study, measured),
-        "runs": measured,
-    }
-    write_json(folder / "result.json", plain)
-    return ReproductionResult(plain, analyses, theorems)
-
-
-def _reporter(on_progress: RunProgress | None, name: str) -> Callable[[str, int, int], None]:
-    def report(what: str, done: int, planned: int) -> None:
-        if on_progress:
-            on_progress(name, what, done, planned)
-
-    return report
+    all_analyses = [a for by_name in analyses.values() for found in by_name.values() for a in found]
+    result = ReproductionResult(
+        study=study.name,
+        size=study.size,
+        data=data.name,
+        title=study.title,
+        note=study.settings.get("note"),
+        source=study.source,
+        versions=versions,
+        rows=tuple(beside_published(study.published, measured)),
+        runs=tuple(measured),
+        analyses=analyses,
+        theorems=theorems,
+        density_classes=tuple(study.classes.split(",")) if study.density else (),
+        over_training=study.every_epoch,
+        switch_epoch=common_switch(all_analyses),
+    )
+    write_json(folder / "result.json", reproduction_to_plain(result))
+    return result

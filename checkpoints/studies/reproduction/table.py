@@ -2,60 +2,71 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from checkpoints.studies.reproduction.description import Reproduction
+from checkpoints.studies.reproduction.description import Published
+from spectra.results.reproduction import (
+    NOT_RUN,
+    RUN,
+    ComparedRow,
+    ComparedValue,
+    MeasuredRun,
+    SpectraRun,
+    run_to_plain,
+)
 
-NOT_RUN = "not run"
+# What tells runs from each other, and what is no number.
+_NO_QUANTITY = ("row", "seed", "epoch", "class", "protocol", "verdict", "undetermined", "n")
 
 
 def beside_published(
-    study: Reproduction, measured: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Return a row for each published or measured name and protocol: ours, theirs, difference."""
-    last = max((m.get("epoch") or 0 for m in measured), default=0)
-    final = [m for m in measured if (m.get("epoch") or 0) in (0, last)]
-    ours: dict[tuple[str, str | None], list[Mapping[str, Any]]] = {}
-    for one in final:
-        ours.setdefault((one["row"], one.get("protocol")), []).append(one)
-    names = list(dict.fromkeys([*study.published, *(name for name, _ in ours)]))
+    published: Mapping[str, Published], measured: Sequence[MeasuredRun]
+) -> list[ComparedRow]:
+    """Return a row for each published or measured name and protocol: ours, theirs, difference.
+
+    Args:
+        published: numbers by quantity, by the name of the row.
+        measured: ours; of spectra, those of the last epoch count.
+    """
+    last = max((_epoch(run) for run in measured), default=0)
+    ours: dict[tuple[str, str | None], list[MeasuredRun]] = {}
+    for run in measured:
+        if _epoch(run) in (0, last):
+            protocol = run.found.protocol if isinstance(run, SpectraRun) else None
+            ours.setdefault((run.row, protocol), []).append(run)
     rows = []
-    for name in names:
-        published = study.published.get(name, {})
-        mine = [(key, values) for key, values in ours.items() if key[0] == name]
-        if not mine:
-            mine = [((name, None), [])]
+    for name in dict.fromkeys([*published, *(name for name, _ in ours)]):
+        mine = {protocol: runs for (row, protocol), runs in ours.items() if row == name}
         rows += [
-            {
-                "row": name,
-                "protocol": protocol,
-                "state": "run" if found else NOT_RUN,
-                "values": _values(published, found),
-            }
-            for (_, protocol), found in mine
+            ComparedRow(
+                name, protocol, RUN if runs else NOT_RUN, _values(published.get(name, {}), runs)
+            )
+            for protocol, runs in (mine or {None: []}).items()
         ]
     return rows
 
 
-_SKIPPED = ("row", "seed", "epoch", "class", "protocol", "verdict", "undetermined", "n")
+def _epoch(run: MeasuredRun) -> int:
+    return (run.epoch or 0) if isinstance(run, SpectraRun) else 0
 
 
-def _values(
-    published: Mapping[str, Any], found: Sequence[Mapping[str, Any]]
-) -> dict[str, dict[str, Any]]:
-    keys = [*published, *(k for one in found for k in one if k not in _SKIPPED)]
+def _values(published: Published, runs: Sequence[MeasuredRun]) -> dict[str, ComparedValue]:
+    found = [_quantities(run) for run in runs]
     table = {}
-    for key in dict.fromkeys(keys):
+    for key in dict.fromkeys([*published, *(k for one in found for k in one)]):
         theirs = published.get(key)
-        pair = theirs if isinstance(theirs, list) else [theirs]
-        values = [one[key] for one in found if one.get(key) is not None]
+        value, sd = (*theirs, None)[:2] if isinstance(theirs, list) else (theirs, None)
+        values = [number for one in found if (number := one.get(key)) is not None]
         mean = statistics.fmean(values) if values else None
-        table[key] = {
-            "ours": mean,
-            "ours_sd": statistics.stdev(values) if len(values) > 1 else None,
-            "seeds": len(values),
-            "published": pair[0],
-            "published_sd": pair[1] if len(pair) > 1 else None,
-            "difference": None if mean is None or pair[0] is None else mean - pair[0],
-        }
+        table[key] = ComparedValue(
+            ours=mean,
+            ours_sd=statistics.stdev(values) if len(values) > 1 else None,
+            seeds=len(values),
+            published=value,
+            published_sd=sd,
+            difference=None if mean is None or value is None else mean - value,
+        )
     return table
+
+
+def _quantities(run: MeasuredRun) -> dict[str, float | None]:
+    return {key: value for key, value in run_to_plain(run).items() if key not in _NO_QUANTITY}

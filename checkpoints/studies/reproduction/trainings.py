@@ -1,6 +1,6 @@
 """The networks of a study: which, and their training."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ from checkpoints.studies.reproduction.description import Reproduction
 from checkpoints.training.execution import Execution
 from checkpoints.training.request import TrainRequest, training_job
 from checkpoints.training.run import train
+from spectra.system.progress import Progress
 
 # Keys of a size's table that are not fields of a recipe.
 _SIZE_KEYS = (
     "recipes", "seeds", "arch", "n_max", "note", "values", "images_per_class", "num_steps",
     "num_batches",
 )  # fmt: skip
-RunProgress = Callable[[str, str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def train_run(
     data: ImageData,
     device: str,
     execution: Execution,
-    on_progress: RunProgress | None,
+    on_progress: Progress | None,
 ) -> list[Path]:
     """Train a network, or go on with it, and return its checkpoints in order of epochs."""
     wanted = TrainRequest(
@@ -73,6 +73,6 @@ def train_run(
 
     def on_epoch(epoch: int, _: dict[str, Any]) -> None:
         if on_progress:
-            on_progress(f"{run.row} seed {run.seed}", "train", epoch, job.recipe.epochs)
+            on_progress("train", epoch, job.recipe.epochs)
 
     return train(job, device=device, resume=True, on_epoch=on_epoch)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from checkpoints.analysis.analyze import analyze_checkpoint
+from checkpoints.analysis.analyze import analyze
 from checkpoints.analysis.request import AnalysisRequest
 from cli.bench.gpu_ledger.step import Step
 from cli.bench.gpu_ledger.suite import Suite
@@ -29,7 +29,7 @@ def run(suite: Suite, step: Step) -> None:
 
 
 def _density(suite: Suite, label: int) -> dict[str, Any]:
-    analysis = analyze_checkpoint(
+    analysis = analyze(
         suite.prepared.checkpoint,
         suite.training_images,
         AnalysisRequest(

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from checkpoints.analysis.analyze import analyze_checkpoint
+from checkpoints.analysis.analyze import analyze
 from checkpoints.analysis.request import AnalysisRequest
 from cli.bench.gpu_ledger.step import Step
 from cli.bench.gpu_ledger.suite import Suite
@@ -37,7 +37,7 @@ def summary(record: LossAnalysis) -> dict[str, Any]:
 
 
 def _certified(suite: Suite, label: int) -> dict[str, Any]:
-    analysis = analyze_checkpoint(
+    analysis = analyze(
         suite.prepared.checkpoint,
         suite.training_images,
         AnalysisRequest(

@@ -8,7 +8,7 @@ from typing import Any
 
 from checkpoints import Checkpoint, list_checkpoints, load_checkpoint
 from checkpoints.analysis.analyze import test_accuracy
-from checkpoints.analysis.protocol_comparison import compare_protocols, comparison_rows
+from checkpoints.analysis.compare_protocols import compare_protocols
 from checkpoints.analysis.request import AnalysisRequest
 from cli.bench.gpu_ledger.step import Step
 from cli.bench.gpu_ledger.suite import Suite
@@ -16,6 +16,8 @@ from cli.bench.gpu_steps.extremes import summary
 from cli.bench.gpu_steps.trainings import run_folder
 from spectra import SolverSettings
 from spectra.errors import InputError
+from spectra.results.plain import to_plain
+from spectra.results.protocol_rows import protocol_rows
 
 PROTOCOLS = ("plain", "fresh", "fresh/pyhessian")
 
@@ -83,5 +85,5 @@ def _analyzed(
         protocols=(protocol,),
     )
     record = found[protocol].records[0]
-    row = comparison_rows(found)[0]
+    row = to_plain(protocol_rows(found)[0])
     return {**summary(record), **{k: v for k, v in row.items() if k not in ("class", "protocol")}}

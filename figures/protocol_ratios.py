@@ -1,16 +1,17 @@
-"""The same weights under several choices of images."""
+"""|λmin/λmax| of the same weights under several choices of images: at one epoch, over training."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from figures.style.colours import TEXT_WIDTH, house_style, label_styles
 from figures.style.comparable import label_text
 from figures.style.page import finish_page, new_page
 from figures.style.ticks import set_log_ticks
 from figures.trajectory import draw_switch
+from spectra.results.protocol_rows import ProtocolRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ _MARKERS = (
 
 
 def plot_protocols(
-    runs: Mapping[str, Sequence[Mapping[str, Any]]],
+    runs: Mapping[str, Sequence[ProtocolRow]],
     *,
     order: Sequence[str] = (),
     title: str | None = None,
@@ -37,16 +38,16 @@ def plot_protocols(
     products that change, or of a recurrence that nothing checks.
 
     Args:
-        runs: rows of a comparison of choices of images, by the name of the run.
+        runs: rows of :func:`spectra.results.protocol_rows.protocol_rows`, by the name of the run.
         order: of the protocols, from left to right; those left out follow as they come.
         title: above the panels.
         caption: what to add to the caption.
     """
     flat = [row for rows in runs.values() for row in rows]
-    present = dict.fromkeys(row["protocol"] for row in flat)
+    present = dict.fromkeys(row.protocol for row in flat)
     protocols = list(dict.fromkeys([*(p for p in order if p in present), *present]))
-    labels = list(dict.fromkeys(row["class"] for row in flat))
-    sizes = {row["class"]: row["n"] for row in flat if row["protocol"] == protocols[0]}
+    labels = list(dict.fromkeys(row.label for row in flat))
+    sizes = {row.label: row.n for row in flat if row.protocol == protocols[0]}
     with house_style():
         styles = label_styles(labels, sizes)
         lines = math.ceil(len(runs) / PANELS_IN_A_LINE)
@@ -59,12 +60,12 @@ def plot_protocols(
         handles = []
         for ax, (name, rows) in zip(panels, runs.items(), strict=True):
             for k, label in enumerate(labels):
-                mine = {r["protocol"]: r for r in rows if r["class"] == label}
+                mine = {r.protocol: r for r in rows if r.label == label}
                 shift = 0.5 * (k / max(1, len(labels) - 1) - 0.5) if len(labels) > 1 else 0.0
                 points = [
-                    (protocols.index(p) + shift, r["ratio"], r["lambda_min_at_most"] is not None)
+                    (protocols.index(p) + shift, r.ratio, r.lambda_min_at_most is not None)
                     for p, r in mine.items()
-                    if r["ratio"]
+                    if r.ratio
                 ]
                 style = styles[label]
                 for x, y, fixed in points:
@@ -89,7 +90,7 @@ def plot_protocols(
 
 
 def plot_protocols_over_training(
-    epochs: Mapping[int, Sequence[Mapping[str, Any]]],
+    epochs: Mapping[int, Sequence[ProtocolRow]],
     protocols: Mapping[str, str],
     *,
     switch_epoch: int | None = None,
@@ -101,7 +102,7 @@ def plot_protocols_over_training(
     Markers as in :func:`plot_protocols`.
 
     Args:
-        epochs: rows of :func:`checkpoints.analysis.protocol_comparison.comparison_rows` by epoch.
+        epochs: rows of :func:`spectra.results.protocol_rows.protocol_rows` by epoch.
         protocols: the titles of the panels by protocol, from left to right.
         switch_epoch: where re-weighting sets in, marked by a dashed line; None: no line.
         title: above the panels.
@@ -112,9 +113,9 @@ def plot_protocols_over_training(
         for protocol in protocols
         for epoch in sorted(epochs)
         for row in epochs[epoch]
-        if row["protocol"] == protocol and row["ratio"]
+        if row.protocol == protocol and row.ratio
     ]
-    sizes = {row["class"]: row["n"] for _, _, row in drawn}
+    sizes = {row.label: row.n for _, _, row in drawn}
     labels = sorted(sizes, key=int)
     with house_style():
         styles = label_styles(labels, sizes)
@@ -123,13 +124,13 @@ def plot_protocols_over_training(
         handles: dict[str, Line2D] = {}
         for ax, (protocol, name) in zip(panels, protocols.items(), strict=True):
             for label in labels:
-                points = [(e, r) for p, e, r in drawn if p == protocol and r["class"] == label]
+                points = [(e, r) for p, e, r in drawn if p == protocol and r.label == label]
                 if not points:
                     continue
                 style = styles[label]
-                fixed = all(r["lambda_min_at_most"] is not None for _, r in points)
+                fixed = all(r.lambda_min_at_most is not None for _, r in points)
                 (line,) = ax.plot(
-                    [e for e, _ in points], [r["ratio"] for _, r in points],
+                    [e for e, _ in points], [r.ratio for _, r in points],
                     **style.drawing() | {"mfc": style.colour if fixed else "white"},
                     label=f"{label_text(label)} ({sizes[label]:,})",
                 )  # fmt: skip
@@ -144,8 +145,8 @@ def plot_protocols_over_training(
         return finish_page(fig, caption=_MARKERS + caption, legend=legend, title=title)
 
 
-def _set_ratio_axis(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    low = min((r["ratio"] for r in rows if r["ratio"]), default=0.1)
+def _set_ratio_axis(ax: Axes, rows: Sequence[ProtocolRow]) -> None:
+    low = min((r.ratio for r in rows if r.ratio), default=0.1)
     bottom = 10 ** math.floor(math.log10(low))
     ax.axhline(1, color="#999999", lw=0.7, zorder=1)
     ax.set_yscale("log")
