@@ -90,6 +90,15 @@ class Checkpoint:
         model.load_state_dict({**expected, **state})
         return model.eval()
 
+    @property
+    def num_parameters(self) -> int:
+        """Number of parameters, as the state dict tells them from running statistics."""
+        return sum(
+            value.numel()
+            for key, value in self.state.items()
+            if torch.is_floating_point(value) and "running_" not in key
+        )
+
     def digest(self) -> str:
         """Return the SHA-256 of the weights: names, shapes and bytes in sorted order."""
         h = hashlib.sha256()

@@ -2,13 +2,12 @@
 
 import logging
 import sys
+from importlib import import_module
 from typing import Any
 
 import click
 
-from cli.commands import COMMANDS
 from spectra import SpectraError, __version__
-from spectra.system.allocator import out_of_memory
 
 
 class UserMistake(click.ClickException):
@@ -32,10 +31,39 @@ INTERRUPTED = {
     "train": "; finished epochs are kept, and the same command with --resume goes on from there",
     **dict.fromkeys(("analyze", "trajectory", "reproduce", "pipeline"), _AGAIN),
 }
+# In the order of the help; each is the function of that name in the module.
+COMMANDS = {
+    "train": "cli.commands.train",
+    "analyze": "cli.commands.analyze",
+    "trajectory": "cli.commands.trajectory",
+    "theorem": "cli.commands.theorem",
+    "reproduce": "cli.commands.reproduce",
+    "plot": "cli.commands.plot",
+    "pipeline": "cli.commands.pipeline",
+    "checkpoints": "cli.commands.checkpoints",
+    "data": "cli.commands.data",
+    "recipes": "cli.commands.recipes",
+    "bench": "cli.bench.command",
+    "doctor": "cli.commands.doctor",
+}
 
 
 class SpectraGroup(click.Group):
-    """A group of commands that turns deliberate errors into one line and exit code 2."""
+    """Commands that are imported when they are asked for, and errors that are one line.
+
+    A deliberate error has exit code 2.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -43,14 +71,16 @@ class SpectraGroup(click.Group):
             return super().invoke(ctx)
         except SpectraError as error:
             raise UserMistake(" ".join(str(error).split())) from error
-        except BrokenPipeError:
-            raise  # whoever read standard output has left; click ends in silence
+        except (click.exceptions.Exit, BrokenPipeError):
+            raise  # the end of --help; whoever read standard output has left, and click is silent
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             raise UserMistake(f"{error.strerror or error}{where}") from error
         except KeyboardInterrupt as error:
             raise Interrupted(INTERRUPTED.get(str(ctx.invoked_subcommand), "")) from error
         except (RuntimeError, MemoryError) as error:
+            from spectra.system.allocator import out_of_memory
+
             if not out_of_memory(error):
                 raise
             said = " ".join(str(error).partition("\n")[0].split()).rstrip(".")
@@ -77,10 +107,6 @@ def cli() -> None:
       spectra pipeline study.toml                    many recipes and seeds, resumable
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
-
-
-for command in COMMANDS:
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import DataRequest, ImageData, load_data
+from checkpoints.data.normalisations import parse_normalisation
 from spectra.errors import InputError
 
 
@@ -58,6 +59,33 @@ def data_for(
             "trained on (digests differ)",
         )
     return replace(data, num_classes=outputs), notes
+
+
+def with_data(
+    checkpoint: Checkpoint, source: str | None, *, normalisation: str | None = None
+) -> Checkpoint:
+    """Return a checkpoint with a record of what it was trained on.
+
+    Args:
+        checkpoint: another's, most often, which does not say.
+        source: of the data, as in :class:`checkpoints.data.DataRequest`; None: leave it open.
+        normalisation: as in ``parse_normalisation``; None: as recorded, else the data's.
+
+    Raises:
+        InputError: the data is not there, does not fit, or the normalisation reads wrong.
+    """
+    if source is not None:
+        data, _ = data_for(checkpoint, source)
+        checkpoint = replace(
+            checkpoint,
+            data={**data.description, "digest": data.digest()},
+            class_counts=data.class_counts,
+            normalisation=checkpoint.normalisation or data.normalisation,
+        )
+    if normalisation is None:
+        return checkpoint
+    channels = checkpoint.architecture.in_channels
+    return replace(checkpoint, normalisation=parse_normalisation(normalisation, channels=channels))
 
 
 def _source(known: dict[str, object]) -> str:

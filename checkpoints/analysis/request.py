@@ -16,6 +16,8 @@ from spectra.findings.verdict import TAU
 if TYPE_CHECKING:
     from spectra.products import Tuning
 
+RHOS = (0.05, 0.1, 0.2, 0.5, 0.8)
+
 
 @dataclass(frozen=True)
 class AnalysisRequest:
@@ -102,3 +104,35 @@ class AnalysisRequest:
         if self.groups is not None:
             return parse_groups(self.groups, num_classes=len(class_counts))
         return head_mid_tail(class_counts)
+
+
+@dataclass(frozen=True)
+class TheoremRequest:
+    """What to measure of SAM's theorem.
+
+    Attributes:
+        analysis: classes, split, loss, images: as in ``spectra analyze``.
+        rhos: radii.
+        num_batches: mini-batches, drawn from all images of the split.
+        batch_size: images in each, without replacement.
+    """
+
+    analysis: AnalysisRequest
+    rhos: tuple[float, ...] = RHOS
+    num_batches: int = 50
+    batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        from checkpoints.data.views import FRESH
+
+        if not self.rhos or not all(0 < rho < math.inf for rho in self.rhos):
+            raise InputError(
+                f"rho must be positive, finite radii such as 0.05,0.5, got {self.rhos}"
+            )
+        if self.num_batches < 2 or self.batch_size < 1:
+            raise InputError(
+                "num-batches must be at least 2 and batch-size at least 1, got "
+                f"{self.num_batches} and {self.batch_size}"
+            )
+        if self.analysis.images == FRESH:
+            raise InputError("theorem needs a fixed matrix; use --images plain or frozen:K")

@@ -1,18 +1,13 @@
 """SAM against its theorem at a checkpoint, and whether what helps one class hurts another."""
 
-import math
-from dataclasses import dataclass
-
 import torch
 
 from checkpoints.analysis.class_losses import Losses
-from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.analysis.request import TheoremRequest
 from checkpoints.analysis.selection import parse_selection
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData
-from checkpoints.data.views import FRESH
 from spectra import HessianOperator, make_generator, solve_extremes
-from spectra.errors import InputError
 from spectra.findings.sharpness import (
     amplifications,
     batch_projections,
@@ -23,38 +18,7 @@ from spectra.findings.sharpness import (
 from spectra.results.theorem import DirectionReport, MeasuredAt, TheoremProtocol, TheoremResult
 from spectra.system.progress import Progress
 
-RHOS = (0.05, 0.1, 0.2, 0.5, 0.8)
 _LINE_HALF = 10  # points on either side of w
-
-
-@dataclass(frozen=True)
-class TheoremRequest:
-    """What to measure.
-
-    Attributes:
-        analysis: classes, split, loss, images: as in ``spectra analyze``.
-        rhos: radii.
-        num_batches: mini-batches, drawn from all images of the split.
-        batch_size: images in each, without replacement.
-    """
-
-    analysis: AnalysisRequest
-    rhos: tuple[float, ...] = RHOS
-    num_batches: int = 50
-    batch_size: int = 128
-
-    def __post_init__(self) -> None:
-        if not self.rhos or not all(0 < rho < math.inf for rho in self.rhos):
-            raise InputError(
-                f"rho must be positive, finite radii such as 0.05,0.5, got {self.rhos}"
-            )
-        if self.num_batches < 2 or self.batch_size < 1:
-            raise InputError(
-                "num-batches must be at least 2 and batch-size at least 1, got "
-                f"{self.num_batches} and {self.batch_size}"
-            )
-        if self.analysis.images == FRESH:
-            raise InputError("theorem needs a fixed matrix; use --images plain or frozen:K")
 
 
 def measure_theorem(

@@ -1,27 +1,27 @@
 """``spectra bench``: our engine beside its peers, in one run."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from checkpoints import LoadOptions
 from checkpoints.choices import DTYPES
-from cli import options
-from cli.bench.comparison import tables
-from cli.bench.comparison.compare import ComparisonResult, run_comparison
-from cli.bench.comparison.request import ComparisonRequest
-from cli.bench.gpu.run_suite import ABORTED, run_suite
-from cli.bench.gpu.summary_table import COLUMNS
-from cli.bench.gpu_ledger.suite_request import SECONDS, SuiteRequest
-from cli.bench.gpu_references.make_references import prepare
-from cli.bench.gpu_references.sizes import CHECKPOINT
-from cli.display import note, print_json, print_table, reporting
+from cli.bench.gpu_references.sizes import CHECKPOINT, SECONDS
+from cli.display.lines import note, print_json
+from cli.display.progress import reporting
+from cli.display.tables import print_table
+from cli.options import shared
+from cli.options.flags import command
+from cli.options.values import parse_memory, pick_device, writable
 from spectra.errors import InputError, SpectraError
-from spectra.objective.short_memory import MEMORY_BUDGET
+
+if TYPE_CHECKING:
+    from checkpoints import LoadOptions
+    from cli.bench.comparison.compare import ComparisonResult
+    from cli.bench.gpu_ledger.suite_request import SuiteRequest
 
 
-@click.command(short_help="Time and check us beside PyHessian, curvlinops, hessian-eigenthings.")
+@command(short_help="Time and check us beside PyHessian, curvlinops, hessian-eigenthings.")
 @click.argument("checkpoint", required=False)
 @click.option(
     "--what",
@@ -44,7 +44,7 @@ from spectra.objective.short_memory import MEMORY_BUDGET
 @click.option("--peer-batch", type=int, help="Images a peer takes at a time. [all, up to 128]")
 @click.option(
     "--memory",
-    default=f"{MEMORY_BUDGET // 2**20}MiB",
+    default="2GiB",
     show_default=True,
     help="For our kept primal work in the jobs; the products keep all.",
 )
@@ -84,12 +84,12 @@ from spectra.objective.short_memory import MEMORY_BUDGET
     help="Folder of the suite's references. [OUTPUT/prepared]",
 )
 @click.option("--dry-run", is_flag=True, help="Walk the suite's steps on the CPU, at toy size.")
-@options.output
-@options.normalisation
-@options.foreign
-@options.device
-@options.seed
-@options.as_json
+@shared.output
+@shared.normalisation
+@shared.loading
+@shared.device
+@shared.seed
+@shared.as_json
 def bench(
     checkpoint: str | None,
     what: str,
@@ -99,9 +99,7 @@ def bench(
     prepared: Path | None,
     dry_run: bool,
     output: Path | None,
-    arch: str | None,
-    num_classes: int | None,
-    head: str | None,
+    loading: "LoadOptions",
     device: str,
     memory: str,
     as_json: bool,
@@ -117,12 +115,17 @@ def bench(
     densities, two trainings and their analysis, each kept as soon as it is there. OUTPUT/send then
     holds what is worth sending.
     """
+    from cli.bench.comparison import tables
+    from cli.bench.comparison.compare import run_comparison
+    from cli.bench.comparison.request import ComparisonRequest
+    from cli.bench.gpu_ledger.suite_request import SuiteRequest
+
     if suite is not None:
         request = SuiteRequest(
-            options.writable(output or Path("runs") / f"suite-{suite}"),
+            writable(output or Path("runs") / f"suite-{suite}"),
             prepared,
             seconds,
-            "cpu" if dry_run or prepares else options.pick_device(device),
+            "cpu" if dry_run or prepares else pick_device(device),
             dry_run,
         )
         _suite(request, prepares, rest["source"], checkpoint or CHECKPOINT, as_json)
@@ -132,9 +135,9 @@ def bench(
     wanted = ComparisonRequest(
         checkpoint=checkpoint,
         what=tuple(part.strip() for part in what.split(",") if part.strip()),
-        loading=LoadOptions(arch, num_classes, head),
-        device=options.pick_device(device),
-        memory_budget=options.parse_memory(memory),
+        loading=loading,
+        device=pick_device(device),
+        memory_budget=parse_memory(memory),
         **rest,
     )
     with reporting("bench") as report:
@@ -153,8 +156,12 @@ def bench(
 
 
 def _suite(
-    request: SuiteRequest, prepares: bool, source: str | None, checkpoint: str, as_json: bool
+    request: "SuiteRequest", prepares: bool, source: str | None, checkpoint: str, as_json: bool
 ) -> None:
+    from cli.bench.gpu.run_suite import ABORTED, run_suite
+    from cli.bench.gpu.summary_table import COLUMNS
+    from cli.bench.gpu_references.make_references import prepare
+
     if prepares:
         prepare(request.folder, source=source, checkpoint=checkpoint, say=note)
         return
@@ -168,7 +175,9 @@ def _suite(
         raise click.ClickException(str(results.reason))  # exit code 1
 
 
-def _print(result: ComparisonResult) -> None:
+def _print(result: "ComparisonResult") -> None:
+    from cli.bench.comparison import tables
+
     table = result.products
     print_table(f"Products, {result.workload}", tables.PRODUCT_COLUMNS, tables.product_rows(table))
     click.echo(tables.product_footnote(table))

@@ -1,18 +1,20 @@
 """``spectra checkpoints``: list, inspect, import."""
 
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import torch
 
-from checkpoints import Checkpoint, LoadOptions, list_checkpoints, load_checkpoint, save_native
-from checkpoints.analysis.data_of import data_for
-from checkpoints.data.normalisations import parse_normalisation
-from checkpoints.load import BUNDLED, bundled_runs
-from cli import options
-from cli.display import note, number, plain_text, print_json, print_table
+from cli.display.lines import note, print_json
+from cli.display.tables import print_table
+from cli.display.words import number, plain_text
+from cli.options import shared
+from cli.options.flags import HeadedCommand
+from cli.options.values import writable
 from spectra.errors import InputError
+
+if TYPE_CHECKING:
+    from checkpoints import Checkpoint, LoadOptions
 
 
 @click.group()
@@ -22,9 +24,12 @@ def checkpoints() -> None:
 
 @checkpoints.command("list")
 @click.argument("run", required=False)
-@options.as_json
+@shared.as_json
 def list_command(run: str | None, as_json: bool) -> None:
     """List the checkpoints of RUN, or the bundled runs."""
+    from checkpoints import list_checkpoints, load_checkpoint
+    from checkpoints.load import BUNDLED, bundled_runs
+
     if run is None:
         bundled = bundled_runs()
         if as_json:
@@ -48,17 +53,12 @@ def list_command(run: str | None, as_json: bool) -> None:
 
 @checkpoints.command("inspect")
 @click.argument("reference")
-@options.foreign
-@options.as_json
-def inspect(
-    reference: str,
-    arch: str | None,
-    num_classes: int | None,
-    head: str | None,
-    as_json: bool,
-) -> None:
+@shared.loading
+@shared.as_json
+def inspect(reference: str, loading: "LoadOptions", as_json: bool) -> None:
     """Say what is known of a checkpoint, and check that its weights fit and are finite."""
-    loading = LoadOptions(arch, num_classes, head)
+    from checkpoints import load_checkpoint
+
     checkpoint = load_checkpoint(reference, loading)
     checkpoint.model()
     summary = _summary(checkpoint, None)
@@ -71,59 +71,44 @@ def inspect(
     print_table(str(reference), ["what", "value"], rows)
 
 
-@checkpoints.command("import")
+@checkpoints.command("import", cls=HeadedCommand)
 @click.argument("reference")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-@options.foreign
-@options.normalisation
-@options.data_source
+@shared.loading
+@shared.normalisation
+@shared.source
 def import_command(
     reference: str,
     output: Path,
-    arch: str | None,
-    num_classes: int | None,
-    head: str | None,
+    loading: "LoadOptions",
     normalisation: str | None,
     source: str | None,
 ) -> None:
     """Write another's checkpoint as safetensors with metadata; --data records what it saw."""
+    from checkpoints import load_checkpoint, save_native
+    from checkpoints.analysis.data_of import with_data
+
     if output.suffix != ".safetensors":
         raise InputError(f"-o must name a .safetensors file, got {output}")
     if output.exists():
         raise InputError(f"{output} exists; choose another name")
-    options.writable(output.parent)
-    loading = LoadOptions(arch, num_classes, head)
+    writable(output.parent)
     checkpoint = load_checkpoint(reference, loading)
     checkpoint.model()
-    if source is not None:
-        data, _ = data_for(checkpoint, source)
-        checkpoint = replace(
-            checkpoint,
-            data={**data.description, "digest": data.digest()},
-            class_counts=data.class_counts,
-            normalisation=checkpoint.normalisation or data.normalisation,
-        )
-    if normalisation is not None:
-        chosen = parse_normalisation(normalisation, channels=checkpoint.architecture.in_channels)
-        checkpoint = replace(checkpoint, normalisation=chosen)
+    checkpoint = with_data(checkpoint, source, normalisation=normalisation)
     save_native(output, checkpoint)
     for text in checkpoint.notes:
         note(f"note: {text}")
     click.echo(f"{output}: {checkpoint.architecture.name}, {checkpoint.architecture.head} head")
 
 
-def _summary(checkpoint: Checkpoint, path: Path | None) -> dict[str, object]:
-    parameters = sum(
-        value.numel()
-        for key, value in checkpoint.state.items()
-        if torch.is_floating_point(value) and "running_" not in key
-    )
+def _summary(checkpoint: "Checkpoint", path: Path | None) -> dict[str, object]:
     return {
         **({"file": str(path)} if path else {}),
         "name": checkpoint.name,
         "epoch": checkpoint.epoch,
         "architecture": checkpoint.architecture.to_dict(),
-        "parameters": parameters,
+        "parameters": checkpoint.num_parameters,
         "recipe": checkpoint.recipe.to_dict() if checkpoint.recipe else None,
         "class_counts": list(checkpoint.class_counts) if checkpoint.class_counts else None,
         "data": dict(checkpoint.data) if checkpoint.data else None,

@@ -1,16 +1,17 @@
 """``spectra data``: look at data, or download it."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from checkpoints import load_data
 from checkpoints.choices import ARCHIVE_NAMES
-from checkpoints.data.fetch import fetch
-from checkpoints.data.longtail import head_mid_tail
-from checkpoints.data.sources import data_folder
-from cli import options
-from cli.display import plain_text, print_json, print_table, reporting
+from cli.display.lines import print_json
+from cli.display.progress import reporting
+from cli.display.tables import print_table
+from cli.display.words import plain_text
+from cli.options import shared
+from cli.options.values import Folder, writable
 from spectra.errors import InputError
 
 
@@ -21,17 +22,14 @@ def data() -> None:
 
 @data.command("show")
 @click.argument("source", default="digits")
-@options.profile
-@options.as_json
-def show(
-    source: str,
-    profile: str | None,
-    imbalance_factor: float | None,
-    n_max: int | None,
-    as_json: bool,
-) -> None:
+@shared.profile
+@shared.as_json
+def show(source: str, profile: dict[str, Any], as_json: bool) -> None:
     """Print the class counts, split and identity of SOURCE."""
-    found = load_data(options.data_request(source, profile, imbalance_factor, n_max))
+    from checkpoints import DataRequest, load_data
+    from checkpoints.data.longtail import head_mid_tail
+
+    found = load_data(DataRequest(source or "digits", **profile))
     counts = found.class_counts
     tests = found.test.counts(found.num_classes) if found.test else (0,) * found.num_classes
     groups = head_mid_tail(counts)
@@ -63,13 +61,16 @@ def show(
 
 @data.command("fetch")
 @click.argument("name", type=click.Choice(ARCHIVE_NAMES))
-@click.option("-o", "--output", type=options.Folder(), help="Folder. [SPECTRA_DATA]")
+@click.option("-o", "--output", type=Folder(), help="Folder. [SPECTRA_DATA]")
 def fetch_command(name: str, output: Path | None) -> None:
     """Download NAME over HTTPS into a folder; run again to resume."""
+    from checkpoints.data.fetch import fetch
+    from checkpoints.data.sources import data_folder
+
     folder = output or data_folder()
     if folder is None:
         raise InputError("where to? give -o FOLDER or set SPECTRA_DATA")
-    options.writable(folder)
+    writable(folder)
     with reporting(f"downloading {name}") as report:
         place = fetch(
             name, folder, progress=lambda done, total: report.update(name, done, total or 0)

@@ -3,23 +3,27 @@
 import importlib.metadata
 
 import click
-import torch
 
-from checkpoints.analysis.analyze import library_versions
-from checkpoints.load import verify_bundled
-from cli import options
-from cli.display import print_json, print_table
-from spectra.engines.self_test import dense_self_test
+from cli.display.lines import print_json
+from cli.display.tables import print_table
+from cli.options import shared
+from cli.options.values import pick_device
 from spectra.errors import SpectraError
-from spectra.system.cards import cards
 
 
 @click.command(short_help="Versions, device, and a dense-oracle self-test.")
-@options.device
-@options.as_json
+@shared.device
+@shared.as_json
 def doctor(device: str, as_json: bool) -> None:
     """Print versions and devices, check bundled files, and compare with a dense Hessian."""
-    chosen = options.pick_device(device)
+    import torch
+
+    from checkpoints.analysis.analyze import library_versions
+    from checkpoints.load import verify_bundled
+    from spectra.engines.self_test import dense_self_test
+    from spectra.system.cards import cards
+
+    chosen = pick_device(device)
     versions = library_versions()
     for package in ("pyhessian", "matplotlib", "scikit-learn", "safetensors", "click", "rich"):
         try:

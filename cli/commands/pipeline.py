@@ -1,28 +1,30 @@
 """``spectra pipeline``: a whole study, from training to figures."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from checkpoints.analysis.trajectory import switch_epochs
-from checkpoints.studies.pipeline import run_study
-from checkpoints.studies.study import load_study
-from checkpoints.studies.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_rows, recipe_rows
-from checkpoints.training.execution import Execution
-from cli import options
-from cli.display import print_json, print_paths, print_table, reporting
-from figures.drawing import draw_study
+from cli.display.lines import print_json, print_paths
+from cli.display.progress import reporting
+from cli.display.tables import print_table
+from cli.options import shared
+from cli.options.flags import command
+from cli.options.values import pick_device, writable
+
+if TYPE_CHECKING:
+    from checkpoints.training.execution import Execution
 
 
-@click.command(short_help="Train, analyze and draw a whole study.")
+@command(short_help="Train, analyze and draw a whole study.")
 @click.argument("study", type=click.Path(path_type=Path))
-@options.execution
-@options.output
-@options.device
-@options.as_json
+@shared.device
+@shared.execution
+@shared.output
+@shared.as_json
 def pipeline(
     study: Path,
-    execution: Execution,
+    execution: "Execution",
     output: Path | None,
     device: str,
     as_json: bool,
@@ -31,13 +33,19 @@ def pipeline(
 
     Work is kept unit by unit; a study that was interrupted goes on where it stopped.
     """
+    from checkpoints.analysis.trajectory import switch_epochs
+    from checkpoints.studies.pipeline import run_study
+    from checkpoints.studies.study import load_study
+    from checkpoints.studies.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_rows, recipe_rows
+    from figures.drawing import draw_study
+
     described = load_study(study)
-    folder = options.writable(output or Path("runs") / described.name)
+    folder = writable(output or Path("runs") / described.name)
     with reporting(described.name) as report:
         result = run_study(
             described,
             folder,
-            device=options.pick_device(device),
+            device=pick_device(device),
             execution=execution,
             on_progress=report.update,
         )

@@ -1,18 +1,16 @@
 """``spectra plot``: draw stored results again; no network, no products."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from checkpoints.analysis.trajectory import common_switch, switch_epochs
-from checkpoints.studies.study import load_study
-from cli import options
-from cli.display import print_paths
-from figures import density_grid, save_figure
-from figures.drawing import draw_analysis, draw_study, draw_trajectories
-from spectra import Analysis, load_analysis
+from cli.display.lines import print_paths
+from cli.options.values import Folder, writable
 from spectra.errors import InputError
-from spectra.results.study import load_study_result
+
+if TYPE_CHECKING:
+    from spectra import Analysis
 
 
 @click.command(short_help="Draw stored results again.")
@@ -28,7 +26,7 @@ from spectra.results.study import load_study_result
 @click.option("--classes", help="Records to draw, such as head,tail,8. [all]")
 @click.option("--sigma", type=float, help="Smoothing width. [as PyHessian's]")
 @click.option("--format", "formats", multiple=True, type=click.Choice(["png", "pdf", "svg"]))
-@click.option("-o", "--output", type=options.Folder(), help="Folder. [beside the file]")
+@click.option("-o", "--output", type=Folder(), help="Folder. [beside the file]")
 def plot(
     results: tuple[Path, ...],
     study: Path | None,
@@ -39,8 +37,15 @@ def plot(
     output: Path | None,
 ) -> None:
     """Draw RESULTS: analysis.json files, or a study's results.json with --study."""
+    from checkpoints.analysis.trajectory import common_switch, switch_epochs
+    from checkpoints.studies.study import load_study
+    from figures import density_grid, save_figure
+    from figures.drawing import draw_analysis, draw_study, draw_trajectories
+    from spectra import load_analysis
+    from spectra.results.study import load_study_result
+
     chosen = formats or ("png", "pdf")
-    folder = options.writable(output or results[0].parent)
+    folder = writable(output or results[0].parent)
     if study is not None:
         if len(results) != 1:
             raise InputError(f"--study takes one results.json, got {len(results)} files")

@@ -3,7 +3,10 @@
 import click
 
 from checkpoints.recipes.recipe import FAMILIES, RECIPE_NAMES, get_recipe, recipe_fields
-from cli.display import number, print_json, print_table
+from cli.display.lines import print_json
+from cli.display.tables import print_table
+from cli.display.words import number
+from cli.options import shared
 
 
 @click.command(short_help="What can be trained, with which numbers.")
@@ -15,7 +18,7 @@ from cli.display import number, print_json, print_table
     show_default=True,
     help="Whose hyperparameters; 'train' picks it by the data.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+@shared.as_json
 def recipes(name: str | None, family: str, as_json: bool) -> None:
     """List the recipes, or every field of recipe NAME."""
     chosen = [get_recipe(n, family) for n in ([name] if name else RECIPE_NAMES)]

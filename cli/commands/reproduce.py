@@ -1,45 +1,55 @@
 """``spectra reproduce``: the paper's tables and figures, ours beside the published numbers."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from checkpoints.choices import SIZES
-from checkpoints.studies.reproduction import (
-    load_reproduction,
-    run_reproduction,
-    study_names,
-)
-from checkpoints.training.execution import Execution
-from cli import options
-from cli.display import number, print_json, print_paths, print_table, reporting
-from figures.drawing import draw_reproduction
-from spectra.results.reproduction import NOT_RUN, ComparedRow, reproduction_to_plain
+from cli.display.lines import print_json, print_paths
+from cli.display.progress import reporting
+from cli.display.tables import print_table
+from cli.display.words import number
+from cli.options import shared
+from cli.options.flags import DATA, RECIPE, Flag, command
+from cli.options.values import one_of, pick_device, writable
+
+if TYPE_CHECKING:
+    from checkpoints.training.execution import Execution
+    from spectra.results.reproduction import ComparedRow
 
 
-@click.command(short_help="The paper's tables and figures, ours beside the published.")
-@click.argument("name", metavar="NAME", type=click.Choice(study_names()))
-@click.option(
+def _names() -> list[str]:
+    from checkpoints.studies.reproduction import study_names
+
+    return study_names()
+
+
+@command(short_help="The paper's tables and figures, ours beside the published.")
+@click.argument("name", metavar="NAME", callback=one_of(_names))
+@Flag(
     "--size",
+    heading=RECIPE,
     type=click.Choice(SIZES),
     default="smoke",
     show_default=True,
     help="smoke: minutes; cpu: an hour or so on two cores, shortened; full: the paper's setting.",
 )
-@click.option(
+@Flag(
     "--data",
     "source",
+    heading=DATA,
     help="As in train; else CIFAR in SPECTRA_DATA; smoke runs on digits without it.",
 )
-@options.execution
-@options.output
-@options.device
-@options.as_json
+@shared.device
+@shared.execution
+@shared.output
+@shared.as_json
 def reproduce(
     name: str,
     size: str,
     source: str | None,
-    execution: Execution,
+    execution: "Execution",
     output: Path | None,
     device: str,
     as_json: bool,
@@ -48,14 +58,18 @@ def reproduce(
 
     Leaves result.json and figures in the output folder; an interrupted study goes on.
     """
+    from checkpoints.studies.reproduction import load_reproduction, run_reproduction
+    from figures.drawing import draw_reproduction
+    from spectra.results.reproduction import reproduction_to_plain
+
     study = load_reproduction(name, size)
-    folder = options.writable(output or Path("runs") / f"reproduce-{name}-{size}")
+    folder = writable(output or Path("runs") / f"reproduce-{name}-{size}")
     with reporting(name) as report:
         result = run_reproduction(
             study,
             folder,
             source=source,
-            device=options.pick_device(device),
+            device=pick_device(device),
             execution=execution,
             on_progress=report.update,
         )
@@ -80,7 +94,9 @@ _SHOWN = ("overall", "head", "mid", "tail", "lambda_min", "lambda_max", "ratio",
           "predicted", "theorem")  # fmt: skip
 
 
-def _lines(row: ComparedRow) -> list[list[str]]:
+def _lines(row: "ComparedRow") -> list[list[str]]:
+    from spectra.results.reproduction import NOT_RUN
+
     lines = []
     shown = {
         name: value

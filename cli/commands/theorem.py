@@ -1,77 +1,89 @@
 """``spectra theorem``: what SAM does to the gradient along a class's negative curvature."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from checkpoints import LoadOptions, load_checkpoint
-from checkpoints.analysis.data_of import data_for
-from checkpoints.analysis.theorem import (
-    RHOS,
-    TheoremRequest,
-    measure_theorem,
-)
-from checkpoints.training.threads import suitable_threads
-from cli import options
-from cli.display import note, number, print_json, print_paths, print_table, reporting
-from figures import plot_theorem, save_figure
+from checkpoints.analysis.request import RHOS, TheoremRequest
+from cli.display.lines import note, print_json, print_paths
+from cli.display.progress import reporting
+from cli.display.tables import print_table
+from cli.display.words import number
+from cli.options import shared
+from cli.options.analysis import AskedAnalysis, analysis_flags
+from cli.options.flags import ANALYZED, Flag, command
+from cli.options.values import writable
 from spectra.errors import InputError
-from spectra.results.theorem import DirectionReport, save_theorem, theorem_to_plain
+
+if TYPE_CHECKING:
+    from checkpoints import LoadOptions
+    from spectra.results.theorem import DirectionReport
 
 
-@click.command(short_help="SAM's gradient along negative curvature, measured and predicted.")
+@command(short_help="SAM's gradient along negative curvature, measured and predicted.")
 @click.argument("checkpoint")
-@options.data_source
-@options.what
-@options.solver
-@options.foreign
-@click.option(
+@shared.source
+@shared.loading
+@analysis_flags
+@Flag(
     "--rho",
+    heading=ANALYZED,
     default=",".join(map(str, RHOS)),
     show_default=True,
     help="Radii, joined by commas.",
 )
-@click.option("--num-batches", default=50, show_default=True, help="Mini-batches of all images.")
-@click.option("--batch-size", default=128, show_default=True, help="Images in each.")
-@options.output
-@options.seed
-@options.device
-@options.as_json
+@Flag(
+    "--num-batches",
+    heading=ANALYZED,
+    default=TheoremRequest.num_batches,
+    show_default=True,
+    help="Mini-batches of all images.",
+)
+@Flag(
+    "--batch-size",
+    heading=ANALYZED,
+    default=TheoremRequest.batch_size,
+    show_default=True,
+    help="Images in each.",
+)
+@shared.output
+@shared.as_json
 def theorem(
     checkpoint: str,
     source: str | None,
-    arch: str | None,
-    num_classes: int | None,
-    head: str | None,
+    loading: "LoadOptions",
+    asked: AskedAnalysis,
     rho: str,
     num_batches: int,
     batch_size: int,
     output: Path | None,
-    seed: int,
-    device: str,
     as_json: bool,
-    **rest: Any,
 ) -> None:
     """Measure at CHECKPOINT how SAM changes gradients along the v_min of each class.
 
     For the class's own gradient the prediction is 1 + ρλ/‖g‖; for mini-batches it is taken batch by
     batch; the theorem's (1+ρλmin)², for an ascent step that is not normalised, stands beside them.
     """
-    if rest["classes"] is None:
-        rest["classes"] = "0,8"
+    from checkpoints import load_checkpoint
+    from checkpoints.analysis.data_of import data_for
+    from checkpoints.analysis.theorem import measure_theorem
+    from checkpoints.training.threads import suitable_threads
+    from figures import plot_theorem, save_figure
+    from spectra.results.theorem import save_theorem, theorem_to_plain
+
     try:
         rhos = tuple(float(part) for part in rho.split(",") if part)
     except ValueError as error:
         raise InputError(f"--rho must read like 0.05,0.5, got {rho!r}") from error
     request = TheoremRequest(
-        options.analysis_request(rest, seed=seed, device=device, num_probes=0),
+        asked.request(classes="0,8", num_probes=0),
         rhos,
         num_batches,
         batch_size,
     )
-    loaded = load_checkpoint(checkpoint, LoadOptions(arch, num_classes, head))
-    folder = options.writable(output or Path("runs") / f"theorem-{loaded.name.replace('/', '-')}")
+    loaded = load_checkpoint(checkpoint, loading)
+    folder = writable(output or Path("runs") / f"theorem-{loaded.name.replace('/', '-')}")
     data, notes = data_for(loaded, source)
     for text in (*loaded.notes, *notes):
         note(f"note: {text}")
@@ -93,7 +105,7 @@ def theorem(
     print_paths(written)
 
 
-def _print(one: DirectionReport) -> None:
+def _print(one: "DirectionReport") -> None:
     rows = [
         [
             number(own.rho),

@@ -1,45 +1,63 @@
 """``spectra train``: train one recipe on long-tailed data."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from checkpoints.recipes.recipe import RECIPE_NAMES
-from checkpoints.training.execution import Execution
-from checkpoints.training.request import TrainRequest, run_training, training_job
-from cli import options
-from cli.display import note, number, print_json, print_paths, reporting
+from cli.display.lines import note, print_json, print_paths
+from cli.display.progress import reporting
+from cli.display.words import number
+from cli.options import shared
+from cli.options.flags import OUTPUT, RECIPE, Flag, command
+from cli.options.values import pick_device, writable
 from spectra.errors import InputError
 
+if TYPE_CHECKING:
+    from checkpoints.training.execution import Execution
 
-@click.command(short_help="Train one recipe on long-tailed data.")
+
+@command(short_help="Train one recipe on long-tailed data.")
 @click.argument("recipe")
-@options.data_source
-@options.profile
-@click.option("--arch", help="digits-resnet, resnet20, resnet32, ... or module:factory.")
-@click.option("--epochs", type=int, help="Schedules scale with it. [the recipe's]")
-@click.option("--rho", type=float, help="Radius of SAM. [the recipe's]")
-@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any recipe field.")
-@click.option("--keep", help="Epochs to keep, such as 10,50,100. [scaled from the paper's]")
-@click.option(
+@shared.source
+@shared.profile
+@Flag(
+    "--arch",
+    heading=RECIPE,
+    help="digits-resnet, resnet20, resnet32, ... or module:factory.",
+)
+@Flag("--epochs", heading=RECIPE, type=int, help="Schedules scale with it. [the recipe's]")
+@Flag("--rho", heading=RECIPE, type=float, help="Radius of SAM. [the recipe's]")
+@Flag(
+    "--set",
+    "settings",
+    heading=RECIPE,
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Any recipe field.",
+)
+@Flag(
     "--from",
     "start",
+    heading=RECIPE,
     metavar="CHECKPOINT",
     help="Begin from its weights, after its epoch of RECIPE's schedule, without momentum.",
 )
-@click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
-@options.execution
-@options.output
-@options.seed
-@options.device
-@options.as_json
+@shared.seed
+@shared.device
+@shared.execution
+@shared.output
+@Flag(
+    "--keep",
+    heading=OUTPUT,
+    help="Epochs to keep, such as 10,50,100. [scaled from the paper's]",
+)
+@Flag("--resume", heading=OUTPUT, is_flag=True, help="Go on with a run that was interrupted.")
+@shared.as_json
 def train(
     recipe: str,
     source: str | None,
-    profile: str | None,
-    imbalance_factor: float | None,
-    n_max: int | None,
+    profile: dict[str, Any],
     arch: str | None,
     epochs: int | None,
     rho: float | None,
@@ -47,18 +65,21 @@ def train(
     keep: str | None,
     start: str | None,
     resume: bool,
-    execution: Execution,
+    execution: "Execution",
     output: Path | None,
     seed: int,
     device: str,
     as_json: bool,
 ) -> None:
     """Train RECIPE, a name (see 'spectra recipes') or a TOML file, and keep checkpoints."""
+    from checkpoints import RECIPE_NAMES, DataRequest
+    from checkpoints.training.request import TrainRequest, run_training, training_job
+
     overrides: dict[str, Any] = dict(_assignment(text) for text in settings)
     overrides |= {k: v for k, v in (("epochs", epochs), ("rho", rho)) if v is not None}
     request = TrainRequest(
         recipe=recipe,
-        data=options.data_request(source, profile, imbalance_factor, n_max),
+        data=DataRequest(source or "digits", **profile),
         arch=arch,
         overrides=overrides,
         seed=seed,
@@ -66,8 +87,8 @@ def train(
         start=start,
         execution=execution,
     )
-    chosen = options.pick_device(device)
-    folder = options.writable(output or Path("runs") / _default_name(recipe, source, seed))
+    chosen = pick_device(device)
+    folder = writable(output or Path("runs") / _default_name(recipe, source, seed))
     job = training_job(request, folder)
     if "rho" in overrides and not job.recipe.uses_ascent:
         twin = f"{job.recipe.name}-sam"
@@ -114,6 +135,8 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _default_name(recipe: str, source: str | None, seed: int) -> str:
+    from checkpoints import RECIPE_NAMES
+
     kind = (source or "digits").partition(":")[0]
     name = recipe if recipe in RECIPE_NAMES else Path(recipe).stem
     return f"{kind}-{name}-seed{seed}"

@@ -1,59 +1,58 @@
 """``spectra trajectory``: |λmin/λmax| over the checkpoints of one or more runs."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from checkpoints import LoadOptions, list_checkpoints
-from checkpoints.analysis.trajectory import analyze_trajectory, common_switch
-from cli import options
-from cli.display import number, print_json, print_paths, print_table, reporting, unsettled
-from figures.drawing import draw_trajectories
+from cli.display.lines import print_json, print_paths
+from cli.display.progress import reporting
+from cli.display.tables import print_table
+from cli.display.words import number
+from cli.options import shared
+from cli.options.analysis import AskedAnalysis, analysis_flags
+from cli.options.flags import command
+from cli.options.values import writable
 from spectra.errors import InputError
-from spectra.system.progress import within
+
+if TYPE_CHECKING:
+    from checkpoints import LoadOptions
 
 
-@click.command(short_help="|λmin/λmax| over the checkpoints of runs.")
+@command(short_help="|λmin/λmax| over the checkpoints of runs.")
 @click.argument("runs", nargs=-1, required=True)
-@options.data_source
-@options.what
-@options.solver
-@options.foreign
-@options.output
-@options.seed
-@options.device
-@options.as_json
+@shared.source
+@shared.loading
+@analysis_flags
+@shared.output
+@shared.as_json
 def trajectory(
     runs: tuple[str, ...],
     source: str | None,
-    arch: str | None,
-    num_classes: int | None,
-    head: str | None,
+    loading: "LoadOptions",
+    asked: AskedAnalysis,
     output: Path | None,
-    seed: int,
-    device: str,
     as_json: bool,
-    **rest: Any,
 ) -> None:
     """Analyze every checkpoint of RUNS and draw |λmin/λmax| over training, run beside run.
 
     RUNS are folders written by 'spectra train', folders of <epoch>_ckpt.pth.tar files, or
     bundled:digits/RECIPE. Finished checkpoints are not computed again.
     """
-    if rest["classes"] is None:
-        rest["classes"] = "head,mid,tail,overall"
-    extremes_alone = 0 if rest["engine"] == "spectra" else 1
-    request = options.analysis_request(
-        rest, seed=seed, device=device, num_probes=extremes_alone, proof=False
-    )
-    loading = LoadOptions(arch, num_classes, head)
+    from checkpoints import list_checkpoints
+    from checkpoints.analysis.trajectory import analyze_trajectory, common_switch
+    from cli.display.analyses import unsettled
+    from figures.drawing import draw_trajectories
+    from spectra.system.progress import within
+
+    extremes_alone = 0 if asked["engine"] == "spectra" else 1
+    request = asked.request(classes="head,mid,tail,overall", num_probes=extremes_alone, proof=False)
     names = [run.removeprefix("bundled:").rstrip("/").rpartition("/")[2] for run in runs]
     if len(set(names)) < len(names):
         raise InputError(f"runs must have different folder names, got {', '.join(names)}")
     for run in runs:
         list_checkpoints(run)
-    folder = options.writable(output or Path("runs") / f"trajectory-{'-'.join(names)}")
+    folder = writable(output or Path("runs") / f"trajectory-{'-'.join(names)}")
     series = {}
     with reporting("analyzing") as report:
         for name, run in zip(names, runs, strict=True):

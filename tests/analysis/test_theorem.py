@@ -1,7 +1,6 @@
 """``spectra theorem`` from end to end, on a bundled checkpoint."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -99,7 +98,7 @@ def test_the_same_command_writes_the_same_bytes(folder, tmp_path):
 )
 def test_a_mistake_is_one_line_and_exit_code_two(arguments, said, tmp_path, monkeypatch):
     # Before any work: nothing is left to read the checkpoint with.
-    monkeypatch.delattr(sys.modules["cli.commands.theorem"], "load_checkpoint")
+    monkeypatch.setattr("checkpoints.load_checkpoint", None)
     result = invoke("theorem", "bundled:digits/ce-drw", *arguments, "-o", tmp_path)
     assert result.exit_code == 2
     assert said in result.stderr

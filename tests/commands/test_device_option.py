@@ -1,4 +1,3 @@
-import importlib
 import json
 import types
 
@@ -6,8 +5,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from cli import options
 from cli.main import cli
+from cli.options.values import pick_device
 from spectra import InputError
 from spectra.system.cards import cards
 
@@ -37,12 +36,12 @@ def two(monkeypatch):
 
 
 def test_auto_is_the_cpu_without_a_word_where_there_is_no_card(none, capsys):
-    assert options.pick_device("auto") == "cpu"
+    assert pick_device("auto") == "cpu"
     assert capsys.readouterr() == ("", "")
 
 
 def test_auto_takes_the_current_card_and_says_so(two, capsys):
-    assert options.pick_device("auto") == "cuda:1"
+    assert pick_device("auto") == "cuda:1"
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == "computing on cuda:1, Card 1, 4 of 8 GiB free\n"
@@ -50,26 +49,26 @@ def test_auto_takes_the_current_card_and_says_so(two, capsys):
 
 @pytest.mark.parametrize(("text", "wanted"), [("cuda", "cuda:1"), ("cuda:0", "cuda:0")])
 def test_a_card_that_is_asked_for_becomes_the_current_one(two, text, wanted, capsys):
-    assert options.pick_device(text) == wanted
+    assert pick_device(text) == wanted
     assert two.current[-1] == torch.device(wanted)
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_cpu_that_is_asked_for_is_taken_beside_cards(two):
-    assert options.pick_device("cpu") == "cpu"
+    assert pick_device("cpu") == "cpu"
     assert len(two.current) == 1
 
 
 @pytest.mark.parametrize("text", ["", "gpu", "mps", "meta", "auto:1", "CUDA"])
 def test_other_words_are_refused(two, text):
     with pytest.raises(InputError, match="device must be auto, cpu, cuda or cuda:N, got"):
-        options.pick_device(text)
+        pick_device(text)
 
 
 @pytest.mark.parametrize("text", ["cuda:", "cuda:x", "cuda:-1", "cpu:x"])
 def test_numbers_that_are_none_are_refused(two, text):
     with pytest.raises(InputError, match="device must be one that torch knows"):
-        options.pick_device(text)
+        pick_device(text)
 
 
 COMMANDS = [
@@ -121,8 +120,7 @@ def test_doctor_lists_the_cards_and_tests_the_device_that_was_chosen(two, monkey
             passed=True, product=0.0, lambda_min=0.0, lambda_max=0.0, tolerance=0.0
         )
 
-    module = importlib.import_module("cli.commands.doctor")  # its name is the command's too
-    monkeypatch.setattr(module, "dense_self_test", test)
+    monkeypatch.setattr("spectra.engines.self_test.dense_self_test", test)
     result = CliRunner().invoke(cli, ["doctor", "--device", "cuda:0", "--json"])
     found = json.loads(result.stdout)
     assert tested == ["cuda:0"] * 2

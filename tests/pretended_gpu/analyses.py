@@ -8,8 +8,8 @@ import torch
 
 import spectra
 from checkpoints.analysis.analyze import analyze
-from checkpoints.analysis.request import AnalysisRequest
-from checkpoints.analysis.theorem import TheoremRequest, measure_theorem
+from checkpoints.analysis.request import AnalysisRequest, TheoremRequest
+from checkpoints.analysis.theorem import measure_theorem
 from pretended_gpu.stage import (
     Facts,
     Stage,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from cli.drawing import draw_study
 from click.testing import CliRunner
 
 from checkpoints.studies.pipeline import StudyResult, run_study
@@ -10,9 +11,8 @@ from checkpoints.studies.study import load_study
 from cli.bench import convolution_rate
 from cli.bench.comparison.compare import run_comparison
 from cli.bench.comparison.request import ComparisonRequest
-from cli.drawing import draw_study
 from cli.main import cli
-from cli.options import pick_device
+from cli.options.values import pick_device
 from pretended_gpu.stage import Facts, Stage, relative
 from spectra.engines.self_test import dense_self_test
 

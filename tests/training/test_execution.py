@@ -1,5 +1,4 @@
 import shutil
-import sys
 
 import pytest
 import torch
@@ -203,7 +202,7 @@ def test_every_command_that_trains_passes_it_on(tmp_path, monkeypatch, command):
         raise Asked(job.execution)
 
     for module in ("training.request", "studies.pipeline", "studies.reproduction.trainings"):
-        monkeypatch.setattr(sys.modules[f"checkpoints.{module}"], "train", caught)
+        monkeypatch.setattr(f"checkpoints.{module}.train", caught)
     fast = ["--precision", "bfloat16", "--channels-last", "--compile", "--capture"]
     with pytest.raises(Asked) as asked:
         CliRunner().invoke(cli, [*command, *fast, "-o", str(tmp_path)], catch_exceptions=False)

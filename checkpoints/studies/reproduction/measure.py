@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.analysis.compare_protocols import compare_protocols
-from checkpoints.analysis.request import AnalysisRequest
-from checkpoints.analysis.theorem import TheoremRequest, measure_theorem
+from checkpoints.analysis.request import AnalysisRequest, TheoremRequest
+from checkpoints.analysis.theorem import measure_theorem
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData, head_mid_tail
 from checkpoints.studies.reproduction.description import Reproduction

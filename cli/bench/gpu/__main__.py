@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from cli.bench.gpu.run_suite import ABORTED, run_suite
-from cli.bench.gpu_ledger.suite_request import SECONDS, SuiteRequest
+from cli.bench.gpu_ledger.suite_request import SuiteRequest
 from cli.bench.gpu_references.make_references import prepare
-from cli.bench.gpu_references.sizes import CHECKPOINT
+from cli.bench.gpu_references.sizes import CHECKPOINT, SECONDS
 from spectra.errors import SpectraError
 
 

@@ -5,11 +5,8 @@ from pathlib import Path
 
 import torch
 
-from cli.bench.gpu_references.sizes import FULL, TOY, Sizes
+from cli.bench.gpu_references.sizes import FULL, SECONDS, TOY, Sizes
 from spectra.errors import InputError
-
-# Ours: what a ten-minute lease leaves once the machine is up.
-SECONDS = 560.0
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from cli.main import cli
 def test_the_command_hands_prepare_its_source_and_checkpoint(tmp_path, monkeypatch):
     asked = {}
     monkeypatch.setattr(
-        sys.modules["cli.bench.command"],  # which the package hides behind the command
-        "prepare",
+        "cli.bench.gpu_references.make_references.prepare",
         lambda folder, **rest: asked.update(rest, folder=folder),
     )
     found = CliRunner().invoke(

@@ -1,0 +1,1 @@
+"""What a person sees: tables on standard output, progress on standard error."""

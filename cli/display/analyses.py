@@ -1,0 +1,113 @@
+"""What an analysis found: the table of its classes, and the certificates."""
+
+import click
+
+from cli.display.tables import print_table
+from cli.display.words import counted, number, percent, with_residual
+from spectra import Analysis, LossAnalysis, SolverSettings
+from spectra.krylov.rayleigh import allowed_residuals
+
+
+def print_analysis(analysis: Analysis) -> None:
+    """Print the per-class table, with the protocol that it holds under."""
+    protocol, checkpoint = analysis.protocol, analysis.checkpoint
+    settings = protocol.solver or SolverSettings()
+    marks = {r.label: _marks(r, settings) for r in analysis.records}
+    rows = []
+    for record in analysis.records:
+        below, above = marks[record.label]
+        row = [
+            record.label,
+            str(record.n),
+            percent(record.accuracy),
+            number(record.loss),
+            below + with_residual(record.lambda_min, record.residual_min),
+            above + with_residual(record.lambda_max, record.residual_max),
+            number(record.ratio),
+            number(record.grad_norm),
+            number(record.grad_along_vmin),
+            record.verdict.name,
+        ]
+        rows.append(row)
+    epoch = "" if checkpoint.epoch is None else f" epoch {checkpoint.epoch}"
+    print_table(
+        f"{checkpoint.name}{epoch}: Hessian of each class's loss",
+        ["class", "n", "accuracy", "loss", "λmin", "λmax", "|λmin/λmax|", "‖g‖", "|g·vmin|/‖g‖",
+         "verdict"],
+        rows,
+        optional=["|g·vmin|/‖g‖", "loss", "accuracy", "n"],
+    )  # fmt: skip
+    recorded = f", {protocol.accuracy}" if protocol.accuracy else ""
+    click.echo(
+        f"loss {protocol.loss}, reduction {protocol.reduction}, {protocol.split} images "
+        f"({protocol.images}), {protocol.dtype}, engine {settings.engine}, "
+        f"{counted(settings.num_probes, 'probe')} x {counted(settings.num_steps, 'step')}, "
+        f"seed {settings.seed}, r {protocol.radius}, τ {protocol.tau}; ± is the residual "
+        f"norm; accuracy on test images{recorded}"
+    )
+    marked = [label for label, ends in marks.items() if any(ends)]
+    if marked:
+        click.echo(
+            f"≤ and ≥: not converged in {settings.max_steps} steps, so λmin may be lower, λmax "
+            f"higher (class {', '.join(marked)}); raise --max-steps"
+        )
+    click.echo(_grounds(analysis))
+
+
+def print_certificates(analysis: Analysis) -> None:
+    """Print the three statements on each extreme of each class."""
+    for line in certificate_lines(analysis):
+        click.echo(line)
+
+
+def certificate_lines(analysis: Analysis) -> list[str]:
+    """Return, for each loss, what is known of λmin and λmax, a line for each statement."""
+    lines = []
+    for record in analysis.records:
+        lines.append(f"class {record.label}, {record.n} images")
+        for certificate in record.certificates or ():
+            lines += [f"  {text}" for text in certificate.statements()]
+        if record.density is not None:
+            lines.append(
+                f"  density from {record.density.images} images: W1 to that of all at most "
+                f"{record.density.distance:.3g}, {record.density.relative:.1%} of mean |λ| (95 %)"
+            )
+        if record.bootstrap is not None:
+            low, high = record.bootstrap.smallest, record.bootstrap.largest
+            lines.append(
+                f"  other images of the class, to first order: λmin {low.lower:.3g} to "
+                f"{low.upper:.3g}, λmax {high.lower:.3g} to {high.upper:.3g} (95 %)"
+            )
+    return lines
+
+
+def _grounds(analysis: Analysis) -> str:
+    """Say in a line how the extremes were come by."""
+    records = analysis.records
+    ways = ", ".join(sorted({r.products for r in records if r.products})) or "unrecorded"
+    proven = sum(bool(r.certificates and r.certificates[0].proven) for r in records)
+    bounded = sum(bool(r.certificates and r.certificates[0].beyond is not None) for r in records)
+    active = sum((r.active_images or r.n) < r.n for r in records)
+    cost = sum(r.image_products or 0.0 for r in records) / max(1, sum(r.n for r in records))
+    return (
+        f"products by {ways}, {cost:.1f} passes over the images; λmin and λmax from a float64 pass "
+        f"in {proven} of {len(records)}, Lanczos on active images in {active}, λmin bounded from "
+        f"below (95 %) in {bounded}; --certificates says it class by class"
+    )
+
+
+def unsettled(record: LossAnalysis) -> bool:
+    """Say whether an end of the spectrum has not converged; fresh draws have no matrix."""
+    return not record.converged and record.noise is None
+
+
+def _marks(record: LossAnalysis, settings: SolverSettings) -> tuple[str, str]:
+    """Return ≤ for a λmin, ≥ for a λmax beyond which an eigenvalue may have been missed."""
+    if not unsettled(record):
+        return "", ""
+    ends = [record.lambda_min, record.lambda_max]
+    allowed = allowed_residuals(ends, tol=settings.tolerance, floor=settings.floor)
+    residuals = (record.residual_min, record.residual_max)
+    wide = [r is None or r > most for r, most in zip(residuals, allowed, strict=True)]
+    low, high = wide if any(wide) else (True, True)
+    return "≤" * low, "≥" * high

@@ -1,0 +1,41 @@
+"""Numbers and plain values as a person reads them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def number(value: float | None) -> str:
+    """Return three significant digits, or a dash."""
+    return "-" if value is None else f"{value:.3g}"
+
+
+def with_residual(value: float, residual: float | None) -> str:
+    """Return ``value ± residual``, or the value alone."""
+    if residual is None:
+        return number(value)
+    return f"{value:.3g} ± {residual:.1g}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 probe``, ``2 probes``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def plain_text(value: Any) -> str:
+    """Return nested plain values as text; what is empty is left out."""
+    if isinstance(value, Mapping):
+        return ", ".join(
+            f"{key} ({plain_text(inner)})"
+            if isinstance(inner, Mapping)
+            else f"{key} {plain_text(inner)}"
+            for key, inner in value.items()
+            if inner not in (None, {}, [], ())
+        )
+    if isinstance(value, list | tuple):
+        return " ".join(map(plain_text, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def percent(value: float | None) -> str:
+    """Return ``97.5 %``, or a dash."""
+    return "-" if value is None else f"{100 * value:.1f} %"

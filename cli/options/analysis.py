@@ -1,0 +1,186 @@
+"""The flags of an analysis, made from the fields of its request: each field is named once, here."""
+
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import click
+
+from checkpoints import choices
+from checkpoints.analysis.request import AnalysisRequest
+from cli.options import shared
+from cli.options.flags import ANALYZED, CERTIFICATES, COMPUTING, SOLVER, Flag, bundle
+from cli.options.values import parse_memory, pick_device
+from spectra.engines.settings import ENGINES, SolverSettings
+from spectra.krylov.defaults import NUM_PROBES, PROBES, STORAGES
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a field is shown as a flag; its name, type and default are the field's.
+
+    Attributes:
+        heading: in the help.
+        help: what it means, and in brackets what stands in where its default is None.
+        choices: the words that it takes; empty: any.
+        read: makes the field's value of its text; None: by the field's type.
+        by_command: whether each command has a default of its own, so that the flag has none.
+    """
+
+    heading: str
+    help: str = ""
+    choices: Sequence[str] = ()
+    read: Callable[[str], Any] | None = None
+    by_command: bool = False
+
+
+# In the order of the help. ``seed`` and ``device`` are flags that other commands have too.
+SHOWN: Mapping[str, Shown | Flag] = {
+    "classes": Shown(
+        ANALYZED,
+        "all, overall, head, mid, tail, labels such as 0,9 or 0-3; joined by commas.",
+        by_command=True,
+    ),
+    "groups": Shown(ANALYZED, "Head/mid/tail, such as 0-2/3-6/7-9. [by class size]"),
+    "split": Shown(ANALYZED, choices=choices.SPLITS),
+    "normalisation": shared.normalisation,
+    "loss": Shown(
+        ANALYZED,
+        "ce: cross-entropy of scaled logits; train: as trained; reference: unscaled.",
+        choices.ANALYZED_LOSSES,
+    ),
+    "reduction": Shown(
+        ANALYZED,
+        "mean over the images of the loss, or its global share of the whole.",
+        choices.REDUCTIONS,
+    ),
+    "images": Shown(
+        ANALYZED,
+        "plain; frozen:K fixed augmentations of each image; frozen:all, every crop and flip; "
+        "fresh: a new draw at every product, as published, which is no fixed matrix.",
+    ),
+    "images_per_class": Shown(ANALYZED, "Random subset of each class. [all]"),
+    "radius": Shown(ANALYZED, "r of the verdict. [the recipe's ρ, else 0.1]"),
+    "tau": Shown(ANALYZED, "Tolerance of the verdict."),
+    "engine": Shown(SOLVER, choices=tuple(ENGINES)),
+    "num_probes": Shown(
+        SOLVER,
+        "Probes of the density; 0: extremes alone, on active images. Alias: n_v.  "
+        f"[{NUM_PROBES}; trajectory: 0]",
+        by_command=True,
+    ),
+    "num_steps": Shown(SOLVER, "Alias: iter, ncv."),
+    "probe": Shown(SOLVER, choices=PROBES),
+    "density_images": Shown(
+        SOLVER,
+        "auto: density from the images that bend the loss, where a stated bound allows it.",
+        ("all", "auto"),
+    ),
+    "tol": Shown(
+        SOLVER,
+        "Relative residual of the extremes. [0.01; without a density 0.03 over all images]",
+    ),
+    "max_steps": Shown(SOLVER, "Limit for the extremes."),
+    "proof": Shown(
+        CERTIFICATES,
+        "Judge the extremes in a float64 pass over all images. [yes; trajectory: no]",
+        by_command=True,
+    ),
+    "certify_below": Shown(
+        CERTIFICATES,
+        "Run until λmin is bounded from below, with 95 % probability: all images, a cold "
+        "start, often 2 to 5 times the steps.",
+    ),
+    "seed": shared.seed,
+    "device": shared.device,
+    "dtype": Shown(COMPUTING, choices=choices.DTYPES),
+    "basis": Shown(
+        COMPUTING, "Where Lanczos keeps its vectors; none: a second pass instead.", STORAGES
+    ),
+    "micro_chunk": Shown(COMPUTING, "Images in one piece of work. [by image size]"),
+    "memory": Shown(
+        COMPUTING,
+        "What the process may hold in all, such as 4GiB. It decides how much work is kept "
+        "between products, not the results. [half of what is free; of a GPU's memory 85 %]",
+        read=parse_memory,
+    ),
+    "tuning": Shown(
+        COMPUTING,
+        "How products are computed: measured (whatever is fastest here), or contiguous, "
+        "benchmark, graphs and stacked:K joined by commas. For GPUs; see docs/gpu.md.",
+    ),
+    "deterministic": Shown(COMPUTING, "Refuse a tuning that may give other bytes each time."),
+}
+# Fields that no flag sets, and why.
+WITHOUT_FLAG = {
+    "solver": "its fields have flags of their own",
+    "floor": "what counts as zero is a matter of the float formats, not of a run",
+    "max_basis": "follows from --memory",
+}
+
+
+@dataclass(frozen=True)
+class AskedAnalysis:
+    """What the flags of an analysis ask for, before a command adds its own defaults.
+
+    Attributes:
+        values: of the fields; None: not given.
+    """
+
+    values: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        """Return what was given for a field, or None."""
+        return self.values[name]
+
+    def request(self, **defaults: Any) -> AnalysisRequest:
+        """Return the request.
+
+        Args:
+            defaults: the command's own, for fields that were not given.
+
+        Raises:
+            InputError: a value is out of range, or there is no such device.
+        """
+        given = {name: value for name, value in self.values.items() if value is not None}
+        given = defaults | given | {"device": pick_device(self.values["device"])}
+        solver = {f.name: given.pop(f.name) for f in fields(SolverSettings) if f.name in given}
+        return AnalysisRequest(**given, solver=SolverSettings(**solver))
+
+
+def _flag(name: str, shown: Shown | Flag) -> Flag:
+    """Return the flag of a field: --num-probes of ``num_probes``."""
+    if isinstance(shown, Flag):
+        return shown
+    owner = next(c for c in (AnalysisRequest, SolverSettings) if name in c.__dataclass_fields__)
+    default = None if shown.by_command else owner.__dataclass_fields__[name].default
+    declaration = f"--{name.replace('_', '-')}"
+    settings: dict[str, Any] = {"default": default, "show_default": default is not None}
+    kind = _plain_type(typing.get_type_hints(owner)[name])
+    if kind is bool and shown.by_command:
+        declaration += f"/--no-{name.replace('_', '-')}"
+    elif kind is bool:
+        settings = {"is_flag": True}
+    elif shown.read is not None:
+        settings["callback"] = _reading(shown.read)
+    else:
+        settings["type"] = click.Choice(shown.choices) if shown.choices else kind
+    return Flag(declaration, heading=shown.heading, help=shown.help or None, **settings)
+
+
+def _reading(read: Callable[[str], Any]) -> Callable[..., Any]:
+    return lambda ctx, param, text: None if text is None else read(text)
+
+
+def _plain_type(hint: Any) -> type:
+    """Return ``int`` of ``int | None``."""
+    return next(t for t in (*typing.get_args(hint), hint) if t is not type(None))
+
+
+# The command gets ``asked``, an AskedAnalysis.
+analysis_flags = bundle(
+    "asked",
+    lambda **values: AskedAnalysis(values),
+    *(_flag(name, shown) for name, shown in SHOWN.items()),
+)

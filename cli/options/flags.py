@@ -1,0 +1,99 @@
+"""Flags that know their name and heading, commands that show them by heading, and bundles."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DATA = "Data"
+WEIGHTS = "What the checkpoint's file does not say"
+ANALYZED = "What is analyzed"
+SOLVER = "Solver"
+CERTIFICATES = "Certificates"
+RECIPE = "Recipe"
+COMPUTING = "Computing"
+OUTPUT = "Output"
+HEADINGS = (DATA, WEIGHTS, RECIPE, ANALYZED, SOLVER, CERTIFICATES, COMPUTING, OUTPUT)
+
+
+class HeadedOption(click.Option):
+    """An option that is shown under a heading."""
+
+    def __init__(self, *declarations: Any, heading: str = "", **settings: Any) -> None:
+        super().__init__(*declarations, **settings)
+        self.heading = heading
+
+
+class HeadedCommand(click.Command):
+    """A command whose help groups the options by heading."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, heading by heading; those without one come last."""
+        rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in (*HEADINGS, "")}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                rows[getattr(parameter, "heading", "")].append(record)
+        for heading, records in rows.items():
+            if records:
+                with formatter.section(heading or "Options"):
+                    formatter.write_dl(records)
+
+
+class Flag:
+    """An option before it belongs to a command: a decorator, with the name of its value.
+
+    Args:
+        declarations: ``--name``, and the value's name where that is another, as for click.option.
+        heading: one of :data:`HEADINGS`; empty: under none.
+        settings: of click.Option.
+    """
+
+    def __init__(self, *declarations: str, heading: str = "", **settings: Any) -> None:
+        self._declarations, self._settings = declarations, {"heading": heading, **settings}
+        self.name = str(HeadedOption(declarations, **self._settings).name)
+
+    def __call__(self, function: F) -> F:
+        """Add the option to a command."""
+        return click.option(*self._declarations, cls=HeadedOption, **self._settings)(function)
+
+
+def command(
+    name: str | None = None, **settings: Any
+) -> Callable[[Callable[..., Any]], HeadedCommand]:
+    """Return a decorator that makes a command whose help has headings."""
+    return click.command(name, cls=HeadedCommand, **settings)
+
+
+def together(*flags: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds several flags, in their order."""
+
+    def decorate(function: F) -> F:
+        for flag in reversed(flags):
+            function = flag(function)
+        return function
+
+    return decorate
+
+
+def bundle(argument: str, make: Callable[..., Any], *flags: Flag) -> Callable[[F], F]:
+    """Return a decorator that adds flags whose values the command gets as one argument.
+
+    Args:
+        argument: what the command calls it.
+        make: called with the values by name, before the command.
+        flags: in the order of the help.
+    """
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def called(*args: Any, **values: Any) -> Any:
+            own = {flag.name: values.pop(flag.name) for flag in flags}
+            return function(*args, **{argument: make(**own)}, **values)
+
+        return together(*flags)(cast(F, called))
+
+    return decorate

@@ -1,0 +1,95 @@
+"""What the text of an option means: folders, sizes of memory, devices."""
+
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spectra.errors import InputError
+
+
+class Folder(click.Path):
+    """A folder's path; empty text, which would mean the working directory, is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if not str(value).strip():
+            self.fail("expected a folder, got nothing; '.' is the working directory", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def one_of(names: Callable[[], Iterable[str]]) -> Callable[..., str]:
+    """Return a callback that takes one of some names, found when they are needed, not for help."""
+
+    def checked(ctx: click.Context, param: click.Parameter, value: str) -> str:
+        return str(click.Choice(list(names())).convert(value, param, ctx))
+
+    return checked
+
+
+def parse_memory(text: str) -> int:
+    """Return bytes for ``4GiB``, ``500MB``, ``2147483648``.
+
+    Raises:
+        InputError: not a size.
+    """
+    units = {"kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+    number, factor = text.strip().lower(), 1
+    for unit, size in units.items():
+        if number.endswith(unit):
+            number, factor = number.removesuffix(unit), size
+            break
+    try:
+        value = float(number) * factor
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 2**63:
+        raise InputError(f"memory must read like 4GiB or 500MB, got {text!r}")
+    return int(value)
+
+
+def writable(folder: Path) -> Path:
+    """Return ``folder``, having written to it, or to where it will be made, before any work.
+
+    Raises:
+        InputError: that failed.
+    """
+    try:
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot write to {folder} ({reason}); choose another -o") from error
+    return folder
+
+
+def pick_device(text: str) -> str:
+    """Return the torch device that ``text`` means, and make a card the current one.
+
+    ``cuda`` is the current card. So is ``auto`` where torch sees one, which is said on standard
+    error; else it is the CPU. What other libraries send to the current card then goes there too.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    import torch
+
+    from spectra.objective.placement import indexed
+    from spectra.system.cards import card
+
+    if text == "auto" and not torch.cuda.is_available():
+        return "cpu"
+    kind = text.partition(":")[0]
+    if kind not in ("cpu", "cuda") and text != "auto":
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {text!r}")
+    chosen = indexed("cuda" if text == "auto" else text)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    if text == "auto":
+        click.echo(f"computing on {card(chosen).describe()}", err=True)
+    return str(chosen)
