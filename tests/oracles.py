@@ -1,5 +1,6 @@
 """What the tests compare with: dense Hessians, prescribed spectra, small nets, exact saddles."""
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -60,6 +61,39 @@ def dense_hessian(
     finally:
         for module, mode in was_training.items():
             module.training = mode
+
+
+def dense_gauss_newton(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the matrix of :func:`gauss_newton_products`, (P, P)."""
+    size = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return gauss_newton_products(model, images, labels, torch.eye(size, dtype=torch.float64))
+
+
+def gauss_newton_products(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    vectors: Tensor,
+    *,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """Return G v for each row v: G = Σ w_i J_iᵀ (diag p - p pᵀ) J_i / Σ w_i of cross-entropy.
+
+    Each row of J_i by a backward pass of its own, in float64; p from the outputs.
+    """
+    double = copy.deepcopy(model).double().eval()
+    trained = [p for p in double.parameters() if p.requires_grad]
+    w = torch.ones(len(labels)).double() if weights is None else weights.double()
+    found = torch.zeros_like(vectors)
+    for weight, row in zip(w, double(images.double()), strict=True):
+        gradients = [
+            torch.autograd.grad(o, trained, retain_graph=True, materialize_grads=True) for o in row
+        ]
+        jacobian = torch.stack([torch.cat([g.reshape(-1) for g in gs]) for gs in gradients])
+        p = row.detach().softmax(0)
+        bends = torch.diag(p) - torch.outer(p, p)
+        found += weight * vectors @ jacobian.T @ bends @ jacobian
+    return found / w.sum()
 
 
 class Residual(nn.Module):
@@ -129,6 +163,17 @@ def train(model: nn.Module, images: Tensor, labels: Tensor, *, steps: int, lr: f
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.sub_(lr * gradient)
     return model
+
+
+class Then(nn.Module):
+    """Applies a function to a net's outputs."""
+
+    def __init__(self, net: nn.Module, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.net, self.function = net, function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.net(x))
 
 
 class QuadraticNet(nn.Module):

@@ -32,7 +32,6 @@ STILL_TOO_LONG = {
     "tests/formats/test_foreign_checkpoints.py": 541,
     "tests/formats/test_native_checkpoints.py": 381,
     "tests/krylov/test_extremes.py": 338,
-    "tests/operators/test_hessian.py": 549,
     "tests/products/test_products.py": 480,
     "tests/recipes/test_losses.py": 329,
     "tests/recipes/test_recipes.py": 302,

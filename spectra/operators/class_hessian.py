@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spectra.errors import InputError
+from spectra.objective.forward import Forward, WithForward
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.placement import place
 from spectra.operators.hessian import HessianOperator
@@ -21,30 +22,55 @@ def class_hessian(
     labels: Tensor | npt.NDArray[Any] | Sequence[int],
     classes: int | Iterable[int] | None,
     *,
+    forward: Forward | None = None,
     loss: PerSampleLoss | None = None,
-    dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
+    dtype: torch.dtype = torch.float32,
+    memory: int | None = None,
+    micro_chunk: int | None = None,
 ) -> HessianOperator:
     """Return the Hessian of the mean loss over the images of one class, of several, or of all.
 
+    Its ``label``, which names the random streams of what is estimated, is ``8`` for class 8,
+    ``0,8`` for classes 0 and 8, and ``overall`` for all.
+
+    Cost: some ten products over a few images, which check network and loss.
+
     Args:
-        model: maps images to outputs.
-        images: normalised, (n, channels, h, w).
+        model: maps images to outputs (n, C); copied, and left as it is.
+        images: normalised, (n, ...).
         labels: integers, (n,); int64 where they are a tensor.
         classes: which labels to keep; None for every image.
+        forward: returns the outputs, given model and images, where ``model(images)`` does not;
+            such as ``lambda model, images: model(pixel_values=images).logits``.
         loss: per-sample loss; cross-entropy of the outputs where None.
-        dtype: of the products.
         device: where to compute; None: where model and images are, see
             :func:`spectra.objective.placement.place`. Labels may be anywhere.
+        dtype: of the products, float32 or float64.
+        memory: bytes that work kept between products may take; None: 2 GiB, of a card half of what
+            is free.
+        micro_chunk: images in one piece of work; None: see :class:`spectra.HessianOperator`.
 
     Raises:
         InputError: an argument is not as above, or no image has such a label.
+        NonFiniteError: a loss or product is NaN or infinite.
+        OperatorError: network or loss are no fixed, twice differentiable function.
+
+    Example:
+        >>> import spectra
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+        >>> images, labels = torch.randn(6, 1, 2, 2), [0, 1, 2, 0, 1, 2]
+        >>> H = class_hessian(net, images, labels, 2)
+        >>> H.label, H.num_images, H.size, (H @ torch.ones(15)).shape
+        ('2', 2, 15, torch.Size([15]))
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     images = _as_tensor("images", images, "f", "floats")
     labels = _as_tensor("labels", labels, "iu", "integers")
-    device = place(model, images, device)
+    if forward is not None:
+        model = WithForward(model, forward)
+    device, label = place(model, images, device), "overall"
     if classes is not None:
         if labels.shape != images.shape[:1]:
             raise InputError(
@@ -52,11 +78,22 @@ def class_hessian(
                 f"{tuple(labels.shape)}"
             )
         wanted = _class_labels(classes)
+        label = ",".join(str(c) for c in wanted)
         keep = torch.isin(labels, torch.tensor(wanted, device=labels.device))
         if not keep.any():
             raise InputError(f"no image has a label among {wanted}")
         images, labels = images[keep.to(images.device)], labels[keep]
-    return HessianOperator(model, images, labels, loss=loss, dtype=dtype, device=device)
+    return HessianOperator(
+        model,
+        images,
+        labels,
+        loss=loss,
+        dtype=dtype,
+        device=device,
+        micro_chunk=micro_chunk,
+        memory_budget=memory,
+        label=label,
+    )
 
 
 def _as_tensor(name: str, value: object, kinds: str, what: str) -> Tensor:

@@ -15,6 +15,7 @@ from spectra.objective.workers import default_micro_chunk
 from spectra.operators.checks import CHECKED_IMAGES, check_derivatives, check_losses, check_products
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.curvatures import curvatures
+from spectra.operators.gauss_newton import GaussNewtonOperator
 from spectra.products import Choice, KeptWork, Products, Tuning, choose, make_products
 from spectra.products.measured import candidates, fastest, measure
 from spectra.products.tuning import DEFAULT, MEASURED
@@ -132,6 +133,23 @@ class HessianOperator(ChunkedOperator):
         if check:
             self._check_products()
             check_derivatives(self._few_images())
+
+    def gauss_newton(self) -> GaussNewtonOperator:
+        """Return G, the part of H that comes from how the loss bends; H - G is the rest.
+
+        See :class:`spectra.operators.gauss_newton.GaussNewtonOperator`.
+
+        Example:
+            >>> import spectra
+            >>> net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+            >>> images, labels = torch.randn(6, 3).double(), torch.tensor([0, 1, 0, 1, 0, 1])
+            >>> H = spectra.class_hessian(net, images, labels, 0, dtype=torch.float64)
+            >>> G, v = H.gauss_newton(), torch.ones(H.size).double()
+            >>> bool(v @ (G @ v) >= 0), torch.allclose(H @ v, G @ v + (H - G) @ v)
+            (True, True)
+        """
+        self.check_point()
+        return GaussNewtonOperator(self)
 
     @with_smaller_chunks
     def curvatures(self, vectors: Tensor) -> Tensor:

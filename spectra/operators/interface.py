@@ -30,7 +30,8 @@ class SymmetricOperator(ABC):
             no network.
 
     Example:
-        >>> H = DenseOperator(torch.tensor([[2.0, 1.0], [1.0, 0.0]]))
+        >>> import spectra
+        >>> H = spectra.DenseOperator(torch.tensor([[2.0, 1.0], [1.0, 0.0]]))
         >>> H @ torch.tensor([1.0, 1.0])
         tensor([3., 1.])
         >>> (2 * H - H) @ torch.eye(2)

@@ -1,0 +1,104 @@
+"""Networks that are called in a way of their own, and keep the names of their parameters."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from oracles import build_net, dense_hessian, images_and_labels, random_vector
+from torch import Tensor, nn
+
+from spectra import HessianOperator, class_hessian
+from spectra.objective.forward import WithForward
+
+DOUBLE = torch.float64
+# Relative to max|λ|: some ulp of float64 in the sum over 22 images.
+ULPS = 1e-13
+
+
+class Answer:
+    """What some libraries' networks return."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+
+class ByKeyword(nn.Module):
+    """A network with a parameter and a dropout of its own, and an answer in place of outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = build_net("smooth_mlp")
+        self.scale = nn.Parameter(torch.tensor([1.0, 0.5, 2.0]))
+
+    def forward(self, *, pixels: Tensor) -> Answer:
+        outputs = self.body(pixels) * self.scale
+        return Answer(F.dropout(outputs, 0.5, training=self.training))
+
+
+def logits(model: nn.Module, images: Tensor) -> Tensor:
+    return model(pixels=images).logits
+
+
+@pytest.fixture
+def case() -> tuple[nn.Module, Tensor, Tensor]:
+    return ByKeyword(), *images_and_labels(22)
+
+
+@pytest.mark.parametrize("products", ["auto", "linearize", "double-backward"])
+def test_the_hessian_is_that_of_the_outputs_that_the_function_returns(case, products):
+    model, images, labels = case
+
+    class Plain(ByKeyword):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(pixels=images).logits
+
+    plain = Plain()
+    plain.load_state_dict(model.state_dict())
+    op = HessianOperator(
+        WithForward(model, logits), images, labels, dtype=DOUBLE, products=products, micro_chunk=5
+    )
+    matrix = dense_hessian(plain, images, labels)
+    assert float((op.dense() - matrix).abs().max()) <= ULPS * float(matrix.abs().max()) * 10
+
+
+def test_parameters_have_the_names_that_the_network_gives_them(case):
+    model, images, labels = case
+    op = class_hessian(model, images, labels, 1, forward=logits)
+    assert op.names == [name for name, _ in model.named_parameters()]
+    assert op.restrict("body.3.*").names == ("body.3.weight", "body.3.bias")
+
+
+def test_a_function_that_calls_the_network_as_it_is_changes_no_product(case):
+    _, images, labels = case
+    model = build_net("conv_resnet")
+    v = random_vector(sum(p.numel() for p in model.parameters()), "v")
+    plain = class_hessian(model, images, labels, 1, dtype=DOUBLE)
+    named = class_hessian(
+        model, images, labels, 1, dtype=DOUBLE, forward=lambda model, images: model(images)
+    )
+    expected = plain @ v
+    assert float((named @ v - expected).norm()) <= 1e-12 * float(expected.norm())
+
+
+def test_the_callers_network_stays_as_it_was(case):
+    model, images, labels = case
+    model.train()
+    before = copy.deepcopy(model.state_dict())
+    op = class_hessian(model, images, labels, 1, forward=logits)
+    op.matvec(torch.ones(op.size))
+    assert model.training
+    assert model.body.training
+    torch.testing.assert_close(dict(model.state_dict()), dict(before), rtol=0, atol=0)
+
+
+def test_other_ways_to_its_numbers_take_the_function_too(case):
+    model, images, labels = case
+    op = class_hessian(model, images, labels, 1, forward=logits, dtype=DOUBLE)
+    v = random_vector(op.size, "v")
+    curvature = float((op.curvatures(v[None])).mean())
+    assert curvature == pytest.approx(float(v @ (op @ v)), rel=1e-9)
+    single = class_hessian(model, images, labels, 1, forward=logits)
+    product = single.in_float64() @ v
+    assert float((product - op @ v).norm()) <= 1e-9 * float(product.norm())
+    assert float(v @ (op.gauss_newton() @ v)) > 0

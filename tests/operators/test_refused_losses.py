@@ -1,0 +1,228 @@
+"""What a Hessian is not taken of, and the line that says why."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from oracles import (
+    Then,
+)
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from spectra import (
+    HessianOperator,
+    InputError,
+    NonFiniteError,
+    OperatorError,
+    make_generator,
+)
+
+DOUBLE = torch.float64
+# Relative to max|λ|: some ulp of float64 in the sum over 22 images.
+ULPS = 1e-13
+
+
+def operator(net, **options) -> HessianOperator:
+    return HessianOperator(net.model, net.images, net.labels, **{"dtype": DOUBLE, **options})
+
+
+def distance(op: HessianOperator, matrix: Tensor) -> float:
+    return float((op.dense() - matrix).abs().max())
+
+
+@pytest.fixture
+def net(trained_nets):
+    return trained_nets["smooth_mlp"]
+
+
+def test_integer_images_are_refused(net):
+    with pytest.raises(InputError, match=r"floats, got torch\.uint8"):
+        HessianOperator(net.model, net.images.to(torch.uint8), net.labels)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda y: y.int(),
+        lambda y: y.double(),
+        lambda y: y[:-1],
+        lambda y: y[:, None],
+        lambda y: F.one_hot(y),
+    ],
+    ids=["int32", "float64", "short", "column", "one-hot"],
+)
+def test_labels_of_another_dtype_or_shape_are_refused(net, change):
+    with pytest.raises(InputError, match=r"labels must be int64 of shape \(22,\)"):
+        HessianOperator(net.model, net.images, change(net.labels))
+
+
+def test_no_images_are_refused(net):
+    with pytest.raises(InputError, match="no images"):
+        HessianOperator(net.model, net.images[:0], net.labels[:0])
+
+
+@pytest.mark.parametrize("n", [1, 22])
+def test_a_loss_that_reduces_is_refused(net, n):
+    with pytest.raises(InputError, match="reduction='none'"):
+        HessianOperator(net.model, net.images[:n], net.labels[:n], loss=F.cross_entropy)
+
+
+def test_a_model_without_trainable_parameters_is_refused(net):
+    model = copy.deepcopy(net.model).requires_grad_(False)
+    with pytest.raises(InputError, match="requires_grad"):
+        HessianOperator(model, net.images, net.labels)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64])
+def test_other_dtypes_are_refused(net, dtype):
+    with pytest.raises(InputError, match="dtype"):
+        operator(net, dtype=dtype)
+
+
+def test_micro_chunk_below_one_is_refused(net):
+    with pytest.raises(InputError, match="micro_chunk"):
+        operator(net, micro_chunk=0)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [-torch.ones(22), torch.zeros(22), torch.ones(21), torch.full((22,), float("nan"))],
+    ids=["negative", "zero", "short", "nan"],
+)
+def test_unusable_sample_weights_are_refused(net, weights):
+    with pytest.raises(InputError, match="weights"):
+        operator(net, weights=weights)
+
+
+def test_non_finite_images_are_refused(net):
+    images = net.images.clone()
+    images[-1, 0, 0, 0] = float("inf")
+    with pytest.raises(NonFiniteError, match="images"):
+        HessianOperator(net.model, images, net.labels)
+
+
+def test_nan_parameters_are_named_as_a_non_finite_loss(net):
+    model = copy.deepcopy(net.model)
+    with torch.no_grad():
+        model[1].weight[0, 0] = float("nan")
+    with pytest.raises(NonFiniteError, match="22 of the first 22 images"):
+        HessianOperator(model, net.images, net.labels)
+
+
+def test_an_infinite_second_derivative_is_named(net):
+    def cube_root_at_zero(outputs: Tensor) -> Tensor:
+        return outputs + (outputs - outputs.detach()).abs().pow(4 / 3)
+
+    with pytest.raises(NonFiniteError, match="second derivative"):
+        HessianOperator(Then(net.model, cube_root_at_zero), net.images, net.labels)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.dropout(x, 0.5, training=True),
+        lambda x: x * (1 + 1e-3 * torch.randn_like(x)),
+    ],
+    ids=["dropout", "noise"],
+)
+def test_randomness_in_the_forward_pass_is_named(net, function):
+    with torch.random.fork_rng(devices=[]), pytest.raises(OperatorError, match="random numbers"):
+        HessianOperator(Then(net.model, function), net.images, net.labels)
+
+
+def test_dropout_that_obeys_eval_mode_is_no_randomness(net):
+    model = nn.Sequential(net.model, nn.Dropout(0.5)).train()
+    assert distance(HessianOperator(model, net.images, net.labels, dtype=DOUBLE), net.hessian) <= (
+        ULPS * net.scale
+    )
+
+
+def test_batch_norm_without_running_averages_is_refused(net):
+    norm = nn.BatchNorm1d(3, affine=False, track_running_stats=False)
+    with pytest.raises(OperatorError, match="track_running_stats=False"):
+        HessianOperator(Then(net.model, norm), net.images, net.labels)
+
+
+class Square(torch.autograd.Function):
+    """x², whose backward is right in first order and loses part of the second."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**2
+
+
+class ForgetsPoint(Square):
+    @staticmethod
+    def backward(ctx, gradient):
+        return 2 * ctx.saved_tensors[0].detach() * gradient
+
+
+class ForgetsGradient(Square):
+    @staticmethod
+    def backward(ctx, gradient):
+        return 2 * ctx.saved_tensors[0] * gradient.detach()
+
+
+class HasNoDoubleBackward(Square):
+    """Torch skips such a path without a word where another one reaches the parameters."""
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        return 2 * ctx.saved_tensors[0] * gradient
+
+
+class WrongByAFactor(Square):
+    """Wrong in first order already; the second derivative is symmetric all the same."""
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return ctx.saved_tensors[0] * gradient
+
+
+class Between(nn.Module):
+    """Applies a function to the first layer's outputs."""
+
+    def __init__(self, net: nn.Module, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.net, self.function = net, function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net[2:](self.function(self.net[:2](x)))
+
+
+@pytest.mark.parametrize("place", [Then, Between], ids=["last", "inside"])
+@pytest.mark.parametrize(
+    "function", [ForgetsPoint, ForgetsGradient, HasNoDoubleBackward, WrongByAFactor]
+)
+def test_a_wrong_custom_backward_is_refused(net, function, place):
+    with pytest.raises(OperatorError):
+        HessianOperator(place(net.model, function.apply), net.images, net.labels)
+
+
+@pytest.mark.parametrize("label", [-100, 3])
+def test_a_label_without_output_is_refused(net, label):
+    labels = net.labels.clone()
+    labels[0] = label
+    with pytest.raises(InputError, match="labels"):
+        HessianOperator(net.model, net.images, labels)
+
+
+def test_images_fitted_to_rounding_do_not_fail_the_check_of_derivatives():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3)).double()
+    with torch.no_grad():
+        model[2].weight *= 60
+        images = torch.randn(2000, 4, generator=make_generator(0, "fit")).double()
+        outputs = model(images)
+    labels = outputs.argmax(1)
+    losses = nn.functional.cross_entropy(outputs, labels, reduction="none")
+    # Losses of 3e-14 carry two digits of slope: central differences show rounding alone.
+    fitted = (losses - 3e-14).abs().argsort()[:20]
+    keep = torch.cat([fitted, losses.argsort()[-4:]])
+    HessianOperator(model, images[keep], labels[keep], dtype=DOUBLE)
