@@ -71,7 +71,9 @@ def test_python_in_a_document_runs(document):
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("module", modules_with_examples())
 def test_examples_in_docstrings_give_what_they_show(module):
-    found = doctest.testmod(importlib.import_module(module), optionflags=FLAGS)
+    # A reader has these names; what else an example needs it imports.
+    names = {name: importlib.import_module(name) for name in ("torch", *PACKAGES)}
+    found = doctest.testmod(importlib.import_module(module), globs=names, optionflags=FLAGS)
     assert found.failed == 0  # what was expected and what came is in the captured output
     assert found.attempted > 0
 
