@@ -58,9 +58,9 @@ def class_hessian(
 
     Example:
         >>> import spectra
-        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
         >>> images, labels = torch.randn(6, 1, 2, 2), [0, 1, 2, 0, 1, 2]
-        >>> H = class_hessian(net, images, labels, 2)
+        >>> H = spectra.class_hessian(net, images, labels, 2)
         >>> H.label, H.num_images, H.size, (H @ torch.ones(15)).shape
         ('2', 2, 15, torch.Size([15]))
     """

@@ -141,7 +141,8 @@ class HessianOperator(ChunkedOperator):
 
         Example:
             >>> import spectra
-            >>> net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+            >>> layers = torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)
+            >>> net = torch.nn.Sequential(*layers).double()
             >>> images, labels = torch.randn(6, 3).double(), torch.tensor([0, 1, 0, 1, 0, 1])
             >>> H = spectra.class_hessian(net, images, labels, 0, dtype=torch.float64)
             >>> G, v = H.gauss_newton(), torch.ones(H.size).double()
