@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from oracles import random_vector
 from torch import Tensor, nn
 
 from checkpoints.models.resnet import ResNet
@@ -192,6 +193,10 @@ DOUBLE_BACKWARD: dict[str, Callable[[], nn.Module]] = {
     "no-forward-mode": without_jvp,
 }
 NETS = TANGENT | LINEARIZE | DOUBLE_BACKWARD
+# Tracing takes seconds: some nets stand for the others.
+LINEARIZED = [*sorted(LINEARIZE), "activations", "cosine-head", "max-pool"]
+# Relative to max|H| or ‖H v‖: sums of some thousand terms in float64, each way in another order.
+ROUNDING = 1e-12
 
 
 def make_net(name: str) -> nn.Module:
@@ -223,3 +228,10 @@ def operator(model: nn.Module | str, **options) -> HessianOperator:
     images, labels = images_and_labels()
     defaults = {"dtype": torch.float64, "check": False, "micro_chunk": 3}
     return HessianOperator(net, images, labels, **{**defaults, **options})
+
+
+def assert_same_product(a: HessianOperator, b: HessianOperator) -> None:
+    v = random_vector(a.size, "v")
+    expected = b.matvec(v)
+    assert float(expected.norm()) > 0
+    assert float((a.matvec(v) - expected).norm()) <= ROUNDING * float(expected.norm())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,19 @@ from torch import Tensor
 from spectra.products.tangent.flat_order import AffineParts
 from spectra.products.tangent.folding import Direction, Folding, Moved
 from spectra.products.tangent.layers import Layer, Saved
+
+
+class TwoTerms(NamedTuple):
+    """The two terms of a product rule: ``weight`` is applied to ``value``, ``other`` to ``second``.
+
+    ``joined`` are both weights along one axis, in one piece of memory; None where they are not.
+    """
+
+    value: Tensor
+    weight: Tensor
+    second: Tensor
+    other: Tensor
+    joined: Tensor | None
 
 
 class Affine(Layer):
@@ -40,32 +54,16 @@ class Affine(Layer):
         """Return weight ∗ x + bias."""
 
     @abstractmethod
-    def apply_pair(
-        self,
-        x: Tensor,
-        weight: Tensor,
-        y: Tensor,
-        other: Tensor,
-        bias: Tensor | None,
-        joined: Tensor | None,
-    ) -> Tensor:
-        """Return weight ∗ x + other ∗ y + bias; ``joined`` are both along the input channels."""
+    def apply_pair(self, terms: TwoTerms, bias: Tensor | None) -> Tensor:
+        """Return weight ∗ value + other ∗ second + bias; joined along the input channels."""
 
     @abstractmethod
     def pulled(self, delta: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """Return weightᵀ δ, the cotangent of x."""
 
     @abstractmethod
-    def pulled_pair(
-        self,
-        delta: Tensor,
-        weight: Tensor,
-        other_delta: Tensor,
-        other: Tensor,
-        x: Tensor,
-        joined: Tensor | None,
-    ) -> Tensor:
-        """Return weightᵀ δ + otherᵀ other_δ; ``joined`` are both along the output channels."""
+    def pulled_pair(self, terms: TwoTerms, x: Tensor) -> Tensor:
+        """Return weightᵀ value + otherᵀ second, of the shape of x; joined along the outputs'."""
 
     @abstractmethod
     def gradient(self, delta: Tensor, x: Tensor) -> Tensor:
@@ -119,7 +117,7 @@ class Affine(Layer):
             return self._tangents(saved, d_weight, d_bias)
         if d_weight is not None and dx is not None:
             joined = direction.beside[self.place]
-            return self.apply_pair(dx, self.weight, x, d_weight, d_bias, joined)
+            return self.apply_pair(TwoTerms(dx, self.weight, x, d_weight, joined), d_bias)
         if d_weight is not None:
             return self.apply(x, d_weight, d_bias)
         if dx is not None:
@@ -173,7 +171,8 @@ class Affine(Layer):
             return [self._pulled(d_delta, delta, x, d_weight)]
         if d_delta is not None and d_weight is not None:
             joined = direction.below[place]
-            return [self.pulled_pair(d_delta, self.weight, delta, d_weight, x, joined)]
+            pair = TwoTerms(d_delta, self.weight, delta, d_weight, joined)
+            return [self.pulled_pair(pair, x)]
         if d_delta is not None:
             return [self.pulled(d_delta, x, self.weight)]
         return [None if d_weight is None else self.pulled(delta, x, d_weight)]
@@ -201,33 +200,17 @@ class LinearLayer(Affine):
         """Return x weightᵀ + bias."""
         return F.linear(x, weight, bias)
 
-    def apply_pair(
-        self,
-        x: Tensor,
-        weight: Tensor,
-        y: Tensor,
-        other: Tensor,
-        bias: Tensor | None,
-        joined: Tensor | None,
-    ) -> Tensor:
-        """Return x weightᵀ + y otherᵀ + bias."""
-        return F.linear(x, weight, bias).addmm_(y, other.T)
+    def apply_pair(self, terms: TwoTerms, bias: Tensor | None) -> Tensor:
+        """Return value weightᵀ + second otherᵀ + bias."""
+        return F.linear(terms.value, terms.weight, bias).addmm_(terms.second, terms.other.T)
 
     def pulled(self, delta: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """Return δ weight."""
         return delta @ weight
 
-    def pulled_pair(
-        self,
-        delta: Tensor,
-        weight: Tensor,
-        other_delta: Tensor,
-        other: Tensor,
-        x: Tensor,
-        joined: Tensor | None,
-    ) -> Tensor:
-        """Return δ weight + other_δ other."""
-        return (delta @ weight).addmm_(other_delta, other)
+    def pulled_pair(self, terms: TwoTerms, x: Tensor) -> Tensor:
+        """Return value weight + second other."""
+        return (terms.value @ terms.weight).addmm_(terms.second, terms.other)
 
     def gradient(self, delta: Tensor, x: Tensor) -> Tensor:
         """Return δᵀ x."""

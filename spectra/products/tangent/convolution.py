@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spectra.products.tangent.affine import Affine
+from spectra.products.tangent.affine import Affine, TwoTerms
 from spectra.products.tangent.flat_order import AffineParts
 from spectra.products.tangent.layers import packed
 
@@ -46,39 +46,25 @@ class Convolution(Affine):
         """Return weight ∗ x + bias."""
         return torch.convolution(x, weight, bias, *self.options)
 
-    def apply_pair(
-        self,
-        x: Tensor,
-        weight: Tensor,
-        y: Tensor,
-        other: Tensor,
-        bias: Tensor | None,
-        joined: Tensor | None,
-    ) -> Tensor:
-        """Return weight ∗ x + other ∗ y + bias."""
+    def apply_pair(self, terms: TwoTerms, bias: Tensor | None) -> Tensor:
+        """Return weight ∗ value + other ∗ second + bias."""
+        value, weight, second, other, joined = terms
         if self.groups > 1:
-            return self.apply(x, weight, bias).add_(self.apply(y, other, None))
+            return self.apply(value, weight, bias).add_(self.apply(second, other, None))
         both = torch.cat([weight, other], 1) if joined is None else joined
-        return self.apply(torch.cat([x, y], 1), both, bias)
+        return self.apply(torch.cat([value, second], 1), both, bias)
 
     def pulled(self, delta: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """Return weightᵀ δ."""
         return _convolution_backward(delta, x, weight, None, *self.options, [True, False, False])[0]
 
-    def pulled_pair(
-        self,
-        delta: Tensor,
-        weight: Tensor,
-        other_delta: Tensor,
-        other: Tensor,
-        x: Tensor,
-        joined: Tensor | None,
-    ) -> Tensor:
-        """Return weightᵀ δ + otherᵀ other_δ."""
+    def pulled_pair(self, terms: TwoTerms, x: Tensor) -> Tensor:
+        """Return weightᵀ value + otherᵀ second."""
+        value, weight, second, other, joined = terms
         if self.groups > 1:
-            return self.pulled(delta, x, weight).add_(self.pulled(other_delta, x, other))
+            return self.pulled(value, x, weight).add_(self.pulled(second, x, other))
         both = torch.cat([weight, other], 0) if joined is None else joined
-        return self.pulled(torch.cat([delta, other_delta], 1), x, both)
+        return self.pulled(torch.cat([value, second], 1), x, both)
 
     def gradient(self, delta: Tensor, x: Tensor) -> Tensor:
         """Return the gradient of the weight."""
