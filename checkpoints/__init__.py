@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from checkpoints.formats.native import save_native
     from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
     from checkpoints.models import Architecture, build_model
-    from checkpoints.recipes.recipe import RECIPE_NAMES, Recipe, get_recipe, load_recipe
-    from checkpoints.training.run import TrainingJob, train
+    from checkpoints.recipes.families import RECIPE_NAMES, get_recipe, load_recipe
+    from checkpoints.recipes.recipe import Recipe
+    from checkpoints.training.job import TrainingJob
+    from checkpoints.training.request import train
 else:  # tests/test_public_api.py holds the two equal
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -25,8 +27,10 @@ else:  # tests/test_public_api.py holds the two equal
             "checkpoints.formats.native": ["save_native"],
             "checkpoints.load": ["LoadOptions", "list_checkpoints", "load_checkpoint"],
             "checkpoints.models": ["Architecture", "build_model"],
-            "checkpoints.recipes.recipe": ["RECIPE_NAMES", "Recipe", "get_recipe", "load_recipe"],
-            "checkpoints.training.run": ["TrainingJob", "train"],
+            "checkpoints.recipes.families": ["RECIPE_NAMES", "get_recipe", "load_recipe"],
+            "checkpoints.recipes.recipe": ["Recipe"],
+            "checkpoints.training.job": ["TrainingJob"],
+            "checkpoints.training.request": ["train"],
         },
     )
     __getattr__ = renamed(__name__, __getattr__)

@@ -12,8 +12,9 @@ from checkpoints.data import DataRequest, load_data
 from checkpoints.formats.native import load_native
 from checkpoints.load import MANIFEST
 from checkpoints.models import Architecture
-from checkpoints.recipes.recipe import PAPER_RECIPES, get_recipe
-from checkpoints.training.run import TrainingJob, checkpoint_path, train
+from checkpoints.recipes.families import PAPER_RECIPES, get_recipe
+from checkpoints.training.job import TrainingJob, checkpoint_path
+from checkpoints.training.run import train_job
 from spectra.system.files import write_json
 
 SEED = 0
@@ -40,7 +41,7 @@ def bundle_digits(root: Path) -> None:
                 folder=Path(scratch),
                 name=f"digits/{name}",
             )
-            files += _copy(train(job), root / "digits" / name)
+            files += _copy(train_job(job), root / "digits" / name)
         commands[f"digits/{name}"] = f"spectra train {name} --data digits --seed {SEED}"
         accuracy = load_native(files[-1]).metrics["test"]["overall"]
         sys.stderr.write(f"digits/{name}: test accuracy {accuracy:.3f}\n")

@@ -167,10 +167,11 @@ NOW_ROOMS = {
         "spectra.results.analysis": ["Analysis", "load_analysis", "save_analysis"],
     },
     "checkpoints.recipes": {
-        "checkpoints.recipes.recipe": ["RECIPE_NAMES", "Recipe", "get_recipe", "load_recipe"],
+        "checkpoints.recipes.families": ["RECIPE_NAMES", "get_recipe", "load_recipe"],
+        "checkpoints.recipes.recipe": ["Recipe"],
     },
     "checkpoints.training": {
-        "checkpoints.training.run": ["TrainingJob", "checkpoint_path", "train"],
+        "checkpoints.training.job": ["TrainingJob", "checkpoint_path"],
     },
     "figures.style": {
         "figures.style.colours": ["house_style", "label_styles", "save_figure", "series_styles"],

@@ -4,6 +4,7 @@ Every loss maps outputs (n, C) and labels (n,) to (n,) values, so that the same 
 training, where a weighted mean is taken, and a Hessian of any subset of images.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -112,18 +113,19 @@ def _adjustments(
     return placed_delta, placed_prior
 
 
+# By the recipe's name for them; what each is made of: recipe, class counts, factor of the outputs.
+_LOSSES: dict[str, Callable[[Recipe, tuple[int, ...], float], PerSampleLoss]] = {
+    "ce": lambda _, counts, scale: CrossEntropy(scale),
+    "ldam": lambda r, counts, scale: LDAM(counts, r.ldam_max_margin, scale),
+    "vs": lambda r, counts, scale: VectorScaling(counts, r.vs_gamma, r.vs_tau, scale),
+    "la": lambda r, counts, scale: VectorScaling(counts, 0.0, r.vs_tau, scale),
+    "focal": lambda r, counts, scale: Focal(r.focal_gamma, scale),
+}
+
+
 def training_loss(recipe: Recipe, class_counts: tuple[int, ...]) -> PerSampleLoss:
     """Return the per-sample loss that ``recipe`` minimises, class weights aside."""
-    scale = output_scale(recipe)
-    if recipe.loss == "ldam":
-        return LDAM(class_counts, recipe.ldam_max_margin, scale)
-    if recipe.loss == "vs":
-        return VectorScaling(class_counts, recipe.vs_gamma, recipe.vs_tau, scale)
-    if recipe.loss == "la":
-        return VectorScaling(class_counts, 0.0, recipe.vs_tau, scale)
-    if recipe.loss == "focal":
-        return Focal(recipe.focal_gamma, scale)
-    return CrossEntropy(scale)
+    return _LOSSES[recipe.loss](recipe, class_counts, output_scale(recipe))
 
 
 def output_scale(recipe: Recipe) -> float:

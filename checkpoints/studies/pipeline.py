@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from checkpoints.analysis.analyze import library_versions
 from checkpoints.analysis.request import AnalysisRequest
@@ -13,8 +12,9 @@ from checkpoints.analysis.trajectory import analyze_trajectory
 from checkpoints.data import ImageData, load_data
 from checkpoints.studies.study import Study
 from checkpoints.training.execution import EXACT, Execution
+from checkpoints.training.job import TrainingJob
 from checkpoints.training.request import TrainRequest, training_job
-from checkpoints.training.run import TrainingJob, train
+from checkpoints.training.run import train_job
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis
 from spectra.errors import InputError
@@ -110,11 +110,11 @@ class _Unit:
         """Train, or finish training, and return the last epoch."""
         job = self.job()
 
-        def trained(epoch: int, _: dict[str, Any]) -> None:
+        def trained(_: str, epoch: int, epochs: int) -> None:
             if self.on_progress:
-                self.on_progress(f"{self.run} train", epoch, job.recipe.epochs)
+                self.on_progress(f"{self.run} train", epoch, epochs)
 
-        train(job, device=self.device, resume=True, on_epoch=trained)
+        train_job(job, device=self.device, resume=True, on_progress=trained)
         return job.recipe.epochs
 
     def analyze(

@@ -8,7 +8,7 @@ from typing import Any
 
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.data import DataRequest
-from checkpoints.recipes.recipe import PAPER_RECIPES
+from checkpoints.recipes.families import PAPER_RECIPES
 from spectra import SolverSettings
 from spectra.errors import InputError
 from spectra.results.study import StudyResult

@@ -1,19 +1,26 @@
 """Train by recipe name or file, on named data, into a run's folder."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import DataRequest, ImageData, load_data
 from checkpoints.data.sources import recipe_family
 from checkpoints.load import LoadOptions, load_checkpoint
 from checkpoints.models import Architecture
-from checkpoints.recipes.recipe import Recipe, get_recipe, load_recipe
+from checkpoints.recipes.families import get_recipe, load_recipe
+from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.execution import EXACT, Execution
-from checkpoints.training.run import EpochCallback, TrainingJob, train
-from checkpoints.training.threads import suitable_threads
+from checkpoints.training.job import TrainingJob
+from checkpoints.training.run import train_job
 from spectra.errors import InputError
+from spectra.system.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class TrainRequest:
     """What to train.
 
     Attributes:
-        recipe: a name, or the path of a TOML file.
+        recipe: a name, the path of a TOML file, or a recipe itself.
         data: where the images come from, and their profile.
         arch: architecture name or ``module:factory``; None: digits-resnet for small images,
             else resnet32.
@@ -32,7 +39,7 @@ class TrainRequest:
         execution: how the passes are computed.
     """
 
-    recipe: str
+    recipe: Recipe | str | Path
     data: DataRequest = field(default_factory=DataRequest)
     arch: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -42,15 +49,96 @@ class TrainRequest:
     execution: Execution = EXACT
 
 
-def read_recipe(name: str, family: str, overrides: Mapping[str, Any]) -> Recipe:
-    """Return a recipe by name or from a TOML file, with overrides.
+def train(
+    recipe: Recipe | str | Path,
+    data: ImageData | DataRequest | str,
+    *,
+    output: Path | str | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    keep_epochs: Sequence[int] | None = None,
+    arch: str | None = None,
+    start: str | Path | None = None,
+    device: torch.device | str | None = None,
+    execution: Execution = EXACT,
+    resume: bool = False,
+    on_progress: Progress | None = None,
+) -> Checkpoint:
+    """Train a network and return its last checkpoint.
+
+    The same arguments give the same bytes as the command ``spectra train``: see
+    :func:`checkpoints.training.run.train_job`.
+
+    >>> from checkpoints import DataRequest, train
+    >>> checkpoint = train("ce-drw", DataRequest("digits", n_max=20), epochs=2)
+    >>> checkpoint.name, checkpoint.epoch
+    ('digits/ce-drw', 2)
+
+    Args:
+        recipe: a name of :data:`checkpoints.RECIPE_NAMES`, the path of a TOML file, or a recipe
+            with every number in it.
+        data: images with labels, or where they come from, such as ``digits`` or
+            ``cifar10:FOLDER``, cut to their default long tail.
+        output: folder for checkpoints and the state to resume from; None: nothing is left on disk.
+        seed: of weights, order and augmentation.
+        epochs: how many; schedules scale with it. None: the recipe's.
+        keep_epochs: epochs to keep a checkpoint of in ``output``, beside the last; None: those of
+            the paper's trajectories, scaled. :func:`checkpoints.list_checkpoints` finds them.
+        arch: architecture name or ``module:factory``; None: digits-resnet for small images, else
+            resnet32.
+        start: checkpoint to begin from, see :class:`TrainRequest`.
+        device: where; None: the CPU.
+        execution: how the passes are computed.
+        resume: go on with the run that ``output`` holds, if it holds one.
+        on_progress: called after each epoch with (loss and accuracy, epochs done, epochs planned).
+
+    Raises:
+        InputError: recipe, data or architecture do not fit each other, or ``output`` holds a run.
+        NonFiniteError: the loss became NaN or infinite.
+    """
+    if output is None:
+        if keep_epochs or resume:
+            raise InputError("epochs to keep, or a run to resume, need a folder; give an output")
+        keep_epochs = ()
+    request = TrainRequest(
+        recipe=recipe,
+        data=DataRequest(data) if isinstance(data, str) else DataRequest(),
+        arch=arch,
+        overrides={} if epochs is None else {"epochs": epochs},
+        seed=seed,
+        keep_epochs=None if keep_epochs is None else tuple(keep_epochs),
+        start=None if start is None else str(start),
+        execution=execution,
+    )
+    if isinstance(data, DataRequest):
+        request = replace(request, data=data)
+    given = data if isinstance(data, ImageData) else None
+    with _folder(output) as folder:
+        job = training_job(request, folder, data=given)
+        kept = train_job(job, device=device or "cpu", resume=resume, on_progress=on_progress)
+        return load_checkpoint(kept[-1])
+
+
+@contextmanager
+def _folder(output: Path | str | None) -> Iterator[Path]:
+    if output is not None:
+        yield Path(output)
+        return
+    with tempfile.TemporaryDirectory(prefix="spectra-training-") as scratch:
+        yield Path(scratch)
+
+
+def read_recipe(recipe: Recipe | str | Path, family: str, overrides: Mapping[str, Any]) -> Recipe:
+    """Return a recipe as it is, by name or from a TOML file, with overrides.
 
     Raises:
         InputError: no such recipe or file, or a field does not fit.
     """
-    if name.endswith(".toml"):
-        return load_recipe(Path(name), family).with_overrides(overrides)
-    return get_recipe(name, family).with_overrides(overrides)
+    if isinstance(recipe, Recipe):
+        return recipe.with_overrides(overrides)
+    if str(recipe).endswith(".toml"):
+        return load_recipe(Path(recipe), family).with_overrides(overrides)
+    return get_recipe(str(recipe), family).with_overrides(overrides)
 
 
 def training_job(
@@ -94,15 +182,3 @@ def training_job(
         start=start,
         execution=request.execution,
     )
-
-
-def run_training(
-    job: TrainingJob,
-    *,
-    device: str = "cpu",
-    resume: bool = False,
-    on_epoch: EpochCallback | None = None,
-) -> list[Path]:
-    """Train on as many threads as the images are worth; see :func:`train`."""
-    with suitable_threads(job.data):
-        return train(job, device=device, resume=resume, on_epoch=on_epoch)

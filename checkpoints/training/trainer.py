@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from checkpoints.recipes.schedules import (
 from checkpoints.recipes.training_losses import output_scale, training_loss
 from checkpoints.training.batches import Minibatch, minibatches
 from checkpoints.training.captured import CapturedStep
-from checkpoints.training.evaluation import evaluate
+from checkpoints.training.evaluation import ClassMetrics, evaluate
 from checkpoints.training.execution import Execution
 from checkpoints.training.steps.choose import step_rule
 from checkpoints.training.steps.interface import Batch
@@ -27,6 +26,22 @@ from spectra.errors import NonFiniteError
 from spectra.objective.per_sample import CrossEntropy
 from spectra.system.recording import CudaRecorder
 from spectra.system.seeding import derive_seed, make_generator
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What one epoch was trained with and came to.
+
+    Attributes:
+        lr: learning rate.
+        train_loss: mean over the images shown, at w, never at w + ε. LPF-SGD does not visit w:
+            there it is of the first draw's w + n.
+        train_accuracy: fraction right, likewise.
+    """
+
+    lr: float
+    train_loss: float
+    train_accuracy: float
 
 
 class Trainer:
@@ -74,10 +89,11 @@ class Trainer:
                 recorder=CudaRecorder(device),
             )
 
-    def run_epoch(self, epoch: int) -> dict[str, Any]:
-        """Train for one epoch and return loss and accuracy over it, taken at w, never at w + ε.
+    def run_epoch(self, epoch: int) -> EpochMetrics:
+        """Train for one epoch, from 0, and return loss and accuracy over it.
 
-        LPF-SGD does not visit w: there they are of the first draw's w + n.
+        Raises:
+            NonFiniteError: loss or weights became NaN or infinite.
         """
         recipe, seed = self.recipe, self.seed
         rate = learning_rate(recipe, epoch)
@@ -109,7 +125,7 @@ class Trainer:
                 + f"; lower lr (--set lr=..., now {recipe.lr:g})"
                 + (" or rho (--rho)" if recipe.uses_ascent else "")
             )
-        return {"lr": rate, "train_loss": mean, "train_accuracy": accuracy}
+        return EpochMetrics(rate, mean, accuracy)
 
     def _steps(self, batches: Iterable[Minibatch]) -> tuple[float, float, bool]:
         """Step through the batches; return mean loss, accuracy, and whether weights are finite.
@@ -153,17 +169,16 @@ class Trainer:
         self.optimizer.step()
         return batch.seen
 
-    def validate(self) -> dict[str, Any]:
+    def validate(self) -> ClassMetrics | None:
         """Return per-class accuracy and cross-entropy on the test images, where there are any."""
         if self.test is None:
-            return {}
-        metrics = evaluate(
+            return None
+        return evaluate(
             self.model,
             *self.test,
             num_classes=self.data.num_classes,
             loss=CrossEntropy(output_scale(self.recipe)),
         )
-        return {"test": asdict(metrics)}
 
 
 def descent(recipe: Recipe, model: nn.Module, device: torch.device) -> torch.optim.SGD:

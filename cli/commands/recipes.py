@@ -2,7 +2,8 @@
 
 import click
 
-from checkpoints.recipes.recipe import FAMILIES, RECIPE_NAMES, get_recipe, recipe_fields
+from checkpoints.recipes.families import FAMILIES, RECIPE_NAMES, get_recipe
+from checkpoints.recipes.recipe import recipe_fields
 from cli.display.lines import print_json
 from cli.display.tables import print_table
 from cli.display.words import number

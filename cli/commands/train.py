@@ -7,7 +7,6 @@ import click
 
 from cli.display.lines import note, print_json, print_paths
 from cli.display.progress import reporting
-from cli.display.words import number
 from cli.options import shared
 from cli.options.flags import OUTPUT, RECIPE, Flag, command
 from cli.options.values import pick_device, writable
@@ -73,7 +72,10 @@ def train(
 ) -> None:
     """Train RECIPE, a name (see 'spectra recipes') or a TOML file, and keep checkpoints."""
     from checkpoints import RECIPE_NAMES, DataRequest
-    from checkpoints.training.request import TrainRequest, run_training, training_job
+    from checkpoints.training.job import state_path
+    from checkpoints.training.request import TrainRequest, training_job
+    from checkpoints.training.resume import load_history
+    from checkpoints.training.run import train_job
 
     overrides: dict[str, Any] = dict(_assignment(text) for text in settings)
     overrides |= {k: v for k, v in (("epochs", epochs), ("rho", rho)) if v is not None}
@@ -94,18 +96,16 @@ def train(
         twin = f"{job.recipe.name}-sam"
         advice = f"take {twin}" if twin in RECIPE_NAMES else "'spectra recipes' lists those that do"
         raise InputError(f"{job.recipe.name} does not use ρ; leave it out, or {advice}")
-    history: list[dict[str, Any]] = []
+    trained = False
     with reporting(f"training {job.recipe.name}") as report:
 
-        def on_epoch(epoch: int, metrics: dict[str, Any]) -> None:
-            history.append(metrics)
-            tested = metrics.get("test")
-            seen = f", test accuracy {tested['overall']:.3f}" if tested else ""
-            text = f"{job.recipe.name} loss {number(metrics['train_loss'])}{seen}"
-            report.update(text, epoch, job.recipe.epochs)
+        def on_progress(what: str, epoch: int, epochs: int) -> None:
+            nonlocal trained
+            trained = True
+            report.update(f"{job.recipe.name} {what}", epoch, epochs)
 
-        kept = run_training(job, device=chosen, resume=resume, on_epoch=on_epoch)
-    last = history[-1] if history else None
+        kept = train_job(job, device=chosen, resume=resume, on_progress=on_progress)
+    last = load_history(state_path(folder))[-1] if trained else None
     if as_json:
         print_json({"checkpoints": [str(path) for path in kept], "last_epoch": last})
         return

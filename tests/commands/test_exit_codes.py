@@ -10,7 +10,7 @@ def test_ctrl_c_says_what_is_kept(command, code, tmp_path, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("checkpoints.training.request.run_training", interrupt)
+    monkeypatch.setattr("checkpoints.training.run.train_job", interrupt)
     monkeypatch.setattr("checkpoints.studies.pipeline.run_study", interrupt)
     (tmp_path / "study.toml").write_text("[train]\nepochs = 1\n")
     what = {"train": "ce", "pipeline": tmp_path / "study.toml"}[command]

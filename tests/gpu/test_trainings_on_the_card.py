@@ -4,7 +4,7 @@ import pytest
 from card_limits import ROUNDING
 from pretended_gpu.trainings import CAPTURED, EXECUTIONS
 
-from checkpoints.recipes.recipe import RECIPE_NAMES
+from checkpoints.recipes.families import RECIPE_NAMES
 
 STEP_CEILINGS = {"ce-drw": 315, "ce-drw-sam": 630}
 EPOCH_END = {"launches": 180, "waits": 9}

@@ -22,7 +22,7 @@ from pretended_gpu.build import load_card
 
 def parts() -> dict[str, Callable[[Any], dict[str, Any]]]:
     """Return every part by its name, in the order in which they run."""
-    from checkpoints.recipes.recipe import RECIPE_NAMES
+    from checkpoints.recipes.families import RECIPE_NAMES
     from pretended_gpu import analyses, commands, products, refusals, trainings
 
     return {

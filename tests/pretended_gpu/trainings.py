@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
-from checkpoints import Architecture, ImageData, TrainingJob, load_checkpoint, train
+from checkpoints import Architecture, ImageData, TrainingJob, load_checkpoint
 from checkpoints.data import LabelledImages, Normalisation
-from checkpoints.recipes.recipe import get_recipe
+from checkpoints.recipes.families import get_recipe
 from checkpoints.training.evaluation import evaluate
 from checkpoints.training.execution import Execution
+from checkpoints.training.run import train_job
 from pretended_gpu.stage import Facts, Stage, difference, digits, relative
 from spectra import CrossEntropy, make_generator
 
@@ -58,9 +59,9 @@ def recipe_step(stage: Stage, name: str) -> Facts:
     for turn, batches in enumerate((2, 4, 2, 4)):  # the first two fill what is kept between runs
         folder = stage.folder / f"{name}-{turn}"
         with stage.counted() as count:
-            paths = train(job(name, folder, batches=batches), device=stage.device)
+            paths = train_job(job(name, folder, batches=batches), device=stage.device)
         counts[batches] = count
-    wanted = train(job(name, stage.folder / f"{name}-cpu", batches=4))
+    wanted = train_job(job(name, stage.folder / f"{name}-cpu", batches=4))
     return {
         **_step(counts[2], counts[4], steps=2),
         "differs by": _weights_differ(paths[-1], wanted[-1]),
@@ -82,7 +83,7 @@ def execution(stage: Stage, name: str) -> Facts:
     found = {}
     for place, device in (("card", stage.device), ("cpu", "cpu")):
         described = job("ce-drw-sam", stage.folder / f"{name}-{place}", batches=3)
-        found[place] = train(replace(described, execution=EXECUTIONS[name]), device=device)[-1]
+        found[place] = train_job(replace(described, execution=EXECUTIONS[name]), device=device)[-1]
     return {"differs by": _weights_differ(found["card"], found["cpu"])}
 
 
@@ -90,11 +91,10 @@ def captured_steps(stage: Stage, name: str) -> Facts:
     """Train two epochs with steps that are recorded and replayed, and without."""
     plain = job(name, stage.folder / f"eager-{name}", batches=8, epochs=2)
     recorded = job(name, stage.folder / f"captured-{name}", batches=8, epochs=2)
-    wanted = train(plain, device=stage.second)[-1]
+    captured = replace(recorded, execution=Execution(captured=True))
+    wanted = train_job(plain, device=stage.second)[-1]
     with stage.counted() as count:
-        found = train(replace(recorded, execution=Execution(captured=True)), device=stage.second)[
-            -1
-        ]
+        found = train_job(captured, device=stage.second)[-1]
     return {"replays": count.kernels["graph"], "differs by": _weights_differ(found, wanted)}
 
 
@@ -104,7 +104,7 @@ def resnet_steps(stage: Stage, name: str) -> Facts:
     for turn, (batches, epochs) in enumerate(((2, 1), (2, 1), (2, 2), (4, 1))):
         folder = stage.folder / f"resnet-{name}-{turn}"
         with stage.counted() as count:
-            train(
+            train_job(
                 job(name, folder, batches=batches, epochs=epochs, arch="resnet32"),
                 device=stage.device,
             )
@@ -140,19 +140,19 @@ class KilledError(Exception):
 
 def resumption(stage: Stage, name: str) -> Facts:
     """Stop a run on the second card after an epoch, go on, and compare with one not stopped."""
-    whole = train(
+    whole = train_job(
         job(name, stage.folder / f"whole-{name}", batches=3, epochs=3), device=stage.second
     )
     stopped = job(name, stage.folder / f"stopped-{name}", batches=3, epochs=3)
 
-    def stop(epoch: int, _: object) -> None:
+    def stop(_: str, epoch: int, epochs: int) -> None:
         if epoch == 1:
             raise KilledError
 
     with contextlib.suppress(KilledError):
-        train(stopped, device=stage.second, on_epoch=stop)
+        train_job(stopped, device=stage.second, on_progress=stop)
     with stage.counted() as count:
-        resumed = train(stopped, device=stage.second, resume=True)
+        resumed = train_job(stopped, device=stage.second, resume=True)
     return {
         "launches on the other card": count.cards[0] if stage.card else 0,
         "same bytes": whole[-1].read_bytes() == resumed[-1].read_bytes(),

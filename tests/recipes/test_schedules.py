@@ -11,7 +11,7 @@ from checkpoints.recipes.schedules import (
     learning_rate,
     sampling_probabilities,
 )
-from checkpoints.training.run import default_epochs
+from checkpoints.training.job import default_epochs
 
 
 def recipe_of(epochs: int, **fields: object) -> Recipe:

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from test_training import SCALE, images_of
+from tiny_trainings import SCALE, images_of
 
 from checkpoints.data.augment import crop_flip, draw_crop_flip
 from checkpoints.training import batches as batches_module

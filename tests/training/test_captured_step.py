@@ -5,7 +5,7 @@ import logging
 
 import pytest
 import torch
-from test_training import tiny_data, tiny_recipe
+from tiny_trainings import tiny_data, tiny_recipe
 
 from checkpoints.models import Architecture, build_model, initialise
 from checkpoints.training import captured as captured_module

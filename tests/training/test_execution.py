@@ -3,11 +3,11 @@ import shutil
 import pytest
 import torch
 from click.testing import CliRunner
-from test_training import Killed, digests, kill_after, tiny_job, tiny_recipe
+from tiny_trainings import Killed, digests, kill_after, tiny_job, tiny_recipe
 
 from checkpoints.formats.native import load_native
 from checkpoints.training.execution import EXACT, Execution
-from checkpoints.training.run import train
+from checkpoints.training.run import train_job
 from cli.main import cli
 from spectra.errors import InputError
 
@@ -21,7 +21,7 @@ ERRORS = {"channels-last": 1e-4, "bfloat16": 0.4, "both": 0.4}
 
 
 def weights(folder, recipe, execution, **fields):
-    (path,) = train(tiny_job(folder, recipe, execution=execution, keep_epochs=(), **fields))
+    (path,) = train_job(tiny_job(folder, recipe, execution=execution, keep_epochs=(), **fields))
     return load_native(path)
 
 
@@ -100,25 +100,27 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
         job = tiny_job(tmp_path / name, execution=FAST["both"])
         if name == "killed":
             with pytest.raises(Killed):
-                train(job, on_epoch=kill_after(2))
-        train(job, resume=name == "killed")
+                train_job(job, on_progress=kill_after(2))
+        train_job(job, resume=name == "killed")
     assert digests(tmp_path / "whole") == digests(tmp_path / "killed")
 
 
 def test_a_run_is_not_resumed_in_another_execution(tmp_path):
-    train(tiny_job(tmp_path / "a"))
+    train_job(tiny_job(tmp_path / "a"))
     with pytest.raises(InputError, match="holds a run with another execution"):
-        train(tiny_job(tmp_path / "a", execution=FAST["both"]), resume=True)
-    train(tiny_job(tmp_path / "b", execution=FAST["bfloat16"]))
+        train_job(tiny_job(tmp_path / "a", execution=FAST["both"]), resume=True)
+    train_job(tiny_job(tmp_path / "b", execution=FAST["bfloat16"]))
     with pytest.raises(InputError, match=r"another execution; .*channels_last False, here: True"):
-        train(tiny_job(tmp_path / "b", execution=FAST["both"]), resume=True)
+        train_job(tiny_job(tmp_path / "b", execution=FAST["both"]), resume=True)
 
 
 def test_the_state_at_the_switch_is_shared_by_one_execution_alone(tmp_path):
     shared = tmp_path / "shared"
     for name, execution in (("a", EXACT), ("b", EXACT), ("c", FAST["both"])):
         recipe = tiny_recipe("ce-drw")
-        train(tiny_job(tmp_path / name, recipe, shared=shared, keep_epochs=(), execution=execution))
+        train_job(
+            tiny_job(tmp_path / name, recipe, shared=shared, keep_epochs=(), execution=execution)
+        )
     assert len(list(shared.iterdir())) == 2
 
 
@@ -145,7 +147,7 @@ def test_a_captured_step_serves_three_optimizers(tmp_path):
 
 def test_a_captured_step_needs_a_gpu_and_says_so_before_any_work(tmp_path):
     with pytest.raises(InputError, match="needs a CUDA device, got cpu; leave --capture") as error:
-        train(tiny_job(tmp_path / "run", execution=Execution(captured=True)))
+        train_job(tiny_job(tmp_path / "run", execution=Execution(captured=True)))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
 
@@ -175,7 +177,7 @@ def test_a_network_that_does_not_compile_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(
         InputError, match=r"cannot be compiled here .*leave --compile out"
     ) as caught:
-        train(tiny_job(tmp_path, execution=Execution(compiled=True)))
+        train_job(tiny_job(tmp_path, execution=Execution(compiled=True)))
     assert "\n" not in str(caught.value)
 
 
@@ -201,8 +203,8 @@ def test_every_command_that_trains_passes_it_on(tmp_path, monkeypatch, command):
     def caught(job, **_):
         raise Asked(job.execution)
 
-    for module in ("training.request", "studies.pipeline", "studies.reproduction.trainings"):
-        monkeypatch.setattr(f"checkpoints.{module}.train", caught)
+    for module in ("training.run", "studies.pipeline", "studies.reproduction.trainings"):
+        monkeypatch.setattr(f"checkpoints.{module}.train_job", caught)
     fast = ["--precision", "bfloat16", "--channels-last", "--compile", "--capture"]
     with pytest.raises(Asked) as asked:
         CliRunner().invoke(cli, [*command, *fast, "-o", str(tmp_path)], catch_exceptions=False)

@@ -11,6 +11,7 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData, head_mid_tail
 from checkpoints.studies.reproduction.description import Reproduction
 from checkpoints.studies.reproduction.trainings import Run
+from checkpoints.training.job import state_path
 from checkpoints.training.resume import load_history
 from spectra import Analysis, SolverSettings
 from spectra.results.reproduction import AccuracyRun
@@ -20,7 +21,7 @@ from spectra.system.progress import Progress, within
 
 def accuracy(run: Run, data: ImageData) -> AccuracyRun:
     """Return test accuracies of the last epoch in per cent, and the best overall beside them."""
-    history = [h["test"] for h in load_history(run.folder / "resume.safetensors") if h.get("test")]
+    history = [h["test"] for h in load_history(state_path(run.folder)) if h.get("test")]
     if not history:
         return AccuracyRun(run.row, run.seed, None, None, None, None, None)
     last = history[-1]["accuracy"]

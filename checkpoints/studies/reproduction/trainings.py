@@ -9,7 +9,7 @@ from checkpoints.data import DataRequest, ImageData
 from checkpoints.studies.reproduction.description import Reproduction
 from checkpoints.training.execution import Execution
 from checkpoints.training.request import TrainRequest, training_job
-from checkpoints.training.run import train
+from checkpoints.training.run import train_job
 from spectra.system.progress import Progress
 
 # Keys of a size's table that are not fields of a recipe.
@@ -71,8 +71,8 @@ def train_run(
     job = training_job(wanted, run.folder, data=data)
     job = replace(job, shared=run.folder.parent / "shared")
 
-    def on_epoch(epoch: int, _: dict[str, Any]) -> None:
+    def trained(_: str, epoch: int, epochs: int) -> None:
         if on_progress:
-            on_progress("train", epoch, job.recipe.epochs)
+            on_progress("train", epoch, epochs)
 
-    return train(job, device=device, resume=True, on_epoch=on_epoch)
+    return train_job(job, device=device, resume=True, on_progress=trained)

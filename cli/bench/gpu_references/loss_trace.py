@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from checkpoints import Architecture, ImageData, build_model
 from checkpoints.models import initialise
-from checkpoints.recipes.recipe import Recipe, get_recipe
+from checkpoints.recipes.families import get_recipe
+from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.trainer import Trainer
 from cli.bench.gpu_references.sizes import Sizes
@@ -90,7 +91,7 @@ def loss_trace(
     losses, seconds = [], []
     for epoch in range(sizes.trace_epochs) if epochs is None else epochs:
         start = time.perf_counter()
-        losses.append(float(trainer.run_epoch(epoch)["train_loss"]))  # which waits for the device
+        losses.append(trainer.run_epoch(epoch).train_loss)  # which waits for the device
         seconds.append(time.perf_counter() - start)
     return Trace(tuple(losses), tuple(seconds))
 

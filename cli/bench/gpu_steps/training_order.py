@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.training.execution import Execution
-from checkpoints.training.request import TrainRequest, run_training, training_job
+from checkpoints.training.job import state_path
+from checkpoints.training.request import TrainRequest, training_job
+from checkpoints.training.resume import load_history
+from checkpoints.training.run import train_job
 from cli.bench.gpu_references.prepared_folder import read_data
 from spectra.system.files import write_json
 
@@ -106,11 +109,12 @@ def run_order(folder: Path) -> None:
     # Without test images: an evaluation an epoch would be a tenth of the time. What is kept is
     # evaluated when it is analyzed.
     job = training_job(request, folder, data=replace(data, test=None))
-    planned, begun = job.recipe.epochs, time.perf_counter()
+    begun = time.perf_counter()
 
-    def on_epoch(epoch: int, metrics: dict[str, Any]) -> None:
+    def on_progress(_: str, epoch: int, planned: int) -> None:
         nonlocal begun
         now = time.perf_counter()
+        metrics = load_history(state_path(folder))[-1]
         line = EpochLine(
             epoch, planned, now - begun, metrics["train_loss"], metrics["train_accuracy"]
         )
@@ -120,7 +124,7 @@ def run_order(folder: Path) -> None:
         if order.parent is not None and os.getppid() != order.parent:
             sys.exit("the process that started this training is gone")
 
-    run_training(job, device=order.device, resume=True, on_epoch=on_epoch)
+    train_job(job, device=order.device, resume=True, on_progress=on_progress)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,11 @@ from step_problems import Line, filled, line_batch, plain_slope, softmax_net
 
 from checkpoints import get_recipe, load_data
 from checkpoints.models import Architecture
-from checkpoints.recipes.recipe import OPTIMIZERS, RECIPE_NAMES
-from checkpoints.training.run import TrainingJob, train
+from checkpoints.recipes.families import RECIPE_NAMES
+from checkpoints.recipes.recipe import OPTIMIZERS
+from checkpoints.training.job import TrainingJob, state_path
+from checkpoints.training.resume import load_history
+from checkpoints.training.run import train_job
 from checkpoints.training.steps.choose import plain_optimizers, rule_class, step_rule
 from checkpoints.training.steps.sgd import SGD
 from spectra import make_generator
@@ -57,11 +60,8 @@ def test_every_recipe_trains_and_lowers_the_loss(name, tmp_path):
     recipe = get_recipe(name, "digits").with_overrides({"epochs": 3})
     data = load_data()
     architecture = Architecture("digits-resnet", 10, 1, 8, recipe.head)
-    losses = []
-    train(
-        TrainingJob(recipe, data, architecture, 0, tmp_path, ()),
-        on_epoch=lambda _, metrics: losses.append(metrics["train_loss"]),
-    )
+    train_job(TrainingJob(recipe, data, architecture, 0, tmp_path, ()))
+    losses = [epoch["train_loss"] for epoch in load_history(state_path(tmp_path))]
     assert losses[1] < losses[0]  # re-weighting starts in the third
 
 
@@ -73,12 +73,12 @@ def test_a_resumed_run_ends_in_the_same_bytes(name, tmp_path):
     class StopError(Exception):
         pass
 
-    def stop(epoch: int, metrics: object) -> None:
+    def stop(what: str, done: int, planned: int) -> None:
         raise StopError
 
     whole, broken = (TrainingJob(recipe, data, architecture, 0, tmp_path / x, ()) for x in "ab")
-    (path,) = train(whole)
+    (path,) = train_job(whole)
     with pytest.raises(StopError):
-        train(broken, on_epoch=stop)
-    (again,) = train(broken, resume=True)
+        train_job(broken, on_progress=stop)
+    (again,) = train_job(broken, resume=True)
     assert path.read_bytes() == again.read_bytes()

@@ -1,4 +1,3 @@
-import pickle
 from math import exp, log, log1p
 
 import pytest
@@ -6,8 +5,7 @@ import torch
 from torch import Tensor
 
 from checkpoints import get_recipe
-from checkpoints.recipes.constants import constant
-from checkpoints.recipes.schedules import class_weights
+from checkpoints.recipes.recipe import LOSSES as LOSSES_OF_RECIPES
 from checkpoints.recipes.training_losses import (
     LDAM,
     Focal,
@@ -15,7 +13,7 @@ from checkpoints.recipes.training_losses import (
     output_scale,
     training_loss,
 )
-from spectra import CrossEntropy, HessianOperator, make_generator
+from spectra import CrossEntropy, make_generator
 from spectra.system.quiet import quiet
 
 COUNTS = (5000, 387, 50)
@@ -212,45 +210,6 @@ def test_only_cosine_heads_have_an_output_scale(name, scale):
     assert output_scale(get_recipe(name)) == scale
 
 
-# --- class weights ----------------------------------------------------------------------------
-
-
-def test_class_balanced_weights_are_the_hand_computed_ones():
-    # (1-β)/(1-β^n) with β = .5: n = 2 gives 2/3, n = 1 gives 1; times 2 / (5/3).
-    recipe = get_recipe("ce").with_overrides({"weighting": "reweight", "cb_beta": 0.5})
-    close(class_weights(recipe, (2, 1), 0), [0.8, 1.2])
-
-
-def test_class_balanced_weights_sum_to_the_number_of_classes():
-    recipe = get_recipe("ce").with_overrides({"weighting": "reweight"})
-    close(class_weights(recipe, COUNTS, 0).sum(), torch.tensor(3.0))
-
-
-def test_deferred_weights_are_the_class_balanced_ones_from_the_switch_on():
-    raw = torch.tensor([1e-4 / (1 - 0.9999**n) for n in COUNTS], dtype=torch.float64)
-    expected = 3 * raw / raw.sum()
-    # 1 - .9999 loses 12 digits less than it keeps: β = .9999 is off by 1e-16, 1 - β by 1e-12.
-    torch.testing.assert_close(
-        class_weights(get_recipe("ce-drw"), COUNTS, 160), expected, rtol=1e-11, atol=0
-    )
-
-
-@pytest.mark.parametrize("epoch", [0, 159])
-def test_deferred_weights_are_ones_before_the_switch(epoch):
-    assert class_weights(get_recipe("ce-drw"), COUNTS, epoch).tolist() == [1.0] * 3
-
-
-@pytest.mark.parametrize("weighting", ["none", "resample"])
-def test_other_weightings_never_weigh(weighting):
-    recipe = get_recipe("ce").with_overrides({"weighting": weighting})
-    assert class_weights(recipe, COUNTS, 199).tolist() == [1.0] * 3
-
-
-def test_a_class_without_images_weighs_nothing():
-    recipe = get_recipe("ce").with_overrides({"weighting": "reweight", "cb_beta": 0.5})
-    close(class_weights(recipe, (1, 0), 0), [2.0, 0.0])
-
-
 @pytest.mark.parametrize(
     "loss", [CrossEntropy(), VectorScaling(COUNTS, 0.2, 1.2), LDAM(COUNTS), Focal(2.0)]
 )
@@ -269,61 +228,7 @@ def test_every_loss_can_be_linearised(loss):
     torch.testing.assert_close(moved(along), wanted, rtol=1e-4, atol=1e-5)
 
 
-# --- constants --------------------------------------------------------------------------------
-
-
-def doubled(value: float) -> Tensor:
-    return torch.tensor([2 * value])
-
-
-def test_a_constant_is_made_once_for_each_argument():
-    assert constant(doubled)(1.5) is constant(doubled)(1.5)
-    assert float(constant(doubled)(2.5)) == 5.0
-
-
-def test_a_constant_made_where_autograd_is_off_serves_where_it_is_on():
-    with torch.inference_mode():
-        made = constant(doubled)(3.5)
-    w = torch.ones(1, requires_grad=True)
-    (w * made).sum().backward()
-    assert float(w.grad) == 7.0
-
-
-def test_a_constant_made_within_a_transform_does_not_outlive_it():
-    made = []
-
-    def scaled(x: Tensor) -> Tensor:
-        made.append(constant(doubled)(4.5))
-        return (x * made[-1]).sum()
-
-    slope = torch.func.grad(scaled)(torch.ones(1))
-    assert float(slope) == 9.0
-    assert constant(doubled)(4.5) is not made[0]
-
-
-@pytest.mark.parametrize(
-    "loss", [LDAM(COUNTS), VectorScaling(COUNTS, 0.2, 1.2)], ids=["ldam", "vs"]
-)
-def test_a_loss_that_was_used_is_pickled_compared_and_hashed_as_before(loss):
-    fresh = pickle.loads(pickle.dumps(loss))
-    loss(*outputs_and_labels())
-    again = pickle.loads(pickle.dumps(loss))
-    assert (again, hash(again)) == (fresh, hash(fresh))
-
-
-def test_a_loss_that_is_a_module_serves_both_precisions():
-    generator = make_generator(0, "loss module")
-    images, labels = torch.randn(12, 5, generator=generator), torch.arange(12) % 3
-    weights = torch.tensor([0.5, 1.0, 3.0])
-    theirs = torch.nn.CrossEntropyLoss(weight=weights.clone(), reduction="none")
-    with torch.random.fork_rng(devices=[]):
-        model = torch.nn.Linear(5, 3)
-    op = HessianOperator(model, images, labels, loss=theirs)
-    by_image = HessianOperator(model, images, labels, weights=weights[labels])
-    v = torch.randn(op.size, generator=generator)
-    expected = by_image.in_float64().matvec(v.double()) * by_image.total_weight / len(labels)
-    close(op.in_float64().matvec(v.double()), expected)
-    torch.testing.assert_close(op.matvec(v).double(), expected, rtol=1e-5, atol=1e-6)
-    theirs.weight.fill_(0.0)  # the operator's is its own
-    close(op.in_float64().matvec(v.double()), expected)
-    assert theirs.weight.dtype == torch.float32
+def test_every_loss_of_the_table_of_recipes_can_be_made():
+    for loss in LOSSES_OF_RECIPES:
+        recipe = get_recipe("ce").with_overrides({"loss": loss})
+        assert training_loss(recipe, COUNTS)(torch.zeros(2, 3), torch.tensor([0, 1])).shape == (2,)
