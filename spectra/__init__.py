@@ -12,7 +12,7 @@ from spectra._version import __version__
 accept_old_modules()
 
 if TYPE_CHECKING:
-    from spectra.active.eigenpairs import solve_extremes
+    from spectra.active.extremes_by_active_images import extremes_by_active_images
     from spectra.engines.analyze_loss import analyze_fresh, analyze_loss
     from spectra.engines.pyhessian import PyHessianOperator
     from spectra.engines.result import EngineResult
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from spectra.findings.loss_analysis import LossAnalysis
     from spectra.findings.product_noise import ProductNoise, product_noise
     from spectra.findings.verdict import VERDICTS, Verdict, decide
-    from spectra.krylov.extremes import Eigenpair, Extremes, extreme_eigenpairs
+    from spectra.krylov.extremes import Extremes, extreme_eigenpairs
     from spectra.krylov.lanczos import Lanczos, lanczos_tridiag
-    from spectra.krylov.outer_bounds import TailBounds, bounds
-    from spectra.krylov.slq import draw_probe, slq
+    from spectra.krylov.outer_bounds import OuterBounds, outer_bounds
+    from spectra.krylov.probes import draw_probe
+    from spectra.krylov.rayleigh_quotients import Eigenpair
+    from spectra.krylov.slq import slq
     from spectra.krylov.spectrum import Spectrum
     from spectra.krylov.tridiagonal import Tridiagonal
     from spectra.objective.images import LazyImages
@@ -48,7 +50,7 @@ else:  # tests/test_public_api.py holds the two equal
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "spectra.active.eigenpairs": ["solve_extremes"],
+            "spectra.active.extremes_by_active_images": ["extremes_by_active_images"],
             "spectra.engines.analyze_loss": ["analyze_fresh", "analyze_loss"],
             "spectra.engines.pyhessian": ["PyHessianOperator"],
             "spectra.engines.result": ["EngineResult"],
@@ -65,10 +67,12 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.findings.loss_analysis": ["LossAnalysis"],
             "spectra.findings.product_noise": ["ProductNoise", "product_noise"],
             "spectra.findings.verdict": ["VERDICTS", "Verdict", "decide"],
-            "spectra.krylov.extremes": ["Eigenpair", "Extremes", "extreme_eigenpairs"],
+            "spectra.krylov.extremes": ["Extremes", "extreme_eigenpairs"],
             "spectra.krylov.lanczos": ["Lanczos", "lanczos_tridiag"],
-            "spectra.krylov.outer_bounds": ["TailBounds", "bounds"],
-            "spectra.krylov.slq": ["draw_probe", "slq"],
+            "spectra.krylov.outer_bounds": ["OuterBounds", "outer_bounds"],
+            "spectra.krylov.probes": ["draw_probe"],
+            "spectra.krylov.rayleigh_quotients": ["Eigenpair"],
+            "spectra.krylov.slq": ["slq"],
             "spectra.krylov.spectrum": ["Spectrum"],
             "spectra.krylov.tridiagonal": ["Tridiagonal"],
             "spectra.objective.images": ["LazyImages"],
@@ -128,9 +132,9 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "lanczos_tridiag",
     "Tridiagonal",
     "draw_probe",
-    "solve_extremes",
-    "TailBounds",
-    "bounds",
+    "extremes_by_active_images",
+    "OuterBounds",
+    "outer_bounds",
     # How sure it is
     "Band",
     "Interval",

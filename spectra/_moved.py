@@ -43,14 +43,14 @@ MOVED = {
     "spectra.checks": "spectra.operators.checks",
     "spectra.fresh": "spectra.operators.fresh",
     "spectra.lanczos": "spectra.krylov.lanczos",
-    "spectra.lockstep": "spectra.krylov.lockstep",
+    "spectra.lockstep": "spectra.krylov.probes",
     "spectra.tridiagonal": "spectra.krylov.tridiagonal",
-    "spectra.restart": "spectra.krylov.restart",
-    "spectra.projection": "spectra.krylov.restart",
+    "spectra.restart": "spectra.krylov.thick_restart",
+    "spectra.projection": "spectra.krylov.tridiagonal",
     "spectra.spectrum": "spectra.krylov.spectrum",
     "spectra.extremes": "spectra.krylov.extremes",
     "spectra.lower_bound": "spectra.krylov.outer_bounds",
-    "spectra.judge": "spectra.krylov.rayleigh",
+    "spectra.judge": "spectra.krylov.rayleigh_quotients",
     "spectra.basis": "spectra.krylov.basis",
     "spectra.basis.choose": "spectra.krylov.basis.choose",
     "spectra.basis.device": "spectra.krylov.basis.device",
@@ -59,7 +59,7 @@ MOVED = {
     "spectra.basis.interface": "spectra.krylov.basis.interface",
     "spectra.basis.none": "spectra.krylov.basis.none",
     "spectra.basis.recent": "spectra.krylov.basis.recent",
-    "spectra.active_density": "spectra.active.density",
+    "spectra.active_density": "spectra.active.density_by_active_images",
     "spectra.subspace": "spectra.active.jacobi_davidson",
     "spectra.certificates": "spectra.findings.certificates",
     "spectra.verdict": "spectra.findings.verdict",
@@ -150,7 +150,6 @@ GONE = "cli.workflows"
 NOW_ROOMS = {
     "spectra.active": {
         "spectra.active.choose": ["ActiveImages", "choose_active"],
-        "spectra.active.eigenpairs": ["ActiveExtremes", "solve_extremes"],
     },
     "spectra.operators": {
         "spectra.operators.interface": [
@@ -179,7 +178,11 @@ NOW_ROOMS = {
 }
 # Public names of a package that are called otherwise now.
 RENAMED: dict[str, dict[str, str]] = {
-    "spectra": {},
+    "spectra": {
+        "TailBounds": "OuterBounds",
+        "bounds": "outer_bounds",
+        "solve_extremes": "extremes_by_active_images",
+    },
     "checkpoints": {},
     "figures": {},
 }

@@ -1,5 +1,7 @@
 """The errors that spectra raises on purpose; the command line turns each into one line."""
 
+from numbers import Integral
+
 
 class SpectraError(Exception):
     """Base of every deliberate error of the toolkit."""
@@ -18,3 +20,10 @@ class NonFiniteError(SpectraError, ArithmeticError):
 
 class OperatorError(SpectraError, ValueError):
     """A Hessian operator failed its determinism, symmetry or separability check."""
+
+
+def check_count(name: str, value: object, most: int | None = None) -> None:
+    """Raise InputError unless ``value`` is an integer of at least 1, and at most ``most``."""
+    if not (isinstance(value, Integral) and 1 <= int(value) <= (most or int(value))):
+        wanted = "of at least 1" if most is None else f"in 1..{most}"
+        raise InputError(f"{name} must be an integer {wanted}, got {value!r}")

@@ -28,7 +28,6 @@ STILL_TOO_LONG = {
     "tests/data/test_data_sources.py": 441,
     "tests/formats/test_foreign_checkpoints.py": 541,
     "tests/formats/test_native_checkpoints.py": 381,
-    "tests/krylov/test_extremes.py": 338,
 }
 STILL_IN_CLI: set[str] = set()
 STILL_IN_A_CIRCLE: set[str] = set()

@@ -7,7 +7,7 @@ from checkpoints.analysis.request import TheoremRequest
 from checkpoints.analysis.selection import parse_selection
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData
-from spectra import HessianOperator, make_generator, solve_extremes
+from spectra import HessianOperator, extremes_by_active_images, make_generator
 from spectra.findings.sharpness import (
     amplifications,
     batch_projections,
@@ -59,7 +59,7 @@ def measure_theorem(
         progress(f"class {label}: eigenvectors", k)
         op = losses.prepare(label, classes, check=k == 0).op
         generator = make_generator(analysis.solver.seed, "extremes", label)
-        found[label] = solve_extremes(
+        found[label] = extremes_by_active_images(
             op, generator=generator, max_steps=analysis.solver.max_steps, proof=False
         )
         op.forget()

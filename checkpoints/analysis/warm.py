@@ -31,7 +31,7 @@ class WarmStarts:
             return None
         vectors = torch.from_numpy(np.load(self._path(self.before, label))).double()
         low, high = (Eigenpair(0.0, v / v.norm(), 0.0, True) for v in vectors)
-        return Extremes(low, high, 0)
+        return Extremes((low,), (high,), 0)
 
     def save(self, label: str, extremes: Extremes) -> None:
         """Keep the vectors, in float32: what the next checkpoint sees, resumed or not."""

@@ -5,7 +5,6 @@ import click
 from cli.display.tables import print_table
 from cli.display.words import counted, number, percent, with_residual
 from spectra import Analysis, LossAnalysis, SolverSettings
-from spectra.krylov.rayleigh import allowed_residuals
 
 
 def print_analysis(analysis: Analysis) -> None:
@@ -106,7 +105,7 @@ def _marks(record: LossAnalysis, settings: SolverSettings) -> tuple[str, str]:
     if not unsettled(record):
         return "", ""
     ends = [record.lambda_min, record.lambda_max]
-    allowed = allowed_residuals(ends, tol=settings.tolerance, floor=settings.floor)
+    allowed = settings.tolerance.allowed(ends)
     residuals = (record.residual_min, record.residual_max)
     wide = [r is None or r > most for r, most in zip(residuals, allowed, strict=True)]
     low, high = wide if any(wide) else (True, True)

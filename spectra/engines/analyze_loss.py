@@ -17,6 +17,7 @@ from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.product_noise import product_noise
 from spectra.findings.verdict import NOT_A_MATRIX, RADIUS, TAU, Verdict, decide
 from spectra.krylov.extremes import Extremes
+from spectra.krylov.rayleigh_quotients import Eigenpair
 from spectra.operators.fresh import Draw
 from spectra.operators.hessian import HessianOperator
 from spectra.system.progress import Progress
@@ -44,7 +45,7 @@ def analyze_loss(
 
     Cost: num_probes · num_steps products, those that the extremes need beyond num_steps, four to
     check them, two of them in float64, and one gradient; without probes, see
-    :func:`spectra.active.eigenpairs.solve_extremes`.
+    :func:`spectra.extremes_by_active_images`.
 
     Args:
         op: operator over the frozen images.
@@ -79,7 +80,7 @@ def analyze_loss(
     gradient = op.gradient()
     grad_norm = float(gradient.norm())
     small, large = result.extremes.smallest, result.extremes.largest
-    converged = small.converged and large.converged
+    converged = result.extremes.converged
     low, high = _certificates(result)
     verdict = decide(
         lambda_min=small.value,
@@ -198,23 +199,25 @@ def analyze_fresh(
 
 def _certificates(result: EngineResult) -> tuple[Certificate, Certificate]:
     """Return what is known of both ends."""
-    extremes, tail = result.extremes, result.tail
-    pairs = (extremes.smallest, extremes.largest)
-    largest = max(abs(pair.value) for pair in pairs)
-    low, high = (
-        Certificate(
+    extremes, outer = result.extremes, result.extremes.outer_bounds
+    largest = max(abs(extremes.smallest.value), abs(extremes.largest.value))
+
+    def certificate(which: str, pair: Eigenpair, beyond: float | None) -> Certificate:
+        return Certificate(
             which=which,
             value=pair.value,
-            rounding=rounding_bound(scale, largest) if extremes.proven else 0.0,
+            rounding=rounding_bound(pair.scale, largest) if extremes.proven else 0.0,
             residual=pair.residual_norm,
             proven=extremes.proven,
-            beyond=None if tail is None else (tail.below if which == SMALLEST else tail.above),
-            confidence=0.0 if tail is None else 1 - tail.failure,
-            why=result.cause if tail is not None else unbounded(which, result.cause),
+            beyond=beyond,
+            confidence=0.0 if outer is None else 1 - outer.failure,
+            why=unbounded(which, result.cause) if outer is None else result.cause,
         )
-        for which, pair, scale in zip((SMALLEST, LARGEST), pairs, result.scales, strict=True)
+
+    return (
+        certificate(SMALLEST, extremes.smallest, None if outer is None else outer.below),
+        certificate(LARGEST, extremes.largest, None if outer is None else outer.above),
     )
-    return low, high
 
 
 def _bootstrap(

@@ -19,7 +19,9 @@ from spectra.engines.result import EngineResult
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.findings.certificates import OTHER_ENGINE
-from spectra.krylov.extremes import Extremes, extreme_eigenpairs
+from spectra.krylov.extremes import Extremes, extremes_of_run
+from spectra.krylov.lanczos import Lanczos
+from spectra.krylov.probes import draw_probe
 from spectra.krylov.spectrum import Spectrum
 from spectra.krylov.tridiagonal import Tridiagonal
 from spectra.operators.hessian import HessianOperator
@@ -116,12 +118,11 @@ def run_pyhessian(
     """
     products = PyHessianOperator(op)
     generator = make_generator(settings.seed, "pyhessian", label)
-    extremes = extreme_eigenpairs(
-        products,
-        tol=settings.tolerance,
-        floor=settings.floor,
+    start = draw_probe(products.size, probe="normal", generator=generator)
+    extremes = extremes_of_run(
+        Lanczos(products, start),
+        tolerance=settings.tolerance,
         max_steps=settings.max_steps,
-        generator=generator,
         on_progress=on_progress,
     )
     spectrum = products.density(

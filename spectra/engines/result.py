@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from spectra.active.density import DensityBound
+from spectra.active.density_by_active_images import DensityBound
 from spectra.krylov.extremes import Extremes
-from spectra.krylov.outer_bounds import TailBounds
 from spectra.krylov.spectrum import Spectrum
 
 
@@ -14,17 +13,13 @@ class EngineResult:
 
     Attributes:
         spectrum: raw quadrature; None where no density was asked for.
-        extremes: eigenpairs with residuals.
-        scales: what rounding of their values is measured against, lower and upper end.
-        tail: what bounds the spectrum from outside; None where nothing does.
+        extremes: eigenpairs with residuals, and what bounds the spectrum from outside.
+        cause: why nothing does, see :mod:`spectra.findings.certificates`; where something does,
+            what it rests on.
         density: how far the density can be from that of all images; None: it is that of all.
-        cause: why nothing does, see :mod:`spectra.findings.certificates`; with ``tail``, what
-            it rests on.
     """
 
     spectrum: Spectrum | None
     extremes: Extremes
-    scales: tuple[float, float] = (0.0, 0.0)
-    tail: TailBounds | None = None
     cause: str = ""
     density: DensityBound | None = None

@@ -5,13 +5,14 @@ from typing import Any
 
 from spectra.errors import InputError
 from spectra.krylov.defaults import (
+    ACTIVE_TOLERANCE,
     FLOOR,
     MAX_STEPS,
     NUM_PROBES,
     NUM_STEPS,
-    RESIDUAL_TOLERANCE,
     TOLERANCE,
 )
+from spectra.krylov.tolerance import Tolerance
 
 # The function of each engine, which is imported when it is first asked for.
 ENGINES = {
@@ -27,7 +28,8 @@ class SolverSettings:
     Attributes:
         engine: one of :data:`ENGINES`.
         num_probes: random probes of the density (PyHessian: ``n_v``); 0: no density, the extremes
-            alone, most of the work done on active images (:mod:`spectra.active.eigenpairs`).
+            alone, most of the work done on active images
+            (:mod:`spectra.active.extremes_by_active_images`).
         num_steps: Lanczos steps for each (PyHessian: ``iter``).
         probe: distribution of the probes.
         tol: relative residual asked of the extremes; None: .01 beside a density, .03 over all
@@ -40,7 +42,7 @@ class SolverSettings:
         basis: where Lanczos keeps its vectors, see :data:`spectra.krylov.defaults.STORAGES`.
         max_basis: Lanczos vectors that fit into memory; None: any number.
         density_images: ``all``, or ``auto``: those that bend the loss, where a stated bound on the
-            error allows it (:mod:`spectra.active.density`).
+            error allows it (:mod:`spectra.active.density_by_active_images`).
     """
 
     engine: str = "spectra"
@@ -83,17 +85,16 @@ class SolverSettings:
 
     @property
     def on_active_images(self) -> bool:
-        """Whether the extremes come from :func:`spectra.active.eigenpairs.solve_extremes`."""
+        """Whether the extremes come from :mod:`spectra.active.extremes_by_active_images`."""
         return self.engine == "spectra" and (
             self.extremes_only or (self.density_images == "auto" and not self.certify_below)
         )
 
     @property
-    def tolerance(self) -> float:
-        """Relative residual asked of the extremes: ``tol``, or what stands in for it."""
-        if self.tol is not None:
-            return self.tol
-        return RESIDUAL_TOLERANCE if self.on_active_images else TOLERANCE
+    def tolerance(self) -> Tolerance:
+        """What is asked of the extremes: ``tol``, or what stands in for it, and ``floor``."""
+        standing_in = ACTIVE_TOLERANCE if self.on_active_images else TOLERANCE
+        return Tolerance(standing_in if self.tol is None else self.tol, self.floor)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form that result files store."""

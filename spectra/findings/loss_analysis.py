@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from spectra.active.density import DensityBound
+from spectra.active.density_by_active_images import DensityBound
 from spectra.findings.certificates import Certificate
 from spectra.findings.confidence import ImageBootstrap
 from spectra.findings.product_noise import ProductNoise

@@ -17,7 +17,7 @@ TOLERANCE = 1e-2
 # Ours, for extremes from active images: a residual of 5 % of |θ| once stopped at the second-lowest
 # eigenvalue, 6 % off; 3 % has left errors under 1 % in |λmin/λmax| on every network tried
 # (docs/benchmarks.md).
-RESIDUAL_TOLERANCE = 0.03
+ACTIVE_TOLERANCE = 0.03
 # Ours: eigenvalues below 1e-4 of the largest count as zero; a tenth of the verdicts' tolerance,
 # and well above float32 rounding.
 FLOOR = 1e-4

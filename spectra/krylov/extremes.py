@@ -1,44 +1,27 @@
-"""The smallest and largest eigenvalue, with vectors and residuals."""
+"""Extreme eigenvalues by Lanczos: values, vectors and residuals, k from each end."""
 
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from spectra.errors import InputError
-from spectra.krylov.defaults import FLOOR, MAX_STEPS, TOLERANCE
+from spectra.errors import check_count
+from spectra.krylov.defaults import FLOOR, MAX_STEPS, NUM_STEPS, TOLERANCE
 from spectra.krylov.lanczos import Lanczos
-from spectra.krylov.restart import MIN_BASIS, restart_vector, restarted_extremes
-from spectra.krylov.slq import draw_probe
+from spectra.krylov.outer_bounds import OuterBounds
+from spectra.krylov.probes import draw_probe
+from spectra.krylov.rayleigh_quotients import Eigenpair, eigenpair_of_vector, rayleigh_quotients
+from spectra.krylov.thick_restart import check_max_basis, restart_vector, thick_restart
+from spectra.krylov.tolerance import Tolerance
+from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.interface import SymmetricOperator
-from spectra.system.progress import Progress
+from spectra.system.progress import Progress, counted
+from spectra.system.seeding import make_generator
 
 # Ours: beyond 50 steps.
 _TEST_EVERY = 5
-
-
-@dataclass(frozen=True)
-class Eigenpair:
-    """An extreme eigenpair, checked by one product made after the iteration.
-
-    Attributes:
-        value: Rayleigh quotient yᵀHy of a fresh product: λmin <= value <= λmax holds for it
-            whatever the iteration did, up to rounding of that product.
-        vector: y, shape (P,), float64, of length 1.
-        residual_norm: ‖H y - value · y‖ of the same product: some eigenvalue lies within it.
-        converged: whether the iteration met its tolerance.
-    """
-
-    value: float
-    vector: Tensor
-    residual_norm: float
-    converged: bool
-
-    def to(self, device: torch.device | str) -> "Eigenpair":
-        """Return the same pair with its vector on ``device``."""
-        return replace(self, vector=self.vector.to(device))
 
 
 @dataclass(frozen=True)
@@ -46,8 +29,8 @@ class Extremes:
     """Both ends of a spectrum.
 
     Attributes:
-        smallest: pair of λmin.
-        largest: pair of λmax.
+        lowest: pairs from λmin upwards.
+        highest: pairs from λmax downwards, as many.
         steps: Lanczos steps done.
         start: ``cold`` (random) or ``warm`` (from a neighbouring checkpoint).
         images_used: by Lanczos: ``all``, or ``active``: a selection; values and residuals are over
@@ -56,10 +39,11 @@ class Extremes:
         refinements: passes, beyond Lanczos and the last one, that corrections took.
         proven: values and residuals come from float64 products.
         restarts: how often the Lanczos basis was cut back for want of memory.
+        outer_bounds: what bounds the spectrum from outside; None where nothing does.
     """
 
-    smallest: Eigenpair
-    largest: Eigenpair
+    lowest: tuple[Eigenpair, ...]
+    highest: tuple[Eigenpair, ...]
     steps: int
     start: str = "cold"
     images_used: str = "all"
@@ -67,152 +51,250 @@ class Extremes:
     refinements: int = 0
     proven: bool = False
     restarts: int = 0
+    outer_bounds: OuterBounds | None = None
+
+    @property
+    def smallest(self) -> Eigenpair:
+        """The pair of λmin."""
+        return self.lowest[0]
+
+    @property
+    def largest(self) -> Eigenpair:
+        """The pair of λmax."""
+        return self.highest[0]
+
+    @property
+    def pairs(self) -> tuple[Eigenpair, ...]:
+        """All pairs: the lowest, then the highest."""
+        return (*self.lowest, *self.highest)
+
+    @property
+    def converged(self) -> bool:
+        """Whether every pair met its tolerance."""
+        return all(pair.converged for pair in self.pairs)
+
+    def with_pairs(self, pairs: tuple[Eigenpair, ...]) -> Self:
+        """Return the same ends with other ``pairs``, in the order of :attr:`pairs`."""
+        count = len(self.lowest)
+        return replace(self, lowest=pairs[:count], highest=pairs[count:])
 
     def to(self, device: torch.device | str) -> Self:
         """Return the same ends with their vectors on ``device``, such as those of a file."""
-        return replace(self, smallest=self.smallest.to(device), largest=self.largest.to(device))
+        return self.with_pairs(tuple(pair.to(device) for pair in self.pairs))
 
 
 def extreme_eigenpairs(
     op: SymmetricOperator,
+    k: int = 1,
     *,
     tol: float = TOLERANCE,
     floor: float = FLOOR,
+    min_steps: int = NUM_STEPS,
     max_steps: int = MAX_STEPS,
+    seed: int = 0,
     generator: torch.Generator | None = None,
-    run: Lanczos | None = None,
     basis: str = "device",
     max_basis: int | None = None,
+    proof: bool = True,
     on_progress: Progress | None = None,
 ) -> Extremes:
-    """Find λmin and λmax by Lanczos, from a random start or by carrying on ``run``.
+    """Find the k smallest and the k largest eigenvalues of ``op`` by Lanczos.
 
-    Stops when |β s| <= max(tol |θ|, floor max|θ|) at both ends, or after ``max_steps``. Then one
-    product with each Ritz vector gives the values that are returned. Where the Krylov space closes
-    first, the run goes on once from a new direction.
+    After ``min_steps``, stops when |β s| <= max(tol |θ|, floor max|θ|) for all 2 k pairs. Then
+    products with the Ritz vectors give values and residuals, over all images of a Hessian in
+    float64. With the defaults, these are to the last bit those of ``spectra analyze``, for the
+    class that ``op.label`` names, where the operator takes one vector a pass.
 
-    With ``max_basis``, a run that has as many vectors is cut back to its ends, time and again
-    (:mod:`spectra.krylov.restart`), and ``run`` then has no vectors left. ``basis="none"`` needs
-    no such bound.
+    What Lanczos cannot see is multiplicity: from one start vector, an eigenvalue comes out once,
+    however often it is repeated, and the next one follows. Copies appear only where the Krylov
+    space closes, which is left for a new direction k times, or late, from rounding. Eigenvalues
+    closer than the residuals allow may likewise come out as one.
 
-    Cost: at most ``max_steps`` + 2 products; twice as many with ``basis="none"``, whose vectors
-    take a second pass.
+    Cost: from ``min_steps`` to ``max_steps`` products, and two for each pair, one of them in
+    float64; one vector a step. Twice the steps with ``basis="none"``, for a second pass.
 
     Args:
         op: symmetric operator on R^P.
+        k: pairs at each end, 1 <= k <= P.
         tol: relative residual asked for.
         floor: size, relative to the largest |θ|, under which an eigenvalue counts as zero.
-        max_steps: limit on all steps, those of ``run`` included.
-        generator: source of the start vector; needed without ``run``.
-        run: a Lanczos run on the same operator to carry on.
-        basis: where a new run keeps its vectors, see :data:`spectra.krylov.defaults.STORAGES`.
-        max_basis: vectors that may be held, at least 6; None: one a step.
+        min_steps: steps before convergence is asked about; 1: stop as soon as may be.
+        max_steps: limit on the steps (ARPACK: ``ncv`` without restarts).
+        seed: of the start vector; with ``op.label`` it names the stream.
+        generator: of the start vector, on the CPU, in place of ``seed``.
+        basis: where vectors are kept, see :data:`spectra.krylov.defaults.STORAGES`.
+        max_basis: vectors that may be held, at least 4 k + 2, by thick restarts
+            (:mod:`spectra.krylov.thick_restart`; ARPACK: ``ncv``); None: one a step.
+        proof: take values and residuals of a network's matrix from float64 products.
         on_progress: called after each step with ("", steps done, limit).
 
     Returns:
-        Values, vectors, residuals; not converging is told by ``converged``.
+        ``smallest`` and ``largest``, or all pairs in ``lowest`` and ``highest``, each with its
+        residual; not converging is told by ``converged`` of a pair. Fewer than k where the Krylov
+        spaces closed with fewer.
+
+    Raises:
+        InputError: a number is out of range.
+        NonFiniteError: a product held NaN or infinity.
 
     Source: Parlett, The Symmetric Eigenvalue Problem, chapter 13.
+
+    >>> import torch
+    >>> from spectra import DenseOperator
+    >>> matrix = torch.diag(torch.tensor([-3.0, 0.0, 1.0, 2.0, 8.0], dtype=torch.float64))
+    >>> found = extreme_eigenpairs(DenseOperator(matrix), k=2)
+    >>> [round(pair.value, 6) for pair in found.highest]
+    [8.0, 2.0]
+    >>> round(found.smallest.value, 6), found.smallest.converged
+    (-3.0, True)
     """
-    if not (tol > 0 and floor >= 0 and max_steps >= 1):
-        raise InputError(f"tol, floor, max_steps are out of range: {tol}, {floor}, {max_steps}")
-    if run is None:
-        if generator is None:
-            raise InputError("a generator or a Lanczos run is needed; randomness is explicit")
-        start = draw_probe(op.size, probe="normal", generator=generator)
-        run = Lanczos(op, start, basis=basis, capacity=_capacity(max_basis, max_steps))
-    if max_basis is not None and max_basis < MIN_BASIS:
-        raise InputError(f"max_basis must be at least {MIN_BASIS}, got {max_basis}")
+    tolerance = Tolerance(tol, floor)
+    check_count("min_steps", min_steps)
+    _check(op, k, max_steps, max_basis)
+    if generator is None:
+        generator = make_generator(seed, "probe", op.label, 0)
+    start = draw_probe(op.size, probe="normal", generator=generator)
+    capacity = None if max_basis is None else min(max_basis, max_steps) + 1
+    run = Lanczos(op, start, basis=basis, capacity=capacity)
     limit = min(max_steps, op.size)
-    # The vector that the last step leaves is none that a further step would need.
-    bound = max_basis if max_basis and max_basis < limit and run.basis.complete else None
-    block = 0
-    if not len(run):
-        run.step()
-    tested = len(run) - 1
-    # Asking whether a run is closed checks its last steps, and may cut it back.
-    while len(run) < limit or (run.closed and len(run) < limit):
-        if run.pending:
-            pass
-        elif run.closed:
-            # A start vector may have missed an eigenvector; a Gaussian one does so with chance 0.
-            closed_at = len(run)
-            if block or not run.restart(restart_vector(op)):
-                break
-            block = closed_at
-        elif _is_due(len(run), tested) and all(_converged(run, block, tol, floor)):
-            break
-        else:
-            tested = len(run)
-        if bound is not None and len(run.basis) >= bound:
-            return _with_restarts(run, block, bound, tol, floor, max_steps, on_progress)
-        run.step()
-        if on_progress:
-            on_progress("", len(run), limit)
-    low, high = _converged(run, block, tol, floor)
-    first, last = run.unit_ritz_vectors(run.tridiagonal().ritz_coefficients()[:, [0, -1]])
-    return Extremes(
-        smallest=_checked_pair(op, first, low),
-        largest=_checked_pair(op, last, high),
-        steps=len(run),
-    )
-
-
-def _capacity(max_basis: int | None, max_steps: int) -> int | None:
-    return None if max_basis is None else min(max_basis, max_steps) + 1
-
-
-def _with_restarts(
-    run: Lanczos,
-    block: int,
-    max_basis: int,
-    tol: float,
-    floor: float,
-    max_steps: int,
-    on_progress: Progress | None,
-) -> Extremes:
-    found = restarted_extremes(
+    first = min(min_steps, limit, limit if max_basis is None else max_basis - 1)
+    run.run(first, on_step=counted(on_progress, limit))
+    found = extremes_of_run(
         run,
-        block=block,
-        max_basis=max_basis,
-        tol=tol,
-        floor=floor,
+        k=k,
+        tolerance=tolerance,
         max_steps=max_steps,
+        max_basis=max_basis,
         on_progress=on_progress,
     )
-    low, high = (
-        _checked_pair(run.op, vector, converged)
-        for vector, converged in zip(found.vectors, found.converged, strict=True)
-    )
-    return Extremes(low, high, found.steps, restarts=found.restarts)
+    return proven_extremes(op, found, tolerance) if proof else found
 
 
-def _is_due(steps: int, before: int) -> bool:
-    """Say whether to test for convergence: an m x m eigenproblem, so less often as m grows.
+def extremes_of_run(
+    run: Lanczos,
+    *,
+    k: int = 1,
+    tolerance: Tolerance,
+    max_steps: int = MAX_STEPS,
+    max_basis: int | None = None,
+    on_progress: Progress | None = None,
+) -> Extremes:
+    """Carry ``run`` on until k pairs at each end have converged, and check each by a product.
+
+    Where the Krylov space closes first, the run goes on from a new direction, k times at most.
+    Where ``max_basis`` cuts a run back (:mod:`spectra.krylov.thick_restart`), it has no vectors
+    left; one with basis ``none`` needs no such bound.
+
+    Cost: that of :func:`extreme_eigenpairs`, without the steps that ``run`` has made.
 
     Args:
-        steps: done.
-        before: how many there were when this was last asked.
+        run: a Lanczos run, of any length.
+        k: pairs at each end.
+        tolerance: residual at which a pair counts as converged.
+        max_steps: limit on all steps, those that ``run`` has made included.
+        max_basis: vectors that may be held, at least 4 k + 2; None: one a step.
+        on_progress: called after each step with ("", steps done, limit).
     """
-    return steps <= 50 or steps // _TEST_EVERY > before // _TEST_EVERY
+    op = run.op
+    _check(op, k, max_steps, max_basis)
+    limit = min(max_steps, op.size)
+    room = limit
+    # The vector that the last step leaves is none that a further step would need.
+    if max_basis is not None and max_basis < limit and run.basis.complete:
+        room = max_basis - 1
+    ends = _Ends(run, k, tolerance)
+    directions = 0
+    while not run.run_until(ends.have_converged, room, on_step=counted(on_progress, limit)):
+        if run.closed:
+            # A start vector may have missed an eigenvector; a Gaussian one does so with chance 0.
+            closed_at = len(run)
+            left = directions < k and closed_at < limit
+            if not (left and run.restart(restart_vector(op, directions))):
+                break
+            ends.block, directions = closed_at, directions + 1
+        elif len(run) < limit and max_basis is not None:
+            cut = thick_restart(
+                run,
+                k=k,
+                block=ends.block,
+                directions=directions,
+                max_basis=max_basis,
+                tolerance=tolerance,
+                max_steps=max_steps,
+                on_progress=on_progress,
+            )
+            both = zip(cut.vectors, cut.converged, strict=True)
+            low, high = (_checked(op, vectors, met) for vectors, met in both)
+            return Extremes(low, high, cut.steps, restarts=cut.restarts)
+        else:
+            break
+    coefficients = run.tridiagonal().ritz_coefficients()
+    count = min(k, len(coefficients))
+    columns = [*range(count), *range(-1, -count - 1, -1)]
+    vectors, met = run.unit_ritz_vectors(coefficients[:, columns]), ends.met()
+    low, high = _checked(op, vectors[:count], met[0]), _checked(op, vectors[count:], met[1])
+    return Extremes(low, high, len(run))
 
 
-def _converged(run: Lanczos, block: int, tol: float, floor: float) -> tuple[bool, bool]:
-    """Say whether both ends of the current block have converged; a former block has closed."""
-    t = run.tridiagonal(since=block)
-    values, residuals = t.ritz_values(), t.residual_bounds()
-    largest = np.abs(run.tridiagonal().ritz_values() if block else values).max()
-    allowed = np.maximum(tol * np.abs(values), floor * largest)
-    return bool(residuals[0] <= allowed[0]), bool(residuals[-1] <= allowed[-1])
+def proven_extremes(op: SymmetricOperator, found: Extremes, tolerance: Tolerance) -> Extremes:
+    """Return the same vectors with values and residuals from float64 products over all images.
+
+    ``converged`` stays what Lanczos met. ``found`` is returned where ``op`` has no such products.
+
+    Cost: a float64 product for each pair.
+    """
+    if not isinstance(op, ChunkedOperator):
+        return found
+    vectors = torch.stack([pair.vector for pair in found.pairs])
+    seen = rayleigh_quotients(op.in_float64(), vectors, tolerance=tolerance)
+    both = zip(seen.pairs, found.pairs, strict=True)
+    pairs = tuple(replace(pair, converged=before.converged) for pair, before in both)
+    return replace(found.with_pairs(pairs), proven=seen.proven)
 
 
-def _checked_pair(op: SymmetricOperator, vector: Tensor, converged: bool) -> Eigenpair:
-    # Rounded to the operator's dtype first: value and residual are then those of one vector.
-    y = vector.to(op.dtype)
-    y64 = y.double()
-    product = op.matvec(y).double()
-    squared = y64 @ y64
-    quotient = (y64 @ product) / squared
-    found = torch.stack([squared, quotient, (product - quotient * y64).norm()])
-    norm2, value, residual = found.tolist()  # one wait for a card
-    return Eigenpair(value, y64 / norm2**0.5, residual / norm2**0.5, converged)
+class _Ends:
+    """Whether both ends of a run have converged, asked as often as it may be worth while.
+
+    Args:
+        run: asked about.
+        k: pairs at each end.
+        tolerance: of their residuals.
+
+    Attributes:
+        block: step at which the run's current block began; what is before it has closed.
+    """
+
+    def __init__(self, run: Lanczos, k: int, tolerance: Tolerance) -> None:
+        self._run, self._k, self._tolerance = run, k, tolerance
+        self.block = 0
+        self._asked_at = len(run) - 1
+
+    def have_converged(self, run: Lanczos) -> bool:
+        """Say whether they have: an m x m eigenproblem, so less often as m grows."""
+        steps, before = len(run), self._asked_at
+        if steps == self.block:
+            return False
+        self._asked_at = steps
+        due = steps <= 50 or steps // _TEST_EVERY > before // _TEST_EVERY
+        return due and bool(self.met().all())
+
+    def met(self) -> npt.NDArray[np.bool_]:
+        """Say which of the lowest and of the highest have converged, shape (2, k)."""
+        t = self._run.tridiagonal(since=self.block)
+        largest = float(np.abs(self._run.tridiagonal().ritz_values()).max()) if self.block else 0.0
+        return self._tolerance.met_at_ends(
+            t.ritz_values(), t.residual_bounds(), self._k, closed=t.closed, largest=largest
+        )
+
+
+def _checked(
+    op: SymmetricOperator, vectors: list[torch.Tensor], met: npt.NDArray[np.bool_]
+) -> tuple[Eigenpair, ...]:
+    return tuple(eigenpair_of_vector(op, y, bool(m)) for y, m in zip(vectors, met, strict=False))
+
+
+def _check(op: SymmetricOperator, k: int, max_steps: int, max_basis: int | None) -> None:
+    check_count("k", k, op.size)
+    check_count("max_steps", max_steps)
+    if max_basis is not None:
+        check_max_basis(max_basis, k)

@@ -1,17 +1,17 @@
 """The Lanczos recurrence with full reorthogonalisation."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from spectra.errors import InputError, NonFiniteError
+from spectra.errors import InputError, NonFiniteError, check_count
 from spectra.krylov.basis import Basis, NoBasis, make_basis
+from spectra.krylov.tolerance import negligible
 from spectra.krylov.tridiagonal import FloatArray, Tridiagonal
 from spectra.operators.interface import SymmetricOperator
 
-# Ours: relative to the largest recurrence coefficients, β under this is the rounding of a product,
-# which grows as √P; in float32 it is held below the couplings of a real bulk beside outliers.
-_ROUNDING, _ROUNDING_LIMIT = 10.0, 5e-6
 # Ours: a late check loses at most 4 products of the tens that a run makes.
 _CUDA_CHECK_EVERY = 5
 
@@ -62,6 +62,7 @@ class Lanczos:
         self._betas: list[float] = []
         self._unread: list[Tensor] = []
         self._closed = False
+        self._eps = torch.finfo(op.dtype).eps
         self._every = check_every or (_CUDA_CHECK_EVERY if op.device.type == "cuda" else 1)
         self._basis: Basis | None = make_basis(op, basis, capacity)
         self._basis.append(v0.to(op.device).double() / norm)
@@ -167,11 +168,38 @@ class Lanczos:
         self.basis.append(q / q.norm())
         return True
 
-    def run(self, num_steps: int) -> "Lanczos":
-        """Step until ``num_steps`` steps are done in all, or the space closes; return self."""
-        while len(self) < num_steps and self.step():
-            pass
+    def run(self, num_steps: int, *, on_step: Callable[[int], None] | None = None) -> "Lanczos":
+        """Step until ``num_steps`` are done in all, or the space closes; return self."""
+        self.run_until(lambda _: False, num_steps, on_step=on_step)
         return self
+
+    def run_until(
+        self,
+        stop: Callable[["Lanczos"], bool],
+        num_steps: int,
+        *,
+        on_step: Callable[[int], None] | None = None,
+    ) -> bool:
+        """Step until ``stop`` says so, ``num_steps`` are done in all, or the space closes.
+
+        Args:
+            stop: asked with this run, before the first step, between any two and after the last;
+                but not while steps are :attr:`pending`, nor once the space has closed.
+            num_steps: those that are done already included.
+            on_step: called after each step with the steps done.
+
+        Returns:
+            Whether ``stop`` ended it.
+        """
+        while self.can_step:
+            if not self.pending and stop(self):
+                return True
+            if len(self) >= num_steps:
+                return False
+            self.step()
+            if on_step:
+                on_step(len(self))
+        return False
 
     def tridiagonal(self, *, since: int = 0) -> Tridiagonal:
         """Return the projection so far, or that of the block that began at step ``since``."""
@@ -196,7 +224,8 @@ class Lanczos:
         if self.basis.complete:
             vectors = [self.basis.combine(s) for s in coefficients.T]
         else:
-            vectors = list(self._second_pass(coefficients))
+            assert isinstance(self.basis, NoBasis)
+            vectors = list(self.basis.second_pass(self.op, self._betas, coefficients))
         return [vector / vector.norm() for vector in vectors]
 
     def ritz_vectors(self, coefficients: FloatArray) -> Tensor:
@@ -211,25 +240,6 @@ class Lanczos:
         self._read()
         basis, self._basis = self.basis, None
         return basis
-
-    def _second_pass(self, coefficients: FloatArray) -> Tensor:
-        """Return Q s for each column of ``coefficients`` by repeating the recurrence."""
-        assert isinstance(self.basis, NoBasis)
-        assert self.basis.start is not None
-        m, k = coefficients.shape
-        twin = NoBasis(self.op)
-        twin.append(self.basis.start)
-        total = torch.zeros((k, self.op.size), dtype=torch.float64, device=self.op.device)
-        for step in range(m):
-            q = twin.last()
-            for row, s in zip(total, coefficients[step], strict=True):
-                row.add_(q.double(), alpha=float(s))
-            if step + 1 < m:
-                w = self.op.matvec(q).double()
-                w = twin.orthogonalise(twin.orthogonalise(w)) / self._betas[step]
-                w = twin.orthogonalise(w)
-                twin.append(w / w.norm())
-        return total
 
     def _fills_space(self) -> bool:
         """Say whether there is one vector a dimension; without a basis they may be dependent."""
@@ -249,29 +259,12 @@ class Lanczos:
                 raise NonFiniteError(f"the product of Lanczos step {step} held NaN or infinity")
             self._alphas.append(alpha)
             scale = max(abs(a) for a in self._alphas) + max(self._betas, default=0.0)
-            if negligible(beta, scale, self.op) or self._fills_space():
+            if negligible(beta, scale, self.op.size, self._eps) or self._fills_space():
                 self._closed = True
                 self._betas.append(0.0)
                 self.basis.truncate(len(self._alphas))
                 return
             self._betas.append(beta)
-
-
-def negligible(beta: float, scale: float, op: SymmetricOperator) -> bool:
-    """Say whether β is below the rounding of products: direction and size of w are then noise.
-
-    Args:
-        beta: norm of what is left of a product.
-        scale: size of the largest recurrence coefficients.
-        op: the operator.
-    """
-    rounding = float(_ROUNDING * op.size**0.5 * torch.finfo(op.dtype).eps)
-    return beta <= min(rounding, _ROUNDING_LIMIT) * scale
-
-
-def is_count(value: object) -> bool:
-    """Say whether ``value`` is an integer of at least 1."""
-    return isinstance(value, int | np.integer) and bool(value >= 1)
 
 
 def lanczos_tridiag(op: SymmetricOperator, v0: Tensor, *, num_steps: int) -> Tridiagonal:
@@ -295,6 +288,5 @@ def lanczos_tridiag(op: SymmetricOperator, v0: Tensor, *, num_steps: int) -> Tri
     Source: Golub & Van Loan, Matrix Computations, 4th ed., chapter 10. Departure: Gram-Schmidt
     twice.
     """
-    if not (is_count(num_steps) and num_steps <= op.size):
-        raise InputError(f"num_steps must be an integer in 1..{op.size}, got {num_steps!r}")
+    check_count("num_steps", num_steps, op.size)
     return Lanczos(op, v0).run(num_steps).tridiagonal()

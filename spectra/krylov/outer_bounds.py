@@ -14,6 +14,7 @@ import numpy as np
 from scipy.stats import beta as beta_distribution
 
 from spectra.errors import InputError
+from spectra.krylov.tolerance import product_rounding
 from spectra.krylov.tridiagonal import FloatArray, Tridiagonal
 
 # Ours: what statements of probability are made at where nobody asks for another.
@@ -23,13 +24,11 @@ FAILURE = 0.05
 # often.
 WORST_CASE_SHARE = 0.01
 A_POSTERIORI, WORST_CASE = "a-posteriori", "kuczynski-wozniakowski"
-# Ours, as in Lanczos: a product is uncertain by 10 √P eps of the largest |θ|; float32: pass more.
-_ROUNDING = 10.0 * 2.0**-52
 _BISECTIONS = 80
 
 
 @dataclass(frozen=True)
-class TailBounds:
+class OuterBounds:
     """Both ends of a spectrum, bounded from outside.
 
     Attributes:
@@ -45,9 +44,9 @@ class TailBounds:
     method: tuple[str, str]
 
 
-def bounds(
+def outer_bounds(
     t: Tridiagonal, size: int, failure: float = FAILURE, *, rounding: float | None = None
-) -> TailBounds:
+) -> OuterBounds:
     """Return the better of :func:`a_posteriori` and :func:`kuczynski_wozniakowski` at each end.
 
     ``failure`` is split between them (:data:`WORST_CASE_SHARE`), so that it holds for the result.
@@ -56,7 +55,8 @@ def bounds(
         t: projection on the Krylov space of one start vector, uniform on the sphere.
         size: P.
         failure: probability, over the start vector, that either end is wrong; 0 < failure < 1.
-        rounding: uncertainty of a product relative to the largest |θ|; None: 10 √P eps, float64.
+        rounding: uncertainty of a product relative to the largest |θ|; None: that of float64, see
+            :func:`spectra.krylov.tolerance.product_rounding`.
 
     Raises:
         InputError: an argument is out of range, or the run was restarted (β = 0 inside).
@@ -66,7 +66,7 @@ def bounds(
     worst = kuczynski_wozniakowski(t, size, failure * WORST_CASE_SHARE)
     low = sharp if sharp.below >= worst.below else worst
     high = sharp if sharp.above <= worst.above else worst
-    return TailBounds(low.below, high.above, failure, (low.method[0], high.method[1]))
+    return OuterBounds(low.below, high.above, failure, (low.method[0], high.method[1]))
 
 
 def worst_case_error(num_steps: int, size: int, failure: float) -> float:
@@ -85,7 +85,7 @@ def worst_case_error(num_steps: int, size: int, failure: float) -> float:
     return (math.log(1.648 * math.sqrt(size) / failure) / (2 * num_steps - 1)) ** 2
 
 
-def kuczynski_wozniakowski(t: Tridiagonal, size: int, failure: float) -> TailBounds:
+def kuczynski_wozniakowski(t: Tridiagonal, size: int, failure: float) -> OuterBounds:
     """Bound both ends by the worst case over all spectra of size P.
 
     With ε of :func:`worst_case_error`, ``failure`` split between the ends, the spread S of the
@@ -94,7 +94,7 @@ def kuczynski_wozniakowski(t: Tridiagonal, size: int, failure: float) -> TailBou
     the run showed.
 
     Args:
-        t: as in :func:`bounds`.
+        t: as in :func:`outer_bounds`.
         size: P.
         failure: probability that either end is wrong.
     """
@@ -102,12 +102,12 @@ def kuczynski_wozniakowski(t: Tridiagonal, size: int, failure: float) -> TailBou
     low, high = float(t.ritz_values()[0]), float(t.ritz_values()[-1])
     error = worst_case_error(len(t), size, failure / 2)
     reach = error * (high - low) / (1 - 2 * error) if error < 0.5 else math.inf
-    return TailBounds(low - reach, high + reach, failure, (WORST_CASE, WORST_CASE))
+    return OuterBounds(low - reach, high + reach, failure, (WORST_CASE, WORST_CASE))
 
 
 def a_posteriori(
     t: Tridiagonal, size: int, failure: float, *, rounding: float | None = None
-) -> TailBounds:
+) -> OuterBounds:
     """Bound both ends by what the run itself showed.
 
     An eigenvector has the component c π_j(λ) in Lanczos vector j + 1, with π_j the orthonormal
@@ -122,17 +122,17 @@ def a_posteriori(
     Cost: O(m) for each of 80 bisections; no product.
 
     Args:
-        t: as in :func:`bounds`.
+        t: as in :func:`outer_bounds`.
         size: P.
         failure: probability that either end is wrong.
-        rounding: as in :func:`bounds`; the ends are moved outwards by it.
+        rounding: as in :func:`outer_bounds`; the ends are moved outwards by it.
 
     Source: van Dorsselaer, Hochstenbach & van der Vorst, SIAM J. Matrix Anal. Appl. 22 (2000),
     section 3. Departure: Σ_j π_j² for π_m² alone, c² by its exact distribution, and log scale.
     """
     _check(t, size, failure)
     if rounding is None:
-        rounding = _ROUNDING * math.sqrt(size)
+        rounding = product_rounding(size)
     values = t.ritz_values()
     rounding *= float(np.abs(values).max())
     # All of R^1 is one eigenvector's.
@@ -142,7 +142,7 @@ def a_posteriori(
     low = _distance_below(t.alphas, betas, float(values[0]), target, rounding)
     high = _distance_below(-t.alphas, betas, -float(values[-1]), target, rounding)
     method = (A_POSTERIORI, A_POSTERIORI)
-    return TailBounds(float(values[0]) - low, float(values[-1]) + high, failure, method)
+    return OuterBounds(float(values[0]) - low, float(values[-1]) + high, failure, method)
 
 
 def log_sum_of_squares(alphas: FloatArray, betas: FloatArray, point: float) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from spectra.active.density import DensityBound
+from spectra.active.density_by_active_images import DensityBound
 from spectra.findings.certificates import Certificate
 from spectra.findings.confidence import ImageBootstrap, negative_mass
 from spectra.findings.loss_analysis import LossAnalysis

@@ -15,3 +15,12 @@ def within(on_progress: Progress | None, name: str) -> Progress | None:
         on_progress(f"{name} {what}".rstrip(), done, planned)
 
     return named
+
+
+def counted(
+    on_progress: Progress | None, planned: int, *, before: int = 0
+) -> Callable[[int], None] | None:
+    """Return a callback for steps alone, which reports ("", ``before`` + steps, ``planned``)."""
+    if on_progress is None:
+        return None
+    return lambda steps: on_progress("", before + steps, planned)

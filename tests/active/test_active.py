@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from oracles import build_net, dense_hessian, images_and_labels, symmetric_with_spectrum
@@ -5,11 +7,12 @@ from test_active_density import fitted, spectrum_of
 
 from spectra import DenseOperator, HessianOperator, InputError, Lanczos, draw_probe, make_generator
 from spectra.active import choose
-from spectra.active import eigenpairs as active
+from spectra.active import extremes_by_active_images as active
 from spectra.active.choose import choose_active
-from spectra.active.eigenpairs import solve_extremes
+from spectra.active.extremes_by_active_images import extremes_by_active_images
 from spectra.active.jacobi_davidson import PartModel, Subspace
-from spectra.krylov.rayleigh import judge
+from spectra.krylov.rayleigh_quotients import rayleigh_quotients
+from spectra.krylov.tolerance import Tolerance
 
 DOUBLE = torch.float64
 
@@ -24,7 +27,7 @@ def operator(kind, seed, **options):
 @pytest.mark.parametrize("kind", ["conv_resnet", "smooth_mlp", "mlp_bn"])
 def test_the_ratio_of_a_converged_pair_is_within_one_percent_of_the_dense_one(kind, seed):
     op, eigenvalues = operator(kind, seed)
-    found = solve_extremes(op, generator=make_generator(seed))
+    found = extremes_by_active_images(op, generator=make_generator(seed))
     assert found.smallest.converged
     assert found.largest.converged
     ratio = found.smallest.value / found.largest.value
@@ -38,7 +41,7 @@ def test_values_and_residuals_are_those_of_all_images(seed):
     model, images, labels = fitted("conv_resnet", seed)
     op = HessianOperator(model, images, labels, dtype=DOUBLE, check=False)
     matrix = dense_hessian(model, images, labels)
-    found = solve_extremes(op, generator=make_generator(seed))
+    found = extremes_by_active_images(op, generator=make_generator(seed))
     assert found.images_used == "active"
     for pair in (found.smallest, found.largest):
         y = pair.vector
@@ -51,7 +54,7 @@ def test_values_and_residuals_are_those_of_all_images(seed):
 def test_corrections_are_reported_as_steps_are():
     op, _ = operator("conv_resnet", 0)
     seen = []
-    found = solve_extremes(
+    found = extremes_by_active_images(
         op,
         generator=make_generator(0),
         on_progress=lambda _, done, limit: seen.append((done, limit)),
@@ -63,7 +66,7 @@ def test_corrections_are_reported_as_steps_are():
 
 def test_active_images_cost_less_than_lanczos_on_all():
     op, _ = operator("conv_resnet", 2)
-    found = solve_extremes(op, generator=make_generator(0))
+    found = extremes_by_active_images(op, generator=make_generator(0))
     run = Lanczos(op, draw_probe(op.size, probe="normal", generator=make_generator(0)))
     before = op.count.total
     while True:
@@ -98,14 +101,14 @@ def test_the_images_of_highest_score_are_chosen():
 @pytest.mark.parametrize("seed", range(3))
 def test_ends_that_the_middle_gets_wrong_are_refined_on_all_images(seed, monkeypatch):
     op, eigenvalues = operator("conv_resnet", seed)
-    whole = solve_extremes(op, generator=make_generator(seed))
+    whole = extremes_by_active_images(op, generator=make_generator(seed))
     # So few images that what they leave out fails the judgement.
     monkeypatch.setattr(choose, "NEARLY_ALL", 0.0)
     monkeypatch.setattr(choose, "IS_LIKE_ALL", 0.0)
     monkeypatch.setattr(active, "IS_LIKE_ALL", 0.0)
     op, _ = operator("conv_resnet", seed)
     assert len(choose_active(op.scores()).middle) <= 0.2 * op.num_images
-    found = solve_extremes(op, generator=make_generator(seed))
+    found = extremes_by_active_images(op, generator=make_generator(seed))
     assert found.smallest.converged
     assert found.largest.converged
     assert found.smallest.value == pytest.approx(float(eigenvalues[0]), rel=0.01)
@@ -131,8 +134,7 @@ def test_ends_that_are_only_mixed_with_each_other_are_told_apart(proof):
         op=op,
         model=active.PartModel(op, vectors.T[:2].contiguous(), torch.diag(values[:2]).numpy()),
         growth=(0, 0),
-        tol=0.03,
-        floor=1e-4,
+        tolerance=Tolerance(0.03),
         proof=proof,
     )
     judged = refining.settle(Mixed(op.over_images(whole)))
@@ -145,25 +147,25 @@ def test_a_cold_run_over_all_images_bounds_the_spectrum_from_outside():
     model = build_net("smooth_mlp").eval()
     op = HessianOperator(model, images, labels, dtype=DOUBLE, check=False)
     eigenvalues = torch.linalg.eigvalsh(dense_hessian(model, images, labels))
-    found = solve_extremes(op, generator=make_generator(0))
-    assert found.tail is not None
-    assert found.tail.below <= float(eigenvalues[0]) <= found.smallest.value + 1e-12
-    assert found.largest.value - 1e-12 <= float(eigenvalues[-1]) <= found.tail.above
+    found = extremes_by_active_images(op, generator=make_generator(0))
+    assert found.outer_bounds is not None
+    assert found.outer_bounds.below <= float(eigenvalues[0]) <= found.smallest.value + 1e-12
+    assert found.largest.value - 1e-12 <= float(eigenvalues[-1]) <= found.outer_bounds.above
 
 
 def test_nothing_is_bounded_after_a_selection_or_a_warm_start():
     op, _ = operator("conv_resnet", 0)
-    cold = solve_extremes(op, generator=make_generator(0))
-    warm = solve_extremes(op, generator=make_generator(1), warm=cold)
-    assert cold.tail is None
-    assert warm.tail is None
+    cold = extremes_by_active_images(op, generator=make_generator(0))
+    warm = extremes_by_active_images(op, generator=make_generator(1), warm=cold)
+    assert cold.outer_bounds is None
+    assert warm.outer_bounds is None
     assert (cold.start, warm.start) == ("cold", "warm")
 
 
 def test_a_warm_start_takes_fewer_steps_and_ends_at_the_same_values():
     op, eigenvalues = operator("conv_resnet", 1)
-    cold = solve_extremes(op, generator=make_generator(0))
-    warm = solve_extremes(op, generator=make_generator(1), warm=cold)
+    cold = extremes_by_active_images(op, generator=make_generator(0))
+    warm = extremes_by_active_images(op, generator=make_generator(1), warm=cold)
     assert warm.steps < cold.steps
     for pair, exact in ((warm.smallest, eigenvalues[0]), (warm.largest, eigenvalues[-1])):
         assert abs(pair.value - float(exact)) <= 0.01 * abs(float(exact))
@@ -173,15 +175,14 @@ def test_a_warm_start_that_is_orthogonal_to_the_extremes_finds_them_all_the_same
     op, eigenvalues = operator("smooth_mlp", 0)
     matrix = op.dense()
     vectors = torch.linalg.eigh((matrix + matrix.T) / 2).eigenvectors
-    good = solve_extremes(op, generator=make_generator(0))
-    from dataclasses import replace
-
-    wrong = replace(
-        good,
-        smallest=replace(good.smallest, vector=vectors[:, 40].clone()),
-        largest=replace(good.largest, vector=vectors[:, 50].clone()),
+    good = extremes_by_active_images(op, generator=make_generator(0))
+    wrong = good.with_pairs(
+        (
+            replace(good.smallest, vector=vectors[:, 40].clone()),
+            replace(good.largest, vector=vectors[:, 50].clone()),
+        )
     )
-    found = solve_extremes(op, generator=make_generator(1), warm=wrong)
+    found = extremes_by_active_images(op, generator=make_generator(1), warm=wrong)
     assert abs(found.largest.value - float(eigenvalues[-1])) <= 0.01 * float(eigenvalues[-1])
     assert abs(found.smallest.value - float(eigenvalues[0])) <= max(
         0.01 * abs(float(eigenvalues[0])), 1e-4 * float(eigenvalues[-1])
@@ -190,11 +191,11 @@ def test_a_warm_start_that_is_orthogonal_to_the_extremes_finds_them_all_the_same
 
 def test_proof_comes_from_float64_products_and_they_count_double():
     op, _ = operator("conv_resnet", 0, dtype=torch.float32)
-    found = solve_extremes(op, generator=make_generator(0))
+    found = extremes_by_active_images(op, generator=make_generator(0))
     assert found.proven
     assert op.count.double_products >= 2 * op.num_images
     plain, _ = operator("conv_resnet", 0, dtype=torch.float32)
-    quick = solve_extremes(plain, generator=make_generator(0), proof=False)
+    quick = extremes_by_active_images(plain, generator=make_generator(0), proof=False)
     assert not quick.proven
     assert plain.count.double_products == 0
 
@@ -202,17 +203,17 @@ def test_proof_comes_from_float64_products_and_they_count_double():
 def test_values_without_a_judgement_are_not_called_proven():
     op, _ = operator("conv_resnet", 0)
     assert op.dtype == torch.float64
-    found = solve_extremes(op, generator=make_generator(0), proof=False)
-    judged = solve_extremes(op, generator=make_generator(0))
+    found = extremes_by_active_images(op, generator=make_generator(0), proof=False)
+    judged = extremes_by_active_images(op, generator=make_generator(0))
     assert (found.proven, judged.proven) == (False, True)
 
 
 def test_a_warm_start_of_another_size_is_refused():
     op, _ = operator("smooth_mlp", 0)
     other, _ = operator("conv_resnet", 0)
-    found = solve_extremes(other, generator=make_generator(0))
+    found = extremes_by_active_images(other, generator=make_generator(0))
     with pytest.raises(InputError, match="parameters"):
-        solve_extremes(op, generator=make_generator(0), warm=found)
+        extremes_by_active_images(op, generator=make_generator(0), warm=found)
 
 
 def test_a_subspace_of_eigenvectors_returns_their_pairs():
@@ -277,16 +278,17 @@ def test_a_model_stops_growing_at_twice_the_run_and_inside_its_span():
 
 def test_an_end_that_stands_is_not_judged_again():
     op, _ = operator("conv_resnet", 0)
-    found = solve_extremes(op, generator=make_generator(0))
+    found = extremes_by_active_images(op, generator=make_generator(0))
     wrong = torch.randn(op.size, generator=make_generator(1), dtype=DOUBLE)
-    settings = {"tol": 0.03, "floor": 1e-4}
-    first = judge(op, torch.stack([wrong, found.largest.vector]), **settings)
+    settings = {"tolerance": Tolerance(0.03)}
+    low, high = found.smallest.vector, found.largest.vector
+    first = rayleigh_quotients(op, torch.stack([wrong, high]), **settings)
     assert [p.converged for p in first.pairs] == [False, True]
     before = op.count.total
-    again = judge(op, torch.stack([found.smallest.vector, wrong]), before=first, **settings)
+    again = rayleigh_quotients(op, torch.stack([low, wrong]), before=first, **settings)
     assert op.count.total - before == op.num_images
     assert again.pairs[1].value == first.pairs[1].value
-    whole = judge(op, torch.stack([found.smallest.vector, found.largest.vector]), **settings)
+    whole = rayleigh_quotients(op, torch.stack([low, high]), **settings)
     assert again.pairs[0].value == whole.pairs[0].value
     assert torch.equal(again.products[0], whole.products[0])
-    assert again.scales[0] == whole.scales[0]
+    assert again.pairs[0].scale == whole.pairs[0].scale

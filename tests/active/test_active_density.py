@@ -7,7 +7,7 @@ from oracles import build_net, dense_hessian, images_and_labels, train
 from scipy.stats import wasserstein_distance
 
 from spectra import HessianOperator, InputError, make_generator
-from spectra.active.density import active_slq, distance_bound
+from spectra.active.density_by_active_images import density_by_active_images, distance_bound
 
 DOUBLE = torch.float64
 
@@ -54,7 +54,7 @@ def test_the_bound_holds_against_the_dense_spectra(kind, seed):
 def test_active_images_serve_where_the_rest_is_fitted_and_the_bound_is_small():
     model, images, labels = fitted("conv_resnet", 0)
     op = HessianOperator(model, images, labels, dtype=DOUBLE, check=False)
-    spectrum, bound = active_slq(
+    spectrum, bound = density_by_active_images(
         op, num_probes=2, num_steps=op.size, generator=make_generator(0, "density")
     )
     assert 0 < bound.images < 0.6 * len(labels)
@@ -65,14 +65,14 @@ def test_active_images_serve_where_the_rest_is_fitted_and_the_bound_is_small():
 def test_all_images_serve_where_none_is_fitted():
     images, labels = images_and_labels(40)
     op = HessianOperator(build_net("smooth_mlp").eval(), images, labels, dtype=DOUBLE, check=False)
-    _, bound = active_slq(op, num_probes=1, num_steps=20, generator=make_generator(0))
+    _, bound = density_by_active_images(op, num_probes=1, num_steps=20, generator=make_generator(0))
     assert (bound.images, bound.distance) == (40, 0.0)
 
 
 def test_a_bound_that_is_too_large_sends_the_density_back_to_all_images():
     model, images, labels = fitted("conv_resnet", 1)
     op = HessianOperator(model, images, labels, dtype=DOUBLE, check=False)
-    _, bound = active_slq(
+    _, bound = density_by_active_images(
         op, num_probes=1, num_steps=20, generator=make_generator(0), allowed=1e-12
     )
     assert (bound.images, bound.distance) == (len(labels), 0.0)

@@ -98,7 +98,7 @@ def test_bootstrap_of_weighted_images_is_of_the_weighted_loss(net):
     ],
 )
 def test_the_tolerance_is_that_of_the_solver_that_runs(options, expected):
-    assert SolverSettings(**options).tolerance == expected
+    assert SolverSettings(**options).tolerance.tol == expected
 
 
 def test_peers_trace_agrees_with_ours(net):

@@ -11,7 +11,7 @@ from spectra import HessianOperator, Lanczos, Verdict, decide, draw_probe, make_
 from spectra.findings.certificates import LARGEST, SMALLEST, Certificate, rounding_bound
 from spectra.findings.verdict import MINIMUM, NEGATIVE_DESCENT, SADDLE, UNDECIDED
 from spectra.krylov.defaults import FLOOR, TOLERANCE
-from spectra.krylov.outer_bounds import bounds
+from spectra.krylov.outer_bounds import outer_bounds
 
 FAILURE = 0.05
 
@@ -33,7 +33,7 @@ def certify(op: HessianOperator, run: Lanczos, which: str) -> Certificate:
     pieces = [op.chunk_product(chunk, y).double() for chunk in op.chunks()]
     product = torch.stack(pieces).sum(0) / op.total_weight
     value = float(y @ product)
-    limits = bounds(t, op.size, FAILURE)
+    limits = outer_bounds(t, op.size, FAILURE)
     return Certificate(
         which=which,
         value=value,

@@ -15,7 +15,7 @@ from spectra import (
 )
 from spectra.engines.own import run_spectra
 from spectra.krylov.lanczos import Lanczos
-from spectra.krylov.lockstep import run_in_lockstep
+from spectra.krylov.probes import run_in_lockstep
 from spectra.products import Tuning
 
 

@@ -18,9 +18,9 @@ from spectra.krylov.outer_bounds import (
     A_POSTERIORI,
     WORST_CASE_SHARE,
     a_posteriori,
-    bounds,
     kuczynski_wozniakowski,
     log_sum_of_squares,
+    outer_bounds,
     worst_case_error,
 )
 
@@ -118,7 +118,7 @@ def test_bounds_fail_no_more_often_than_stated(kind, failure):
     for num_steps in (2, 8, 25):
         wrong = 0
         for k in range(draws):
-            found = bounds(cold_run(eigenvalues, num_steps, k), 60, failure)
+            found = outer_bounds(cold_run(eigenvalues, num_steps, k), 60, failure)
             wrong += found.below > eigenvalues[0] or found.above < eigenvalues[-1]
         # Three standard deviations of a binomial above its mean.
         assert wrong <= draws * failure + 3 * (draws * failure * (1 - failure)) ** 0.5
@@ -131,12 +131,12 @@ def test_what_the_run_showed_is_sharper_than_the_worst_case(kind, num_steps):
     sharp, worst = a_posteriori(t, 300, 0.05), kuczynski_wozniakowski(t, 300, 0.05)
     assert worst.below < sharp.below <= t.ritz_values()[0]
     assert worst.above > sharp.above >= t.ritz_values()[-1]
-    assert bounds(t, 300, 0.05).method == (A_POSTERIORI, A_POSTERIORI)
+    assert outer_bounds(t, 300, 0.05).method == (A_POSTERIORI, A_POSTERIORI)
 
 
 def test_the_better_of_two_pays_for_both():
     t = cold_run(spectrum_of("uniform", 200), 30)
-    found = bounds(t, 200, 0.05)
+    found = outer_bounds(t, 200, 0.05)
     assert found.failure == 0.05
     assert found.below == a_posteriori(t, 200, 0.05 * (1 - WORST_CASE_SHARE)).below
     assert found.below < a_posteriori(t, 200, 0.05).below
@@ -145,15 +145,15 @@ def test_the_better_of_two_pays_for_both():
 def test_more_steps_and_more_failure_tighten_the_bound():
     eigenvalues = spectrum_of("uniform", 200)
     run = cold_run(eigenvalues, 60)
-    belows = [bounds(run.leading(m), 200).below for m in (1, 5, 20, 60)]
+    belows = [outer_bounds(run.leading(m), 200).below for m in (1, 5, 20, 60)]
     assert belows == sorted(belows)
-    assert bounds(run, 200, 1e-6).below < bounds(run, 200, 0.05).below
+    assert outer_bounds(run, 200, 1e-6).below < outer_bounds(run, 200, 0.05).below
 
 
 def test_both_ends_are_those_of_the_mirrored_operator():
     t = cold_run(spectrum_of("outliers", 100), 20)
     mirrored = Tridiagonal(-t.alphas, t.betas, t.residual_beta, t.closed)
-    one, other = bounds(t, 100), bounds(mirrored, 100)
+    one, other = outer_bounds(t, 100), outer_bounds(mirrored, 100)
     # Ritz values of -T and T differ by rounding: 1e-15 of 10.
     assert other.above == pytest.approx(-one.below, abs=1e-13)
     assert other.below == pytest.approx(-one.above, abs=1e-13)
@@ -164,13 +164,14 @@ def test_bounds_scale_with_the_operator(factor):
     t = cold_run(spectrum_of("outliers", 100), 20)
     scaled = Tridiagonal(t.alphas * factor, t.betas * factor, t.residual_beta * factor, t.closed)
     # Eighty bisections and rounding.
-    assert bounds(scaled, 100).below == pytest.approx(factor * bounds(t, 100).below, rel=1e-10)
+    expected = factor * outer_bounds(t, 100).below
+    assert outer_bounds(scaled, 100).below == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "outliers"])
 def test_a_full_space_is_bounded_by_its_own_ends(kind):
     eigenvalues = spectrum_of(kind, 40)
-    found = bounds(cold_run(eigenvalues, 40), 40)
+    found = outer_bounds(cold_run(eigenvalues, 40), 40)
     # 10 √40 eps of λmax = 10 is 1e-13; it is amplified by at most 1/c0 ~ 250.
     assert found.below == pytest.approx(eigenvalues[0], abs=1e-11)
     assert found.above == pytest.approx(eigenvalues[-1], abs=1e-11)
@@ -182,14 +183,14 @@ def test_a_full_space_is_bounded_by_its_own_ends(kind):
 def test_a_multiple_of_the_identity_is_bounded_after_one_step(value):
     t = cold_run(np.full(30, value), 1)
     assert t.closed
-    found = bounds(t, 30)
+    found = outer_bounds(t, 30)
     # Rounding 1e-14 of the value over c0, some 1/200.
     assert found.below == pytest.approx(value, abs=1e-11)
     assert found.below <= value <= found.above
 
 
 def test_one_parameter_has_one_eigenvalue():
-    found = bounds(cold_run(np.array([-2.0]), 1), 1)
+    found = outer_bounds(cold_run(np.array([-2.0]), 1), 1)
     assert found.below == pytest.approx(-2.0, abs=1e-12)  # rounding
 
 
@@ -203,20 +204,20 @@ def test_coarser_products_move_the_ends_outwards_by_their_rounding():
 def test_smallest_ritz_value_is_that_of_the_matrix():
     t = cold_run(spectrum_of("uniform", 100), 30)
     lowest = np.linalg.eigvalsh(dense_tridiagonal(t.alphas, t.betas))[0]
-    assert bounds(t, 100).below < lowest
+    assert outer_bounds(t, 100).below < lowest
 
 
 @pytest.mark.parametrize("failure", [0.0, 1.0, float("nan")])
 def test_failure_must_be_a_probability(failure):
     with pytest.raises(InputError, match="failure must lie between"):
-        bounds(cold_run(spectrum_of("uniform", 30), 5), 30, failure)
+        outer_bounds(cold_run(spectrum_of("uniform", 30), 5), 30, failure)
 
 
 def test_size_must_hold_the_steps():
     with pytest.raises(InputError, match="at least the 5 steps"):
-        bounds(cold_run(spectrum_of("uniform", 30), 5), 4)
+        outer_bounds(cold_run(spectrum_of("uniform", 30), 5), 4)
 
 
 def test_a_restarted_run_bounds_nothing():
     with pytest.raises(InputError, match="restarted"):
-        bounds(Tridiagonal(np.ones(3), np.array([0.5, 0.0]), 0.1, False), 30)
+        outer_bounds(Tridiagonal(np.ones(3), np.array([0.5, 0.0]), 0.1, False), 30)

@@ -16,7 +16,7 @@ from cli.bench.comparison.converged_extremes import (
 )
 from cli.bench.comparison.jobs import JobSettings, Stage, build_operator, peer_batch
 from cli.bench.comparison.pyhessian_loops import ProtocolCount, count_protocol
-from spectra import Extremes, HessianOperator, make_generator, solve_extremes
+from spectra import Extremes, HessianOperator, extremes_by_active_images, make_generator
 from spectra.system.progress import Progress
 from spectra.system.timing import synchronise
 
@@ -28,7 +28,7 @@ def our_extremes(
 
     Values are judged in float64, but for warm-started trajectories, where float32 has to do.
     """
-    return solve_extremes(op, generator=generator, warm=warm, proof=warm is None)
+    return extremes_by_active_images(op, generator=generator, warm=warm, proof=warm is None)
 
 
 @dataclass(frozen=True)

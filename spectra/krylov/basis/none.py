@@ -1,10 +1,14 @@
 """No basis: the recurrence alone."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from spectra.errors import InputError
 from spectra.krylov.basis.interface import Basis
 from spectra.krylov.basis.recent import RecentVectors
+from spectra.krylov.tridiagonal import FloatArray
 from spectra.operators.interface import SymmetricOperator
 
 
@@ -52,6 +56,34 @@ class NoBasis(Basis):
         """Count ``count`` vectors; those that are gone do not come back."""
         self._recent.drop(self._count - count)
         self._count = min(self._count, count)
+
+    def second_pass(
+        self, op: SymmetricOperator, betas: Sequence[float], coefficients: FloatArray
+    ) -> Tensor:
+        """Return Q s, shape (k, P), float64, for each column s of ``coefficients`` (m, k).
+
+        Cost: m - 1 products: the recurrence once more, from the first vector.
+
+        Args:
+            op: the operator of the run.
+            betas: of the run, m - 1 at least.
+            coefficients: shape (m, k).
+        """
+        assert self.start is not None
+        m, k = coefficients.shape
+        twin = NoBasis(op)
+        twin.append(self.start)
+        total = torch.zeros((k, op.size), dtype=torch.float64, device=op.device)
+        for step in range(m):
+            q = twin.last()
+            for row, s in zip(total, coefficients[step], strict=True):
+                row.add_(q.double(), alpha=float(s))
+            if step + 1 < m:
+                w = op.matvec(q).double()
+                w = twin.orthogonalise(twin.orthogonalise(w)) / betas[step]
+                w = twin.orthogonalise(w)
+                twin.append(w / w.norm())
+        return total
 
     def _columns(self, rows: int, columns: slice) -> Tensor:
         raise InputError("basis none holds no vectors to combine; use host, half or device")

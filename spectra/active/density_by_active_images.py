@@ -8,7 +8,7 @@ from scipy.stats import chi2
 
 from spectra.errors import InputError
 from spectra.krylov.lanczos import Lanczos
-from spectra.krylov.slq import draw_probe
+from spectra.krylov.probes import draw_probe, probe_runs
 from spectra.krylov.spectrum import Spectrum
 from spectra.operators.hessian import HessianOperator
 from spectra.system.progress import Progress
@@ -80,7 +80,7 @@ def distance_bound(
     return float(np.sqrt(square / rest.size))
 
 
-def active_slq(
+def density_by_active_images(
     op: HessianOperator,
     *,
     num_probes: int,
@@ -121,11 +121,12 @@ def active_slq(
         used.forget()
         used, distance = op, 0.0
         pilot = Lanczos(op, starts[0])
-    runs = [pilot, *(Lanczos(used, start) for start in starts[1:])]
-    for k, run in enumerate(runs):
-        while len(run) < steps and run.step():
-            if on_progress:
-                on_progress("", k * steps + len(run), num_probes * steps)
+    runs = probe_runs(
+        lambda k: Lanczos(used, starts[k]) if k else pilot,
+        num_probes=num_probes,
+        num_steps=steps,
+        on_progress=on_progress,
+    )
     spectrum = Spectrum(tuple(run.tridiagonal() for run in runs), op.size, "normal")
     return spectrum, DensityBound(distance, _mean_size(spectrum), used.num_images)
 

@@ -9,7 +9,7 @@ not pay, all images are used throughout.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,14 +17,19 @@ from torch import Tensor
 from spectra.active.choose import IS_LIKE_ALL, choose_active
 from spectra.active.jacobi_davidson import PartModel, Subspace
 from spectra.errors import InputError
-from spectra.krylov.defaults import FLOOR, MAX_STEPS, RESIDUAL_TOLERANCE
+from spectra.krylov.defaults import ACTIVE_TOLERANCE, MAX_STEPS
 from spectra.krylov.extremes import Extremes
 from spectra.krylov.lanczos import Lanczos
-from spectra.krylov.outer_bounds import TailBounds, bounds
-from spectra.krylov.rayleigh import Judged, allowed_residuals, as_pairs, judge
-from spectra.krylov.slq import draw_probe
+from spectra.krylov.outer_bounds import outer_bounds
+from spectra.krylov.probes import draw_probe
+from spectra.krylov.rayleigh_quotients import (
+    RayleighQuotients,
+    eigenpairs_of_products,
+    rayleigh_quotients,
+)
+from spectra.krylov.tolerance import Tolerance, product_rounding
 from spectra.operators.hessian import HessianOperator
-from spectra.system.progress import Progress
+from spectra.system.progress import Progress, counted
 
 LARGEST_MIDDLE = 0.85
 LARGEST_MIDDLE_UNPROVEN = 0.5  # without proof, judging costs what refining on all would save
@@ -36,32 +41,19 @@ GROWTH = (3, 2)
 # Part of a random direction in a warm start, against eigenvectors that come up from below.
 RANDOM_PART = 0.3
 MAX_REFINEMENTS = 40
+_TOLERANCE = Tolerance(ACTIVE_TOLERANCE)
 
 
-@dataclass(frozen=True)
-class ActiveExtremes(Extremes):
-    """Both ends, and what certificates need.
-
-    Attributes:
-        scales: see :class:`spectra.krylov.rayleigh.Judged`.
-        tail: what bounds the spectrum from outside, after a cold start with all images.
-    """
-
-    scales: tuple[float, float] = (0.0, 0.0)
-    tail: TailBounds | None = None
-
-
-def solve_extremes(
+def extremes_by_active_images(
     op: HessianOperator,
     *,
     generator: torch.Generator,
     warm: Extremes | None = None,
-    tol: float = RESIDUAL_TOLERANCE,
-    floor: float = FLOOR,
+    tolerance: Tolerance = _TOLERANCE,
     max_steps: int = MAX_STEPS,
     proof: bool = True,
     on_progress: Progress | None = None,
-) -> ActiveExtremes:
+) -> Extremes:
     """Find λmin and λmax over all images of ``op``.
 
     Cost: one forward pass, some 20 Lanczos steps on up to a fifth of the images, a few products on
@@ -73,8 +65,7 @@ def solve_extremes(
         generator: source of the start vector.
         warm: what a neighbouring checkpoint gave, of the same size, on any device; the start is
             then its two vectors and a random part.
-        tol: residual over all images, relative to |θ|, at which an end counts as converged.
-        floor: size, relative to the largest |θ|, under which an eigenvalue counts as zero.
+        tolerance: residual over all images at which an end counts as converged.
         max_steps: limit of the Lanczos steps.
         proof: take the final values and residuals from float64 products.
         on_progress: called after each Lanczos step with ("", steps done, limit), and in the same
@@ -84,44 +75,42 @@ def solve_extremes(
         Pairs whose values and residuals are over all images; ``start`` and ``images_used`` say how
         they were come by. Nothing bounds λmin from below after a selection or a warm start.
     """
-    if not (tol > 0 and floor >= 0 and max_steps >= 1):
-        raise InputError(f"tol, floor, max_steps are out of range: {tol}, {floor}, {max_steps}")
+    if max_steps < 1:
+        raise InputError(f"max_steps must be at least 1, got {max_steps}")
     if warm is not None and warm.smallest.vector.shape != (op.size,):
         raise InputError(f"a warm start must have {op.size} parameters")
     warm = None if warm is None else warm.to(op.device)
     active = choose_active(op.scores())
     part = op if active.index is None else op.over_images(active.index)
-    inner = tol if active.index is None else FIRST_TOLERANCE
+    inner = tolerance if active.index is None else replace(tolerance, tol=FIRST_TOLERANCE)
     limit = min(max_steps, op.size)
-    run = _lanczos(part, generator, warm, inner, floor, limit, on_progress)
+    run = _lanczos(part, generator, warm, inner, limit, on_progress)
     refining = _Refining(
         op=op,
         model=PartModel.of(run, scale=1 / active.share),
         growth=GROWTH if IS_LIKE_ALL <= active.share < 1 else (0, 0),
-        tol=tol,
-        floor=floor,
+        tolerance=tolerance,
         proof=proof,
-        on_made=on_progress and (lambda made: on_progress("", len(run) + made, limit)),
+        on_made=counted(on_progress, limit, before=len(run)),
     )
     sub = None if active.index is None else refining.begin(active.middle)
     if part is not op:
         part.forget()
-    judged = refining.settle(sub)
-    small, large = judged.pairs
-    tail = None
+    settled = refining.settle(sub)
+    outer = None
     if active.index is None and warm is None:
-        tail = bounds(run.tridiagonal(), op.size, rounding=_rounding(op))
-    return ActiveExtremes(
-        smallest=small,
-        largest=large,
+        rounding = product_rounding(op.size, torch.finfo(op.dtype).eps)
+        outer = outer_bounds(run.tridiagonal(), op.size, rounding=rounding)
+    return Extremes(
+        lowest=settled.pairs[:1],
+        highest=settled.pairs[1:],
         steps=len(run),
         start="cold" if warm is None else "warm",
         images_used="all" if active.index is None else "active",
         active_images=op.num_images if active.index is None else len(active.index),
         refinements=refining.made,
-        proven=judged.proven,
-        scales=judged.scales,
-        tail=tail,
+        proven=settled.proven,
+        outer_bounds=outer,
     )
 
 
@@ -133,9 +122,8 @@ class _Refining:
         op: all images.
         model: what Lanczos found.
         growth: see :data:`GROWTH`.
-        tol: of the residuals over all images, relative.
-        floor: see :func:`solve_extremes`.
-        proof: judge in float64.
+        tolerance: of the residuals over all images.
+        proof: take values and residuals over all images in float64.
         on_made: called with ``made`` after each of them.
         made: passes that corrections have taken, of at most MAX_REFINEMENTS.
     """
@@ -143,8 +131,7 @@ class _Refining:
     op: HessianOperator
     model: PartModel
     growth: tuple[int, int]
-    tol: float
-    floor: float
+    tolerance: Tolerance
     proof: bool
     on_made: Callable[[int], None] | None = None
     made: int = 0
@@ -155,44 +142,49 @@ class _Refining:
         pays = len(middle) <= largest * self.op.num_images
         sub = Subspace(self.op.over_images(middle) if pays else self.op)
         sub.extend(self.model.ends())
-        self.refine(sub, MIDDLE_TOLERANCE * self.tol if pays else self.tol)
+        self.refine(sub, MIDDLE_TOLERANCE if pays else 1.0)
         return sub
 
-    def settle(self, sub: Subspace | None) -> Judged:
-        """Judge both ends on all images, and refine them there until they have converged.
+    def settle(self, sub: Subspace | None) -> RayleighQuotients:
+        """Look at both ends over all images, and refine them there until they have converged.
 
         Args:
             sub: holds them; None: they are the model's.
         """
-        exact, judged = (self.op.in_float64() if self.proof else self.op), None
+        exact, seen = (self.op.in_float64() if self.proof else self.op), None
         while True:
             if not self.proof and sub is not None and sub.op is self.op:
-                judged = self._as_judged(sub)
+                seen = self._seen_already(sub)
             else:
                 ends = torch.stack(self.model.ends()) if sub is None else sub.ends()[0]
-                judged = judge(exact, ends, tol=self.tol, floor=self.floor, before=judged)
-            if all(p.converged for p in judged.pairs):
-                return judged
+                seen = rayleigh_quotients(exact, ends, tolerance=self.tolerance, before=seen)
+            if all(pair.converged for pair in seen.pairs):
+                return seen
             first = sub is None or sub.op is not self.op
             if sub is None or first:
-                vectors = torch.stack([p.vector for p in judged.pairs])
+                vectors = torch.stack([pair.vector for pair in seen.pairs])
                 sub = Subspace(self.op)
-                sub.add(*_orthonormal(vectors, judged.products))
-            # A margin, for products in float32 and in float64 differ. The span of what was judged
+                sub.add(*_orthonormal(vectors, seen.products))
+            # A margin, for products in float32 and in float64 differ. The span of what was seen
             # may hold vectors that need no correction.
-            if not self.refine(sub, 0.8 * self.tol) and not first:
-                return judged
+            if not self.refine(sub, 0.8) and not first:
+                return seen
 
-    def refine(self, sub: Subspace, tol: float) -> bool:
+    def refine(self, sub: Subspace, part: float) -> bool:
         """Add corrections of the ends that have not converged, until they have.
+
+        Args:
+            sub: holds the ends.
+            part: of the tolerance's ``tol``, that they are to reach.
 
         Returns:
             Whether anything was added.
         """
+        tolerance = replace(self.tolerance, tol=part * self.tolerance.tol)
         before = self.made
         while self.made < MAX_REFINEMENTS:
             ritz = [sub.pair(i) for i in (0, -1)]
-            allowed = allowed_residuals([r[0] for r in ritz], tol=tol, floor=self.floor)
+            allowed = tolerance.allowed([value for value, _, _ in ritz]).tolist()
             corrections = []
             for (value, vector, residual), a, steps in zip(ritz, allowed, self.growth, strict=True):
                 if float(residual.norm()) > a:
@@ -205,24 +197,18 @@ class _Refining:
                 self.on_made(self.made)
         return self.made > before
 
-    def _as_judged(self, sub: Subspace) -> Judged:
+    def _seen_already(self, sub: Subspace) -> RayleighQuotients:
         """Return what the products say that a subspace holds."""
         vectors, products = sub.ends()
-        pairs = as_pairs(vectors, products, tol=self.tol, floor=self.floor)
-        return Judged(pairs, products, (0.0, 0.0), proven=False)
-
-
-def _rounding(op: HessianOperator) -> float:
-    """Return what bounds() is told of a product's rounding, relative to max|θ|."""
-    return float(10 * op.size**0.5 * torch.finfo(op.dtype).eps)
+        pairs = eigenpairs_of_products(vectors, products, self.tolerance)
+        return RayleighQuotients(pairs, products, proven=False)
 
 
 def _lanczos(
     op: HessianOperator,
     generator: torch.Generator,
     warm: Extremes | None,
-    tol: float,
-    floor: float,
+    tolerance: Tolerance,
     limit: int,
     on_progress: Progress | None,
 ) -> Lanczos:
@@ -230,17 +216,15 @@ def _lanczos(
     start = draw_probe(op.size, probe="normal", generator=generator).to(op.device)
     if warm is not None:
         start = warm.smallest.vector + warm.largest.vector + RANDOM_PART * start
-    run = Lanczos(op, start)
-    while len(run) < limit and run.step():
-        if on_progress:
-            on_progress("", len(run), limit)
-        if run.pending and len(run) < limit:
-            continue
+
+    def converged(run: Lanczos) -> bool:
+        if len(run) <= 2:
+            return False
         t = run.tridiagonal()
-        values, residuals = t.ritz_values()[[0, -1]], t.residual_bounds()[[0, -1]]
-        allowed = allowed_residuals(values.tolist(), tol=tol, floor=floor)
-        if len(run) > 2 and all(r <= a for r, a in zip(residuals, allowed, strict=True)):
-            break
+        return bool(tolerance.met_at_ends(t.ritz_values(), t.residual_bounds()).all())
+
+    run = Lanczos(op, start)
+    run.run_until(converged, limit, on_step=counted(on_progress, limit))
     return run
 
 

@@ -1,0 +1,120 @@
+"""Rayleigh quotients and residuals of vectors over all images: what is known of an eigenpair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from spectra.krylov.tolerance import Tolerance
+from spectra.operators.chunked import ChunkedOperator
+from spectra.operators.interface import SymmetricOperator
+
+
+@dataclass(frozen=True)
+class Eigenpair:
+    """An extreme eigenpair, checked by one product made after the iteration.
+
+    Attributes:
+        value: Rayleigh quotient yᵀHy of a fresh product: λmin <= value <= λmax holds for it
+            whatever the iteration did, up to rounding of that product.
+        vector: y, shape (P,), float64, of length 1.
+        residual_norm: ‖H y - value · y‖ of the same product: some eigenvalue lies within it.
+        converged: whether the iteration met its tolerance.
+        scale: Σ_c ‖w_c H_c y‖ / Σ w over the chunks c of images, eigenvalue units: what rounding
+            of ``value`` is measured against; 0 where that was not asked for.
+    """
+
+    value: float
+    vector: Tensor
+    residual_norm: float
+    converged: bool
+    scale: float = 0.0
+
+    def to(self, device: torch.device | str) -> Eigenpair:
+        """Return the same pair with its vector on ``device``."""
+        return replace(self, vector=self.vector.to(device))
+
+
+@dataclass(frozen=True)
+class RayleighQuotients:
+    """What one pass over all images says of vectors.
+
+    Attributes:
+        pairs: value, residual and scale of each vector.
+        products: H y of each, shape (k, P), float64.
+        proven: the pass was in float64.
+    """
+
+    pairs: tuple[Eigenpair, ...]
+    products: Tensor
+    proven: bool
+
+
+def rayleigh_quotients(
+    op: ChunkedOperator,
+    vectors: Tensor,
+    *,
+    tolerance: Tolerance,
+    before: RayleighQuotients | None = None,
+) -> RayleighQuotients:
+    """Return Rayleigh quotients and residuals of vectors over all images.
+
+    Cost: a product for each; where there is a ``before``, for each that had not converged.
+
+    Args:
+        op: the matrix, in the precision that they are to have.
+        vectors: shape (k, P): of any length but zero, on any device.
+        tolerance: residual at which a pair counts as converged.
+        before: by ``op``; what it says stands for the pairs that had converged.
+    """
+    asked = [i for i in range(len(vectors)) if before is None or not before.pairs[i].converged]
+    vectors = vectors.to(op.device)
+    seen = (vectors / vectors.norm(dim=1, keepdim=True)).to(op.dtype).double()
+    products, scales = op.scaled_products(seen[asked].to(op.dtype))
+    proven = op.dtype == torch.float64
+    if before is None:
+        pairs = eigenpairs_of_products(seen, products, tolerance, scales.tolist())
+        return RayleighQuotients(pairs, products, proven)
+    merged, sizes = before.products.clone(), [pair.scale for pair in before.pairs]
+    merged[asked] = products
+    for i, size in zip(asked, scales.tolist(), strict=True):
+        sizes[i] = size
+    stands = [i for i in range(len(vectors)) if i not in asked]
+    for i in stands:
+        seen[i] = before.pairs[i].vector
+    found = list(eigenpairs_of_products(seen, merged, tolerance, sizes))
+    for i in stands:
+        found[i] = replace(before.pairs[i], converged=found[i].converged)
+    return RayleighQuotients(tuple(found), merged, proven)
+
+
+def eigenpairs_of_products(
+    vectors: Tensor, products: Tensor, tolerance: Tolerance, scales: Sequence[float] | None = None
+) -> tuple[Eigenpair, ...]:
+    """Return the pairs of vectors (k, P) whose products (k, P) are known, both float64."""
+    norms = (vectors * vectors).sum(1)
+    values = (vectors * products).sum(1) / norms
+    residuals = (products - values[:, None] * vectors).norm(dim=1) / norms.sqrt()
+    sizes, rests = torch.stack([values, residuals]).tolist()  # one wait for a card
+    allowed = tolerance.allowed(sizes).tolist()
+    rows = zip(sizes, vectors, rests, allowed, scales or [0.0] * len(vectors), strict=True)
+    return tuple(
+        Eigenpair(value, y / y.norm(), rest, rest <= most, scale)
+        for value, y, rest, most, scale in rows
+    )
+
+
+def eigenpair_of_vector(op: SymmetricOperator, vector: Tensor, converged: bool) -> Eigenpair:
+    """Return the Rayleigh quotient and the residual of one vector, by one product with it."""
+    # Rounded to the operator's dtype first: value and residual are then those of one vector.
+    y = vector.to(op.dtype)
+    y64 = y.double()
+    product = op.matvec(y).double()
+    squared = y64 @ y64
+    quotient = (y64 @ product) / squared
+    found = torch.stack([squared, quotient, (product - quotient * y64).norm()])
+    norm2, value, residual = found.tolist()  # one wait for a card
+    return Eigenpair(value, y64 / norm2**0.5, residual / norm2**0.5, converged)
