@@ -152,12 +152,8 @@ NOW_ROOMS = {
         "spectra.active.choose": ["ActiveImages", "choose_active"],
     },
     "spectra.operators": {
-        "spectra.operators.interface": [
-            "DenseOperator",
-            "LambdaOperator",
-            "ScaledOperator",
-            "SymmetricOperator",
-        ],
+        "spectra.operators.interface": ["ScaledOperator", "SymmetricOperator"],
+        "spectra.operators.matrices": ["DenseOperator", "LambdaOperator"],
     },
     "spectra.products.tangent": {
         "spectra.products.tangent.products": ["TangentChunk", "TangentProducts"],
