@@ -139,10 +139,9 @@ def extreme_eigenpairs(
 
     Source: Parlett, The Symmetric Eigenvalue Problem, chapter 13.
 
-    >>> import torch
-    >>> from spectra import DenseOperator
+    >>> import spectra, torch
     >>> matrix = torch.diag(torch.tensor([-3.0, 0.0, 1.0, 2.0, 8.0], dtype=torch.float64))
-    >>> found = extreme_eigenpairs(DenseOperator(matrix), k=2)
+    >>> found = spectra.extreme_eigenpairs(spectra.DenseOperator(matrix), k=2)
     >>> [round(pair.value, 6) for pair in found.highest]
     [8.0, 2.0]
     >>> round(found.smallest.value, 6), found.smallest.converged
