@@ -25,6 +25,7 @@ from checkpoints.training.threads import suitable_threads
 from checkpoints.training.trainer import Trainer, descent
 from spectra._version import __version__
 from spectra.errors import InputError
+from spectra.system.lock import locked
 from spectra.system.progress import Progress
 from spectra.system.seeding import derive_seed, make_generator
 
@@ -50,13 +51,13 @@ def train_job(
             :func:`checkpoints.training.resume.load_history` then has all its numbers.
 
     Raises:
-        InputError: the folder holds another run, or a run and ``resume`` is off; or steps are to be
-            captured and ``device`` is no GPU.
+        InputError: the folder holds another run, or a run and ``resume`` is off; or another process
+            trains into it; or steps are to be captured and ``device`` is no GPU.
         NonFiniteError: the loss became NaN or infinite; checkpoints before it stay.
     """
     job.execution.check_device(torch.device(device))
     job.check()
-    with suitable_threads(job.data):
+    with suitable_threads(job.data), locked(job.folder):
         _train(job, torch.device(device), resume, on_progress)
     return [checkpoint_path(job.folder, e) for e in job.kept]
 

@@ -8,6 +8,7 @@ from checkpoints.training.job import checkpoint_path
 from checkpoints.training.run import train_job
 from checkpoints.training.trainer import all_finite
 from spectra import InputError, NonFiniteError
+from spectra.system.lock import locked
 
 
 def test_a_run_is_not_overwritten_without_resume(tmp_path):
@@ -15,6 +16,14 @@ def test_a_run_is_not_overwritten_without_resume(tmp_path):
     before = digests(tmp_path)
     with pytest.raises(InputError, match="holds a run already; add --resume"):
         train_job(tiny_job(tmp_path, seed=1))
+    assert digests(tmp_path) == before
+
+
+def test_a_folder_that_is_being_trained_into_is_refused_and_left_as_it_is(tmp_path):
+    train_job(tiny_job(tmp_path))
+    before = digests(tmp_path)
+    with locked(tmp_path), pytest.raises(InputError, match=r"in use by process \d+ on"):
+        train_job(tiny_job(tmp_path), resume=True)
     assert digests(tmp_path) == before
 
 
