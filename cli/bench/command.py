@@ -11,7 +11,7 @@ from cli.display.lines import note, print_json
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.options import shared
-from cli.options.flags import command
+from cli.options.flags import COMPUTING, DATA, OUTPUT, Flag, command
 from cli.options.values import parse_memory, pick_device, writable
 from spectra.errors import InputError, SpectraError
 
@@ -21,69 +21,102 @@ if TYPE_CHECKING:
     from cli.bench.gpu_ledger.suite_request import SuiteRequest
 
 
+COMPARED = "What is compared"
+SUITE = "The suite for a GPU"
+
+
 @command(short_help="Time and check us beside PyHessian, curvlinops, hessian-eigenthings.")
 @click.argument("checkpoint", required=False)
-@click.option(
+@Flag(
     "--what",
+    heading=COMPARED,
     default="products",
     show_default=True,
     help="products, extremes, density, trajectory; joined by commas.",
 )
-@click.option(
-    "--data", "source", help="Images, as in analyze. [the checkpoint's, else random 32x32]"
+@Flag(
+    "--data",
+    "source",
+    heading=DATA,
+    help="Images, as in analyze. [the checkpoint's, else random 32x32]",
 )
-@click.option("--classes", help="Labels for the jobs, such as 0,9 or 0-3. [all]")
-@click.option(
-    "--images", "num_images", default=256, show_default=True, help="Images for the products."
+@Flag("--classes", heading=COMPARED, help="Labels for the jobs, such as 0,9 or 0-3. [all]")
+@Flag(
+    "--images",
+    "num_images",
+    heading=COMPARED,
+    default=256,
+    show_default=True,
+    help="Images for the products.",
 )
-@click.option(
-    "--images-per-class", default=1000, show_default=True, help="Limit for the jobs' classes."
+@Flag(
+    "--images-per-class",
+    heading=COMPARED,
+    default=1000,
+    show_default=True,
+    help="Limit for the jobs' classes.",
 )
-@click.option("--rounds", default=5, show_default=True, help="Timed products of each.")
-@click.option("--micro-chunk", type=int, help="Images we take at a time. [by image size]")
-@click.option("--peer-batch", type=int, help="Images a peer takes at a time. [all, up to 128]")
-@click.option(
+@Flag("--rounds", heading=COMPARED, default=5, show_default=True, help="Timed products of each.")
+@Flag(
+    "--micro-chunk", heading=COMPUTING, type=int, help="Images we take at a time. [by image size]"
+)
+@Flag(
+    "--peer-batch",
+    heading=COMPARED,
+    type=int,
+    help="Images a peer takes at a time. [all, up to 128]",
+)
+@Flag(
     "--memory",
+    heading=COMPUTING,
     default="2GiB",
     show_default=True,
     help="For our kept primal work in the jobs; the products keep all.",
 )
-@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
-@click.option(
+@Flag("--dtype", heading=COMPUTING, type=click.Choice(DTYPES), default="float32", show_default=True)
+@Flag(
     "--reference-file",
+    heading=OUTPUT,
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where converged extremes are kept for the next run.",
 )
-@click.option(
+@Flag(
     "--protocol-images",
+    heading=COMPARED,
     type=int,
     help="Count PyHessian's loops, 145 to 300 passes, only on classes of at most so many images. "
     "[no limit]",
 )
-@click.option(
+@Flag(
     "--suite",
+    heading=SUITE,
     type=click.Choice(["gpu"]),
     help="gpu: everything that a GPU has to show, in one run; see docs/gpu.md.",
 )
-@click.option(
+@Flag(
     "--seconds",
+    heading=SUITE,
     type=float,
     default=SECONDS,
     show_default=True,
     help="The suite stops by then; the same command goes on from there.",
 )
-@click.option(
+@Flag(
     "--prepare",
     "prepares",
+    heading=SUITE,
     is_flag=True,
     help="Make the suite's float64 references on the CPU, into -o.",
 )
-@click.option(
+@Flag(
     "--prepared",
+    heading=SUITE,
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the suite's references. [OUTPUT/prepared]",
 )
-@click.option("--dry-run", is_flag=True, help="Walk the suite's steps on the CPU, at toy size.")
+@Flag(
+    "--dry-run", heading=SUITE, is_flag=True, help="Walk the suite's steps on the CPU, at toy size."
+)
 @shared.output
 @shared.normalisation
 @shared.loading

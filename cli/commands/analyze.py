@@ -95,10 +95,9 @@ def _analyze(
     """Return what was found, and the files that hold it."""
     from checkpoints.analysis.analyze import analyze as analyze_checkpoint
     from checkpoints.training.threads import suitable_threads
-    from cli.display.analyses import certificate_lines
     from figures.drawing import draw_analysis
     from spectra import save_analysis
-    from spectra.results.tables import to_csv
+    from spectra.results.tables import certificate_lines, to_csv
     from spectra.system.files import write_atomically
 
     with reporting(f"analyzing {loaded.name}") as report, suitable_threads(data):
@@ -111,7 +110,7 @@ def _analyze(
         )
     save_analysis(folder / "analysis.json", analysis)
     write_atomically(folder / "table.csv", to_csv(analysis.records).encode())
-    text = "\n".join(certificate_lines(analysis)) + "\n"
+    text = "\n".join(certificate_lines(analysis.records)) + "\n"
     write_atomically(folder / "certificates.txt", text.encode())
     written = [folder / name for name in ("analysis.json", "table.csv", "certificates.txt")]
     if draw:
@@ -122,14 +121,15 @@ def _analyze(
 def _show(
     analysis: "Analysis", written: Sequence[Path], *, certificates: bool, as_json: bool
 ) -> None:
-    from cli.display.analyses import certificate_lines, print_analysis
+    from cli.display.analyses import print_analysis
+    from spectra.results.tables import certificate_lines
 
     if as_json:
         print_json({"classes": analysis.rows(), "files": [str(path) for path in written]})
         return
     print_analysis(analysis)
     if certificates:
-        click.echo("\n".join(certificate_lines(analysis)))
+        click.echo("\n".join(certificate_lines(analysis.records)))
     click.echo("written:")
     print_paths(written)
 

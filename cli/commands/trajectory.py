@@ -41,7 +41,6 @@ def trajectory(
     """
     from checkpoints import list_checkpoints
     from checkpoints.analysis.trajectory import analyze_trajectory, common_switch
-    from cli.display.analyses import unsettled
     from figures.drawing import draw_trajectories
     from spectra.system.progress import within
 
@@ -82,12 +81,12 @@ def trajectory(
         rows = [
             [
                 str(a.checkpoint.epoch),
-                *(number(r.ratio) + "*" * unsettled(r) for r in a.records),
+                *(number(r.ratio) + "*" * r.open_ended for r in a.records),
             ]
             for a in analyses
         ]
         print_table(f"{name}: |λmin/λmax|", ["epoch", *labels], rows)
-    if any(unsettled(r) for analyses in series.values() for a in analyses for r in a.records):
+    if any(r.open_ended for analyses in series.values() for a in analyses for r in a.records):
         click.echo(
             f"*: λmin or λmax has not converged in {request.solver.max_steps} steps; "
             "raise --max-steps"

@@ -1,4 +1,4 @@
-"""What an analysis found: the table of its classes, and the certificates."""
+"""What an analysis found: the table of its classes and what it holds under."""
 
 import click
 
@@ -53,35 +53,8 @@ def print_analysis(analysis: Analysis) -> None:
     click.echo(_grounds(analysis))
 
 
-def print_certificates(analysis: Analysis) -> None:
-    """Print the three statements on each extreme of each class."""
-    for line in certificate_lines(analysis):
-        click.echo(line)
-
-
-def certificate_lines(analysis: Analysis) -> list[str]:
-    """Return, for each loss, what is known of λmin and λmax, a line for each statement."""
-    lines = []
-    for record in analysis.records:
-        lines.append(f"class {record.label}, {record.n} images")
-        for certificate in record.certificates or ():
-            lines += [f"  {text}" for text in certificate.statements()]
-        if record.density is not None:
-            lines.append(
-                f"  density from {record.density.images} images: W1 to that of all at most "
-                f"{record.density.distance:.3g}, {record.density.relative:.1%} of mean |λ| (95 %)"
-            )
-        if record.bootstrap is not None:
-            low, high = record.bootstrap.smallest, record.bootstrap.largest
-            lines.append(
-                f"  other images of the class, to first order: λmin {low.lower:.3g} to "
-                f"{low.upper:.3g}, λmax {high.lower:.3g} to {high.upper:.3g} (95 %)"
-            )
-    return lines
-
-
 def _grounds(analysis: Analysis) -> str:
-    """Say in a line how the extremes were come by."""
+    """Say in a line how the extremes were found."""
     records = analysis.records
     ways = ", ".join(sorted({r.products for r in records if r.products})) or "unrecorded"
     proven = sum(bool(r.certificates and r.certificates[0].proven) for r in records)
@@ -95,14 +68,9 @@ def _grounds(analysis: Analysis) -> str:
     )
 
 
-def unsettled(record: LossAnalysis) -> bool:
-    """Say whether an end of the spectrum has not converged; fresh draws have no matrix."""
-    return not record.converged and record.noise is None
-
-
 def _marks(record: LossAnalysis, settings: SolverSettings) -> tuple[str, str]:
     """Return ≤ for a λmin, ≥ for a λmax beyond which an eigenvalue may have been missed."""
-    if not unsettled(record):
+    if not record.open_ended:
         return "", ""
     ends = [record.lambda_min, record.lambda_max]
     allowed = settings.tolerance.allowed(ends)

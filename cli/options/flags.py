@@ -16,7 +16,6 @@ CERTIFICATES = "Certificates"
 RECIPE = "Recipe"
 COMPUTING = "Computing"
 OUTPUT = "Output"
-HEADINGS = (DATA, WEIGHTS, RECIPE, ANALYZED, SOLVER, CERTIFICATES, COMPUTING, OUTPUT)
 
 
 class HeadedOption(click.Option):
@@ -31,16 +30,15 @@ class HeadedCommand(click.Command):
     """A command whose help groups the options by heading."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, heading by heading; those without one come last."""
-        rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in (*HEADINGS, "")}
+        """Write the options by heading, as the headings come; those without one are last."""
+        rows: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
-                rows[getattr(parameter, "heading", "")].append(record)
-        for heading, records in rows.items():
-            if records:
-                with formatter.section(heading or "Options"):
-                    formatter.write_dl(records)
+                rows.setdefault(getattr(parameter, "heading", ""), []).append(record)
+        for heading in sorted(rows, key=lambda heading: heading == ""):
+            with formatter.section(heading or "Options"):
+                formatter.write_dl(rows[heading])
 
 
 class Flag:
@@ -48,7 +46,7 @@ class Flag:
 
     Args:
         declarations: ``--name``, and the value's name where that is another, as for click.option.
-        heading: one of :data:`HEADINGS`; empty: under none.
+        heading: what it is shown under; empty: nothing.
         settings: of click.Option.
     """
 

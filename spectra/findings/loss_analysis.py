@@ -80,6 +80,11 @@ class LossAnalysis:
     extremes: Extremes | None = field(default=None, repr=False, compare=False)
 
     @property
+    def open_ended(self) -> bool:
+        """Whether an end of the spectrum has not converged; fresh draws have no matrix for that."""
+        return not self.converged and self.noise is None
+
+    @property
     def ratio(self) -> float | None:
         """|λmin / λmax|; None for a zero Hessian."""
         return abs(self.lambda_min / self.lambda_max) if self.lambda_max else None

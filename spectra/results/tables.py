@@ -1,4 +1,4 @@
-"""The losses of one result as a table: CSV, text for a prompt, HTML for a notebook."""
+"""The losses of one result: CSV, text for a prompt, HTML for a notebook, certificates."""
 
 import csv
 import html
@@ -21,6 +21,27 @@ def to_csv(records: Sequence[LossAnalysis]) -> str:
         flat = {k: " ".join(map(str, v)) if isinstance(v, list) else v for k, v in one.items()}
         writer.writerow(flat)
     return out.getvalue()
+
+
+def certificate_lines(records: Sequence[LossAnalysis]) -> list[str]:
+    """Return what is known of λmin and λmax of each loss, and why, a line for each statement."""
+    lines = []
+    for record in records:
+        lines.append(f"class {record.label}, {record.n} images")
+        for certificate in record.certificates or ():
+            lines += [f"  {text}" for text in certificate.statements()]
+        if record.density is not None:
+            lines.append(
+                f"  density from {record.density.images} images: W1 to that of all at most "
+                f"{record.density.distance:.3g}, {record.density.relative:.1%} of mean |λ| (95 %)"
+            )
+        if record.bootstrap is not None:
+            low, high = record.bootstrap.smallest, record.bootstrap.largest
+            lines.append(
+                f"  other images of the class, to first order: λmin {low.lower:.3g} to "
+                f"{low.upper:.3g}, λmax {high.lower:.3g} to {high.upper:.3g} (95 %)"
+            )
+    return lines
 
 
 def to_text(title: str, records: Sequence[LossAnalysis]) -> str:
@@ -63,8 +84,7 @@ def _cells(record: LossAnalysis) -> tuple[str, ...]:
 
 
 def _notes(records: Sequence[LossAnalysis]) -> list[str]:
-    # Fresh draws have no matrix, of which something could converge; the verdict says so.
-    open_ended = [r.label for r in records if not r.converged and r.noise is None]
+    open_ended = [r.label for r in records if r.open_ended]
     if not open_ended:
         return []
     return [f"not converged, so λmin may be lower, λmax higher: {', '.join(open_ended)}"]

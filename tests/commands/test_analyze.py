@@ -147,3 +147,12 @@ def test_an_end_that_has_not_converged_is_marked(run_folder, tmp_path):
     assert f"≤{number(record.lambda_min)}" in result.stdout
     assert "not converged in 2 steps" in result.stdout
     assert "1 probe x 2 steps" in result.stdout
+
+
+def test_certificates_are_printed_as_they_are_written(run_folder, tmp_path):
+    result = invoke(
+        "analyze", run_folder, "--classes", "9", "--certificates", "-o", tmp_path, *SMALL
+    )
+    written = (tmp_path / "certificates.txt").read_text(encoding="utf-8")
+    assert written.startswith("class 9, ")
+    assert written in result.stdout
