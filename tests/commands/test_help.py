@@ -20,7 +20,7 @@ EVERY_COMMAND = [
 CODE = """
 import json, sys
 from cli.main import cli
-heavy = {"torch", "numpy", "scipy", "matplotlib", "sklearn", "pyhessian", "safetensors"}
+heavy = {"torch", "scipy", "matplotlib", "sklearn", "pyhessian", "safetensors"}
 found = {}
 for words in json.loads(sys.argv[1]):
     try:
