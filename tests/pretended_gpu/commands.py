@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import torch
-from cli.drawing import draw_study
 from click.testing import CliRunner
 
-from checkpoints.studies.pipeline import StudyResult, run_study
+from checkpoints.analysis.trajectory import switch_epochs
+from checkpoints.studies.pipeline import run_study
 from checkpoints.studies.study import load_study
 from cli.bench import convolution_rate
 from cli.bench.comparison.compare import run_comparison
 from cli.bench.comparison.request import ComparisonRequest
 from cli.main import cli
 from cli.options.values import pick_device
+from figures.drawing import draw_study
 from pretended_gpu.stage import Facts, Stage, relative
 from spectra.engines.self_test import dense_self_test
+from spectra.results.study import StudyResult
 
 # checkpoints/studies/demo.toml, made small.
 STUDY = """
@@ -55,7 +57,14 @@ def demo(stage: Stage) -> Facts:
     device = pick_device("auto")
     with stage.counted() as count:
         found = run_study(study, stage.folder / "demo", device=device)
-        files = draw_study(found, study, stage.folder / "demo", formats=("png",))
+        files = draw_study(
+            found,
+            stage.folder / "demo",
+            groups=study.groups_in(found),
+            density_classes=study.density_classes,
+            switch_epochs=switch_epochs(found.trajectories),
+            formats=("png",),
+        )
     wanted = run_study(study, stage.folder / "demo-cpu", device="cpu")
     warm = [r.start for a in found.trajectories for r in a.records]
     return {
