@@ -171,6 +171,17 @@ NOW_ROOMS = {
     "figures.style": {
         "figures.style.colours": ["house_style", "label_styles", "save_figure", "series_styles"],
     },
+    "cli.display": {
+        "cli.display.analyses": ["print_analysis"],
+        "cli.display.lines": ["note", "print_json", "print_paths"],
+        "cli.display.progress": ["Reporter", "reporting"],
+        "cli.display.protocols": ["print_protocols"],
+        "cli.display.tables": ["print_table"],
+        "cli.display.words": ["counted", "number", "plain_text", "with_residual"],
+    },
+    "cli.options": {
+        "cli.options.values": ["Folder", "parse_memory", "pick_device", "writable"],
+    },
 }
 # Public names of a package that are called otherwise now.
 RENAMED: dict[str, dict[str, str]] = {
