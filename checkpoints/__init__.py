@@ -9,6 +9,8 @@ from spectra._lazy import lazy_names
 from spectra._moved import renamed
 
 if TYPE_CHECKING:
+    from checkpoints.analysis.analyze import analyze
+    from checkpoints.analysis.request import AnalysisRequest
     from checkpoints.checkpoint import Checkpoint
     from checkpoints.data import DataRequest, ImageData, load_data
     from checkpoints.formats.native import save_native
@@ -16,12 +18,16 @@ if TYPE_CHECKING:
     from checkpoints.models import Architecture, build_model
     from checkpoints.recipes.families import RECIPE_NAMES, get_recipe, load_recipe
     from checkpoints.recipes.recipe import Recipe
+    from checkpoints.studies.pipeline import run_study
+    from checkpoints.studies.study import Study, load_study
     from checkpoints.training.job import TrainingJob
     from checkpoints.training.request import train
 else:  # tests/test_public_api.py holds the two equal
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
+            "checkpoints.analysis.analyze": ["analyze"],
+            "checkpoints.analysis.request": ["AnalysisRequest"],
             "checkpoints.checkpoint": ["Checkpoint"],
             "checkpoints.data": ["DataRequest", "ImageData", "load_data"],
             "checkpoints.formats.native": ["save_native"],
@@ -29,6 +35,8 @@ else:  # tests/test_public_api.py holds the two equal
             "checkpoints.models": ["Architecture", "build_model"],
             "checkpoints.recipes.families": ["RECIPE_NAMES", "get_recipe", "load_recipe"],
             "checkpoints.recipes.recipe": ["Recipe"],
+            "checkpoints.studies.pipeline": ["run_study"],
+            "checkpoints.studies.study": ["Study", "load_study"],
             "checkpoints.training.job": ["TrainingJob"],
             "checkpoints.training.request": ["train"],
         },
@@ -42,6 +50,12 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "Checkpoint",
     "LoadOptions",
     "save_native",
+    # What is found at them
+    "analyze",
+    "AnalysisRequest",
+    "run_study",
+    "Study",
+    "load_study",
     # Data
     "load_data",
     "ImageData",

@@ -21,8 +21,8 @@ from spectra import Analysis
 from spectra.errors import InputError
 from spectra.results.protocol_rows import protocol_rows
 from spectra.results.recipe_rows import recipe_summaries
-from spectra.results.reproduction import ReproductionResult
-from spectra.results.study import StudyResult
+from spectra.results.reproduction_result import ReproductionResult
+from spectra.results.study_result import StudyResult
 from spectra.system.files import write_atomically
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from figures.style.colours import MUTED, TEXT_WIDTH, house_style
 from figures.style.page import finish_page, new_page
-from spectra.results.reproduction import RUN, ComparedRow
+from spectra.results.reproduction_result import RUN, ComparedRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from figures.style.colours import TEXT_WIDTH, SeriesStyle, house_style, label_styles
 from figures.style.comparable import label_text, number
 from figures.style.page import finish_page, new_page
-from spectra.results.theorem import DirectionReport, TheoremResult
+from spectra.results.theorem_result import DirectionReport, TheoremResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ def plot_theorem(result: TheoremResult, *, title: str | None = None) -> Figure:
     """Draw, for each class, SAM's amplification along its v_min over ρ, and the losses along v_min.
 
     Args:
-        result: what was measured; :func:`spectra.results.theorem.load_theorem` reads a file.
+        result: what was measured; :func:`spectra.results.theorem_result.load_theorem` reads a file.
         title: above the panels.
     """
     classes = result.classes

@@ -10,13 +10,16 @@ import scipy
 import torch
 
 from checkpoints.analysis.class_losses import Losses
+from checkpoints.analysis.data_of import data_for
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.selection import parse_selection
 from checkpoints.analysis.warm import WarmStarts
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData, Normalisation
+from checkpoints.load import load_checkpoint
 from checkpoints.recipes.schedules import ascent_radius
 from checkpoints.training.evaluation import ClassMetrics, evaluate
+from checkpoints.training.threads import suitable_threads
 from spectra import (
     Analysis,
     CrossEntropy,
@@ -35,20 +38,21 @@ logger = logging.getLogger(__name__)
 
 
 def analyze(
-    checkpoint: Checkpoint,
-    data: ImageData,
-    request: AnalysisRequest,
+    checkpoint: Checkpoint | str,
+    data: ImageData | str | None = None,
+    request: AnalysisRequest | None = None,
     *,
     units: Path | None = None,
     warm: WarmStarts | None = None,
     on_progress: Progress | None = None,
 ) -> Analysis:
-    """Analyze the chosen losses of one checkpoint.
+    """Analyze the chosen losses of one checkpoint, as ``spectra analyze`` does.
 
     Args:
-        checkpoint: weights.
-        data: images; see :func:`checkpoints.analysis.data_of.data_for`.
-        request: what to compute.
+        checkpoint: weights, or where they lie, see :func:`checkpoints.load_checkpoint`.
+        data: images, or their source, see :func:`checkpoints.analysis.data_of.data_for`; None:
+            what the checkpoint says it was trained on.
+        request: what to compute; None: the spectrum of every class.
         units: folder in which each loss's result is kept as soon as it is there, and from which a
             repeated call takes what an interrupted one had finished.
         warm: eigenvectors of the checkpoint before, and where to keep this one's.
@@ -57,7 +61,32 @@ def analyze(
     Raises:
         InputError: the request does not fit checkpoint or data.
         NonFiniteError: a product held NaN or infinity.
+
+    Example:
+        >>> from checkpoints import AnalysisRequest, analyze
+        >>> from spectra import SolverSettings
+        >>> solver = SolverSettings(num_probes=1, num_steps=4, max_steps=4)
+        >>> request = AnalysisRequest(classes="9", solver=solver)
+        >>> found = analyze("bundled:digits/ce-drw", request=request)
+        >>> found.record("9").n
+        6
     """
+    if isinstance(checkpoint, str):
+        checkpoint = load_checkpoint(checkpoint)
+    if not isinstance(data, ImageData):
+        data, _ = data_for(checkpoint, data)
+    with suitable_threads(data):
+        return _analyze(checkpoint, data, request or AnalysisRequest(), units, warm, on_progress)
+
+
+def _analyze(
+    checkpoint: Checkpoint,
+    data: ImageData,
+    request: AnalysisRequest,
+    units: Path | None,
+    warm: WarmStarts | None,
+    on_progress: Progress | None,
+) -> Analysis:
     counts = checkpoint.class_counts or data.class_counts
     chosen = parse_selection(
         request.classes, request.groups_of(counts), num_classes=data.num_classes

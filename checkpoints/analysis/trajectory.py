@@ -11,7 +11,6 @@ from checkpoints.analysis.warm import WarmStarts
 from checkpoints.data import ImageData
 from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
 from checkpoints.recipes.schedules import drw_switch
-from checkpoints.training.threads import suitable_threads
 from spectra import Analysis, save_analysis
 from spectra.system.progress import Progress, within
 
@@ -58,15 +57,14 @@ def analyze_trajectory(
         warm = None
         if request.solver.extremes_only:
             warm = WarmStarts(warm_folder, before, name)
-        with suitable_threads(data):
-            analysis = analyze(
-                checkpoint,
-                data,
-                request,
-                units=folder / "units" / name,
-                warm=warm,
-                on_progress=within(on_progress, f"epoch {checkpoint.epoch}"),
-            )
+        analysis = analyze(
+            checkpoint,
+            data,
+            request,
+            units=folder / "units" / name,
+            warm=warm,
+            on_progress=within(on_progress, f"epoch {checkpoint.epoch}"),
+        )
         save_analysis(folder / f"{name}.json", analysis)
         analyses.append(analysis)
         before = name

@@ -10,7 +10,7 @@ from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.selection import parse_selection
 from checkpoints.analysis.trajectory import analyze_trajectory
 from checkpoints.data import ImageData, load_data
-from checkpoints.studies.study import Study
+from checkpoints.studies.study import Study, load_study
 from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.job import TrainingJob
 from checkpoints.training.request import TrainRequest, training_job
@@ -18,14 +18,14 @@ from checkpoints.training.run import train_job
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis
 from spectra.errors import InputError
-from spectra.results.study import StudyResult, save_study_result
+from spectra.results.study_result import StudyResult, save_study_result
 from spectra.system.files import write_json
 from spectra.system.progress import Progress, within
 
 
 def run_study(
-    study: Study,
-    folder: Path,
+    study: Study | str | Path,
+    folder: str | Path | None = None,
     *,
     device: str = "cpu",
     execution: Execution = EXACT,
@@ -37,8 +37,8 @@ def run_study(
     not (same CPU, same number of threads).
 
     Args:
-        study: what to do.
-        folder: of the study; must not hold another one.
+        study: what to do, or the TOML file that says it.
+        folder: of the study; must not hold another one. None: ``runs/NAME``.
         device: torch device for training and analysis.
         execution: how training passes are computed.
         on_progress: called with (``ce-seed0 epoch 100 class 8`` say, steps done, steps planned).
@@ -46,6 +46,9 @@ def run_study(
     Raises:
         InputError: the folder holds another study, or the study does not fit the data.
     """
+    if not isinstance(study, Study):
+        study = load_study(Path(study))
+    folder = Path("runs") / study.name if folder is None else Path(folder)
     data = load_data(study.data)
     units = [
         _Unit(study, folder, data, recipe, seed, device, execution, on_progress)

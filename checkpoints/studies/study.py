@@ -4,14 +4,17 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.data import DataRequest
 from checkpoints.recipes.families import PAPER_RECIPES
 from spectra import SolverSettings
 from spectra.errors import InputError
-from spectra.results.study import StudyResult
+from spectra.results.plain import from_plain
+from spectra.results.study_result import StudyResult
+
+T = TypeVar("T")
 
 # A trajectory shows extremes, not densities: one probe, carried on until they converge.
 TRAJECTORY_SOLVER = {"num_probes": 0, "proof": False}
@@ -68,7 +71,8 @@ def load_study(path: Path) -> Study:
     and float64 passes, warm-started from epoch to epoch), ``[figures]`` (density_classes).
 
     Raises:
-        InputError: not TOML, or a key that no table has.
+        InputError: not TOML, a key that no table has, or a value that does not fit:
+            ``study FILE: analyze.num_probes: expected an integer, got 'x'``.
     """
     try:
         plain = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -76,41 +80,60 @@ def load_study(path: Path) -> Study:
         raise InputError(f"cannot read study {path}: {error}") from error
     if not plain:
         raise InputError(f"study {path} is empty; give it at least a table such as [train]")
+    origin = f"study {path}"
     try:
-        return _study(plain, default_name=path.stem)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"study {path}: {error}") from error
+        return _study(plain, default_name=path.stem, origin=origin)
+    except InputError as error:
+        said = str(error)
+        raise InputError(said if said.startswith(origin) else f"{origin}: {said}") from error
 
 
-def _study(plain: dict[str, Any], *, default_name: str) -> Study:
-    name = str(plain.pop("name", default_name))
-    tables = {key: plain.pop(key, {}) for key in ("data", "train", "analyze", "figures")}
-    trajectory = plain.pop("trajectory", None)
-    if plain:
-        raise InputError(
-            f"unknown key {next(iter(plain))!r}; expected name, data, train, analyze, trajectory "
-            "or figures"
-        )
-    train, analyze = tables["train"], tables["analyze"]
+def _study(plain: dict[str, Any], *, default_name: str, origin: str) -> Study:
+    tables = _build(_Tables, plain, "", origin)
+    train, analyze = dict(tables.train), dict(tables.analyze)
     recipes = _names_in(train.pop("recipes", PAPER_RECIPES), "recipes")
+    seeds = _integers(train.pop("seeds", (0,)), "seeds")
     keep = train.pop("keep_epochs", None)
     splits = _names_in(analyze.pop("splits", ("train",)), "splits")
+    arch = train.pop("arch", None)
+    if arch is not None:
+        from_plain(arch, str, origin=origin, at="train.arch")
+    trajectory = tables.trajectory
     if trajectory is not None:
-        trajectory = _request({**analyze, **TRAJECTORY_SOLVER, **trajectory}, "trajectory")
+        trajectory = {**analyze, **TRAJECTORY_SOLVER, **trajectory}
     return Study(
-        name=name,
-        data=_build(DataRequest, tables["data"], "data"),
+        name=tables.name or default_name,
+        data=_build(DataRequest, tables.data, "data", origin),
         recipes=recipes,
-        seeds=_integers(train.pop("seeds", (0,)), "seeds"),
-        arch=train.pop("arch", None),
+        seeds=seeds,
+        arch=arch,
         keep_epochs=None if keep is None else _integers(keep, "keep_epochs"),
         recipe_overrides={key: train.pop(key) for key in list(train) if key in recipes},
         overrides=train,
         splits=splits,
-        request=_request(analyze, "analyze"),
-        trajectory=trajectory,
-        **{key: tuple(value) for key, value in _known(Study, tables["figures"], "figures").items()},
+        request=_request(analyze, "analyze", origin),
+        trajectory=None if trajectory is None else _request(trajectory, "trajectory", origin),
+        density_classes=_build(_Figures, tables.figures, "figures", origin).density_classes,
     )
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """The top of the file."""
+
+    name: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    analyze: dict[str, Any] = field(default_factory=dict)
+    trajectory: dict[str, Any] | None = None
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """The table [figures]."""
+
+    density_classes: tuple[str, ...] = Study.density_classes
 
 
 def _names_in(values: Any, key: str) -> tuple[str, ...]:
@@ -128,25 +151,23 @@ def _list_of(values: Any, key: str, what: str, fits: Callable[[Any], bool]) -> t
     return tuple(values)
 
 
-def _request(values: dict[str, Any], table: str) -> AnalysisRequest:
-    solver = {key: value for key, value in values.items() if key in _names(SolverSettings)}
-    rest = {key: value for key, value in values.items() if key not in solver}
-    request: AnalysisRequest = _build(AnalysisRequest, rest, table)
-    return replace(request, solver=SolverSettings(**solver))
+def _request(values: Mapping[str, Any], table: str, origin: str) -> AnalysisRequest:
+    of_solver = set(_names(SolverSettings))
+    solver = {key: value for key, value in values.items() if key in of_solver}
+    rest = {key: value for key, value in values.items() if key not in of_solver}
+    request = _build(AnalysisRequest, rest, table, origin)
+    return replace(request, solver=_build(SolverSettings, solver, table, origin))
 
 
-def _build(kind: Any, values: dict[str, Any], table: str) -> Any:
-    return kind(**_known(kind, values, table))
-
-
-def _known(kind: Any, values: dict[str, Any], table: str) -> dict[str, Any]:
-    unknown = set(values) - _names(kind)
+def _build(kind: type[T], values: Mapping[str, Any], table: str, origin: str) -> T:
+    """Return a table as a ``kind``, or the whole file where ``table`` is empty."""
+    unknown = set(values) - set(_names(kind))
     if unknown:
-        raise InputError(
-            f"unknown key {table}.{min(unknown)}; expected one of {', '.join(sorted(_names(kind)))}"
-        )
-    return values
+        key = f"{table}.{min(unknown)}" if table else repr(min(unknown))
+        known = _names(kind) if table == "" else sorted(_names(kind))
+        raise InputError(f"unknown key {key}; expected one of {', '.join(known)}")
+    return from_plain(values, kind, origin=origin, at=table)
 
 
-def _names(kind: Any) -> set[str]:
-    return {f.name for f in fields(kind)}
+def _names(kind: Any) -> list[str]:
+    return [f.name for f in fields(kind)]

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from spectra.results.recipe_rows import class_records, recipe_summaries
-from spectra.results.study import StudyResult
+from spectra.results.study_result import StudyResult
 
 CLASS_COLUMNS = (
     "class", "n", "accuracy %", "λmin", "λmax", "|λmin/λmax|", "‖g‖", "ρ*", "verdict",

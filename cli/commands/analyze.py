@@ -94,13 +94,12 @@ def _analyze(
 ) -> "tuple[Analysis, list[Path]]":
     """Return what was found, and the files that hold it."""
     from checkpoints.analysis.analyze import analyze as analyze_checkpoint
-    from checkpoints.training.threads import suitable_threads
     from figures.drawing import draw_analysis
     from spectra import save_analysis
     from spectra.results.tables import certificate_lines, to_csv
     from spectra.system.files import write_atomically
 
-    with reporting(f"analyzing {loaded.name}") as report, suitable_threads(data):
+    with reporting(f"analyzing {loaded.name}") as report:
         analysis = analyze_checkpoint(
             loaded,
             data,
@@ -144,13 +143,12 @@ def _compare(
     as_json: bool,
 ) -> None:
     from checkpoints.analysis.compare_protocols import compare_protocols
-    from checkpoints.training.threads import suitable_threads
     from cli.display.protocols import print_protocols
     from spectra.results.plain import to_plain
     from spectra.results.protocol_rows import protocol_rows
     from spectra.system.files import write_json
 
-    with reporting(f"analyzing {checkpoint.name}") as report, suitable_threads(data):
+    with reporting(f"analyzing {checkpoint.name}") as report:
         found = compare_protocols(
             checkpoint,
             data,

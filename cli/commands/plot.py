@@ -42,7 +42,7 @@ def plot(
     from figures import density_grid, save_figure
     from figures.drawing import draw_analysis, draw_study, draw_trajectories
     from spectra import load_analysis
-    from spectra.results.study import load_study_result
+    from spectra.results.study_result import load_study_result
 
     chosen = formats or ("png", "pdf")
     folder = writable(output or results[0].parent)

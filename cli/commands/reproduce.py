@@ -16,7 +16,7 @@ from cli.options.values import one_of, pick_device, writable
 
 if TYPE_CHECKING:
     from checkpoints.training.execution import Execution
-    from spectra.results.reproduction import ComparedRow
+    from spectra.results.reproduction_result import ComparedRow
 
 
 def _names() -> list[str]:
@@ -60,7 +60,7 @@ def reproduce(
     """
     from checkpoints.studies.reproduction import load_reproduction, run_reproduction
     from figures.drawing import draw_reproduction
-    from spectra.results.reproduction import reproduction_to_plain
+    from spectra.results.reproduction_result import reproduction_to_plain
 
     study = load_reproduction(name, size)
     folder = writable(output or Path("runs") / f"reproduce-{name}-{size}")
@@ -95,7 +95,7 @@ _SHOWN = ("overall", "head", "mid", "tail", "lambda_min", "lambda_max", "ratio",
 
 
 def _lines(row: "ComparedRow") -> list[list[str]]:
-    from spectra.results.reproduction import NOT_RUN
+    from spectra.results.reproduction_result import NOT_RUN
 
     lines = []
     shown = {

@@ -18,7 +18,7 @@ from spectra.errors import InputError
 
 if TYPE_CHECKING:
     from checkpoints import LoadOptions
-    from spectra.results.theorem import DirectionReport
+    from spectra.results.theorem_result import DirectionReport
 
 
 @command(short_help="SAM's gradient along negative curvature, measured and predicted.")
@@ -68,9 +68,8 @@ def theorem(
     from checkpoints import load_checkpoint
     from checkpoints.analysis.data_of import data_for
     from checkpoints.analysis.theorem import measure_theorem
-    from checkpoints.training.threads import suitable_threads
     from figures import plot_theorem, save_figure
-    from spectra.results.theorem import save_theorem, theorem_to_plain
+    from spectra.results.theorem_result import save_theorem, theorem_to_plain
 
     try:
         rhos = tuple(float(part) for part in rho.split(",") if part)
@@ -87,7 +86,7 @@ def theorem(
     data, notes = data_for(loaded, source)
     for text in (*loaded.notes, *notes):
         note(f"note: {text}")
-    with reporting(f"measuring {loaded.name}") as report, suitable_threads(data):
+    with reporting(f"measuring {loaded.name}") as report:
         result = measure_theorem(loaded, data, request, on_progress=report.update)
     save_theorem(folder / "theorem.json", result)
     written = [folder / "theorem.json"]

@@ -50,7 +50,7 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def from_plain(plain: Any, kind: type[T], *, origin: str) -> T:
+def from_plain(plain: Any, kind: type[T], *, origin: str, at: str = "") -> T:
     """Return ``plain`` as a ``kind``, every value of the type that its field states.
 
     An integer serves where a number is asked for; nothing else stands in for another type. Keys
@@ -60,6 +60,7 @@ def from_plain(plain: Any, kind: type[T], *, origin: str) -> T:
         plain: what a JSON or TOML reader gave.
         kind: a dataclass, its fields of types that msgspec knows.
         origin: names the file in errors.
+        at: where in the file ``plain`` stands: ``analyze``; empty for the whole of it.
 
     Raises:
         InputError: a key is missing or a value does not fit:
@@ -68,7 +69,7 @@ def from_plain(plain: Any, kind: type[T], *, origin: str) -> T:
     try:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
-        raise InputError(f"{origin}: {_said(str(error), plain)}") from error
+        raise InputError(f"{origin}: {_said(str(error), plain, at)}") from error
 
 
 def read_document(path: Path, *, what: str, format_name: str, newest: int) -> dict[str, Any]:
@@ -99,17 +100,21 @@ def read_document(path: Path, *, what: str, format_name: str, newest: int) -> di
     return plain
 
 
-def _said(message: str, plain: Any) -> str:
+def _said(message: str, plain: Any, at: str) -> str:
     """Return msgspec's message in a person's words, the place first."""
     what, _, place = message.rpartition(" - at ")
     if not what:
         what, place = message, "`$`"
     place = place.strip("`").removeprefix("$").removeprefix(".")
-    prefix = f"{place}: " if place else ""
+    full = f"{at}.{place}" if at and place and not place.startswith("[") else at + place
+    prefix = f"{full}: " if full else ""
     if missing := re.fullmatch(r"Object missing required field `(.+)`", what):
         return f"{prefix}{missing[1]} is missing"
     if wrong := re.fullmatch(r"Expected `(.+)`, got `(.+)`", what):
-        expected = " or ".join(_KINDS.get(kind, kind) for kind in wrong[1].split(" | "))
+        kinds = wrong[1].split(" | ")
+        # That nothing may stand there too is no help to who wrote something.
+        wanted = [kind for kind in kinds if kind != "null"] or kinds
+        expected = " or ".join(_KINDS.get(kind, kind) for kind in wanted)
         found, value = _at(plain, place)
         got = _shown(value) if found else _KINDS.get(wrong[2], wrong[2])
         return f"{prefix}expected {expected}, got {got}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from spectra.errors import InputError
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.results.analysis import Analysis
-from spectra.results.study import StudyResult
+from spectra.results.study_result import StudyResult
 
 ACCURACIES = ("overall", "head", "mid", "tail")
 RATIOS = ("ratio_head", "ratio_tail")

@@ -13,7 +13,7 @@ import pytest
 from checkpoints.studies.pipeline import run_study
 from checkpoints.studies.study import load_study
 from spectra.errors import InputError
-from spectra.results.study import load_study_result
+from spectra.results.study_result import load_study_result
 
 STUDY = """
 [data]

@@ -17,7 +17,7 @@ from checkpoints.studies.reproduction import (
 from checkpoints.studies.reproduction.table import beside_published
 from cli.main import cli
 from spectra import InputError
-from spectra.results.reproduction import NOT_RUN, AccuracyRun, ComparedValue
+from spectra.results.reproduction_result import NOT_RUN, AccuracyRun, ComparedValue
 
 NAMES = (
     "cifar10-lt-table", "cifar100-lt-table", "densities", "optimizers", "protocols",
@@ -38,26 +38,26 @@ def test_there_are_the_promised_studies():
 def test_every_size_has_recipes_that_exist_and_fields_that_fit(name, size):
     study = load_reproduction(name, size)
     family = study.data
-    for recipe in study.settings["recipes"]:
-        get_recipe(recipe, family).with_overrides({"epochs": study.settings["epochs"]})
+    for recipe in study.settings.recipes:
+        get_recipe(recipe, family).with_overrides({"epochs": study.settings.epochs})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_full_size_has_a_recipe_for_every_published_row(name):
     study = load_reproduction(name, "full")
-    recipes = set(study.settings["recipes"])
+    recipes = set(study.settings.recipes)
     assert {row.split(" ")[0] for row in study.published} <= recipes
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_full_size_is_the_papers_setting(name):
     settings = load_reproduction(name, "full").settings
-    assert (settings["arch"], settings["epochs"]) == ("resnet32", 200)
+    assert (settings.arch, settings.epochs) == ("resnet32", 200)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shortened_size_says_that_it_is(name):
-    assert "not fitted" in load_reproduction(name, "cpu").settings["note"]
+    assert "not fitted" in str(load_reproduction(name, "cpu").settings.note)
 
 
 def test_larger_sizes_need_cifar(monkeypatch):

@@ -3,21 +3,50 @@
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from checkpoints.choices import SIZES
 from checkpoints.data import DataRequest, ImageData
 from checkpoints.data.sources import DATA_VARIABLE, data_folder
 from spectra.errors import InputError
+from spectra.results.plain import WHEN_SET, from_plain, to_plain
 from spectra.system.files import write_json
 
 # Numbers by quantity; of a list, the value and its standard deviation.
-Published = Mapping[str, float | list[float]]
+Published = Mapping[str, int | float | list[int | float]]
 
 _FOLDER = resources.files("checkpoints") / "studies" / "published"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeSettings:
+    """What one size of a study trains and measures.
+
+    Attributes:
+        note: what one should know before comparing.
+        recipes: names.
+        values: of the recipe field that the study varies; empty where it varies none.
+        seeds: of the trainings.
+        arch: architecture.
+        epochs: of each training.
+        n_max: size of the largest class; None: all there are.
+        images_per_class: that are analyzed; None: all.
+        num_steps: of Lanczos; None: the solver's default.
+        num_batches: mini-batches of a theorem's measurement; None: the request's default.
+    """
+
+    note: str | None = field(default=None, metadata=WHEN_SET)
+    recipes: tuple[str, ...]
+    values: tuple[float, ...] = field(default=(), metadata=WHEN_SET)
+    seeds: tuple[int, ...]
+    arch: str
+    epochs: int
+    n_max: int | None = field(default=None, metadata=WHEN_SET)
+    images_per_class: int | None = field(default=None, metadata=WHEN_SET)
+    num_steps: int | None = field(default=None, metadata=WHEN_SET)
+    num_batches: int | None = field(default=None, metadata=WHEN_SET)
 
 
 @dataclass(frozen=True)
@@ -32,7 +61,7 @@ class Reproduction:
         data: ``cifar10`` or ``cifar100``.
         published: rows of numbers by name.
         source: where those come from.
-        settings: the size's own: recipes, seeds, arch, epochs ...
+        settings: the size's own.
         classes: losses to analyze.
         images: protocols to analyze them under.
         vary: a recipe field that takes the size's ``values`` in turn; None: none does.
@@ -47,7 +76,7 @@ class Reproduction:
     data: str
     published: Mapping[str, Published]
     source: str
-    settings: Mapping[str, Any]
+    settings: SizeSettings
     classes: str = "all"
     images: tuple[str, ...] = ("plain",)
     vary: str | None = None
@@ -73,13 +102,18 @@ def load_reproduction(name: str, size: str) -> Reproduction:
     plain = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     published = dict(plain.pop("published"))
     settings = plain.pop(size)
-    for other in SIZES:
-        plain.pop(other, None)
-    plain["images"] = tuple(plain.get("images", ("plain",)))
-    return Reproduction(
-        name=name, size=size, source=published.pop("source"), published=published,
-        settings=settings, **plain,
-    )  # fmt: skip
+    return from_plain(
+        {
+            **plain,
+            "name": name,
+            "size": size,
+            "source": published.pop("source"),
+            "published": published,
+            "settings": settings,
+        },
+        Reproduction,
+        origin=f"{name}.toml",
+    )
 
 
 def reproduction_data(study: Reproduction, source: str | None) -> DataRequest:
@@ -90,7 +124,7 @@ def reproduction_data(study: Reproduction, source: str | None) -> DataRequest:
     Raises:
         InputError: there is no CIFAR and the size needs it.
     """
-    n_max = study.settings.get("n_max")
+    n_max = study.settings.n_max
     if source is not None:
         taken_as_is = source.startswith("npz:") and n_max is None
         return DataRequest(source, None if taken_as_is else "exp", None, n_max)
@@ -107,7 +141,7 @@ def reproduction_data(study: Reproduction, source: str | None) -> DataRequest:
 def claim(study: Reproduction, data: ImageData, folder: Path) -> None:
     """Write what the folder is of, or check that it is of the same."""
     path = folder / "study.json"
-    mine = json.loads(json.dumps({**asdict(study), "images_of": data.description}))
+    mine = {**to_plain(study), "images_of": data.description}
     if path.exists():
         if json.loads(path.read_text(encoding="utf-8")) != mine:
             raise InputError(f"{folder} holds another study, size or data; choose another -o")

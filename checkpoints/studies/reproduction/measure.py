@@ -1,8 +1,8 @@
 """What is measured of each network of a study."""
 
 import statistics
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from checkpoints.analysis.compare_protocols import compare_protocols
 from checkpoints.analysis.request import AnalysisRequest, TheoremRequest
@@ -14,8 +14,8 @@ from checkpoints.studies.reproduction.trainings import Run
 from checkpoints.training.job import state_path
 from checkpoints.training.resume import load_history
 from spectra import Analysis, SolverSettings
-from spectra.results.reproduction import AccuracyRun
-from spectra.results.theorem import TheoremResult
+from spectra.results.reproduction_result import AccuracyRun
+from spectra.results.theorem_result import TheoremResult
 from spectra.system.progress import Progress, within
 
 
@@ -43,14 +43,14 @@ def accuracy(run: Run, data: ImageData) -> AccuracyRun:
 
 
 def _request(study: Reproduction, device: str) -> AnalysisRequest:
-    solver: dict[str, Any] = {"num_probes": 1 if study.density else 0}
-    if "num_steps" in study.settings:
-        solver["num_steps"] = study.settings["num_steps"]
+    solver = SolverSettings(num_probes=1 if study.density else 0)
+    if study.settings.num_steps is not None:
+        solver = replace(solver, num_steps=study.settings.num_steps)
     return AnalysisRequest(
         classes=study.classes,
-        images_per_class=study.settings.get("images_per_class"),
+        images_per_class=study.settings.images_per_class,
         device=device,
-        solver=SolverSettings(**solver),
+        solver=solver,
     )
 
 
@@ -82,7 +82,7 @@ def theorem(
     on_progress: Progress | None,
 ) -> TheoremResult:
     """Return SAM's amplification at a checkpoint, as ``spectra theorem`` measures it."""
-    request = TheoremRequest(
-        _request(study, device), num_batches=study.settings.get("num_batches", 50)
-    )
+    request = TheoremRequest(_request(study, device))
+    if study.settings.num_batches is not None:
+        request = replace(request, num_batches=study.settings.num_batches)
     return measure_theorem(checkpoint, data, request, on_progress=on_progress)

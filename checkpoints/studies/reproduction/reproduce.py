@@ -14,14 +14,14 @@ from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis
 from spectra.results.protocol_rows import protocol_rows
-from spectra.results.reproduction import (
+from spectra.results.reproduction_result import (
     MeasuredRun,
     ReproductionResult,
     SpectraRun,
     reproduction_to_plain,
     theorem_runs,
 )
-from spectra.results.theorem import TheoremResult
+from spectra.results.theorem_result import TheoremResult
 from spectra.system.files import write_json
 from spectra.system.progress import Progress, within
 
@@ -84,7 +84,7 @@ def run_reproduction(
         size=study.size,
         data=data.name,
         title=study.title,
-        note=study.settings.get("note"),
+        note=study.settings.note,
         source=study.source,
         versions=versions,
         rows=tuple(beside_published(study.published, measured)),

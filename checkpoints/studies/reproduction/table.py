@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from checkpoints.studies.reproduction.description import Published
-from spectra.results.reproduction import (
+from spectra.results.reproduction_result import (
     NOT_RUN,
     RUN,
     ComparedRow,

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from checkpoints.data import DataRequest, ImageData
 from checkpoints.studies.reproduction.description import Reproduction
@@ -11,12 +10,6 @@ from checkpoints.training.execution import Execution
 from checkpoints.training.request import TrainRequest, training_job
 from checkpoints.training.run import train_job
 from spectra.system.progress import Progress
-
-# Keys of a size's table that are not fields of a recipe.
-_SIZE_KEYS = (
-    "recipes", "seeds", "arch", "n_max", "note", "values", "images_per_class", "num_steps",
-    "num_batches",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,23 +27,22 @@ class Run:
     row: str
     recipe: str
     seed: int
-    overrides: Mapping[str, Any]
+    overrides: Mapping[str, float]
     folder: Path
 
 
 def planned_runs(study: Reproduction, folder: Path) -> list[Run]:
     """Return the networks of a study, recipe by recipe and seed by seed."""
-    runs = []
-    fields = {key: v for key, v in study.settings.items() if key not in _SIZE_KEYS}
-    for recipe in study.settings["recipes"]:
-        for value in study.settings["values"] if study.vary else (None,):
+    settings, runs = study.settings, []
+    for recipe in settings.recipes:
+        for value in settings.values if study.vary else (None,):
             row = recipe if value is None else f"{recipe} {study.vary} {value:g}"
-            overrides = dict(fields)
-            if study.vary:
+            overrides: dict[str, float] = {"epochs": settings.epochs}
+            if study.vary and value is not None:
                 overrides[study.vary] = value
-            for seed in study.settings["seeds"]:
+            for seed in settings.seeds:
                 place = folder / "training" / f"{row.replace(' ', '-')}-seed{seed}"
-                runs.append(Run(row, recipe, int(seed), overrides, place))
+                runs.append(Run(row, recipe, seed, overrides, place))
     return runs
 
 
@@ -65,7 +57,7 @@ def train_run(
 ) -> list[Path]:
     """Train a network, or go on with it, and return its checkpoints in order of epochs."""
     wanted = TrainRequest(
-        run.recipe, request, study.settings["arch"], run.overrides, run.seed,
+        run.recipe, request, study.settings.arch, run.overrides, run.seed,
         None if study.every_epoch else (), execution=execution,
     )  # fmt: skip
     job = training_job(wanted, run.folder, data=data)

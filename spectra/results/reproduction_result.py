@@ -7,7 +7,7 @@ from typing import Any
 from spectra.results.analysis import Analysis
 from spectra.results.plain import to_plain
 from spectra.results.protocol_rows import ProtocolRow
-from spectra.results.theorem import DirectionReport, TheoremResult
+from spectra.results.theorem_result import DirectionReport, TheoremResult
 
 FORMAT = "spectra.reproduction"
 SCHEMA = 1
