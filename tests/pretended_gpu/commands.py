@@ -16,7 +16,7 @@ from cli.options.values import pick_device
 from figures.drawing import draw_study
 from pretended_gpu.stage import Facts, Stage, relative
 from spectra.engines.self_test import dense_self_test
-from spectra.results.study import StudyResult
+from spectra.results.study_result import StudyResult
 
 # checkpoints/studies/demo.toml, made small.
 STUDY = """
