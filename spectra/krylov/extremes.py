@@ -130,8 +130,8 @@ def extreme_eigenpairs(
 
     Returns:
         ``smallest`` and ``largest``, or all pairs in ``lowest`` and ``highest``, each with its
-        residual; not converging is told by ``converged`` of a pair. Fewer than k where the Krylov
-        spaces closed with fewer.
+        residual; not converging is told by ``converged`` of a pair. There are fewer than k where
+        there were fewer steps.
 
     Raises:
         InputError: a number is out of range.
@@ -139,13 +139,11 @@ def extreme_eigenpairs(
 
     Source: Parlett, The Symmetric Eigenvalue Problem, chapter 13.
 
-    >>> import spectra, torch
-    >>> matrix = torch.diag(torch.tensor([-3.0, 0.0, 1.0, 2.0, 8.0], dtype=torch.float64))
-    >>> found = spectra.extreme_eigenpairs(spectra.DenseOperator(matrix), k=2)
-    >>> [round(pair.value, 6) for pair in found.highest]
-    [8.0, 2.0]
-    >>> round(found.smallest.value, 6), found.smallest.converged
-    (-3.0, True)
+    Example:
+        >>> matrix = torch.diag(torch.tensor([-3.0, 0.0, 1.0, 2.0, 8.0], dtype=torch.float64))
+        >>> found = spectra.extreme_eigenpairs(spectra.DenseOperator(matrix), k=2)
+        >>> [round(pair.value, 6) for pair in found.highest], found.smallest.converged
+        ([8.0, 2.0], True)
     """
     tolerance = Tolerance(tol, floor)
     check_count("min_steps", min_steps)

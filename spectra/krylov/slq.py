@@ -9,6 +9,7 @@ from spectra.krylov.probes import draw_probe, probe_runs
 from spectra.krylov.spectrum import Spectrum
 from spectra.operators.interface import SymmetricOperator
 from spectra.system.progress import Progress
+from spectra.system.seeding import make_generator
 
 
 def slq(
@@ -16,21 +17,26 @@ def slq(
     *,
     num_probes: int = NUM_PROBES,
     num_steps: int = NUM_STEPS,
-    probe: str = "rademacher",
-    generator: torch.Generator,
+    probe: str = "normal",
+    seed: int = 0,
+    generator: torch.Generator | None = None,
     lockstep: bool | None = None,
     on_progress: Progress | None = None,
 ) -> Spectrum:
     """Estimate the spectral density of ``op`` by stochastic Lanczos quadrature.
 
-    Cost: ``num_probes`` · ``num_steps`` products.
+    With the defaults, nodes and weights are to the last bit those of ``spectra analyze``, for the
+    class that ``op.label`` names.
+
+    Cost: ``num_probes`` · ``num_steps`` products; the vectors of one probe, ``num_steps`` of them.
 
     Args:
         op: symmetric operator on R^P.
         num_probes: independent probes (PyHessian: ``n_v``).
         num_steps: Lanczos steps for each, at most P (PyHessian: ``iter``).
         probe: distribution of the start vectors, see :func:`spectra.draw_probe`.
-        generator: explicit source of randomness, on the CPU.
+        seed: of the probes; probe k depends on (``seed``, ``op.label``, k) alone.
+        generator: of all probes, on the CPU, in place of ``seed``.
         lockstep: step all probes together, for operators that take several vectors a pass; None:
             for those. Holds the vectors of all probes at once.
         on_progress: called after each step with ("", steps done, steps in all).
@@ -40,16 +46,23 @@ def slq(
         ``figures.plot_density``.
 
     Raises:
-        InputError: a number is out of range, or ``generator`` is none.
+        InputError: a number is out of range, or ``generator`` is no torch.Generator.
         NonFiniteError: a product held NaN or infinity; the message names probe and step.
 
     Source: Ubaru, Chen & Saad 2017; Golub & Meurant; for networks Ghorbani et al. 2019.
+
+    Example:
+        >>> matrix = torch.diag(torch.tensor([-1.0, 0.0, 0.0, 5.0], dtype=torch.float64))
+        >>> spectrum = spectra.slq(spectra.DenseOperator(matrix), num_probes=1)
+        >>> [round(node) for node in spectrum.nodes], round(spectrum.weights.sum())
+        ([-1, 0, 5], 1)
     """
     check_count("num_probes", num_probes)
     check_count("num_steps", num_steps)
 
-    def begin(_: int) -> Lanczos:
-        return Lanczos(op, draw_probe(op.size, probe=probe, generator=generator))
+    def begin(k: int) -> Lanczos:
+        source = make_generator(seed, "probe", op.label, k) if generator is None else generator
+        return Lanczos(op, draw_probe(op.size, probe=probe, generator=source))
 
     runs = probe_runs(
         begin,

@@ -63,6 +63,7 @@ def bench_density(
             op,
             num_probes=1,
             num_steps=NUM_NODES,
+            probe="rademacher",
             generator=make_generator(settings.seed, "bench density", stage.digest, label),
         )
         synchronise(workload.device)

@@ -63,6 +63,7 @@ def _lockstep(suite: Suite, way: Way) -> dict[str, Any]:
             op,
             num_probes=STACKED,
             num_steps=suite.sizes.nodes,
+            probe="rademacher",
             generator=make_generator(0, "gpu suite lockstep"),
             lockstep=lockstep,
         )
