@@ -1,4 +1,8 @@
-"""Download the official CIFAR archives: resumable, verified, safely unpacked."""
+"""Download the official CIFAR archives: resumable, limited, verified, safely unpacked.
+
+Not by pooch (tried: 1.9.0), which throws away what came before a connection broke and begins anew,
+and reads on for as long as a server sends.
+"""
 
 import gzip
 import hashlib
@@ -19,9 +23,11 @@ from urllib.parse import urlsplit
 
 from checkpoints.data.cifar import FOLDERS, damaged_files, official_digests
 from spectra.errors import InputError
+from spectra.system.progress import Progress
 
-Progress = Callable[[int, int | None], None]
 _CHUNK = 1 << 16
+# Ours: six times the larger archive. What is longer is not it, and fills no disk.
+LIMIT = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ def fetch(
     folder: Path,
     *,
     url: str | None = None,
-    progress: Progress | None = None,
+    on_progress: Progress | None = None,
     md5: str | None = None,
     digests: Mapping[str, str] | None = None,
     timeout: float = 30.0,
@@ -68,8 +74,8 @@ def fetch(
         name: ``cifar10`` or ``cifar100``.
         folder: where the archive and the unpacked folder go; made if need be.
         url: of a mirror; https only, except on this machine.
-        progress: called with the bytes that are here and the total, None where the server does
-            not say.
+        on_progress: called with (name, bytes that are here, bytes in all; 0 where the server does
+            not say).
         md5: of the archive; None: the official one.
         digests: MD5 of each unpacked file; None: the official ones.
         timeout: seconds without a byte before giving up.
@@ -87,12 +93,17 @@ def fetch(
     target = folder / FOLDERS[name]
     path = folder / ARCHIVES[name].url.rpartition("/")[2]
     part = path.with_name(path.name + ".part")
+
+    def counted(done: int, total: int) -> None:
+        if on_progress is not None:
+            on_progress(name, done, total)
+
     try:
         if not damaged_files(target, wanted):
             return target
         folder.mkdir(parents=True, exist_ok=True)
         if not path.is_file() or _md5(path) != archive.md5:
-            _download(archive.url, part, progress, timeout)
+            _download(archive.url, part, counted, timeout)
             _verify(part, archive)
             part.replace(path)
         _unpack(path, target, wanted)
@@ -125,7 +136,7 @@ def _open(url: str, start: int, timeout: float) -> Any:
     return urllib.request.build_opener(*handlers).open(request, timeout=timeout)
 
 
-def _download(url: str, part: Path, progress: Progress | None, timeout: float) -> None:
+def _download(url: str, part: Path, counted: Callable[[int, int], None], timeout: float) -> None:
     """Bring ``part`` to its full length, from wherever it stands."""
     start = part.stat().st_size if part.exists() else 0
     try:
@@ -139,7 +150,7 @@ def _download(url: str, part: Path, progress: Progress | None, timeout: float) -
             ) from None
         if said.rpartition("/")[2] != str(start):  # not simply complete: longer than the file
             part.unlink()
-            _download(url, part, progress, timeout)
+            _download(url, part, counted, timeout)
         return
     except (OSError, http.client.HTTPException) as error:
         raise _network_failure(url, error, start) from None
@@ -157,8 +168,9 @@ def _download(url: str, part: Path, progress: Progress | None, timeout: float) -
         total = done + int(length) if length.isdigit() else None
         with part.open("ab" if done else "wb") as file:
             while True:
-                if progress is not None:
-                    progress(done, total)
+                counted(done, total or 0)
+                if done > LIMIT:
+                    break
                 try:
                     chunk = response.read(_CHUNK)
                 except (OSError, http.client.HTTPException) as error:
@@ -167,6 +179,12 @@ def _download(url: str, part: Path, progress: Progress | None, timeout: float) -
                     break
                 file.write(chunk)
                 done += len(chunk)
+    if done > LIMIT:
+        part.unlink()
+        raise InputError(
+            f"{url} sends more than {LIMIT >> 20} MiB, which no official archive has; the download "
+            "was deleted, check the address"
+        )
     if total is not None and done < total:
         raise _network_failure(url, f"the connection closed before byte {total}", done)
 

@@ -20,6 +20,7 @@ from spectra import Analysis
 from spectra.errors import InputError
 from spectra.results.study_result import StudyResult, save_study_result
 from spectra.system.files import write_json
+from spectra.system.lock import locked
 from spectra.system.progress import Progress, within
 
 
@@ -44,7 +45,8 @@ def run_study(
         on_progress: called with (``ce-seed0 epoch 100 class 8`` say, steps done, steps planned).
 
     Raises:
-        InputError: the folder holds another study, or the study does not fit the data.
+        InputError: the folder holds another study, another process works on it, or the study does
+            not fit the data.
     """
     if not isinstance(study, Study):
         study = load_study(Path(study))
@@ -59,7 +61,7 @@ def run_study(
     _claim(study, folder)
     analyses: list[Analysis] = []
     trajectories: list[Analysis] = []
-    with suitable_threads(data):
+    with suitable_threads(data), locked(folder):
         for unit in units:
             last = unit.train()
             for split in study.splits:

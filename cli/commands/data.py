@@ -72,7 +72,5 @@ def fetch_command(name: str, output: Path | None) -> None:
         raise InputError("where to? give -o FOLDER or set SPECTRA_DATA")
     writable(folder)
     with reporting(f"downloading {name}") as report:
-        place = fetch(
-            name, folder, progress=lambda done, total: report.update(name, done, total or 0)
-        )
+        place = fetch(name, folder, on_progress=report.update)
     click.echo(f"{name} is in {place}; use it as --data {name}:{place}")

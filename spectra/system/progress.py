@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-# Called with (what is worked on, done, planned): ("class 8", 12, 80). What has no name is "".
+# Called with (what is worked on, done, planned): ("class 8", 12, 80). What has no name is "";
+# planned is 0 where nobody knows.
 Progress = Callable[[str, int, int], None]
 
 

@@ -192,15 +192,24 @@ def test_a_download_with_a_wrong_checksum_is_deleted(server, tmp_path):
 
 def test_progress_ends_at_the_total(server, tmp_path):
     calls = []
-    get(server, tmp_path, progress=lambda done, total: calls.append((done, total)))
+    get(server, tmp_path, on_progress=lambda _, done, total: calls.append((done, total)))
     assert calls[-1] == (len(CONTENT), len(CONTENT))
 
 
 def test_progress_of_a_resumed_download_starts_where_it_stopped(server, tmp_path):
     cut_short(server, tmp_path, 100_000)
     calls = []
-    get(server, tmp_path, progress=lambda done, total: calls.append((done, total)))
+    get(server, tmp_path, on_progress=lambda _, done, total: calls.append((done, total)))
     assert calls[0] == (100_000, len(CONTENT))
+
+
+def test_a_server_that_sends_too_much_is_cut_off_and_nothing_of_it_is_kept(
+    server, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(fetch_module, "LIMIT", 100_000)
+    with pytest.raises(InputError, match="sends more than"):
+        get(server, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_answer_of_the_server_is_passed_on(server, tmp_path):

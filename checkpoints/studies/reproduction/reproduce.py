@@ -23,6 +23,7 @@ from spectra.results.reproduction_result import (
 )
 from spectra.results.theorem_result import TheoremResult
 from spectra.system.files import write_json
+from spectra.system.lock import locked
 from spectra.system.progress import Progress, within
 
 
@@ -47,7 +48,8 @@ def run_reproduction(
         on_progress: called with (``ce seed 0 epoch 200 class 8`` say, done, planned).
 
     Raises:
-        InputError: the data is missing, or the folder holds another study.
+        InputError: the data is missing, the folder holds another study, or another process works
+            on it.
     """
     request = reproduction_data(study, source)
     data = load_data(request)
@@ -56,7 +58,7 @@ def run_reproduction(
     analyses: dict[str, dict[str, list[Analysis]]] = {}
     theorems: dict[str, TheoremResult] = {}
     measured: list[MeasuredRun] = []
-    with suitable_threads(data):
+    with suitable_threads(data), locked(folder):
         for run in runs:
             name = f"{run.row} seed {run.seed}"
             report = within(on_progress, name)
