@@ -115,7 +115,7 @@ SHOWN: Mapping[str, Shown | Flag] = {
 # Fields that no flag sets, and why.
 WITHOUT_FLAG = {
     "solver": "its fields have flags of their own",
-    "floor": "what counts as zero is a matter of the float formats, not of a run",
+    "floor": "what counts as zero goes with the verdicts' tolerance and float32, not with a run",
     "max_basis": "follows from --memory",
 }
 
