@@ -75,6 +75,6 @@ def _marks(record: LossAnalysis, settings: SolverSettings) -> tuple[str, str]:
     ends = [record.lambda_min, record.lambda_max]
     allowed = settings.tolerance.allowed(ends)
     residuals = (record.residual_min, record.residual_max)
-    wide = [r is None or r > most for r, most in zip(residuals, allowed, strict=True)]
+    wide = [r is None or bool(r > most) for r, most in zip(residuals, allowed, strict=True)]
     low, high = wide if any(wide) else (True, True)
     return "≤" * low, "≥" * high
