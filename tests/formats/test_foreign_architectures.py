@@ -1,0 +1,146 @@
+import pytest
+import torch
+from foreign_files import arch, prefixed, rename, state, user_network
+from torch import nn
+
+from checkpoints.formats.foreign import load_foreign
+from checkpoints.models import Architecture, build_model
+from checkpoints.models.registry import CIFAR_DEPTHS
+from spectra.errors import InputError
+
+
+@pytest.mark.parametrize("depth", CIFAR_DEPTHS)
+def test_the_depth_of_a_resnet_is_counted(save, depth):
+    assert arch(save(state(f"resnet{depth}"))).name == f"resnet{depth}"
+
+
+def test_a_digits_resnet_is_recognised(save):
+    found = arch(save(state("digits-resnet", 7, in_channels=1)))
+    assert found == Architecture("digits-resnet", 7, in_channels=1, image_size=8)
+
+
+@pytest.mark.parametrize(("channels", "size"), [(3, 32), (1, 8), (1, 28)])
+def test_images_of_a_softmax_regression_follow_from_its_inputs(save, channels, size):
+    wanted = Architecture("softmax", 10, in_channels=channels, image_size=size)
+    assert arch(save(build_model(wanted).state_dict())) == wanted
+
+
+def test_a_softmax_regression_on_odd_inputs_asks_for_the_image_size(save):
+    with pytest.raises(InputError, match="give --in-channels and --image-size"):
+        load_foreign(save({"fc.weight": torch.zeros(10, 50), "fc.bias": torch.zeros(10)}))
+
+
+@pytest.mark.parametrize("classes", [10, 64, 100])
+def test_classes_of_a_linear_head_are_counted(save, classes):
+    assert arch(save(state(classes=classes))).num_classes == classes
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+def test_a_head_without_bias_and_with_inputs_first_is_a_cosine_head(save, classes):
+    found = arch(save(state(classes=classes, head="cosine")))
+    assert (found.head, found.num_classes) == ("cosine", classes)
+
+
+def test_a_square_head_without_bias_asks_which_it_is(save):
+    with pytest.raises(InputError, match="give --head cosine"):
+        load_foreign(save(state(classes=64, head="cosine")))
+
+
+def test_a_square_head_is_a_cosine_head_when_told_so(save):
+    assert arch(save(state(classes=64, head="cosine")), head="cosine").num_classes == 64
+
+
+def test_a_linear_head_without_bias_is_refused(save):
+    weights = {k: v for k, v in state().items() if k != "linear.bias"}
+    with pytest.raises(InputError, match=r"cosine head of shape \(64, classes\), got \(10, 64\)"):
+        load_foreign(save(weights))
+
+
+def test_input_channels_are_those_of_the_stem(save):
+    assert arch(save(state(in_channels=1))).in_channels == 1
+
+
+@pytest.mark.parametrize("name", ["shortcut.", "downsample."])
+def test_convolutions_beside_the_blocks_mean_option_b(save, name):
+    weights = rename(state(shortcut="B"), "shortcut.", name)
+    assert arch(save(weights)).shortcut == "B"
+
+
+@pytest.mark.parametrize("name", ["fc.", "classifier."])
+def test_other_names_of_the_head_become_linear(save, name):
+    assert set(load_foreign(save(rename(state(), "linear.", name))).state) == set(state())
+
+
+def test_buffers_absent_from_old_files_are_not_missed(save):
+    weights = {k: v for k, v in state().items() if not k.endswith("num_batches_tracked")}
+    assert arch(save(weights)).name == "resnet8"
+
+
+def test_a_head_under_two_names_is_refused(save):
+    with pytest.raises(InputError, match=r"linear.weight under two names"):
+        load_foreign(save({**state(), "fc.weight": torch.zeros(10, 64)}))
+
+
+def test_an_unknown_depth_asks_for_an_architecture(save):
+    weights = {k: v for k, v in state("resnet20").items() if not k.startswith("layer3.2.")}
+    with pytest.raises(InputError, match=r"got stages of 3, 3, 2 blocks; name it with --arch"):
+        load_foreign(save(weights))
+
+
+def test_a_wider_network_is_not_taken_for_a_known_one(save):
+    weights = {**state(), "conv1.weight": torch.zeros(32, 3, 3, 3)}
+    with pytest.raises(InputError, match=r"do not fit resnet8 .* conv1.weight is \(32, 3, 3, 3\)"):
+        load_foreign(save(weights))
+
+
+def test_a_network_without_a_known_head_asks_for_an_architecture(save):
+    with pytest.raises(InputError, match="module:factory"):
+        load_foreign(save({"encoder.weight": torch.zeros(4, 4)}))
+
+
+def test_a_head_inside_a_part_of_the_network_is_named(save):
+    weights = {**prefixed(state(), "backbone."), "projector.weight": torch.zeros(2, 2)}
+    with pytest.raises(InputError, match=r"though there is backbone\.linear\.weight; name it"):
+        load_foreign(save(weights))
+
+
+@pytest.mark.parametrize("option", ["num_classes", "in_channels", "image_size"])
+@pytest.mark.parametrize("value", [-7, 0])
+@pytest.mark.parametrize("name", [None, "mine:net"])
+def test_options_that_are_no_size_are_refused(save, option, value, name):
+    with pytest.raises(InputError, match=rf"{option} .*must be an integer from 1, got {value}"):
+        load_foreign(save(state()), arch=name, **{option: value})
+
+
+def test_an_option_that_contradicts_the_weights_is_refused(save):
+    with pytest.raises(InputError, match="do not fit resnet8 with 9 classes"):
+        load_foreign(save(state()), num_classes=9)
+
+
+def test_options_replace_what_cannot_be_read(save):
+    assert arch(save(state(in_channels=1)), image_size=28).image_size == 28
+
+
+# Networks of the user's own
+
+
+def test_the_keys_of_a_users_network_are_left_as_they_are(save):
+    path = save({"module.fc.weight": torch.zeros(4, 2), "module.fc.bias": torch.zeros(4)})
+    assert set(load_foreign(path, arch="mine:net").state) == {"fc.weight", "fc.bias"}
+
+
+def test_an_attribute_that_holds_all_of_a_users_network_stays_in_its_keys(save):
+    path = save({"model.fc.weight": torch.zeros(4, 2), "model.fc.bias": torch.zeros(4)})
+    assert set(load_foreign(path, arch="mine:net").state) == {"model.fc.weight", "model.fc.bias"}
+
+
+def test_a_users_network_is_built_from_its_factory(save):
+    path = save(user_network(6).state_dict())
+    loaded = load_foreign(path, arch=f"{__name__}:user_network")
+    assert loaded.architecture.num_classes == 6
+    assert isinstance(loaded.model()[2], nn.Linear)
+
+
+def test_classes_of_a_users_network_without_bias_are_asked_for(save):
+    with pytest.raises(InputError, match="--num-classes"):
+        load_foreign(save({"out.weight": torch.zeros(4, 2)}), arch="mine:net")
