@@ -105,30 +105,48 @@ def _said(message: str, plain: Any, at: str) -> str:
     what, _, place = message.rpartition(" - at ")
     if not what:
         what, place = message, "`$`"
-    place = place.strip("`").removeprefix("$").removeprefix(".")
-    full = f"{at}.{place}" if at and place and not place.startswith("[") else at + place
-    prefix = f"{full}: " if full else ""
-    if missing := re.fullmatch(r"Object missing required field `(.+)`", what):
-        return f"{prefix}{missing[1]} is missing"
+    keys = re.findall(r"\.([^.\[\]]+)|\[([^\]]*)\]", place.strip("`"))
+    steps: list[str | int] = [int(k) if k.isdigit() else k or name for name, k in keys]
     if wrong := re.fullmatch(r"Expected `(.+)`, got `(.+)`", what):
+        found = _found(plain, steps, wrong[2])
+        steps, got = found or (steps, _KINDS.get(wrong[2], wrong[2]))
         kinds = wrong[1].split(" | ")
         # That nothing may stand there too is no help to who wrote something.
         wanted = [kind for kind in kinds if kind != "null"] or kinds
-        expected = " or ".join(_KINDS.get(kind, kind) for kind in wanted)
-        found, value = _at(plain, place)
-        got = _shown(value) if found else _KINDS.get(wrong[2], wrong[2])
-        return f"{prefix}expected {expected}, got {got}"
-    return prefix + (what[:1].lower() + what[1:] if what.startswith("Number") else what)
+        what = f"expected {' or '.join(_KINDS.get(kind, kind) for kind in wanted)}, got {got}"
+    elif missing := re.fullmatch(r"Object missing required field `(.+)`", what):
+        what = f"{missing[1]} is missing"
+    elif what.startswith("Number"):
+        what = what[:1].lower() + what[1:]
+    text = at + "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in steps)
+    return f"{text.removeprefix('.')}: {what}" if text else what
 
 
-def _at(plain: Any, place: str) -> tuple[bool, Any]:
-    """Return whether ``place``, as ``records[3].lambda_min``, leads to a value, and the value."""
-    for key, index in re.findall(r"([^.\[\]]+)|\[([^\]]*)\]", place):
+def _found(plain: Any, steps: list[str | int], got: str) -> tuple[list[str | int], str] | None:
+    """Return the place of the bad value, and the value as text; None if it is not there.
+
+    msgspec writes ``...`` for the key of a mapping: the first whose value is a ``got`` is meant.
+    """
+    if not steps:
+        return ([], _shown(plain)) if _kind(plain) == got else None
+    step, rest = steps[0], steps[1:]
+    if step == "..." and isinstance(plain, Mapping):
+        candidates = list(plain.items())
+    else:
         try:
-            plain = plain[int(index)] if index else plain[key]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return False, None  # [...] stands for some key of a mapping
-    return True, plain
+            candidates = [(step, plain[step])]
+        except (KeyError, IndexError, TypeError):
+            return None
+    for key, inner in candidates:
+        if found := _found(inner, rest, got):
+            return [key, *found[0]], found[1]
+    return None
+
+
+def _kind(value: Any) -> str:
+    """Return msgspec's word for the type of a plain value."""
+    words: dict[type, str] = {dict: "object", list: "array", tuple: "array", type(None): "null"}
+    return words.get(type(value), type(value).__name__)
 
 
 def _shown(value: Any) -> str:

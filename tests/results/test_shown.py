@@ -1,0 +1,67 @@
+"""A result at a prompt, in a notebook, and as a data frame."""
+
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from drawn_results import analysis, record_of
+
+from spectra import InputError, load_analysis
+
+
+@pytest.fixture
+def found():
+    return analysis(
+        record_of(None, "0", low=-1.0, n=5000),
+        record_of(None, "8", converged=False),
+        record_of(None, "tail", low=-0.5),
+    )
+
+
+def test_repr_is_a_short_table(found):
+    assert repr(found).splitlines() == [
+        "run-0-200, epoch 200 (loss ce, plain train images)",
+        "class     n  λmin  λmax  |λmin/λmax|  verdict",
+        "0      5000    -1    60       0.0167  descent with negative curvature",
+        "8        50   -23    60        0.383  undecided",
+        "tail     50  -0.5    60      0.00833  descent with negative curvature",
+        "not converged, so λmin may be lower, λmax higher: 8",
+    ]
+
+
+def test_repr_of_a_result_without_records_is_its_title(found):
+    assert repr(replace(found, records=())).splitlines()[0].startswith("run-0-200, epoch 200")
+
+
+def test_html_holds_the_same_cells(found):
+    page = found._repr_html_()
+    assert page.count("<tr>") == 4
+    assert "<td>0.383</td><td>undecided</td>" in page
+    assert "<p>not converged, so" in page
+
+
+def test_names_of_foreign_files_are_escaped(found):
+    evil = replace(found.checkpoint, name="<script>alert('x')</script>")
+    record = replace(found.records[0], label='<b onload="x">')
+    page = replace(found, checkpoint=evil, records=(record,))._repr_html_()
+    assert "<script" not in page
+    assert "<b " not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_data_frame_has_the_rows(found, monkeypatch):
+    frames = SimpleNamespace(DataFrame=lambda rows: ("frame", rows))
+    monkeypatch.setitem(sys.modules, "pandas", frames)
+    assert found.to_dataframe() == ("frame", found.rows())
+
+
+def test_without_pandas_a_data_frame_is_refused_in_a_line(found, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(InputError, match="needs pandas: pip install pandas, or take rows"):
+        found.to_dataframe()
+
+
+def test_a_result_saves_itself(found, tmp_path):
+    found.save(str(tmp_path / "found.json"))
+    assert load_analysis(tmp_path / "found.json") == found
