@@ -1,4 +1,4 @@
-"""Work on the images that carry most of the curvature, judged on all."""
+"""Most of the work done on the images that carry most of the curvature; values are over all."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Densities from the images that bend the loss, with a bound on what leaving out the rest costs."""
+"""Densities from the images of most curvature, with a bound on what leaving out the rest costs."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
-"""Both extremes of a class's Hessian, most of the work done on the images that bend the loss.
+"""Both extremes of a class's Hessian, most of the work done on the images of most curvature.
 
 After training, a few images carry nearly all of the curvature. Lanczos runs on those; what it finds
-is refined on the images that carry all but a trace of it, and judged on all: value and residual
+is refined on the images that carry all but a trace of it, and checked on all: value and residual
 come from products over every image, so the answer never depends on the selection. Where it does
 not pay, all images are used throughout.
 """
@@ -73,7 +73,18 @@ def extremes_by_active_images(
 
     Returns:
         Pairs whose values and residuals are over all images; ``start`` and ``images_used`` say how
-        they were come by. Nothing bounds λmin from below after a selection or a warm start.
+        they were found. Nothing bounds λmin from below after a selection or a warm start.
+
+    Raises:
+        InputError: a number is out of range, or ``warm`` is of another size.
+        NonFiniteError: a product held NaN or infinity.
+
+    Example:
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
+        >>> H = spectra.class_hessian(net, torch.randn(60, 4), [0, 1] * 30, None)
+        >>> found = spectra.extremes_by_active_images(H, generator=spectra.make_generator(0))
+        >>> found.start, found.proven, found.smallest.value <= found.largest.value
+        ('cold', True, True)
     """
     if max_steps < 1:
         raise InputError(f"max_steps must be at least 1, got {max_steps}")

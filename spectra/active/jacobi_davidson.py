@@ -79,7 +79,7 @@ class PartModel:
         Args:
             residual: r, shape (P,), float64.
             value: θ.
-            vector: y, likewise, of length 1.
+            vector: y, shape (P,), float64, of length 1.
 
         Source: Sleijpen & van der Vorst 1996 (Jacobi-Davidson; the correction after Olsen).
         """

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from spectra.engines.analyze_loss import analyze_fresh, analyze_loss
+from spectra.engines.analyze_fresh import analyze_fresh
+from spectra.engines.analyze_loss import analyze_loss
 from spectra.engines.memory import within_limit
 from spectra.engines.settings import SolverSettings
 from spectra.findings.loss_analysis import LossAnalysis

@@ -7,18 +7,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from spectra.engines.fresh import fresh_density
 from spectra.engines.result import EngineResult
 from spectra.engines.settings import ENGINES, SolverSettings
 from spectra.errors import InputError, NonFiniteError
 from spectra.findings.certificates import LARGEST, SMALLEST, Certificate, rounding_bound, unbounded
 from spectra.findings.confidence import ImageBootstrap, image_bootstrap
 from spectra.findings.loss_analysis import LossAnalysis
-from spectra.findings.product_noise import product_noise
-from spectra.findings.verdict import NOT_A_MATRIX, RADIUS, TAU, Verdict, decide
+from spectra.findings.verdict import RADIUS, TAU, decide
 from spectra.krylov.extremes import Extremes
 from spectra.krylov.rayleigh_quotients import Eigenpair
-from spectra.operators.fresh import Draw
 from spectra.operators.hessian import HessianOperator
 from spectra.system.progress import Progress
 from spectra.system.seeding import make_generator
@@ -64,6 +61,14 @@ def analyze_loss(
     Raises:
         InputError: the engine is unknown or a number out of range.
         NonFiniteError: a product held NaN or infinity; the message names class, probe and step.
+
+    Example:
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
+        >>> H = spectra.class_hessian(net, torch.randn(9, 4), [0, 1, 1] * 3, 1)
+        >>> settings = spectra.SolverSettings(num_probes=1, num_steps=12)
+        >>> found = spectra.analyze_loss(H, label=H.label, classes=(1,), settings=settings)
+        >>> found.n, found.lambda_min <= found.lambda_max, found.verdict.name in spectra.VERDICTS
+        (6, True, True)
     """
     if settings.engine not in ENGINES:
         raise InputError(
@@ -123,77 +128,10 @@ def analyze_loss(
         image_products=op.count.total,
         active_images=result.extremes.active_images or op.num_images,
         start=result.extremes.start,
-        overlaps=None
-        if warm is None or result.extremes.start == "cold"
-        else (
-            abs(float(small.vector @ warm.smallest.vector)),
-            abs(float(large.vector @ warm.largest.vector)),
-        ),
+        overlaps=_overlaps(result.extremes, warm),
         bootstrap=bootstrap,
         density=result.density,
         extremes=result.extremes,
-    )
-
-
-def analyze_fresh(
-    op: HessianOperator,
-    draw: Draw,
-    *,
-    label: str,
-    classes: tuple[int, ...],
-    settings: SolverSettings,
-    factor: float = 1.0,
-    radius: float = RADIUS,
-    tau: float = TAU,
-    on_progress: Progress | None = None,
-) -> LossAnalysis:
-    """Run the recurrence with a new draw of the images at every product, as published.
-
-    λmin and λmax are the extreme Ritz values. They belong to no matrix: there is no residual, no
-    certificate, and the verdict says so. Loss, accuracy and gradient are over the last draw.
-
-    Cost: num_probes · num_steps products (one probe where none are asked for) and one gradient.
-
-    Args:
-        op: over a first draw of the images.
-        draw: returns the next draw.
-        label: see :func:`analyze_loss`, here and below.
-        classes: likewise.
-        settings: likewise; ``pyhessian`` runs PyHessian's own recurrence.
-        factor: likewise.
-        radius: likewise.
-        tau: likewise.
-        on_progress: likewise.
-
-    Source: the code of Rangwani et al. 2022.
-    """
-    spectrum, op = fresh_density(op, draw, label=label, settings=settings, on_progress=on_progress)
-    noise = product_noise(spectrum)
-    reason = (
-        "the images are drawn anew at every product: mean|α| / mean β "
-        f"{noise.alpha_over_beta:.3g}, asymmetry {noise.asymmetry:.3g}"
-    )
-    return LossAnalysis(
-        label=label,
-        classes=classes,
-        n=op.num_images,
-        factor=factor,
-        loss=op.loss() * factor,
-        fit_accuracy=op.accuracy(),
-        lambda_min=float(spectrum.nodes[0]) * factor,
-        lambda_max=float(spectrum.nodes[-1]) * factor,
-        residual_min=None,
-        residual_max=None,
-        converged=False,
-        steps=max(len(t) for t in spectrum.probes),
-        grad_norm=float(op.gradient().norm()) * factor,
-        grad_along_vmin=None,
-        spectrum=spectrum if factor == 1.0 else spectrum.scaled(factor),
-        verdict=Verdict(NOT_A_MATRIX, reason, radius, tau, None),
-        products=op.choice.label if settings.engine == "spectra" else settings.engine,
-        image_products=op.count.total if settings.engine == "spectra" else None,
-        active_images=op.num_images,
-        noise=noise,
     )
 
 
@@ -217,6 +155,16 @@ def _certificates(result: EngineResult) -> tuple[Certificate, Certificate]:
     return (
         certificate(SMALLEST, extremes.smallest, None if outer is None else outer.below),
         certificate(LARGEST, extremes.largest, None if outer is None else outer.above),
+    )
+
+
+def _overlaps(found: Extremes, warm: Extremes | None) -> tuple[float, float] | None:
+    """Return |⟨v, v_before⟩| of both ends; None where the start was not warm."""
+    if warm is None or found.start == "cold":
+        return None
+    return (
+        abs(float(found.smallest.vector @ warm.smallest.vector)),
+        abs(float(found.largest.vector @ warm.largest.vector)),
     )
 
 

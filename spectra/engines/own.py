@@ -43,7 +43,7 @@ def run_spectra(
     """Find extremes, and the density where probes are asked for.
 
     With probes: each runs for ``num_steps`` steps; the first is carried on until the extremes
-    converge, and a float64 pass then judges them. Probe k depends on (seed, label, k) alone.
+    converge, and a float64 pass then checks them. Probe k depends on (seed, label, k) alone.
     Without: :mod:`spectra.active.extremes_by_active_images`, from ``warm`` if there is one.
 
     Raises:

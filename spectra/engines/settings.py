@@ -41,7 +41,7 @@ class SolverSettings:
         certify_below: carry a cold run over all images on until it bounds λmin from below.
         basis: where Lanczos keeps its vectors, see :data:`spectra.krylov.defaults.STORAGES`.
         max_basis: Lanczos vectors that fit into memory; None: any number.
-        density_images: ``all``, or ``auto``: those that bend the loss, where a stated bound on the
+        density_images: ``all``, or ``auto``: those of most curvature, where a stated bound on the
             error allows it (:mod:`spectra.active.density_by_active_images`).
     """
 

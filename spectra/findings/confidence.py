@@ -137,6 +137,12 @@ def negative_mass(
         InputError: other probes; a number out of range.
 
     Source: ours; for the bounds Golub & Meurant, Matrices, Moments and Quadrature, 2010, chapter 6.
+
+    Example:
+        >>> H = spectra.DenseOperator(torch.diag(torch.linspace(-1, 3, 100).double()))
+        >>> found = spectra.negative_mass(spectra.slq(H, num_probes=4))
+        >>> 0 < found.lower <= 0.25 <= found.upper < 0.5
+        True
     """
     _check(spectrum, level)
     if threshold is None:
@@ -170,7 +176,7 @@ def image_bootstrap(
 
     Args:
         curvatures_min: yᵀH_i y along y of λmin, shape (n,), n >= 2, without w_i.
-        curvatures_max: likewise of λmax, for the same images.
+        curvatures_max: yᵀH_i y along y of λmax, for the same images, shape (n,).
         weights: w_i >= 0, shape (n,); None: equal.
         replicates: draws; ours: 1000 puts some 25 beyond each end of a 95 % interval.
         generator: explicit source of randomness, on the CPU.
@@ -180,6 +186,12 @@ def image_bootstrap(
         InputError: shapes differ, or a number is out of range.
 
     Source: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+
+    Example:
+        >>> low, high = torch.tensor([-2.0, -1.0, -3.0]), torch.tensor([9.0, 8.0, 10.0])
+        >>> found = spectra.image_bootstrap(low, high, generator=spectra.make_generator(0))
+        >>> found.smallest.estimate, found.smallest.lower < -2 < found.smallest.upper
+        (-2.0, True)
     """
     shapes = tuple(curvatures_min.shape), tuple(curvatures_max.shape)
     if len(shapes[0]) != 1 or shapes[0] != shapes[1] or shapes[0][0] < 2:

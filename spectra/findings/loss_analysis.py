@@ -27,9 +27,9 @@ class LossAnalysis:
         loss: mean loss, times ``factor``.
         fit_accuracy: fraction of these same images that the network gets right.
         lambda_min: Rayleigh quotient at the lower end.
-        lambda_max: likewise at the upper end.
+        lambda_max: Rayleigh quotient at the upper end.
         residual_min: ‖Hy - λmin y‖ of a fresh product.
-        residual_max: likewise for λmax.
+        residual_max: ‖Hy - λmax y‖ of a fresh product.
         converged: both ends met their tolerance.
         steps: Lanczos steps of the run that the extremes come from.
         grad_norm: ‖g‖.

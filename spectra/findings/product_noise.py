@@ -24,7 +24,7 @@ class ProductNoise:
 
 
 def product_noise(spectrum: Spectrum) -> ProductNoise:
-    """Return the figures of a spectrum that was come by with a new draw at every product.
+    """Return both numbers of a spectrum whose products had a new draw of the images each.
 
     Raises:
         InputError: there is one step only, so no β.

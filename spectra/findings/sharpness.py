@@ -107,7 +107,7 @@ class Amplification:
     Attributes:
         rho: ρ.
         measured: with its 95 % bootstrap interval over the batches.
-        predicted: likewise, of ⟨v, g_B⟩ + ρ⟨v, H_B g_B⟩/‖g_B‖ in place of ⟨v, g_SAM⟩.
+        predicted: with its interval, of ⟨v, g_B⟩ + ρ⟨v, H_B g_B⟩/‖g_B‖ in place of ⟨v, g_SAM⟩.
         theorem: (1 + ρλ)², for an ascent step that is not normalised.
         undetermined: the mean of ⟨g_B, v⟩ is below its standard error: what is amplified is noise.
     """

@@ -75,7 +75,7 @@ def decide(
 
     Args:
         lambda_min: Rayleigh quotient at the lower end, from a fresh product over all images.
-        lambda_max: likewise at the upper end.
+        lambda_max: Rayleigh quotient at the upper end, from such a product too.
         grad_norm: ‖g‖ of the same loss.
         converged: whether both ends met their tolerance.
         largest_converged: whether the upper end did.
@@ -91,6 +91,14 @@ def decide(
 
     Raises:
         InputError: a number is out of range.
+
+    Example:
+        >>> ends = {"lambda_min": -2.0, "lambda_max": 10.0}
+        >>> met = {"converged": True, "largest_converged": True}
+        >>> spectra.decide(**ends, **met, grad_norm=0.01).name
+        'saddle'
+        >>> spectra.decide(**ends, **met, grad_norm=3.0).reason
+        'λmin -2 < -τλmax -0.01 but ρ* 3 > r 0.1'
     """
     if not (radius > 0 and tau > 0):
         raise InputError(f"radius and tau must be positive, got {radius} and {tau}")

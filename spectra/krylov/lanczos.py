@@ -287,6 +287,11 @@ def lanczos_tridiag(op: SymmetricOperator, v0: Tensor, *, num_steps: int) -> Tri
 
     Source: Golub & Van Loan, Matrix Computations, 4th ed., chapter 10. Departure: Gram-Schmidt
     twice.
+
+    Example:
+        >>> H = spectra.DenseOperator(torch.diag(torch.tensor([1.0, 2.0, 4.0]).double()))
+        >>> spectra.lanczos_tridiag(H, torch.ones(3), num_steps=3).ritz_values().round(6).tolist()
+        [1.0, 2.0, 4.0]
     """
     check_count("num_steps", num_steps, op.size)
     return Lanczos(op, v0).run(num_steps).tridiagonal()

@@ -60,6 +60,13 @@ def outer_bounds(
 
     Raises:
         InputError: an argument is out of range, or the run was restarted (β = 0 inside).
+
+    Example:
+        >>> H = spectra.DenseOperator(torch.diag(torch.linspace(-1, 5, 50).double()))
+        >>> start = spectra.draw_probe(50, probe="normal", generator=spectra.make_generator(0))
+        >>> found = spectra.outer_bounds(spectra.lanczos_tridiag(H, start, num_steps=20), 50)
+        >>> found.below <= -1 and found.above >= 5, found.failure
+        (True, 0.05)
     """
     _check(t, size, failure)
     sharp = a_posteriori(t, size, failure * (1 - WORST_CASE_SHARE), rounding=rounding)

@@ -23,6 +23,11 @@ def draw_probe(size: int, *, probe: str, generator: torch.Generator) -> Tensor:
 
     Raises:
         InputError: ``probe`` or ``generator`` is none of these.
+
+    Example:
+        >>> v = spectra.draw_probe(4, probe="rademacher", generator=spectra.make_generator(0))
+        >>> v.abs().tolist()
+        [0.5, 0.5, 0.5, 0.5]
     """
     if not isinstance(generator, torch.Generator):
         raise InputError(

@@ -19,7 +19,7 @@ class Tridiagonal:
 
     Attributes:
         alphas: diagonal, shape (m,), in eigenvalue units (loss / parameter²).
-        betas: off-diagonal, shape (m-1,), likewise.
+        betas: off-diagonal, shape (m-1,), in the same units.
         residual_beta: β_m, what couples the space to the rest; 0 where it closed.
         closed: the Krylov space is invariant: more steps would add nothing.
     """

@@ -19,5 +19,10 @@ def make_generator(seed: int, *names: object) -> torch.Generator:
     """Return a CPU generator seeded by :func:`derive_seed`.
 
     Random numbers are drawn on the CPU and moved, so that every device sees the same ones.
+
+    Example:
+        >>> of_class, of_another = spectra.make_generator(0, "8"), spectra.make_generator(0, "9")
+        >>> torch.equal(torch.rand(3, generator=of_class), torch.rand(3, generator=of_another))
+        False
     """
     return torch.Generator(device="cpu").manual_seed(derive_seed(seed, *names))

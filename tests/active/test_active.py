@@ -102,7 +102,7 @@ def test_the_images_of_highest_score_are_chosen():
 def test_ends_that_the_middle_gets_wrong_are_refined_on_all_images(seed, monkeypatch):
     op, eigenvalues = operator("conv_resnet", seed)
     whole = extremes_by_active_images(op, generator=make_generator(seed))
-    # So few images that what they leave out fails the judgement.
+    # So few images that what they leave out fails the check.
     monkeypatch.setattr(choose, "NEARLY_ALL", 0.0)
     monkeypatch.setattr(choose, "IS_LIKE_ALL", 0.0)
     monkeypatch.setattr(active, "IS_LIKE_ALL", 0.0)
@@ -137,9 +137,9 @@ def test_ends_that_are_only_mixed_with_each_other_are_told_apart(proof):
         tolerance=Tolerance(0.03),
         proof=proof,
     )
-    judged = refining.settle(Mixed(op.over_images(whole)))
-    assert [p.converged for p in judged.pairs] == [True, True]
-    assert judged.pairs[0].value == pytest.approx(float(values[0]), rel=1e-6)
+    checked = refining.settle(Mixed(op.over_images(whole)))
+    assert [p.converged for p in checked.pairs] == [True, True]
+    assert checked.pairs[0].value == pytest.approx(float(values[0]), rel=1e-6)
 
 
 def test_a_cold_run_over_all_images_bounds_the_spectrum_from_outside():
@@ -200,12 +200,12 @@ def test_proof_comes_from_float64_products_and_they_count_double():
     assert plain.count.double_products == 0
 
 
-def test_values_without_a_judgement_are_not_called_proven():
+def test_values_without_a_float64_pass_are_not_called_proven():
     op, _ = operator("conv_resnet", 0)
     assert op.dtype == torch.float64
     found = extremes_by_active_images(op, generator=make_generator(0), proof=False)
-    judged = extremes_by_active_images(op, generator=make_generator(0))
-    assert (found.proven, judged.proven) == (False, True)
+    checked = extremes_by_active_images(op, generator=make_generator(0))
+    assert (found.proven, checked.proven) == (False, True)
 
 
 def test_a_warm_start_of_another_size_is_refused():
@@ -276,7 +276,7 @@ def test_a_model_stops_growing_at_twice_the_run_and_inside_its_span():
     assert len(model.vectors) == 6
 
 
-def test_an_end_that_stands_is_not_judged_again():
+def test_an_end_that_stands_is_not_asked_again():
     op, _ = operator("conv_resnet", 0)
     found = extremes_by_active_images(op, generator=make_generator(0))
     wrong = torch.randn(op.size, generator=make_generator(1), dtype=DOUBLE)

@@ -26,7 +26,7 @@ from spectra import (
     extremes_by_active_images,
     make_generator,
 )
-from spectra.engines.fresh import fresh_density
+from spectra.engines.analyze_fresh import fresh_density
 from spectra.engines.own import run_spectra
 from spectra.engines.pyhessian import run_pyhessian
 from spectra.krylov.extremes import extremes_of_run
