@@ -41,9 +41,16 @@ if TYPE_CHECKING:
     from spectra.objective.images import LazyImages
     from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
     from spectra.operators.class_hessian import class_hessian
+    from spectra.operators.diagonal import DiagonalEstimate
     from spectra.operators.fresh import FreshOperator
+    from spectra.operators.gauss_newton import GaussNewtonOperator
     from spectra.operators.hessian import HessianOperator
-    from spectra.operators.interface import ScaledOperator, SymmetricOperator
+    from spectra.operators.interface import (
+        BlockOperator,
+        DifferenceOperator,
+        ScaledOperator,
+        SymmetricOperator,
+    )
     from spectra.operators.matrices import DenseOperator, LambdaOperator
     from spectra.results.analysis import Analysis, load_analysis, save_analysis
     from spectra.system.seeding import derive_seed, make_generator
@@ -80,9 +87,16 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.objective.images": ["LazyImages"],
             "spectra.objective.per_sample": ["CrossEntropy", "PerSampleLoss"],
             "spectra.operators.class_hessian": ["class_hessian"],
+            "spectra.operators.diagonal": ["DiagonalEstimate"],
             "spectra.operators.fresh": ["FreshOperator"],
+            "spectra.operators.gauss_newton": ["GaussNewtonOperator"],
             "spectra.operators.hessian": ["HessianOperator"],
-            "spectra.operators.interface": ["ScaledOperator", "SymmetricOperator"],
+            "spectra.operators.interface": [
+                "BlockOperator",
+                "DifferenceOperator",
+                "ScaledOperator",
+                "SymmetricOperator",
+            ],
             "spectra.operators.matrices": ["DenseOperator", "LambdaOperator"],
             "spectra.results.analysis": ["Analysis", "load_analysis", "save_analysis"],
             "spectra.system.seeding": ["derive_seed", "make_generator"],
@@ -124,6 +138,10 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     # Operators
     "SymmetricOperator",
     "HessianOperator",
+    "GaussNewtonOperator",
+    "BlockOperator",
+    "DifferenceOperator",
+    "DiagonalEstimate",
     "FreshOperator",
     "DenseOperator",
     "LambdaOperator",

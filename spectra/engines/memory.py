@@ -10,6 +10,7 @@ from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.krylov.basis import bytes_per_vector, fixed_bytes
 from spectra.objective.short_memory import chunk_share
+from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.hessian import HessianOperator
 from spectra.operators.interface import SymmetricOperator
 from spectra.system.allocator import available_bytes, give_back_free_memory, resident_bytes
@@ -192,7 +193,7 @@ def _chunk_nbytes(op: SymmetricOperator) -> int:
     measure = getattr(op, "chunk_nbytes", None)
     if measure is not None:
         return int(measure())
-    if not isinstance(op, HessianOperator):
+    if not isinstance(op, ChunkedOperator):
         return 0
     images = min(op.micro_chunk, op.num_images)
     few = slice(0, min(images, _MEASURED_IMAGES))

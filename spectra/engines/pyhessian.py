@@ -47,7 +47,7 @@ class PyHessianOperator(SymmetricOperator):
         self, op: HessianOperator, batches: Iterable[tuple[Tensor, Tensor]] | None = None
     ) -> None:
         self.size, self.device, self.dtype = op.size, op.device, op.dtype
-        self._unflatten = op.unflatten
+        self._unflatten, self._check_point = op.unflatten, op.check_point
         scale = op.num_images / op.total_weight
 
         def criterion(outputs: Tensor, index: Tensor) -> Tensor:
@@ -65,6 +65,7 @@ class PyHessianOperator(SymmetricOperator):
     def matvec(self, v: Tensor) -> Tensor:
         """Return H v for ``v`` of shape (P,)."""
         self.check_vector(v)
+        self._check_point()
         with on_its_card(self.device), exact_products(self.device), quiet():
             _, products = self.peer.dataloader_hv_product(self._unflatten(v))
         return torch.cat([p.reshape(-1) for p in products]).detach()

@@ -8,7 +8,6 @@ from typing import Self, TypeVar
 import torch
 from torch import Tensor
 
-from spectra.errors import InputError
 from spectra.objective.counting import ImageCount
 from spectra.objective.frozen_loss import FrozenLoss
 from spectra.objective.parameter_slices import ParameterSlices
@@ -202,13 +201,6 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         with self._exact():
             made = self._products.linearise(self.images[few], self.labels[few], self.weights[few])
         return made.nbytes // (few.stop - few.start)
-
-    def check_vectors(self, vectors: Tensor) -> None:
-        """Raise InputError unless ``vectors`` has shape (K, P)."""
-        if vectors.ndim != 2 or vectors.shape[1] != self.size:
-            raise InputError(
-                f"vectors must have shape (K, {self.size}), got {tuple(vectors.shape)}"
-            )
 
     def _empty_sums(self, vectors: Tensor) -> Tensor:
         self.check_vectors(vectors)

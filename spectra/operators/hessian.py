@@ -69,6 +69,12 @@ class HessianOperator(ChunkedOperator):
         OperatorError: a check failed; the message names the likely cause.
 
     Source: Pearlmutter 1994.
+
+    Example:
+        >>> net, images = torch.nn.Linear(3, 2), torch.randn(6, 3)
+        >>> H = spectra.HessianOperator(net, images, torch.tensor([0, 1, 0, 1, 0, 1]))
+        >>> H.names, H.size, (H @ torch.ones(8, 2)).shape
+        (['weight', 'bias'], 8, torch.Size([8, 2]))
     """
 
     def __init__(

@@ -127,6 +127,13 @@ class SymmetricOperator(ABC):
         if v.shape != (self.size,):
             raise InputError(f"vector must have shape ({self.size},), got {tuple(v.shape)}")
 
+    def check_vectors(self, vectors: Tensor) -> None:
+        """Raise InputError unless ``vectors`` has shape (K, P)."""
+        if vectors.ndim != 2 or vectors.shape[1] != self.size:
+            raise InputError(
+                f"vectors must have shape (K, {self.size}), got {tuple(vectors.shape)}"
+            )
+
     def to_scipy(self) -> Any:
         """Return a ``scipy.sparse.linalg.LinearOperator`` (float64 outside, own dtype inside).
 
@@ -249,13 +256,18 @@ class BlockOperator(SymmetricOperator):
     def matvec(self, v: Tensor) -> Tensor:
         """Return Eᵀ H E v for ``v`` of shape (P of the block,)."""
         self.check_vector(v)
-        whole = v.new_zeros(self.op.size).index_copy_(0, self._positions, v)
-        return self.op.matvec(whole)[self._positions]
+        return self.op.matvec(self._spread(v))[self._positions]
 
     def matmat(self, vectors: Tensor) -> Tensor:
         """Return Eᵀ H E v for each row of ``vectors``, shape (K, P of the block)."""
-        whole = vectors.new_zeros((len(vectors), self.op.size))
-        return self.op.matmat(whole.index_copy_(1, self._positions, vectors))[:, self._positions]
+        self.check_vectors(vectors)
+        return self.op.matmat(self._spread(vectors))[:, self._positions]
+
+    def _spread(self, values: Tensor) -> Tensor:
+        """Return E v of a vector or of rows: zeros where other parameters are."""
+        values = values.to(self.device, self.dtype)
+        whole = values.new_zeros((*values.shape[:-1], self.op.size))
+        return whole.index_copy_(-1, self._positions, values)
 
 
 def _take_space_of(op: SymmetricOperator, made: SymmetricOperator) -> None:

@@ -14,6 +14,14 @@ class DenseOperator(SymmetricOperator):
 
     Args:
         matrix: shape (P, P), symmetric to rounding.
+
+    Raises:
+        InputError: it is not square, or not symmetric.
+
+    Example:
+        >>> spectra.DenseOperator(torch.tensor([[2.0, 1.0], [1.0, 0.0]])).dense()
+        tensor([[2., 1.],
+                [1., 0.]])
     """
 
     def __init__(self, matrix: Tensor) -> None:
@@ -38,6 +46,11 @@ class LambdaOperator(SymmetricOperator):
         size: P.
         dtype: of vectors.
         device: of vectors.
+
+    Example:
+        >>> op = spectra.LambdaOperator(lambda v: 2 * v, 3)
+        >>> op @ torch.ones(3)
+        tensor([2., 2., 2.], dtype=torch.float64)
     """
 
     def __init__(

@@ -91,6 +91,17 @@ def test_an_operator_of_no_network_has_no_blocks():
         op.restrict("*")
 
 
+@pytest.mark.parametrize("shape", [(23,), (24, 1), ()])
+def test_a_vector_of_another_shape_is_refused(op, shape):
+    with pytest.raises(InputError, match=r"vector must have shape \(24,\)"):
+        op.restrict("3.*").matvec(torch.ones(shape))
+
+
+def test_rows_of_another_length_are_refused(op):
+    with pytest.raises(InputError, match=r"vectors must have shape \(K, 24\), got \(2, 23\)"):
+        op.restrict("3.*").matmat(torch.ones(2, 23))
+
+
 def test_positions_are_those_of_the_named_parameters():
     slices = ParameterSlices(("a", "b", "c"), tuple(map(torch.Size, [(2, 2), (3,), (1,)])))
     assert slices.positions_of(["a", "c"]).tolist() == [0, 1, 2, 3, 7]

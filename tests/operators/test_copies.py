@@ -6,7 +6,7 @@ import pytest
 import torch
 from oracles import dense_hessian, random_vector
 
-from spectra import HessianOperator, InputError, OperatorError
+from spectra import HessianOperator, InputError, OperatorError, PyHessianOperator
 
 DOUBLE = torch.float64
 # Relative to max|λ|: some ulp of float64 in the sum over 22 images.
@@ -33,6 +33,10 @@ PRODUCTS = {
         torch.ones(op.size, dtype=DOUBLE)
     ),
     "a copy in float64": lambda op: op.in_float64(),
+    "the Gauss-Newton matrix": lambda op: op.gauss_newton(),
+    "a multiple": lambda op: (2 * op) @ torch.ones(op.size),
+    "a block": lambda op: op.restrict("1.bias") @ torch.ones(5),
+    "PyHessian's product": lambda op: PyHessianOperator(op).matvec(torch.ones(op.size).double()),
 }
 
 
