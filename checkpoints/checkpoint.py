@@ -1,6 +1,5 @@
 """A checkpoint, whatever file it came from."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from checkpoints.data.dataset import Normalisation
 from checkpoints.models import Architecture, build_model
 from checkpoints.recipes.recipe import Recipe
+from spectra.classes.identity import weights_digest
 from spectra.errors import InputError
 
 
@@ -101,9 +101,4 @@ class Checkpoint:
 
     def digest(self) -> str:
         """Return the SHA-256 of the weights: names, shapes and bytes in sorted order."""
-        h = hashlib.sha256()
-        for key in sorted(self.state):
-            value = self.state[key].detach().cpu().contiguous()
-            h.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
-            h.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-        return h.hexdigest()
+        return weights_digest(self.state)

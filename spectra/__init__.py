@@ -13,6 +13,8 @@ accept_old_modules()
 
 if TYPE_CHECKING:
     from spectra.active.extremes_by_active_images import extremes_by_active_images
+    from spectra.classes.analyze_classes import analyze_classes
+    from spectra.classes.recorder import ClassSpectra
     from spectra.engines.analyze_fresh import analyze_fresh
     from spectra.engines.analyze_loss import analyze_loss
     from spectra.engines.pyhessian import PyHessianOperator
@@ -59,6 +61,8 @@ else:  # tests/test_public_api.py holds the two equal
         __name__,
         {
             "spectra.active.extremes_by_active_images": ["extremes_by_active_images"],
+            "spectra.classes.analyze_classes": ["analyze_classes"],
+            "spectra.classes.recorder": ["ClassSpectra"],
             "spectra.engines.analyze_fresh": ["analyze_fresh"],
             "spectra.engines.analyze_loss": ["analyze_loss"],
             "spectra.engines.pyhessian": ["PyHessianOperator"],
@@ -105,6 +109,9 @@ else:  # tests/test_public_api.py holds the two equal
     __getattr__ = renamed(__name__, __getattr__)
 
 __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
+    # The classes of a model, at once or while it trains
+    "analyze_classes",
+    "ClassSpectra",
     # The Hessian of some classes, its density and its extreme eigenvalues
     "class_hessian",
     "slq",

@@ -1,12 +1,9 @@
 """Analyze a checkpoint: the spectra of its per-class, group and overall losses."""
 
 import logging
-import platform
 from dataclasses import replace
 from pathlib import Path
 
-import numpy
-import scipy
 import torch
 
 from checkpoints.analysis.class_losses import Losses
@@ -24,11 +21,11 @@ from spectra import (
     Analysis,
     CrossEntropy,
     LossAnalysis,
-    __version__,
     load_analysis,
     save_analysis,
 )
 from spectra.classes.each_loss import analyze_each, with_images
+from spectra.classes.identity import library_versions
 from spectra.errors import InputError
 from spectra.findings.verdict import RADIUS
 from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
@@ -157,18 +154,6 @@ def _recorded(checkpoint: Checkpoint, data: ImageData) -> ClassMetrics | None:
     if checkpoint.data.get("digest") != data.digest():
         return None
     return ClassMetrics(tuple(found["accuracy"]), tuple(found["loss"]), found["overall"])
-
-
-def library_versions() -> dict[str, str]:
-    """Return what results depend on beside the inputs: library versions and the thread count."""
-    return {
-        "hessian-spectra": __version__,
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "scipy": scipy.__version__,
-        "python": platform.python_version(),
-        "threads": str(torch.get_num_threads()),
-    }
 
 
 def _accuracy(tests: ClassMetrics | None, classes: tuple[int, ...]) -> float | None:

@@ -13,7 +13,7 @@ from checkpoints.data import ImageData, ImageProtocol, Normalisation
 from checkpoints.data.normalisations import from_images, parse_normalisation
 from checkpoints.data.views import FRESH, FROZEN
 from spectra import HessianOperator, LazyImages, make_generator
-from spectra.classes.choose_images import choose_images
+from spectra.classes.chosen_images import choose_images
 from spectra.classes.each_loss import PreparedLoss
 from spectra.errors import InputError
 from spectra.operators.fresh import Draw

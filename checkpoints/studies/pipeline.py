@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from checkpoints.analysis.analyze import library_versions
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.selection import parse_selection
 from checkpoints.analysis.trajectory import analyze_trajectory
@@ -17,6 +16,7 @@ from checkpoints.training.request import TrainRequest, training_job
 from checkpoints.training.run import train_job
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis
+from spectra.classes.identity import library_versions
 from spectra.errors import InputError
 from spectra.results.study_result import StudyResult, save_study_result
 from spectra.system.files import write_json

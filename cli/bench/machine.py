@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from checkpoints.analysis.analyze import library_versions
+from spectra.classes.identity import library_versions
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from checkpoints import Architecture, Checkpoint, ImageData, build_model
 from checkpoints.analysis.selection import loss_terms
 from checkpoints.models import initialise
 from spectra import CrossEntropy, HessianOperator, PerSampleLoss, make_generator
-from spectra.classes.choose_images import choose_images
+from spectra.classes.chosen_images import choose_images
 from spectra.errors import InputError
 
 # Ours: the network of the published CIFAR experiments.

@@ -16,8 +16,8 @@ from torch.utils.data import (
     Subset,
 )
 
+from spectra.classes.caller import random_state_kept
 from spectra.classes.labels import as_labels
-from spectra.classes.random_state import random_state_kept
 from spectra.errors import InputError
 from spectra.system.seeding import make_generator
 

@@ -124,19 +124,20 @@ def analyze_each(
 
 
 def with_images(
-    chosen: Mapping[str, tuple[int, ...]], counts: Sequence[int], *, split: str
+    chosen: Mapping[str, tuple[int, ...]], counts: Sequence[int], *, split: str = ""
 ) -> dict[str, tuple[int, ...]]:
     """Return the losses that have images; a warning says of each other that it is left out.
 
     Args:
         chosen: label of each loss and its classes.
         counts: n_c, images of each class.
-        split: which images they are, for the message.
+        split: ``train`` or ``test``, for the message.
     """
     found = {}
     for label, classes in chosen.items():
         if any(counts[c] for c in classes):
             found[label] = classes
         else:
-            logger.warning("class %s has no %s images and is left out", label, split)
+            images = f"{split} images".strip()
+            logger.warning("class %s has no %s and is left out", label, images)
     return found

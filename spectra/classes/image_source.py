@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from spectra.classes.batches import Batches, batches_of
+from spectra.classes.caller import random_state_kept
 from spectra.classes.labels import as_labels
-from spectra.classes.random_state import random_state_kept
 from spectra.errors import InputError
 from spectra.objective.images import LazyImages
 from spectra.system.progress import Progress
 
-EXPECTED = (
+_EXPECTED = (
     "data must be (images, labels), a Dataset whose items are (image, label), or a DataLoader "
     "whose batches are (images, labels)"
 )
@@ -75,9 +75,8 @@ def image_source(
         return _of_pair(*data.tensors)
     if isinstance(data, (tuple, list)) and len(data) == 2 and _is_images(data[0]):
         return _of_pair(*data)
-    is_map = hasattr(data, "__getitem__") and hasattr(data, "__len__")
-    if not isinstance(data, (Dataset, DataLoader)) and (not is_map or _is_images(data)):
-        raise InputError(f"{EXPECTED}; got {type(data).__name__}")
+    if not isinstance(data, (Dataset, DataLoader)) and not _has_items(data):
+        raise InputError(f"{_EXPECTED}; got {type(data).__name__}")
     batches = batches_of(data, seed=seed)
     if batches.labels is not None:
         return ImageSource(
@@ -94,6 +93,12 @@ def image_source(
 
 def _is_images(value: object) -> bool:
     return isinstance(value, (Tensor, np.ndarray, LazyImages))
+
+
+def _has_items(data: object) -> bool:
+    """Say whether ``data`` is a data set in all but name."""
+    has = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    return has and not _is_images(data) and not isinstance(data, (str, bytes, dict))
 
 
 def _of_pair(images: Any, labels: object) -> ImageSource:

@@ -12,6 +12,10 @@ from spectra.errors import InputError
 
 # A label, "all", "overall", several of these, or names of one's own for groups of labels.
 Classes = int | str | Iterable[int | str] | Mapping[str, Iterable[int]]
+# The same, read: each part is a label, "all" or "overall"; or the labels of each group.
+Parts = tuple[int | str, ...] | dict[str, tuple[int, ...]]
+
+_EXPECTED = "classes must be all, overall, labels such as 8 or (0, 8), or groups by name"
 
 
 def as_labels(labels: Any) -> Tensor:
@@ -37,52 +41,74 @@ def as_labels(labels: Any) -> Tensor:
     return found.long()
 
 
-def losses_of(classes: Classes, *, num_classes: int) -> dict[str, tuple[int, ...]]:
-    """Return the losses that ``classes`` names, in the order asked for.
+def parts_of(classes: Classes) -> Parts:
+    """Read ``classes`` as far as no data are needed.
 
     Args:
         classes: ``all``: every class by itself; ``overall``: all of them together; a label; several
             of these; or names of one's own, such as ``{"tail": [7, 8, 9]}``.
-        num_classes: C.
-
-    Returns:
-        The label of each loss, and the classes whose images it runs over.
 
     Raises:
-        InputError: a class is none of these.
-
-    >>> losses_of(["overall", 2], num_classes=3)
-    {'overall': (0, 1, 2), '2': (2,)}
+        InputError: it is none of these, or names nothing.
     """
     if isinstance(classes, Mapping):
-        named = {
-            str(name): tuple(_label(c, num_classes) for c in of) for name, of in classes.items()
-        }
-        if not named or not all(named.values()):
+        groups = {str(name): tuple(_label(c) for c in of) for name, of in classes.items()}
+        if not groups or not all(groups.values()):
             raise InputError(f"every group needs a class, got {dict(classes)!r}")
-        return named
-    chosen: dict[str, tuple[int, ...]] = {}
-    for part in [classes] if isinstance(classes, (str, int)) else classes:
+        return groups
+    several = isinstance(classes, Iterable) and not isinstance(classes, str)
+    listed: Iterable[Any] = classes if several else [classes]  # type: ignore[assignment]
+    parts = tuple(p if p in ("all", "overall") else _label(p) for p in listed)
+    if not parts:
+        raise InputError(f"{_EXPECTED}; got none")
+    return parts
+
+
+def labels_named(parts: Parts) -> frozenset[int] | None:
+    """Return the labels whose images are wanted; None where those of every label are."""
+    if isinstance(parts, dict):
+        return frozenset(c for of in parts.values() for c in of)
+    if "all" in parts or "overall" in parts:
+        return None
+    return frozenset(p for p in parts if isinstance(p, int))
+
+
+def losses_of(parts: Parts, *, num_classes: int) -> dict[str, tuple[int, ...]]:
+    """Return the label of each loss, and the classes whose images it runs over.
+
+    Args:
+        parts: what :func:`parts_of` returned.
+        num_classes: C.
+
+    Raises:
+        InputError: a class is C or beyond.
+
+    >>> losses_of(parts_of(["overall", 2]), num_classes=3)
+    {'overall': (0, 1, 2), '2': (2,)}
+    """
+    every = tuple(range(num_classes))
+    named = (c for of in parts.values() for c in of) if isinstance(parts, dict) else parts
+    beyond = [c for c in named if isinstance(c, int) and c >= num_classes]
+    if beyond:
+        raise InputError(f"class {min(beyond)} does not exist; classes are 0..{num_classes - 1}")
+    if isinstance(parts, dict):
+        return dict(parts)
+    losses: dict[str, tuple[int, ...]] = {}
+    for part in parts:
         if part == "all":
-            chosen |= {str(c): (c,) for c in range(num_classes)}
-        elif part == "overall":
-            chosen["overall"] = tuple(range(num_classes))
+            losses |= {str(c): (c,) for c in every}
+        elif isinstance(part, str):
+            losses["overall"] = every
         else:
-            label = _label(part, num_classes)
-            chosen[str(label)] = (label,)
-    if not chosen:
-        raise InputError("no classes named; give all, overall, or labels such as 8 or (0, 8)")
-    return chosen
+            losses[str(part)] = (part,)
+    return losses
 
 
-def _label(value: object, num_classes: int) -> int:
+def _label(value: Any) -> int:
     try:
-        label = int(value) if isinstance(value, str) else operator.index(value)  # type: ignore[arg-type]
+        label = int(value) if isinstance(value, str) else operator.index(value)
     except (TypeError, ValueError):
-        raise InputError(
-            f"classes must be all, overall, labels such as 8 or (0, 8), or groups by name, got "
-            f"{value!r}"
-        ) from None
-    if not 0 <= label < num_classes:
-        raise InputError(f"class {label} does not exist; classes are 0..{num_classes - 1}")
+        raise InputError(f"{_EXPECTED}; got {value!r}") from None
+    if label < 0:
+        raise InputError(f"classes must not be negative, got {label}")
     return label

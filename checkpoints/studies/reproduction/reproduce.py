@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from checkpoints.analysis.analyze import library_versions
 from checkpoints.analysis.trajectory import common_switch
 from checkpoints.data import load_data
 from checkpoints.load import load_checkpoint
@@ -13,6 +12,7 @@ from checkpoints.studies.reproduction.trainings import planned_runs, train_run
 from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis
+from spectra.classes.identity import library_versions
 from spectra.results.protocol_rows import protocol_rows
 from spectra.results.reproduction_result import (
     MeasuredRun,

@@ -6,7 +6,6 @@ from dataclasses import asdict
 
 import torch
 
-from checkpoints.analysis.analyze import library_versions
 from cli.bench.gpu.summary_table import summary_rows
 from cli.bench.gpu_ledger.ledger import Ledger
 from cli.bench.gpu_ledger.pack import pack
@@ -28,6 +27,7 @@ from cli.bench.gpu_steps import (
     trainings,
     tunings,
 )
+from spectra.classes.identity import library_versions
 from spectra.errors import InputError
 
 # When each step has to end, as a share of all seconds; what one leaves the next ones have. Ours:

@@ -1,0 +1,247 @@
+"""The spectra of single classes of a model that a caller has in hand."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spectra.classes.caller import (
+    caller_left_alone,
+    device_of,
+    plain_model,
+    room_for_images,
+)
+from spectra.classes.chosen_images import ChosenImages, choose_of_data
+from spectra.classes.each_loss import PreparedLoss, analyze_each
+from spectra.classes.identity import library_versions, weights_digest
+from spectra.classes.labels import Classes
+from spectra.engines.settings import SolverSettings
+from spectra.findings.verdict import RADIUS, TAU
+from spectra.krylov.defaults import MAX_STEPS, NUM_PROBES, NUM_STEPS
+from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
+from spectra.operators.hessian import HessianOperator
+from spectra.results.analysis import Analysis
+from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
+from spectra.system.progress import Progress
+
+Forward = Callable[[nn.Module, Tensor], Tensor]
+
+
+def analyze_classes(
+    model: nn.Module,
+    data: Any,
+    classes: Classes = "all",
+    *,
+    forward: Forward | None = None,
+    loss: PerSampleLoss | None = None,
+    num_probes: int = NUM_PROBES,
+    num_steps: int = NUM_STEPS,
+    tol: float | None = None,
+    max_steps: int = MAX_STEPS,
+    certify_below: bool = False,
+    images_per_class: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+    micro_chunk: int | None = None,
+    seed: int = 0,
+    memory: int | None = None,
+    radius: float = RADIUS,
+    tau: float = TAU,
+    name: str | None = None,
+    on_progress: Progress | None = None,
+) -> Analysis:
+    """Find density, extreme eigenvalues and verdict of the loss of each class.
+
+    The same numbers as ``spectra analyze`` gives for the same images, weights and choices. The
+    model is copied: its mode, gradients, buffers, dtype and device stay, and so does the random
+    state of the process.
+
+    Cost: see :func:`spectra.analyze_loss`, for each loss: some 200 Hessian-vector products over its
+    images, of 6 to 9 forward passes each. Images are held in memory: as many bytes as those of the
+    chosen classes take (twice as many for a moment where a data set does not say its labels), and
+    what a network and one class's images take beside them on ``device``.
+
+    Args:
+        model: maps images (n, ...) to outputs (n, C).
+        data: a pair of images, normalised, (N, ...) and labels (N,), as tensors or arrays; a
+            ``Dataset`` of (image, label); or a ``DataLoader`` of (images, labels), which is read
+            once, in the order of its data set, whatever it shuffles. Of an augmenting data set one
+            draw of each image is taken, which is said.
+        classes: ``all``: every class by itself; ``overall``: all of them together; a label; several
+            of these; or groups by name, such as ``{"tail": [7, 8, 9]}``. Of ``all``, classes
+            without images are left out, which is said.
+        forward: returns the outputs, (n, C), of ``model`` and images, where ``model(images)`` is
+            something else.
+        loss: per-sample loss of outputs and labels; cross-entropy where None.
+        num_probes: random probes of the density (PyHessian: ``n_v``); 0: the extremes alone.
+        num_steps: Lanczos steps for each (PyHessian: ``iter``; SciPy: ``ncv``).
+        tol: relative residual asked of the extremes; None: .01 beside a density, else .03.
+        max_steps: limit on the steps of the run that the extremes come from.
+        certify_below: go on until λmin is bounded from below too.
+        images_per_class: limit on the images of a class, drawn at random; None: every image.
+        dtype: of the products.
+        device: where to compute; None: where the model is.
+        micro_chunk: images in one piece of work; None: by image size.
+        seed: of probes, the draw of images, and augmentations.
+        memory: bytes that the process may hold in all, of a card's where it computes on one; None:
+            half of what is free, of a card 85 %.
+        radius: r of the verdicts, parameter units.
+        tau: relative tolerance of the verdicts.
+        name: of the model, for tables and figures; its class where None.
+        on_progress: called with ("images", read, planned), then (label, steps done, steps planned).
+
+    Returns:
+        One record for each loss; shown as a table by a prompt, in HTML by a notebook.
+
+    Raises:
+        InputError: an argument is not as above, or does not fit into the memory.
+        NonFiniteError: a product held NaN or infinity; the message names class, probe and step.
+        OperatorError: the loss is no function of the weights alone, or not a mean over images.
+
+    >>> import torch, spectra
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> images, labels = torch.randn(30, 4, generator=rng), torch.arange(30) % 3
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 3))
+    >>> found = spectra.analyze_classes(model, (images, labels), [0, "overall"], num_steps=5)
+    >>> [(record.label, record.n) for record in found.records]
+    [('0', 10), ('overall', 30)]
+    >>> found.record("0").lambda_min > -1e-6  # a linear model's loss is convex
+    True
+    """
+    model = plain_model(model)
+    place = device_of(model, device)
+    settings = SolverSettings(
+        num_probes=num_probes,
+        num_steps=num_steps,
+        tol=tol,
+        max_steps=max_steps,
+        certify_below=certify_below,
+        seed=seed,
+    )
+    images = choose_of_data(
+        data,
+        classes,
+        per_class=images_per_class,
+        seed=seed,
+        room=room_for_images(place, memory),
+        on_progress=on_progress,
+    )
+    return analyze_chosen(
+        model,
+        images,
+        settings=settings,
+        forward=forward,
+        loss=loss,
+        dtype=dtype,
+        device=place,
+        micro_chunk=micro_chunk,
+        memory=memory,
+        radius=radius,
+        tau=tau,
+        name=name,
+        on_progress=on_progress,
+    )
+
+
+def analyze_chosen(
+    model: nn.Module,
+    chosen: ChosenImages,
+    *,
+    settings: SolverSettings,
+    forward: Forward | None = None,
+    loss: PerSampleLoss | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | None = None,
+    micro_chunk: int | None = None,
+    memory: int | None = None,
+    radius: float = RADIUS,
+    tau: float = TAU,
+    name: str | None = None,
+    epoch: int | None = None,
+    check: bool = True,
+    on_progress: Progress | None = None,
+) -> Analysis:
+    """Analyze losses whose images have been read; see :func:`analyze_classes`.
+
+    Args:
+        model: as it is, without a wrapper.
+        chosen: the images of each loss.
+        settings: of the solver.
+        forward: see :func:`analyze_classes`, here and below where nothing else is said.
+        loss: likewise.
+        dtype: likewise.
+        device: likewise.
+        micro_chunk: likewise.
+        memory: likewise.
+        radius: likewise.
+        tau: likewise.
+        name: likewise.
+        epoch: epochs of training done.
+        check: probe the network with the first loss.
+        on_progress: called with (label, steps done, steps planned).
+    """
+
+    def prepare(label: str, classes: tuple[int, ...], *, check: bool) -> PreparedLoss:
+        images, labels, weights = chosen.of_loss(label)
+        op = HessianOperator(
+            model,
+            images,
+            labels,
+            loss=loss,
+            weights=weights,
+            dtype=dtype,
+            device=device,
+            micro_chunk=micro_chunk,
+            memory_budget=0,
+            check=check and first_check,
+        )
+        return PreparedLoss(op)
+
+    first_check = check
+    with caller_left_alone():
+        records = [
+            replace(record, extremes=None)  # a class's vectors are not to stay
+            for record in analyze_each(
+                chosen.losses,
+                prepare,
+                settings=settings,
+                memory=memory,
+                radius=radius,
+                tau=tau,
+                on_progress=on_progress,
+            )
+        ]
+    state = model.state_dict()
+    return Analysis(
+        checkpoint=CheckpointIdentity(
+            name=name or type(model).__name__,
+            epoch=epoch,
+            architecture={"name": type(model).__name__},
+            class_counts=chosen.class_counts,
+            digest=weights_digest(state),
+            data=chosen.description(),
+        ),
+        protocol=AnalysisProtocol(
+            images="plain",
+            loss=_loss_name(loss),
+            reduction="mean",
+            images_per_class=chosen.per_class,
+            dtype=str(dtype).removeprefix("torch."),
+            device=None if device is None else device.type,
+            micro_chunk=micro_chunk,
+            radius=radius,
+            tau=tau,
+            solver=settings,
+        ),
+        records=tuple(records),
+        versions=library_versions(),
+    )
+
+
+def _loss_name(loss: PerSampleLoss | None) -> str:
+    if loss is None or loss == CrossEntropy():
+        return "ce"
+    named = getattr(loss, "__name__", None)
+    return str(named) if named else type(loss).__name__

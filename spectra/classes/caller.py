@@ -1,0 +1,114 @@
+"""What is a caller's: a wrapped model, a random state, a mode of autograd."""
+
+import contextlib
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from spectra.engines.memory import default_limit
+from spectra.errors import InputError
+from spectra.objective.placement import indexed
+from spectra.system.allocator import resident_bytes
+from spectra.system.seeding import derive_seed
+
+
+@contextlib.contextmanager
+def random_state_kept(seed: int | None = None, *names: object) -> Iterator[None]:
+    """Leave the random state of Python, NumPy and torch (CPU and cards) as it is now.
+
+    Args:
+        seed: what Python, NumPy and torch's CPU generator start from inside the block; None: from
+            where they are.
+        names: of the stream, see :func:`spectra.derive_seed`.
+
+    >>> before = torch.get_rng_state()
+    >>> with random_state_kept(7, "images"):
+    ...     drawn = torch.rand(1)
+    >>> torch.equal(torch.get_rng_state(), before)
+    True
+    """
+    in_python, in_numpy = random.getstate(), np.random.get_state()
+    on_cpu = torch.get_rng_state()
+    # Asking a card that nobody has used yet would start it.
+    on_cards = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    try:
+        if seed is not None:
+            start = derive_seed(seed, *names)
+            random.seed(start)
+            np.random.seed(start % 2**32)
+            torch.default_generator.manual_seed(start)
+        yield
+    finally:
+        random.setstate(in_python)
+        np.random.set_state(in_numpy)
+        torch.set_rng_state(on_cpu)
+        if on_cards is not None:
+            torch.cuda.set_rng_state_all(on_cards)
+
+
+@contextlib.contextmanager
+def caller_left_alone() -> Iterator[None]:
+    """Let derivatives be taken inside the block, wherever a training loop calls from.
+
+    Gradients are on, autocast is off, and the random state is put back afterwards.
+    """
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
+        random_state_kept(),
+    ):
+        yield
+
+
+def plain_model(model: nn.Module) -> nn.Module:
+    """Return the network inside the wrappers of ``torch.compile`` and of data parallelism.
+
+    Raises:
+        InputError: ``model`` is no module.
+
+    >>> network = nn.Linear(2, 2)
+    >>> plain_model(nn.DataParallel(network)) is network
+    True
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    while True:
+        inner = getattr(model, "_orig_mod", None)  # torch.compile's
+        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+def device_of(model: nn.Module, device: torch.device | str | None) -> torch.device:
+    """Return ``device``, or the one that the model is on.
+
+    Raises:
+        InputError: there is no such device here, or the model is spread over several.
+    """
+    if device is not None:
+        return indexed(device)
+    found = {p.device for p in model.parameters()}
+    if len(found) > 1:
+        raise InputError(
+            "the model must be on one device, its parameters are on "
+            f"{' and '.join(sorted(map(str, found)))}; move it, or give device="
+        )
+    return found.pop() if found else torch.device("cpu")
+
+
+def room_for_images(device: torch.device, memory: int | None) -> int:
+    """Return the bytes of the CPU's memory that images may take.
+
+    Args:
+        device: where products are made.
+        memory: bytes that may be taken in all on it, or None.
+    """
+    here = memory if memory is not None and device.type == "cpu" else default_limit("cpu")
+    return max(0, here - resident_bytes("cpu"))
