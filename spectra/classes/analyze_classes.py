@@ -1,11 +1,10 @@
 """The spectra of single classes of a model that a caller has in hand."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from spectra.classes.caller import (
     caller_left_alone,
@@ -20,13 +19,12 @@ from spectra.classes.labels import Classes
 from spectra.engines.settings import SolverSettings
 from spectra.findings.verdict import RADIUS, TAU
 from spectra.krylov.defaults import MAX_STEPS, NUM_PROBES, NUM_STEPS
+from spectra.objective.forward import Forward, WithForward
 from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
 from spectra.operators.hessian import HessianOperator
 from spectra.results.analysis import Analysis
 from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
 from spectra.system.progress import Progress
-
-Forward = Callable[[nn.Module, Tensor], Tensor]
 
 
 def analyze_classes(
@@ -90,7 +88,7 @@ def analyze_classes(
         radius: r of the verdicts, parameter units.
         tau: relative tolerance of the verdicts.
         name: of the model, for tables and figures; its class where None.
-        on_progress: called with ("images", read, planned), then (label, steps done, steps planned).
+        on_progress: called with ("images", read, planned) and (``class 8``, steps done, planned).
 
     Returns:
         One record for each loss; shown as a table by a prompt, in HTML by a notebook.
@@ -180,13 +178,13 @@ def analyze_chosen(
         name: likewise.
         epoch: epochs of training done.
         check: probe the network with the first loss.
-        on_progress: called with (label, steps done, steps planned).
+        on_progress: called with (``class 8`` say, steps done, steps planned).
     """
 
     def prepare(label: str, classes: tuple[int, ...], *, check: bool) -> PreparedLoss:
         images, labels, weights = chosen.of_loss(label)
         op = HessianOperator(
-            model,
+            network,
             images,
             labels,
             loss=loss,
@@ -196,10 +194,12 @@ def analyze_chosen(
             micro_chunk=micro_chunk,
             memory_budget=0,
             check=check and first_check,
+            label=label,
         )
         return PreparedLoss(op)
 
     first_check = check
+    network = model if forward is None else WithForward(model, forward)
     with caller_left_alone():
         records = [
             replace(record, extremes=None)  # a class's vectors are not to stay

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from spectra.classes.analyze_classes import Forward, analyze_chosen
+from spectra.classes.analyze_classes import analyze_chosen
 from spectra.classes.caller import device_of, plain_model, room_for_images
 from spectra.classes.chosen_images import choose_of_data
 from spectra.classes.labels import Classes
 from spectra.engines.analyze_loss import BOOTSTRAP_IMAGES
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
+from spectra.objective.forward import Forward
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.results.analysis import Analysis
 from spectra.system.progress import Progress

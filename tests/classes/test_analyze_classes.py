@@ -8,8 +8,6 @@ from torch import nn
 
 import checkpoints
 import spectra
-from checkpoints.analysis.analyze import analyze_checkpoint
-from checkpoints.analysis.request import AnalysisRequest
 from spectra import CrossEntropy, InputError, OperatorError, analyze_classes
 from spectra.classes.caller import random_state_kept
 from spectra.results.analysis import analysis_to_plain
@@ -36,8 +34,8 @@ def records(analysis):
 
 def test_numbers_are_those_of_the_command_line_to_the_last_bit():
     checkpoint, data = checkpoints.load_checkpoint("bundled:digits/ce-drw"), checkpoints.load_data()
-    request = AnalysisRequest(classes="8,9,overall", images_per_class=20)
-    expected = analyze_checkpoint(checkpoint, data, request)
+    request = checkpoints.AnalysisRequest(classes="8,9,overall", images_per_class=20)
+    expected = checkpoints.analyze(checkpoint, data, request)
     images = checkpoint.normalisation(data.train.images)
     found = analyze_classes(
         checkpoint.model(),
@@ -130,8 +128,8 @@ def test_progress_counts_images_and_then_steps(linear):
     analyze_classes(
         linear, SAME_ORDER["a loader"], [0, 2], **FEW, on_progress=lambda *at: told.append(at)
     )
-    assert list(dict.fromkeys(what for what, _, _ in told)) == ["images", "0", "2"]
-    assert told[-1][0] == "2"
+    assert list(dict.fromkeys(what for what, _, _ in told)) == ["images", "class 0", "class 2"]
+    assert told[-1][0] == "class 2"
     assert told[-1][2] == FEW["num_steps"]
 
 
@@ -140,6 +138,26 @@ def test_a_compiled_model_is_analyzed_as_what_it_wraps(linear):
     found = analyze_classes(Compiled(linear), (IMAGES, LABELS), 0, **FEW)
     assert records(found) == records(expected)
     assert found.checkpoint == expected.checkpoint
+
+
+def test_forward_says_what_the_outputs_are(linear):
+    class InDictionary(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = linear
+
+        def forward(self, images):
+            return {"logits": self.inner(images)}
+
+    def logits(model, images):
+        return model(images)["logits"]
+
+    expected = analyze_classes(linear, (IMAGES, LABELS), 0, **FEW)
+    found = analyze_classes(InDictionary(), (IMAGES, LABELS), 0, forward=logits, **FEW)
+    # Products are made another way: equal to float32 rounding, of 12 steps.
+    for mine, theirs in zip(found.records, expected.records, strict=True):
+        assert mine.lambda_max == pytest.approx(theirs.lambda_max, rel=1e-4)
+        assert mine.loss == pytest.approx(theirs.loss, rel=1e-5)
 
 
 def test_integer_images_are_refused(linear):
