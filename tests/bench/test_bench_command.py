@@ -9,7 +9,9 @@ from click.testing import CliRunner
 
 from cli.bench.comparison import compare
 from cli.bench.comparison.product_table import compare_products
+from cli.bench.comparison.request import ComparisonRequest
 from cli.main import cli
+from spectra import InputError
 
 CHECKPOINT = "bundled:digits/ce-drw"
 # 32 images: not all of fewer are far enough from fitted for float32 products (see ALLOWED_ERROR).
@@ -76,3 +78,15 @@ def test_a_job_without_a_checkpoint_is_a_users_mistake():
     result = bench("--what", "extremes")
     assert result.exit_code == 2
     assert "need a checkpoint" in result.stderr
+
+
+def test_without_flags_the_command_asks_for_what_a_request_asks_for_by_itself(monkeypatch):
+    asked = []
+
+    def stop(request, **rest):
+        asked.append(request)
+        raise InputError("enough")
+
+    monkeypatch.setattr(compare, "run_comparison", stop)
+    assert bench("--device", "cpu").exit_code == 2
+    assert asked == [ComparisonRequest()]
