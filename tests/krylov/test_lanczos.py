@@ -224,3 +224,36 @@ def test_float32_operator_has_float64_scalars():
     expected = [float(q.double() @ op.matvec(q).double()) for q in basis[:5]]
     # Summed in float32 they would differ by 1e-7; these differ by the order of summation at most.
     np.testing.assert_allclose(t.alphas, expected, rtol=0, atol=1e-14)
+
+
+def test_a_run_stops_where_it_is_told_to_and_says_so():
+    op = DenseOperator(symmetric_with_spectrum(spectrum("indefinite"), seed=0))
+    run = Lanczos(op, random_vector(24, "start"))
+    assert run.run_until(lambda run: len(run) == 4, 9)
+    assert len(run) == 4
+    assert not run.run_until(lambda _: False, 9)
+    assert len(run) == 9
+
+
+def test_a_run_is_asked_before_the_first_step_and_after_the_last():
+    op = DenseOperator(symmetric_with_spectrum(spectrum("indefinite"), seed=0))
+    asked, made = [], []
+    run = Lanczos(op, random_vector(24, "start"))
+    run.run_until(lambda run: bool(asked.append(len(run))), 3, on_step=made.append)
+    assert asked == [0, 1, 2, 3]
+    assert made == [1, 2, 3]
+
+
+def test_a_run_is_not_asked_while_steps_are_unread():
+    op, asked = DenseOperator(symmetric_with_spectrum(spectrum("indefinite"), seed=0)), []
+    run = Lanczos(op, random_vector(24, "start"), check_every=5)
+    run.run_until(lambda run: bool(asked.append(len(run))), 12)
+    assert asked == [0, 5, 10]
+    assert run.pending == 2
+
+
+def test_a_closed_space_ends_a_run_unasked():
+    asked = []
+    run = Lanczos(DenseOperator(torch.eye(6, dtype=torch.float64)), torch.ones(6))
+    assert not run.run_until(lambda run: bool(asked.append(len(run))), 5)
+    assert (len(run), asked) == (1, [0])

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 from oracles import build_net, dense_hessian, images_and_labels, symmetric_with_spectrum
-from test_active_density import fitted, spectrum_of
+from test_density_by_active_images import fitted, spectrum_of
 
 from spectra import DenseOperator, HessianOperator, InputError, Lanczos, draw_probe, make_generator
 from spectra.active import choose
