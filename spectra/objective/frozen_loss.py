@@ -135,7 +135,7 @@ class FrozenLoss:
         return made
 
     def over_images(self, index: Tensor) -> Self:
-        """Return what the images ``index`` contribute: Σ_{i in index} w_i ℓ_i / Σ w.
+        """Return what the images ``index`` contribute: sums over them, divided by Σ w of all.
 
         The weight of the whole stays in the denominator, so that the parts of a partition add up
         to it; :meth:`with_weights` makes a mean over the part of it.
@@ -163,7 +163,7 @@ class FrozenLoss:
         return self._copied(images=frozen(images, self.device, self.dtype))
 
     def with_weights(self, weights: Tensor) -> Self:
-        """Return the mean with other weights w_i, shape (n,): Σ w_i ℓ_i / Σ w_i over these images.
+        """Return the mean over these images with other weights w_i, shape (n,).
 
         Raises:
             InputError: they are not n finite values >= 0 with a positive sum.

@@ -3,7 +3,7 @@
 import contextlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,7 +27,8 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
     """Σ_i w_i M_i / Σ_i w_i, M_i a matrix of image i: what Hessian and Gauss-Newton matrix share.
 
     Images are worked through in constant micro-chunks, whose products are summed in index order in
-    float64. The primal work of chunks is kept between products while its budget lasts.
+    float64. The primal work of chunks is kept between products while its budget lasts. Operators
+    that are made of this one share its network, products, count and that budget.
 
     Attributes:
         count: of the images worked on, shared by all operators that were made of one.
@@ -61,38 +62,12 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         """Return the same operator with another name for its random streams."""
         return self._copied(label=label)
 
-    def over_images(self, index: Tensor) -> Self:
-        """Return what the images ``index`` contribute: Σ_{i in index} w_i M_i / Σ w.
+    def _copied(self, **changes: Any) -> Self:
+        """Return another in the fields named, with room of its own for kept work, in one budget.
 
-        The weight of the whole stays in the denominator, so that the parts of a partition add up
-        to it. Network, products, count and the budget for kept work are shared with this operator.
-
-        Args:
-            index: positions of images, int64 (k,), k >= 1.
+        Of its own even where images are the same: how they are cut into chunks may become another.
         """
-        part = super().over_images(index)
-        part._kept = self._kept.beside()
-        return part
-
-    def with_images(self, images: Tensor) -> Self:
-        """Return the same operator over other images of the same shape; labels and weights stay.
-
-        Raises:
-            InputError: the shape is another.
-        """
-        made = super().with_images(images)
-        made._kept = self._kept.beside()
-        return made
-
-    def with_weights(self, weights: Tensor) -> Self:
-        """Return the mean with other weights w_i, shape (n,): Σ w_i M_i / Σ w_i over these images.
-
-        Raises:
-            InputError: they are not n finite values >= 0 with a positive sum.
-        """
-        made = super().with_weights(weights)
-        made._kept = self._kept.beside()
-        return made
+        return super()._copied(**{"_kept": self._kept.beside(), **changes})
 
     @with_smaller_chunks
     def in_float64(self) -> Self:

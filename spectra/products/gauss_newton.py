@@ -13,7 +13,7 @@ class GaussNewtonProducts(Products):
     J v is the derivative of Jᵀ u by u along v, which is linear in u (the double backward trick).
     Chunks may share threads, for nothing is written to the network.
 
-    Work on a chunk: 3 forward units once, 4 to 5 for each product.
+    Work on a chunk, measured on a ResNet-20: 6 forward units once, 9 for each product.
 
     Args:
         model: in eval mode.

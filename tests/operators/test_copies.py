@@ -98,6 +98,24 @@ def test_weights_of_no_mean_are_refused(op, weights):
         op.with_weights(weights)
 
 
+COPIES = {
+    "label": lambda op: op.with_label("8"),
+    "budget": lambda op: op.with_memory_budget(2**30),
+    "weights": lambda op: op.with_weights(op.weights),
+}
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_smaller_chunks_of_a_copy_leave_the_chunks_of_the_first_operator(op, net, kind):
+    other = COPIES[kind](op)
+    other.make_room()
+    v = random_vector(op.size, "v")
+    assert (op.micro_chunk, other.micro_chunk) == (5, 2)
+    for one in (other, op, other):  # each keeps its own work
+        error = float((one.matvec(v) - net.hessian @ v).norm())
+        assert error <= ULPS * net.scale * float(v.norm())
+
+
 def test_another_budget_and_another_label_leave_the_operator_as_it_was(op):
     made = op.with_memory_budget(0).with_label("8")
     v = random_vector(op.size, "v")
