@@ -14,8 +14,8 @@ class GaussNewtonOperator(ChunkedOperator):
     Images, weights, dtype, chunks, count and the budget for kept work are those of ``op``. It is
     worked out by reverse mode alone, whatever way ``op`` takes.
 
-    Cost of a product, measured on a ResNet-20: 9 forward passes over the images, 15 where the primal
-    work is not kept, which takes twice the memory of the Hessian's.
+    Cost of a product, measured on a ResNet-20: 9 forward passes over the images, 15 where the
+    primal work is not kept. That takes twice the memory of the Hessian's.
 
     Args:
         op: an operator over the same loss; :meth:`spectra.HessianOperator.gauss_newton` gives it.
