@@ -93,8 +93,8 @@ def _analyze(
     loaded: "Checkpoint", data: "ImageData", request: "AnalysisRequest", folder: Path, *, draw: bool
 ) -> "tuple[Analysis, list[Path]]":
     """Return what was found, and the files that hold it."""
-    from checkpoints.analysis.analyze import analyze as analyze_checkpoint
-    from figures.drawing import draw_analysis
+    from checkpoints import analyze as analyze_checkpoint
+    from figures import draw_analysis
     from spectra import save_analysis
     from spectra.results.tables import certificate_lines, to_csv
     from spectra.system.files import write_atomically

@@ -33,11 +33,10 @@ def pipeline(
 
     Work is kept unit by unit; a study that was interrupted goes on where it stopped.
     """
+    from checkpoints import load_study, run_study
     from checkpoints.analysis.trajectory import switch_epochs
-    from checkpoints.studies.pipeline import run_study
-    from checkpoints.studies.study import load_study
     from checkpoints.studies.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_rows, recipe_rows
-    from figures.drawing import draw_study
+    from figures import draw_study
 
     described = load_study(study)
     folder = writable(output or Path("runs") / described.name)

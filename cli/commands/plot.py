@@ -37,10 +37,9 @@ def plot(
     output: Path | None,
 ) -> None:
     """Draw RESULTS: analysis.json files, or a study's results.json with --study."""
+    from checkpoints import load_study
     from checkpoints.analysis.trajectory import common_switch, switch_epochs
-    from checkpoints.studies.study import load_study
-    from figures import density_grid, save_figure
-    from figures.drawing import draw_analysis, draw_study, draw_trajectories
+    from figures import density_grid, draw_analysis, draw_study, draw_trajectories, save_figure
     from spectra import load_analysis
     from spectra.results.study_result import load_study_result
 

@@ -59,7 +59,7 @@ def reproduce(
     Leaves result.json and figures in the output folder; an interrupted study goes on.
     """
     from checkpoints.studies.reproduction import load_reproduction, run_reproduction
-    from figures.drawing import draw_reproduction
+    from figures import draw_reproduction
     from spectra.results.reproduction_result import reproduction_to_plain
 
     study = load_reproduction(name, size)

@@ -41,7 +41,7 @@ def trajectory(
     """
     from checkpoints import list_checkpoints
     from checkpoints.analysis.trajectory import analyze_trajectory, common_switch
-    from figures.drawing import draw_trajectories
+    from figures import draw_trajectories
     from spectra.system.progress import within
 
     extremes_alone = 0 if asked["engine"] == "spectra" else 1

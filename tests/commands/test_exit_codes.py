@@ -11,7 +11,7 @@ def test_ctrl_c_says_what_is_kept(command, code, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("checkpoints.training.run.train_job", interrupt)
-    monkeypatch.setattr("checkpoints.studies.pipeline.run_study", interrupt)
+    monkeypatch.setattr("checkpoints.run_study", interrupt)
     (tmp_path / "study.toml").write_text("[train]\nepochs = 1\n")
     what = {"train": "ce", "pipeline": tmp_path / "study.toml"}[command]
     result = invoke(command, what, "-o", tmp_path / "out")
