@@ -1,6 +1,8 @@
-"""Per-class accuracy and loss of a network."""
+"""Accuracy and loss: of a network, class by class, and of an epoch of its training."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,48 @@ class ClassMetrics:
         """Return the mean of the class accuracies, as the paper's head/mid/tail columns do."""
         present = [a for c in classes if (a := self.accuracy[c]) is not None]
         return sum(present) / len(present) if present else None
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What one epoch of training was made with and came to.
+
+    Attributes:
+        epoch: counted from 1.
+        lr: learning rate.
+        train_loss: mean over the images shown, at w, never at w + ε. LPF-SGD does not visit w:
+            there it is of the first draw's w + n.
+        train_accuracy: fraction right, likewise.
+        test: of the test images, by the weights at its end; None where there are none.
+    """
+
+    epoch: int
+    lr: float
+    train_loss: float
+    train_accuracy: float
+    test: ClassMetrics | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain form that files store."""
+        plain = asdict(self)
+        return plain if self.test else {k: v for k, v in plain.items() if k != "test"}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "EpochMetrics":
+        """Rebuild what :meth:`to_dict` wrote.
+
+        Raises:
+            KeyError, TypeError: something else wrote it.
+        """
+        test = plain.get("test")
+        return cls(
+            epoch=plain["epoch"],
+            lr=plain["lr"],
+            train_loss=plain["train_loss"],
+            train_accuracy=plain["train_accuracy"],
+            test=test
+            and ClassMetrics(tuple(test["accuracy"]), tuple(test["loss"]), test["overall"]),
+        )
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from checkpoints.formats.native import RESUME_KEY
 from checkpoints.recipes.recipe import Recipe
+from checkpoints.training.evaluation import EpochMetrics
 from spectra.errors import InputError
 from spectra.system.files import write_atomically
 
@@ -120,13 +121,16 @@ def shared_path(folder: Path, identity: dict[str, Any]) -> Path:
     return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
 
 
-def load_history(path: Path) -> list[dict[str, Any]]:
+def load_history(path: Path) -> list[EpochMetrics]:
     """Return the metrics of each finished epoch from what :func:`save_state` wrote.
 
     Raises:
         InputError: the file is damaged.
     """
-    return list(_header(path)["history"])
+    try:
+        return [EpochMetrics.from_dict(epoch) for epoch in _header(path)["history"]]
+    except (KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
 
 
 def _with_new_fields(identity: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Train one network by one recipe, with checkpoints and exact resumption."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.formats.native import save_native
 from checkpoints.models import build_model, initialise
 from checkpoints.recipes.schedules import drw_switch
+from checkpoints.training.evaluation import EpochMetrics
 from checkpoints.training.job import TrainingJob, checkpoint_path, state_path
 from checkpoints.training.resume import (
     TrainingState,
@@ -91,10 +92,10 @@ def _train(
         recipe, job.data, model, optimizer, seed=job.seed, device=device, execution=job.execution
     )
     for epoch in range(done, recipe.epochs):
-        metrics = {"epoch": epoch + 1, **asdict(trainer.run_epoch(epoch)), **_tested(trainer)}
-        history.append(metrics)
+        metrics = replace(trainer.run_epoch(epoch), test=trainer.validate())
+        history.append(metrics.to_dict())
         if epoch + 1 in job.kept:
-            _keep(job, model, epoch + 1, metrics)
+            _keep(job, model, epoch + 1, metrics.to_dict())
         state = TrainingState.capture(model, optimizer, epoch + 1, history)
         if common is not None and epoch + 1 == drw_switch(recipe.epochs):
             save_state(common, state, before_switch(identity))
@@ -129,16 +130,10 @@ def _check_none_lost(job: TrainingJob, done: int) -> None:
         )
 
 
-def _tested(trainer: Trainer) -> dict[str, Any]:
-    tested = trainer.validate()
-    return {} if tested is None else {"test": asdict(tested)}
-
-
-def _said(metrics: Mapping[str, Any]) -> str:
+def _said(metrics: EpochMetrics) -> str:
     """Return what somebody who waits wants to know of an epoch."""
-    tested = metrics.get("test")
-    seen = f", test accuracy {tested['overall']:.3f}" if tested else ""
-    return f"loss {metrics['train_loss']:.3g}{seen}"
+    tested = "" if metrics.test is None else f", test accuracy {metrics.test.overall:.3f}"
+    return f"loss {metrics.train_loss:.3g}{tested}"
 
 
 def _keep(job: TrainingJob, model: nn.Module, epoch: int, metrics: Mapping[str, Any]) -> None:

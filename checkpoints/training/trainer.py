@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from checkpoints.recipes.schedules import (
 from checkpoints.recipes.training_losses import output_scale, training_loss
 from checkpoints.training.batches import Minibatch, minibatches
 from checkpoints.training.captured import CapturedStep
-from checkpoints.training.evaluation import ClassMetrics, evaluate
+from checkpoints.training.evaluation import ClassMetrics, EpochMetrics, evaluate
 from checkpoints.training.execution import Execution
 from checkpoints.training.steps.choose import step_rule
 from checkpoints.training.steps.interface import Batch
@@ -26,22 +25,6 @@ from spectra.errors import NonFiniteError
 from spectra.objective.per_sample import CrossEntropy
 from spectra.system.recording import CudaRecorder
 from spectra.system.seeding import derive_seed, make_generator
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """What one epoch was trained with and came to.
-
-    Attributes:
-        lr: learning rate.
-        train_loss: mean over the images shown, at w, never at w + ε. LPF-SGD does not visit w:
-            there it is of the first draw's w + n.
-        train_accuracy: fraction right, likewise.
-    """
-
-    lr: float
-    train_loss: float
-    train_accuracy: float
 
 
 class Trainer:
@@ -125,7 +108,7 @@ class Trainer:
                 + f"; lower lr (--set lr=..., now {recipe.lr:g})"
                 + (" or rho (--rho)" if recipe.uses_ascent else "")
             )
-        return EpochMetrics(rate, mean, accuracy)
+        return EpochMetrics(epoch + 1, rate, mean, accuracy)
 
     def _steps(self, batches: Iterable[Minibatch]) -> tuple[float, float, bool]:
         """Step through the batches; return mean loss, accuracy, and whether weights are finite.

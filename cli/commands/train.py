@@ -107,15 +107,16 @@ def train(
         kept = train_job(job, device=chosen, resume=resume, on_progress=on_progress)
     last = load_history(state_path(folder))[-1] if trained else None
     if as_json:
-        print_json({"checkpoints": [str(path) for path in kept], "last_epoch": last})
+        last_epoch = None if last is None else last.to_dict()
+        print_json({"checkpoints": [str(path) for path in kept], "last_epoch": last_epoch})
         return
     if last is None:
         note(f"{folder} was trained already")
-    elif last.get("test"):
-        by_class = " ".join("-" if a is None else f"{a:.2f}" for a in last["test"]["accuracy"])
-        click.echo(f"test accuracy {last['test']['overall']:.4f}; by class {by_class}")
+    elif last.test is not None:
+        by_class = " ".join("-" if a is None else f"{a:.2f}" for a in last.test.accuracy)
+        click.echo(f"test accuracy {last.test.overall:.4f}; by class {by_class}")
     else:
-        click.echo(f"train accuracy {last['train_accuracy']:.4f}; no test images were given")
+        click.echo(f"train accuracy {last.train_accuracy:.4f}; no test images were given")
     click.echo("checkpoints:")
     print_paths(kept)
 

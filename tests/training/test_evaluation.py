@@ -1,10 +1,11 @@
+import json
+
 import pytest
 import torch
-from one_training_step import batch_of
-from tiny_trainings import tiny_data
+from tiny_trainings import batch_of, tiny_data
 from torch import Tensor, nn
 
-from checkpoints.training.evaluation import ClassMetrics, evaluate
+from checkpoints.training.evaluation import ClassMetrics, EpochMetrics, evaluate
 from spectra import CrossEntropy, make_generator
 
 
@@ -104,3 +105,15 @@ def test_evaluation_leaves_batch_norm_statistics_alone():
     model = network().train()
     evaluate_on_tiny(model)
     assert int(model[1].num_batches_tracked) == 0
+
+
+@pytest.mark.parametrize("test", [None, ClassMetrics((1.0, None), (0.1, None), 1.0)])
+def test_metrics_of_an_epoch_survive_json(test):
+    metrics = EpochMetrics(3, 0.1, 1 / 3, 2 / 3, test)
+    assert EpochMetrics.from_dict(json.loads(json.dumps(metrics.to_dict()))) == metrics
+
+
+def test_an_epoch_without_test_images_says_nothing_of_them():
+    assert list(EpochMetrics(1, 0.1, 2.0, 0.5).to_dict()) == [
+        "epoch", "lr", "train_loss", "train_accuracy",
+    ]  # fmt: skip

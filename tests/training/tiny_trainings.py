@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from checkpoints import Architecture, ImageData, Recipe, TrainingJob, get_recipe
 from checkpoints.data import LabelledImages, Normalisation
@@ -25,6 +26,10 @@ def tiny_data(counts: tuple[int, ...] = COUNTS, *, test: bool = True) -> ImageDa
     held_out = images_of((2,) * len(counts), 1) if test else None
     description = {"source": "npz", "name": "tiny", "test_name": None}
     return ImageData("tiny", images_of(counts, 0), held_out, len(counts), SCALE, description)
+
+
+def batch_of(data: ImageData) -> tuple[Tensor, Tensor]:
+    return SCALE(data.train.images), data.train.labels
 
 
 def tiny_recipe(name: str = "ce", **fields: object) -> Recipe:

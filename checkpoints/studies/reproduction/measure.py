@@ -1,6 +1,7 @@
 """What is measured of each network of a study."""
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,25 +22,30 @@ from spectra.system.progress import Progress, within
 
 def accuracy(run: Run, data: ImageData) -> AccuracyRun:
     """Return test accuracies of the last epoch in per cent, and the best overall beside them."""
-    history = [h["test"] for h in load_history(state_path(run.folder)) if h.get("test")]
-    if not history:
+    epochs = load_history(state_path(run.folder))
+    rates = [epoch.test.accuracy for epoch in epochs if epoch.test is not None]
+    if not rates:
         return AccuracyRun(run.row, run.seed, None, None, None, None, None)
-    last = history[-1]["accuracy"]
-    groups = head_mid_tail(data.class_counts)
-    means = {
-        name: 100 * statistics.fmean(last[c] for c in classes) if classes else None
-        for name, classes in groups.items()
+    groups = {
+        name: _mean_percent([rates[-1][c] for c in classes])
+        for name, classes in head_mid_tail(data.class_counts).items()
     }
-    best = max(statistics.fmean(h["accuracy"]) for h in history)
+    overall = [_mean_percent(each) for each in rates]
     return AccuracyRun(
         row=run.row,
         seed=run.seed,
-        overall=100 * statistics.fmean(last),
-        head=means["head"],
-        mid=means["mid"],
-        tail=means["tail"],
-        best_on_test=100 * best,
+        overall=overall[-1],
+        head=groups["head"],
+        mid=groups["mid"],
+        tail=groups["tail"],
+        best_on_test=max((o for o in overall if o is not None), default=None),
     )
+
+
+def _mean_percent(rates: Sequence[float | None]) -> float | None:
+    """Return 100 times the mean over the classes that have test images."""
+    present = [rate for rate in rates if rate is not None]
+    return 100 * statistics.fmean(present) if present else None
 
 
 def _request(study: Reproduction, device: str) -> AnalysisRequest:

@@ -115,9 +115,7 @@ def run_order(folder: Path) -> None:
         nonlocal begun
         now = time.perf_counter()
         metrics = load_history(state_path(folder))[-1]
-        line = EpochLine(
-            epoch, planned, now - begun, metrics["train_loss"], metrics["train_accuracy"]
-        )
+        line = EpochLine(epoch, planned, now - begun, metrics.train_loss, metrics.train_accuracy)
         begun = now
         with (folder / HISTORY).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(line)) + "\n")

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import torch
-from tiny_trainings import SCALE, tiny_data, tiny_job
+from tiny_trainings import batch_of, tiny_data, tiny_job
 from torch import Tensor, nn
 
 from checkpoints import ImageData, Recipe
@@ -19,10 +19,6 @@ def start_and_end(folder: Path, recipe: Recipe, data: ImageData | None = None):
     train_job(dataclasses.replace(job, keep_epochs=(0, 1)))
     first, last = (load_native(checkpoint_path(folder, e)) for e in (0, 1))
     return first.model().train(), last.model(), last.metrics
-
-
-def batch_of(data: ImageData) -> tuple[Tensor, Tensor]:
-    return SCALE(data.train.images), data.train.labels
 
 
 def mean_loss(model: nn.Module, weights: Tensor | None = None) -> Tensor:

@@ -61,7 +61,7 @@ def test_every_recipe_trains_and_lowers_the_loss(name, tmp_path):
     data = load_data()
     architecture = Architecture("digits-resnet", 10, 1, 8, recipe.head)
     train_job(TrainingJob(recipe, data, architecture, 0, tmp_path, ()))
-    losses = [epoch["train_loss"] for epoch in load_history(state_path(tmp_path))]
+    losses = [epoch.train_loss for epoch in load_history(state_path(tmp_path))]
     assert losses[1] < losses[0]  # re-weighting starts in the third
 
 

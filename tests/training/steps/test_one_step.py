@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 import torch
-from one_training_step import LOOSE, batch_of, climb, mean_loss, start_and_end
-from tiny_trainings import COUNTS, one_step, tiny_data, tiny_job
+from one_training_step import LOOSE, climb, mean_loss, start_and_end
+from tiny_trainings import COUNTS, batch_of, one_step, tiny_data, tiny_job
 
 from checkpoints import Architecture
 from checkpoints.formats.native import load_native
