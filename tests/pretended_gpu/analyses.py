@@ -22,6 +22,7 @@ from pretended_gpu.stage import (
 )
 from spectra import Extremes, HessianOperator, SolverSettings
 from spectra.engines.memory import available_bytes, forecast, resident_bytes
+from spectra.results.theorem_result import DirectionReport
 
 CARDS = (8, 12, 16, 24)
 GIB = 2**30
@@ -131,16 +132,15 @@ def theorem(stage: Stage) -> Facts:
     """Measure SAM along the eigenvectors of two classes."""
     checkpoint, data = digits()
 
-    def measure(device: str) -> list:
+    def measure(device: str) -> tuple[DirectionReport, ...]:
         request = AnalysisRequest(
             classes="0,8",
             device=device,
             images_per_class=12,
             solver=ACTIVE,
         )
-        return measure_theorem(
-            checkpoint, data, TheoremRequest(request, num_batches=3, batch_size=16, rhos=(0.1,))
-        )
+        asked = TheoremRequest(request, num_batches=3, batch_size=16, rhos=(0.1,))
+        return measure_theorem(checkpoint, data, asked).classes
 
     with stage.counted() as count:
         found = measure(stage.second)
