@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from checkpoints.analysis.analyze import analyze
 from checkpoints.analysis.request import AnalysisRequest
@@ -69,12 +68,14 @@ def compare_protocols(
     for name in protocols:
         images, _, engine = name.partition("/")
         slug = name.replace(":", "-").replace("/", "-")
-        changes: dict[str, Any] = {"engine": engine or "spectra"}
-        if engine or images == FRESH:  # as published
-            changes |= {"num_probes": 1, "probe": "rademacher"}
-        if images == FRESH:
-            changes["certify_below"] = False  # of no matrix
-        solver = replace(request.solver, **changes)
+        asked, as_published = request.solver, bool(engine) or images == FRESH
+        solver = replace(
+            asked,
+            engine=engine or "spectra",
+            num_probes=1 if as_published else asked.num_probes,
+            probe="rademacher" if as_published else asked.probe,
+            certify_below=asked.certify_below and images != FRESH,  # nothing is, of no matrix
+        )
         analysis = analyze(
             checkpoint,
             data,

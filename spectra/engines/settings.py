@@ -1,7 +1,6 @@
 """What every engine takes; nothing here imports torch."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from spectra.errors import InputError
 from spectra.krylov.defaults import (
@@ -95,7 +94,3 @@ class SolverSettings:
         """What is asked of the extremes: ``tol``, or what stands in for it, and ``floor``."""
         standing_in = ACTIVE_TOLERANCE if self.on_active_images else TOLERANCE
         return Tolerance(standing_in if self.tol is None else self.tol, self.floor)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plain form that result files store."""
-        return asdict(self)

@@ -1,8 +1,7 @@
 """What is known of one extreme eigenvalue: three statements, kept apart, each with its grounds."""
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from spectra.errors import InputError
 
@@ -119,22 +118,6 @@ class Certificate:
     def statements(self) -> tuple[str, str, str]:
         """Return (i), (ii) and (iii), a line each."""
         return self.attained_statement(), self.nearby_statement(), self.beyond_statement()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain numbers and strings, as a result file holds them."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> "Certificate":
-        """Return the certificate that :meth:`to_dict` wrote.
-
-        Raises:
-            InputError: a key is missing or unknown.
-        """
-        try:
-            return cls(**plain)
-        except TypeError as error:
-            raise InputError(f"not a certificate: {error}") from error
 
     @property
     def _outward(self) -> int:

@@ -35,6 +35,21 @@ class Analysis:
         protocol: what was computed: split, loss, reduction, images, dtype, device, solver.
         records: one for each class, group or the whole.
         versions: of the libraries that computed it.
+
+    Example:
+        >>> import torch
+        >>> from spectra import Analysis, SolverSettings, analyze_loss, class_hessian, load_analysis
+        >>> from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
+        >>> images, labels = torch.linspace(-1, 1, 120).view(30, 4), torch.arange(30) % 3
+        >>> H = class_hessian(torch.nn.Linear(4, 3), images, labels, 0)
+        >>> settings = SolverSettings(num_probes=1, num_steps=4)
+        >>> record = analyze_loss(H, label="0", classes=(0,), settings=settings)
+        >>> found = Analysis(CheckpointIdentity("line"), AnalysisProtocol(loss="ce"), (record,))
+        >>> found.save("found.json")
+        >>> print(load_analysis("found.json"))
+        line (loss ce)
+        class   n ...λmin ...λmax  |λmin/λmax|  verdict
+        0      10 ...
     """
 
     checkpoint: CheckpointIdentity
@@ -78,11 +93,13 @@ class Analysis:
         return to_html(self._title(), self.records)
 
     def _title(self) -> str:
+        images = " ".join(filter(None, (self.protocol.images, self.protocol.split)))
         said = [
             f"loss {self.protocol.loss}" if self.protocol.loss else "",
-            " ".join(filter(None, (self.protocol.images, self.protocol.split, "images"))),
+            f"{images} images" if images else "",
         ]
-        return f"{self.checkpoint.title} ({', '.join(filter(None, said))})"
+        stated = ", ".join(filter(None, said))
+        return f"{self.checkpoint.title} ({stated})" if stated else self.checkpoint.title
 
 
 def save_analysis(path: str | Path, analysis: Analysis) -> None:

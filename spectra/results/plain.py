@@ -65,6 +65,16 @@ def from_plain(plain: Any, kind: type[T], *, origin: str, at: str = "") -> T:
     Raises:
         InputError: a key is missing or a value does not fit:
             ``FILE: records[3].lambda_min: expected a number, got 'x'``.
+
+    Example:
+        >>> from spectra.findings.confidence import Interval
+        >>> from spectra.results.plain import from_plain, to_plain
+        >>> plain = {"lower": 1, "estimate": 2.5, "upper": 4.0, "level": 0.95}
+        >>> from_plain(plain, Interval, origin="file")
+        Interval(lower=1.0, estimate=2.5, upper=4.0, level=0.95)
+        >>> from_plain({**plain, "upper": "4"}, Interval, origin="file")
+        Traceback (most recent call last):
+        spectra.errors.InputError: file: upper: expected a number, got '4'
     """
     try:
         return msgspec.convert(plain, kind)

@@ -16,6 +16,7 @@ from spectra.findings.certificates import (
     rounding_bound,
     unbounded,
 )
+from spectra.results.plain import from_plain, to_plain
 
 
 def certificate(**changes) -> Certificate:
@@ -101,13 +102,14 @@ def test_a_value_beyond_the_bound_contradicts_it(which, value, beyond, expected)
 
 @pytest.mark.parametrize("found", [certificate(), warm(), warm(LARGEST, proven=False)])
 def test_plain_form_survives_json(found):
-    assert Certificate.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    plain = json.loads(json.dumps(to_plain(found)))
+    assert from_plain(plain, Certificate, origin="file") == found
 
 
-@pytest.mark.parametrize("plain", [{}, {**certificate().to_dict(), "extra": 1}])
-def test_other_plain_forms_are_refused(plain):
-    with pytest.raises(InputError, match="not a certificate"):
-        Certificate.from_dict(plain)
+def test_a_plain_form_out_of_range_is_refused():
+    plain = {**to_plain(certificate()), "rounding": -1.0}
+    with pytest.raises(InputError, match="file: value, rounding, residual and beyond must be"):
+        from_plain(plain, Certificate, origin="file")
 
 
 @pytest.mark.parametrize(
