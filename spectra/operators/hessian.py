@@ -156,7 +156,7 @@ class HessianOperator(ChunkedOperator):
             (True, True)
         """
         self.check_point()
-        return GaussNewtonOperator(self)
+        return GaussNewtonOperator(self, way=self.choice.name)
 
     @with_smaller_chunks
     def curvatures(self, vectors: Tensor) -> Tensor:

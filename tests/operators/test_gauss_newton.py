@@ -9,8 +9,9 @@ from oracles import (
     gauss_newton_products,
     random_vector,
 )
-from product_nets import images_and_labels, make_net
+from product_nets import TANGENT, images_and_labels, make_net
 from product_nets import operator as product_operator
+from torch import Tensor, nn
 
 from spectra import HessianOperator
 from spectra.findings.sharpness import gauss_newton_form
@@ -38,6 +39,25 @@ def test_products_are_those_of_the_dense_jacobians(name):
     model, weights = make_net(name), torch.linspace(0.5, 2, 7)
     op = product_operator(model, weights=weights)
     assert op.choice.name == WAYS_OF_NETS[name]
+    assert_products(op, model, weights)
+
+
+@pytest.mark.parametrize("name", sorted(TANGENT))
+def test_products_over_known_layers_are_those_of_the_dense_jacobians(name):
+    model, weights = make_net(name), torch.linspace(0.5, 2, 7)
+    assert_products(product_operator(model, products="tangent", weights=weights), model, weights)
+
+
+@pytest.mark.parametrize("way", ["tangent", "double-backward"])
+@pytest.mark.parametrize("kept", ["weight", "bias"])
+def test_frozen_parameters_leave_the_products_of_the_others(way, kept):
+    model, weights = make_net("conv-bn-relu"), torch.ones(7)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.endswith(kept))
+    assert_products(product_operator(model, products=way), model, weights)
+
+
+def assert_products(op: HessianOperator, model: nn.Module, weights: Tensor) -> None:
     vectors = torch.stack([random_vector(op.size, i) for i in range(2)])
     expected = gauss_newton_products(model, *images_and_labels(), vectors, weights=weights)
     assert relative_error(op.gauss_newton().matmat(vectors), expected) <= ROUNDING

@@ -180,6 +180,11 @@ class Folding:
             scales=None if scales is None or of_weights is None else (scales, of_weights),
         )
 
+    def still(self) -> Direction:
+        """Return the direction that moves nothing."""
+        none: list[Tensor | None] = [None] * len(self.weights)
+        return Direction(1, none, none, none, none, rest=[], sections={}, scales=None)
+
     def collect(
         self, weights: Mapping[int, Tensor], biases: Mapping[int, Tensor], count: int = 1
     ) -> tuple[Tensor, Tensor]:
@@ -212,7 +217,8 @@ class Folding:
         Args:
             direction: of the product.
             moved: tangents of the gradients of W', b' and the rest.
-            known: the gradients of W' and b' in flat order; None where they are not read.
+            known: the gradients of W' and b' in flat order; None where they are not read, or for a
+                direction that moves nothing.
         """
         order, count = self.order, direction.count
         terms = [
@@ -235,6 +241,9 @@ class Folding:
             if "bias" in order.kinds:
                 gamma = gamma.addcmul(along["bias"], bias_gradient)
                 sections["bias"] = sections["bias"].addcmul(bias_gradient, scales)
+            sections["gamma"] = gamma * self._inverse_deviation
+        elif self.needs_gradients:
+            gamma = self._sum_filters(of_weights * self._unscaled).addcmul(of_biases, self._shift)
             sections["gamma"] = gamma * self._inverse_deviation
         pieces = [sections[kind] for kind in order.kinds] + moved.rest
         if order.has_untouched:

@@ -125,3 +125,29 @@ def with_each_direction(
         return function(stacked, values)
     found = function(stacked.unflatten(0, (-1, len(values))), values[None])
     return found.flatten(0, 1)
+
+
+def accumulate(
+    cotangents: dict[str, Tensor | None],
+    names: tuple[str, ...],
+    pulled: list[Tensor | None],
+    wanted: list[bool],
+) -> None:
+    """Add what a layer pulled back to the cotangents of its inputs, where they are wanted."""
+    for name, value, want in zip(names, pulled, wanted, strict=True):
+        if not want:
+            continue
+        before = cotangents.get(name)
+        if before is None or value is None:
+            cotangents[name] = value if before is None else before
+        else:
+            cotangents[name] = before + value
+
+
+def in_order_of(cotangent: Tensor | None, output: Tensor | None) -> Tensor:
+    """Return ``cotangent`` in the memory order of ``output``, which fast convolutions need."""
+    assert cotangent is not None
+    assert output is not None
+    if output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last):
+        return packed(cotangent, torch.channels_last)
+    return cotangent

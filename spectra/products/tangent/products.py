@@ -10,7 +10,7 @@ from spectra.products.interface import ChunkHessian, Products
 from spectra.products.tangent.affine import Affine
 from spectra.products.tangent.convolution import Convolution
 from spectra.products.tangent.folding import Direction, Folding, Moved
-from spectra.products.tangent.layers import Saved, packed
+from spectra.products.tangent.layers import Saved, accumulate, in_order_of, packed
 from spectra.products.tangent.trace import Trace
 from spectra.products.tuning import DEFAULT, Tuning
 from spectra.system.allocator import out_of_memory
@@ -167,10 +167,10 @@ class TangentChunk(ChunkHessian):
             if step.output not in moving:
                 saved.keep(frozenset())
                 continue
-            saved.delta = _in_order_of(cotangents.pop(step.output), saved.output)
+            saved.delta = in_order_of(cotangents.pop(step.output), saved.output)
             wanted = [name in moving for name in step.inputs]
             pulled = step.layer.pull(saved, wanted)
-            _accumulate(cotangents, step.inputs, pulled, wanted)
+            accumulate(cotangents, step.inputs, pulled, wanted)
             if isinstance(step.layer, Affine) and step.layer.keeps_gradients:
                 weights[step.layer.place] = saved.extra.pop("weight")
                 biases[step.layer.place] = saved.extra.pop("bias")
@@ -183,6 +183,13 @@ class TangentChunk(ChunkHessian):
 
         Cost: 6 forward units a vector.
         """
+        found = Moved()
+        d_delta = self._rest_product(self.tangent_of_features(direction), direction, found)
+        return self.pulled_back(d_delta, direction, found, self.gradients)
+
+    @torch.no_grad()
+    def tangent_of_features(self, direction: Direction) -> Tensor | None:
+        """Return the tangent of what the rest reads; each layer has those of its inputs then."""
         trace, moving = self.products.trace, self.products.moving
         tangents: dict[str, Tensor | None] = {trace.image: None}
         for i, (step, saved) in enumerate(zip(trace.steps, self.saved, strict=True)):
@@ -192,8 +199,20 @@ class TangentChunk(ChunkHessian):
             for name in step.inputs:
                 if self.products.last_use[name] == i:
                     del tangents[name]
-        found = Moved()
-        d_delta = self._rest_product(tangents[trace.features], direction, found)
+        return tangents[trace.features]
+
+    def pulled_back(
+        self,
+        d_delta: Tensor,
+        direction: Direction,
+        found: Moved,
+        gradients: tuple[Tensor, Tensor] | None,
+    ) -> Tensor:
+        """Return the tangents of the parameters' gradients, from that of the features' cotangent.
+
+        Along the direction that moves nothing it is the plain backward pass of ``d_delta``.
+        """
+        trace, moving = self.products.trace, self.products.moving
         cotangents: dict[str, Tensor | None] = {trace.features: d_delta}
         for step, saved in zip(reversed(trace.steps), reversed(self.saved), strict=True):
             if step.output not in moving:
@@ -203,8 +222,13 @@ class TangentChunk(ChunkHessian):
                 saved, cotangents.pop(step.output), direction, found, wanted
             )
             saved.input_tangents = ()
-            _accumulate(cotangents, step.inputs, pulled, wanted)
-        return self.products.folding.unfold(direction, found, self.gradients)
+            accumulate(cotangents, step.inputs, pulled, wanted)
+        return self.products.folding.unfold(direction, found, gradients)
+
+    def let_go_of_tangents(self) -> None:
+        """Have no layer hold a tangent of its inputs."""
+        for step, saved in zip(self.products.trace.steps, self.saved, strict=True):
+            saved.input_tangents = (None,) * len(step.inputs)
 
     def _rest_product(self, tangent: Tensor | None, direction: Direction, found: Moved) -> Tensor:
         """Return the tangent of the features' cotangent; the rest's Hessian is symmetric."""
@@ -257,28 +281,3 @@ class TangentChunk(ChunkHessian):
             for t in (*kept, *(self.gradients or ()), *([] if self.bends is None else [self.bends]))
         }
         return sum(storages.values())
-
-
-def _accumulate(
-    cotangents: dict[str, Tensor | None],
-    names: tuple[str, ...],
-    pulled: list[Tensor | None],
-    wanted: list[bool],
-) -> None:
-    for name, value, want in zip(names, pulled, wanted, strict=True):
-        if not want:
-            continue
-        before = cotangents.get(name)
-        if before is None or value is None:
-            cotangents[name] = value if before is None else before
-        else:
-            cotangents[name] = before + value
-
-
-def _in_order_of(cotangent: Tensor | None, output: Tensor | None) -> Tensor:
-    """Return ``cotangent`` in the memory order of ``output``, which fast convolutions need."""
-    assert cotangent is not None
-    assert output is not None
-    if output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last):
-        return packed(cotangent, torch.channels_last)
-    return cotangent

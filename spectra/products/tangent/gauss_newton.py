@@ -1,0 +1,72 @@
+"""Products with the Gauss-Newton matrix by a tangent pass up and a plain backward pass down."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spectra.products.bent_outputs import BentOutputs
+from spectra.products.interface import ChunkHessian, Products
+from spectra.products.tangent.folding import Direction, Moved
+from spectra.products.tangent.products import TangentProducts
+
+
+class TangentGaussNewton(Products):
+    """Products Jᵀ (w ∂²ℓ/∂outputs²) J v over the layers of a tangent pass.
+
+    Work on a chunk: 3 forward units once, 4 for each product. What comes after the traced layers,
+    to the outputs, goes through torch's graph.
+
+    Args:
+        products: the Hessian's, of the same network and loss.
+    """
+
+    name = "gauss-newton"
+
+    def __init__(self, products: TangentProducts) -> None:
+        self.trained, self.on_many_cores = products.trained, products.on_many_cores
+        self.products = products
+
+    def linearise(self, images: Tensor, labels: Tensor, weights: Tensor) -> ChunkHessian:
+        """Do the primal work on one chunk."""
+        return _Chunk(self.products, images, labels, weights)
+
+    def direction(self, vectors: Tensor) -> Direction:
+        """Fold a vector (P,)."""
+        return self.products.direction(vectors)
+
+
+class _Chunk(ChunkHessian):
+    def __init__(
+        self, products: TangentProducts, images: Tensor, labels: Tensor, weights: Tensor
+    ) -> None:
+        self.products = products
+        self.chunk = chunk = products.linearise(images, labels, weights)
+        self.rest = BentOutputs(
+            lambda: products.trace.rest(chunk.features),
+            [chunk.features, *chunk.leaves],
+            lambda outputs: (weights * products.loss(outputs, labels)).sum(),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        return self.chunk.nbytes + self.rest.nbytes
+
+    @torch.no_grad()
+    def product(self, direction: Direction) -> Tensor:
+        chunk, leaves = self.chunk, self.chunk.leaves
+        along = [v.view_as(leaf) for v, leaf in zip(direction.rest, leaves, strict=True)]
+        tangent = chunk.tangent_of_features(direction)
+        if tangent is not None:
+            tangent = tangent.view_as(chunk.features)
+        bent, *of_rest = self.rest.product([tangent, *along])
+        found = Moved()
+        found.rest = [
+            (torch.zeros_like(leaf) if g is None else g).reshape(-1)
+            for g, leaf in zip(of_rest, leaves, strict=True)
+        ]
+        chunk.let_go_of_tangents()
+        if bent is None:
+            bent = torch.zeros_like(chunk.features)
+        still = self.products.folding.still()
+        return chunk.pulled_back(self.products.packed(bent), still, found, None)
