@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     )
     from spectra.operators.matrices import DenseOperator, LambdaOperator
     from spectra.results.analysis import Analysis, load_analysis, save_analysis
+    from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
+    from spectra.results.study_result import StudyResult, load_study_result
     from spectra.system.seeding import derive_seed, make_generator
 else:  # tests/test_public_api.py holds the two equal
     __getattr__, __dir__ = lazy_names(
@@ -103,6 +105,8 @@ else:  # tests/test_public_api.py holds the two equal
             ],
             "spectra.operators.matrices": ["DenseOperator", "LambdaOperator"],
             "spectra.results.analysis": ["Analysis", "load_analysis", "save_analysis"],
+            "spectra.results.provenance": ["AnalysisProtocol", "CheckpointIdentity"],
+            "spectra.results.study_result": ["StudyResult", "load_study_result"],
             "spectra.system.seeding": ["derive_seed", "make_generator"],
         },
     )
@@ -119,6 +123,8 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     # What is found
     "Analysis",
     "LossAnalysis",
+    "CheckpointIdentity",
+    "AnalysisProtocol",
     "Spectrum",
     "Extremes",
     "Eigenpair",
@@ -127,6 +133,8 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "Certificate",
     "load_analysis",
     "save_analysis",
+    "StudyResult",
+    "load_study_result",
     # What goes wrong
     "SpectraError",
     "InputError",

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.results.record import row
 
+# Ours: of more records a prompt and a notebook show the first and the last half of this many.
+LONGEST = 40
 _COLUMNS = ("class", "n", "λmin", "λmax", "|λmin/λmax|", "verdict")
 
 
@@ -46,7 +48,7 @@ def certificate_lines(records: Sequence[LossAnalysis]) -> list[str]:
 
 def to_text(title: str, records: Sequence[LossAnalysis]) -> str:
     """Return the short table under its title, columns aligned; as ``repr`` shows it."""
-    table = [_COLUMNS, *map(_cells, records)]
+    table = [_COLUMNS, *_lines(records)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     aligned = [
         "  ".join(
@@ -64,12 +66,20 @@ def to_html(title: str, records: Sequence[LossAnalysis]) -> str:
     def line(cells: Sequence[str], tag: str) -> str:
         return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
-    body = "".join(line(_cells(record), "td") for record in records)
+    body = "".join(line(cells, "td") for cells in _lines(records))
     notes = "".join(f"<p>{html.escape(note)}</p>" for note in _notes(records))
     return (
         f"<table><caption>{html.escape(title)}</caption>"
         f"<thead>{line(_COLUMNS, 'th')}</thead><tbody>{body}</tbody></table>{notes}"
     )
+
+
+def _lines(records: Sequence[LossAnalysis]) -> list[tuple[str, ...]]:
+    lines = [_cells(record) for record in records]
+    if len(lines) <= LONGEST:
+        return lines
+    half = LONGEST // 2
+    return [*lines[:half], ("...",) * len(_COLUMNS), *lines[-half:]]
 
 
 def _cells(record: LossAnalysis) -> tuple[str, ...]:
@@ -87,4 +97,6 @@ def _notes(records: Sequence[LossAnalysis]) -> list[str]:
     open_ended = [r.label for r in records if r.open_ended]
     if not open_ended:
         return []
-    return [f"not converged, so λmin may be lower, λmax higher: {', '.join(open_ended)}"]
+    more = f" and {len(open_ended) - LONGEST} more" if len(open_ended) > LONGEST else ""
+    named = ", ".join(open_ended[:LONGEST])
+    return [f"not converged, so λmin may be lower, λmax higher: {named}{more}"]

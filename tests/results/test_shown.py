@@ -8,6 +8,7 @@ import pytest
 from drawn_results import analysis, record_of
 
 from spectra import InputError, load_analysis
+from spectra.results.tables import LONGEST
 
 
 @pytest.fixture
@@ -32,6 +33,14 @@ def test_repr_is_a_short_table(found):
 
 def test_repr_of_a_result_without_records_is_its_title(found):
     assert repr(replace(found, records=())).splitlines()[0].startswith("run-0-200, epoch 200")
+
+
+def test_of_many_records_the_first_and_last_are_shown():
+    many = analysis(*(record_of(None, str(c)) for c in range(100)))
+    lines = repr(many).splitlines()
+    assert len(lines) == 2 + LONGEST + 1
+    assert [line.split()[0] for line in lines[20:25]] == ["18", "19", "...", "80", "81"]
+    assert many._repr_html_().count("<tr>") == 1 + LONGEST + 1
 
 
 def test_html_holds_the_same_cells(found):
