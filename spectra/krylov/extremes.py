@@ -202,14 +202,16 @@ def extremes_of_run(
     ends = _Ends(run, k, tolerance)
     directions = 0
     while not run.run_until(ends.have_converged, room, on_step=counted(on_progress, limit)):
-        if run.closed:
+        full = room < limit and len(run) >= room
+        # Where steps are unread, a restart finds out by itself whether the space has closed.
+        if not (full and run.pending) and run.closed:
             # A start vector may have missed an eigenvector; a Gaussian one does so with chance 0.
             closed_at = len(run)
             left = directions < k and closed_at < limit
             if not (left and run.restart(restart_vector(op, directions))):
                 break
             ends.block, directions = closed_at, directions + 1
-        elif len(run) < limit and max_basis is not None:
+        elif full and max_basis is not None:
             cut = thick_restart(
                 run,
                 k=k,

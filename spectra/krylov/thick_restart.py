@@ -153,10 +153,10 @@ class ThickRestart:
         padded = np.zeros((shift + len(values), shift + len(values)))
         padded[:shift, :shift] = np.eye(shift)
         padded[shift:, shift:] = coefficients
-        order = np.argsort(np.concatenate([self.locked, values]), kind="stable")
+        every = np.concatenate([self.locked, values])
         low, high = (
-            [self.basis.combine(padded[:, i]) for i in end[: self.k]]
-            for end in (order, order[::-1])
+            [self.basis.combine(padded[:, i]) for i in np.argsort(rising, kind="stable")[: self.k]]
+            for rising in (every, -every)
         )
         return [y / y.norm() for y in low], [y / y.norm() for y in high]
 
