@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -32,6 +33,11 @@ def commands(text: str) -> list[str]:
     lines = [line.partition("#")[0] for block in fenced for line in block.splitlines()]
     quoted = re.findall(r"`(spectra [^`]+)`", prose)
     return [" ".join(one.split()) for one in [*lines, *quoted] if one.startswith("spectra ")]
+
+
+def paths(text: str) -> list[str]:
+    """Return the files and folders of the project that a Markdown text names."""
+    return re.findall(r"`((?:spectra|checkpoints|figures|cli|tests|docs)/[\w./-]*)`", text)
 
 
 def run_blocks(blocks: list[str]) -> dict[str, Any]:
@@ -111,6 +117,15 @@ def test_a_command_in_a_document_exists_with_its_options(document, line):
     known |= {option for parameter in command.params for option in parameter.secondary_opts}
     unknown = [word for word in asked if re.match(r"-{1,2}[a-z]", word) and word not in known]
     assert unknown == [], document
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name)
+def test_files_and_modules_that_a_document_names_are_there(document):
+    text = document.read_text("utf-8")
+    missing = [path for path in paths(text) if not (ROOT / path).exists()]
+    modules = re.findall(r"python -m ((?:spectra|checkpoints|figures|cli)[\w.]*)", text)
+    missing += [name for name in modules if importlib.util.find_spec(name) is None]
+    assert missing == []
 
 
 def test_every_fenced_python_block_is_found_and_run_in_order():
