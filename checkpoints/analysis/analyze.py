@@ -24,7 +24,7 @@ from spectra import (
     load_analysis,
     save_analysis,
 )
-from spectra.classes.each_loss import analyze_each, with_images
+from spectra.classes.each_loss import analyze_each, those_with_images
 from spectra.classes.identity import library_versions
 from spectra.errors import InputError
 from spectra.findings.verdict import RADIUS
@@ -101,7 +101,7 @@ def _analyze(
     todo = {label: classes for label, classes in chosen.items() if finished[label] is None}
     if "all" in request.classes:
         split_counts = data.split(request.split).counts(data.num_classes)
-        todo = with_images(todo, split_counts, split=request.split)
+        todo = those_with_images(todo, split_counts, split=request.split)
     tests = None
     if todo:
         tests = test_accuracy(checkpoint, data, normalisation, device=request.device)

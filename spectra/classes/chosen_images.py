@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spectra.classes.each_loss import with_images
+from spectra.classes.each_loss import those_with_images
 from spectra.classes.identity import images_digest
 from spectra.classes.image_source import image_source
 from spectra.classes.labels import Classes, labels_named, losses_of, parts_of
@@ -154,7 +154,7 @@ def choose_of_data(
     counts = source.class_counts()
     losses = losses_of(parts, num_classes=len(counts))
     if "all" in parts:
-        losses = with_images(losses, counts)
+        losses = those_with_images(losses, counts)
     ones = torch.ones(len(counts), dtype=torch.float64)
     found = {
         label: choose_images(source.labels, of, ones, per_class=per_class, seed=seed)

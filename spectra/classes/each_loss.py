@@ -123,7 +123,7 @@ def analyze_each(
         yield record
 
 
-def with_images(
+def those_with_images(
     chosen: Mapping[str, tuple[int, ...]], counts: Sequence[int], *, split: str = ""
 ) -> dict[str, tuple[int, ...]]:
     """Return the losses that have images; a warning says of each other that it is left out.

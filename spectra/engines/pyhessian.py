@@ -47,6 +47,7 @@ class PyHessianOperator(SymmetricOperator):
         self, op: HessianOperator, batches: Iterable[tuple[Tensor, Tensor]] | None = None
     ) -> None:
         self.size, self.device, self.dtype = op.size, op.device, op.dtype
+        self.label, self.parameter_slices = op.label, op.parameter_slices
         self._unflatten, self._check_point = op.unflatten, op.check_point
         scale = op.num_images / op.total_weight
 

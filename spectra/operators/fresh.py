@@ -32,6 +32,7 @@ class FreshOperator(SymmetricOperator):
     def __init__(self, op: HessianOperator, draw: Draw) -> None:
         self.last, self.draw = op, draw
         self.size, self.device, self.dtype, self.label = op.size, op.device, op.dtype, op.label
+        self.parameter_slices = op.parameter_slices
 
     def matvec(self, v: Tensor) -> Tensor:
         """Return H v with the H of a new draw."""

@@ -166,6 +166,11 @@ class ScaledOperator(SymmetricOperator):
     Args:
         op: H.
         factor: c of c H.
+
+    Example:
+        >>> H = spectra.DenseOperator(torch.eye(2))
+        >>> spectra.ScaledOperator(H, 0.5) @ torch.ones(2), (0.5 * H) @ torch.ones(2)
+        (tensor([0.5000, 0.5000]), tensor([0.5000, 0.5000]))
     """
 
     def __init__(self, op: SymmetricOperator, factor: float) -> None:

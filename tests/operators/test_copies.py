@@ -6,7 +6,13 @@ import pytest
 import torch
 from oracles import dense_hessian, random_vector
 
-from spectra import HessianOperator, InputError, OperatorError, PyHessianOperator
+from spectra import (
+    FreshOperator,
+    HessianOperator,
+    InputError,
+    OperatorError,
+    PyHessianOperator,
+)
 
 DOUBLE = torch.float64
 # Relative to max|λ|: some ulp of float64 in the sum over 22 images.
@@ -96,6 +102,20 @@ def test_a_part_with_its_own_weights_is_the_mean_over_the_part(op, net):
 def test_weights_of_no_mean_are_refused(op, weights):
     with pytest.raises(InputError, match="weights must be 22 finite values"):
         op.with_weights(weights)
+
+
+def test_of_fresh_draws_the_work_of_the_last_alone_is_kept(op, net):
+    op.matvec(torch.ones(op.size))
+    nbytes = op._kept.nbytes
+    fresh = FreshOperator(op, lambda: net.images)
+    for _ in range(3):
+        fresh.matvec(torch.ones(op.size))
+        assert fresh.last._kept.held == fresh.last._kept.nbytes == nbytes > 0
+
+
+def test_the_peers_operator_has_the_label_and_the_blocks_of_ours(op):
+    peer = PyHessianOperator(op.with_label("8"))
+    assert (peer.label, peer.restrict("1.bias").size) == ("8", 5)
 
 
 COPIES = {
