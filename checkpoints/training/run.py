@@ -70,18 +70,7 @@ def _train(
     model = job.execution.place(_first_model(job), device)
     optimizer = descent(recipe, model, device)
     common = shared_path(job.shared, identity) if job.shared and job.shares else None
-    state: TrainingState | None = None
-    if state_path(job.folder).exists():
-        if not resume:
-            raise InputError(f"{job.folder} holds a run already; add --resume or choose another -o")
-        state = load_state(state_path(job.folder), expected=identity)
-    elif not resume and any((job.folder / "checkpoints").glob("epoch-*.safetensors")):
-        raise InputError(f"{job.folder} holds checkpoints already; choose another -o")
-    else:
-        if job.begun in job.kept:
-            _keep(job, model, job.begun, {})
-        if common is not None and common.exists():
-            state = load_state(common, expected=before_switch(identity))
+    state = _state_to_go_on_from(job, model, identity, common, resume=resume)
     done = job.begun
     history: list[dict[str, Any]] = []
     if state is not None:
@@ -102,6 +91,32 @@ def _train(
         save_state(state_path(job.folder), state, identity)
         if on_progress:
             on_progress(_said(metrics), epoch + 1, recipe.epochs)
+
+
+def _state_to_go_on_from(
+    job: TrainingJob,
+    model: nn.Module,
+    identity: dict[str, Any],
+    common: Path | None,
+    *,
+    resume: bool,
+) -> TrainingState | None:
+    """Return the state of the run, or what a run like it left at the switch; None: begin.
+
+    The checkpoint of a run that begins, of ``model`` as it is, is written where it is to be kept.
+    """
+    own = state_path(job.folder)
+    if own.exists():
+        if not resume:
+            raise InputError(f"{job.folder} holds a run already; add --resume or choose another -o")
+        return load_state(own, expected=identity)
+    if not resume and any((job.folder / "checkpoints").glob("epoch-*.safetensors")):
+        raise InputError(f"{job.folder} holds checkpoints already; choose another -o")
+    if job.begun in job.kept:
+        _keep(job, model, job.begun, {})
+    if common is None or not common.exists():
+        return None
+    return load_state(common, expected=before_switch(identity))
 
 
 def _first_model(job: TrainingJob) -> nn.Module:
