@@ -139,6 +139,7 @@ MOVED = {
     "cli.workflows.bench.gpu.steps.products": "cli.bench.gpu_steps.products",
     "cli.workflows.bench.gpu.steps.trainings": "cli.bench.gpu_steps.trainings",
     "cli.workflows.bench.gpu.steps.tunings": "cli.bench.gpu_steps.tunings",
+    "figures.protocols": "figures.protocol_ratios",
     "figures.page": "figures.style.page",
     "figures.ticks": "figures.style.ticks",
     "figures.comparable": "figures.style.comparable",

@@ -129,7 +129,8 @@ def _said(message: str, plain: Any, at: str) -> str:
     elif what.startswith("Number"):
         what = what[:1].lower() + what[1:]
     text = at + "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in steps)
-    return f"{text.removeprefix('.')}: {what}" if text else what
+    text = text.removeprefix(".").replace("\n", " ")  # keys of mappings may hold anything
+    return f"{text}: {what}" if text else what
 
 
 def _found(plain: Any, steps: list[str | int], got: str) -> tuple[list[str | int], str] | None:
