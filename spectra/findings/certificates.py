@@ -43,6 +43,14 @@ class Certificate:
 
     Raises:
         InputError: a number is out of range.
+
+    Example:
+        >>> known = spectra.Certificate(
+        ...     "smallest", -2.0, 1e-9, 0.01, proven=True, beyond=None, confidence=0.0,
+        ...     why="not bounded below: warm start",
+        ... )
+        >>> print(known.nearby_statement())
+        some eigenvalue lies in [-2.01, -1.99] (float64 pass over all images, rounding 1e-09)
     """
 
     which: str

@@ -90,6 +90,12 @@ def density_band(spectrum: Spectrum, grid: FloatArray, sigma: float, level: floa
 
     Source: ours. The variance is that of a quadratic form on the sphere; the degrees of freedom
     are matched as by Satterthwaite 1946.
+
+    Example:
+        >>> H = spectra.DenseOperator(torch.diag(torch.linspace(-1, 3, 100).double()))
+        >>> band = spectra.density_band(spectra.slq(H), [0.0, 1.0], sigma=0.5)
+        >>> bool((band.lower < band.mean).all() and (band.mean < band.upper).all())
+        True
     """
     _check(spectrum, level)
     mean = spectrum.density(grid, sigma)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class Eigenpair:
     """
 
     value: float
-    vector: Tensor
+    vector: Tensor = field(repr=False)
     residual_norm: float
     converged: bool
     scale: float = 0.0

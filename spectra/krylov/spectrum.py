@@ -17,6 +17,14 @@ class Spectrum:
         probes: the tridiagonal matrix of each probe.
         size: P, the number of eigenvalues.
         probe: distribution of the start vectors.
+
+    Example:
+        >>> import numpy as np
+        >>> H = spectra.DenseOperator(torch.diag(torch.linspace(-1, 5, 50).double()))
+        >>> spectrum, grid = spectra.slq(H, num_steps=20), np.linspace(-2, 6, 401)
+        >>> density = spectrum.density(grid, sigma=0.2)
+        >>> print(f"{density.sum() * (grid[1] - grid[0]):.3f}")
+        1.000
     """
 
     probes: tuple[Tridiagonal, ...]
