@@ -45,6 +45,8 @@ class SymmetricOperator(ABC):
     label: str = ""
     vectors_a_pass: int = 1
     parameter_slices: ParameterSlices | None = None
+    # NumPy's numbers leave their products with operators to these.
+    __array_ufunc__ = None
 
     @abstractmethod
     def matvec(self, v: Tensor) -> Tensor:
@@ -76,11 +78,11 @@ class SymmetricOperator(ABC):
             return torch.empty_like(other)
         return self.matmat(other.T.contiguous()).T
 
-    def __mul__(self, factor: float) -> ScaledOperator:
+    def __mul__(self, factor: float | np.floating[Any] | np.integer[Any]) -> ScaledOperator:
         """Return factor · H as an operator."""
-        if not isinstance(factor, int | float):
+        if not isinstance(factor, int | float | np.floating | np.integer):
             return NotImplemented
-        return ScaledOperator(self, factor)
+        return ScaledOperator(self, float(factor))
 
     __rmul__ = __mul__
 

@@ -50,7 +50,7 @@ PLAIN: dict[str, Callable[[], Case]] = {
     "dense": lambda: Case(DenseOperator(MATRIX), MATRIX),
     "lambda": lambda: Case(LambdaOperator(lambda v: MATRIX @ v, 17), MATRIX),
     "scaled": lambda: Case(ScaledOperator(DenseOperator(MATRIX), -0.25), -0.25 * MATRIX),
-    "multiple": lambda: Case(3 * DenseOperator(MATRIX) * 0.5, 1.5 * MATRIX),
+    "multiple": lambda: Case(np.float32(3) * DenseOperator(MATRIX) * 0.5, 1.5 * MATRIX),
     "difference": lambda: Case(DenseOperator(MATRIX) - DenseOperator(OTHER), MATRIX - OTHER),
 }
 
