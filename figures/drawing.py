@@ -40,7 +40,7 @@ RATIO_NOTE = (
 
 def draw_analysis(
     analysis: Analysis,
-    folder: Path,
+    folder: str | Path,
     *,
     labels: Sequence[str] | None = None,
     sigma: float | None = None,
@@ -57,7 +57,18 @@ def draw_analysis(
 
     Returns:
         The files written, here as in the other functions of this module.
+
+    Example:
+        >>> from checkpoints import AnalysisRequest, analyze
+        >>> from figures import draw_analysis
+        >>> from spectra import SolverSettings
+        >>> solver = SolverSettings(num_probes=1, num_steps=6, max_steps=6)
+        >>> request = AnalysisRequest(classes="9", solver=solver)
+        >>> found = analyze("bundled:digits/ce-drw", request=request)
+        >>> [path.name for path in draw_analysis(found, "figures", formats=("png",))]
+        ['density.png']
     """
+    folder = Path(folder)
     labels = labels or [r.label for r in analysis.records if r.spectrum is not None]
     pages = [labels[i : i + PANELS] for i in range(0, len(labels), PANELS)]
     written = []
@@ -70,7 +81,7 @@ def draw_analysis(
 
 def draw_trajectories(
     series: Mapping[str, Sequence[Analysis]],
-    folder: Path,
+    folder: str | Path,
     *,
     labels: Sequence[str] | None = None,
     switch_epoch: int | None = None,
@@ -87,6 +98,7 @@ def draw_trajectories(
         switch_epoch: from which re-weighting set in, marked by a dashed line; None: no line.
         formats: of ``png``, ``pdf``, ``svg``.
     """
+    folder = Path(folder)
     figure = _trajectory(series, labels, switch_epoch=switch_epoch)
     written = save_figure(figure, folder / "trajectory", formats)
     if any(r.overlaps for runs in series.values() for a in runs for r in a.records):
@@ -98,7 +110,7 @@ def draw_trajectories(
 
 def draw_study(
     result: StudyResult,
-    folder: Path,
+    folder: str | Path,
     *,
     groups: Mapping[str, Sequence[int]] | None = None,
     density_classes: Sequence[str] = ("head", "tail", "overall"),
@@ -110,8 +122,8 @@ def draw_study(
     Args:
         result: of the study.
         folder: where ``recipes.md`` and ``figures/`` go.
-        groups: classes of ``head``, ``mid`` and ``tail``; None: those of the records of these
-            names.
+        groups: classes of ``head``, ``mid`` and ``tail``, as ``Study.groups_in`` gives them; None:
+            those of the records of these names.
         density_classes: records in the density figures, of the first seed; those that were not
             analyzed are left out.
         switch_epochs: from which epoch re-weighting set in, by recipe.
@@ -120,6 +132,7 @@ def draw_study(
     Raises:
         InputError: the groups are not given, and not all of them were analyzed as a whole.
     """
+    folder = Path(folder)
     groups = groups or infer_groups(result.analyses)
     if not set(groups) >= set(GROUPS):
         raise InputError(
@@ -140,7 +153,7 @@ def draw_study(
 
 
 def draw_reproduction(
-    result: ReproductionResult, folder: Path, *, formats: Sequence[str] = FORMATS
+    result: ReproductionResult, folder: str | Path, *, formats: Sequence[str] = FORMATS
 ) -> list[Path]:
     """Draw a reproduction: accuracies beside the published, or spectra under each protocol.
 
@@ -149,6 +162,7 @@ def draw_reproduction(
         folder: where the figures go.
         formats: of ``png``, ``pdf``, ``svg``.
     """
+    folder = Path(folder)
     stamp = f"{result.title}; size {result.size}, data: {result.data}"
     written: list[Path] = []
     if result.theorems:

@@ -58,7 +58,7 @@ def drawn_switches(monkeypatch):
 def test_a_result_gets_pages_of_five_panels(record, tmp_path):
     few = analysis(*(record(str(c)) for c in range(5)))
     many = analysis(*(record(str(c)) for c in range(6)))
-    assert names(draw_analysis(few, tmp_path, formats=("svg",)), tmp_path) == ["density.svg"]
+    assert names(draw_analysis(few, str(tmp_path), formats=("svg",)), tmp_path) == ["density.svg"]
     written = draw_analysis(many, tmp_path, formats=("svg",))
     assert names(written, tmp_path) == ["density-1.svg", "density-2.svg"]
 
