@@ -1,11 +1,12 @@
 """Finding the images that a checkpoint was trained on."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import DataRequest, ImageData, load_data
 from checkpoints.data.normalisations import parse_normalisation
 from spectra.errors import InputError
+from spectra.results.plain import from_plain
 
 
 def data_for(
@@ -25,23 +26,23 @@ def data_for(
         InputError: the checkpoint does not say and ``source`` is None, the data is not where it
             should be, or it is not what the checkpoint was trained on.
     """
-    known = checkpoint.data
+    known = _known(checkpoint)
     if source is None and known is None:
         raise InputError(
             f"{checkpoint.name} does not say what it was trained on; give --data "
             "(digits, cifar10:FOLDER, cifar100:FOLDER or npz:TRAIN.npz,TEST.npz)"
         )
     if source is None:
-        source = _source(dict(known or {}))
+        source = known.found_at() if known else ""
     if request is None:
         request = DataRequest(source)
-        if known is not None and known.get("source") == source.partition(":")[0]:
+        if known is not None and known.source == source.partition(":")[0]:
             request = DataRequest(
                 source,
-                profile=known.get("profile"),
-                imbalance_factor=known.get("imbalance_factor"),
-                n_max=known.get("n_max"),
-                selection_seed=int(known.get("selection_seed", 0)),
+                profile=known.profile,
+                imbalance_factor=known.imbalance_factor,
+                n_max=known.n_max,
+                selection_seed=known.selection_seed,
             )
     else:
         request = replace(request, source=source)
@@ -53,7 +54,7 @@ def data_for(
             "outputs; give the data it was trained on with --data"
         )
     notes: tuple[str, ...] = ()
-    if known is not None and known.get("digest") and data.digest() != known["digest"]:
+    if known is not None and known.digest and data.digest() != known.digest:
         notes = (
             f"the training images of {data.name} are not those that {checkpoint.name} was "
             "trained on (digests differ)",
@@ -88,9 +89,28 @@ def with_data(
     return replace(checkpoint, normalisation=parse_normalisation(normalisation, channels=channels))
 
 
-def _source(known: dict[str, object]) -> str:
-    kind = str(known["source"])
-    if kind != "npz":
-        return kind
-    files = [f"{known[key]}.npz" for key in ("name", "test_name") if known.get(key)]
-    return "npz:" + ",".join(files)
+@dataclass(frozen=True)
+class _KnownData:
+    """What a checkpoint says of the images that it was trained on."""
+
+    source: str
+    name: str | None = None
+    test_name: str | None = None
+    profile: str | None = None
+    imbalance_factor: float | None = None
+    n_max: int | None = None
+    selection_seed: int = 0
+    digest: str | None = None
+
+    def found_at(self) -> str:
+        """Return the source as a request names it; of files, without their folder."""
+        if self.source != "npz":
+            return self.source
+        files = [f"{name}.npz" for name in (self.name, self.test_name) if name]
+        return "npz:" + ",".join(files)
+
+
+def _known(checkpoint: Checkpoint) -> _KnownData | None:
+    if checkpoint.data is None:
+        return None
+    return from_plain(checkpoint.data, _KnownData, origin=checkpoint.name, at="data")

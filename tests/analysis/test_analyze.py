@@ -1,10 +1,13 @@
 """``checkpoints.analyze`` from Python, and what trajectories know of the re-weighting switch."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 
 from checkpoints import AnalysisRequest, analyze, load_checkpoint, load_data
 from checkpoints.analysis.trajectory import common_switch, switch_epochs
-from spectra import Analysis, SolverSettings
+from spectra import Analysis, InputError, SolverSettings
 from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
 
 SMALL = AnalysisRequest(classes="9", solver=SolverSettings(num_probes=1, num_steps=4, max_steps=4))
@@ -19,6 +22,13 @@ def test_names_stand_for_checkpoint_and_data():
 
 def test_a_checkpoint_brings_its_own_data():
     assert analyze("bundled:digits/ce-drw", request=SMALL).checkpoint.data["source"] == "digits"
+
+
+def test_what_a_checkpoint_says_of_its_data_is_checked():
+    checkpoint = load_checkpoint("bundled:digits/ce-drw")
+    spoilt = replace(checkpoint, data={**checkpoint.data, "n_max": "many"})
+    with pytest.raises(InputError, match=r"ce-drw: data\.n_max: expected an integer, got 'many'"):
+        analyze(spoilt, request=SMALL)
 
 
 def test_small_images_are_analyzed_on_one_thread_and_the_setting_comes_back():
