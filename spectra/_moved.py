@@ -184,15 +184,15 @@ NOW_ROOMS = {
         "cli.options.values": ["Folder", "parse_memory", "pick_device", "writable"],
     },
 }
-# Public names of a package that are called otherwise now.
+# Public names of a package that are called otherwise now, or are another package's.
 RENAMED: dict[str, dict[str, str]] = {
     "spectra": {
-        "TailBounds": "OuterBounds",
-        "bounds": "outer_bounds",
-        "solve_extremes": "extremes_by_active_images",
+        "TailBounds": "spectra.OuterBounds",
+        "bounds": "spectra.outer_bounds",
+        "solve_extremes": "spectra.extremes_by_active_images",
     },
     "checkpoints": {},
-    "figures": {},
+    "figures": {"RecipeRow": "spectra.results.recipe_rows.RecipeRow"},
 }
 
 
@@ -252,8 +252,9 @@ def renamed(package: str, find: Callable[[str], Any]) -> Callable[[str], Any]:
         if name not in RENAMED[package]:
             return find(name)
         new = RENAMED[package][name]
-        _warn(f"{package}.{name}", f"{package}.{new}")
-        return getattr(sys.modules[package], new)
+        _warn(f"{package}.{name}", new)
+        module, _, new_name = new.rpartition(".")
+        return getattr(import_module(module), new_name)
 
     return find_old
 
