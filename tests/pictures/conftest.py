@@ -17,7 +17,8 @@ def spectrum():
     basis, _ = torch.linalg.qr(noise)
     matrix = basis @ torch.diag(eigenvalues) @ basis.T
     op = DenseOperator((matrix + matrix.T) / 2)
-    return slq(op, num_probes=2, num_steps=40, generator=make_generator(2))
+    generator = make_generator(2)
+    return slq(op, num_probes=2, num_steps=40, probe="rademacher", generator=generator)
 
 
 @pytest.fixture
