@@ -43,6 +43,12 @@ def load_checkpoint(reference: str | Path, options: LoadOptions | None = None) -
 
     Raises:
         InputError: nothing there, not a checkpoint, damaged, or not enough is known of it.
+
+    Example:
+        >>> from checkpoints import load_checkpoint
+        >>> last = load_checkpoint("bundled:digits/ce-drw")
+        >>> last.name, last.epoch, last.class_counts[-1]
+        ('digits/ce-drw', 200, 6)
     """
     options = options or LoadOptions()
     path = find_checkpoint(reference)
@@ -90,6 +96,11 @@ def list_checkpoints(reference: str | Path) -> list[tuple[int | None, Path]]:
 
     Raises:
         InputError: there is no such folder, or it holds none.
+
+    Example:
+        >>> from checkpoints import list_checkpoints
+        >>> [epoch for epoch, _ in list_checkpoints("bundled:digits/ce-drw")][-2:]
+        [190, 200]
     """
     if not str(reference).strip():
         raise InputError(f"a checkpoint must be named; expected {_EXPECTED}")

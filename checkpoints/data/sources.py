@@ -56,6 +56,12 @@ def load_data(request: DataRequest | str | None = None) -> ImageData:
 
     Raises:
         InputError: the source is unknown, missing, or not what it claims to be.
+
+    Example:
+        >>> from checkpoints import load_data
+        >>> digits = load_data("digits")
+        >>> digits.class_counts
+        (124, 88, 63, 45, 32, 23, 16, 12, 8, 6)
     """
     request = DataRequest(request) if isinstance(request, str) else request or DataRequest()
     kind, _, place = request.source.partition(":")

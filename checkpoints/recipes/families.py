@@ -82,6 +82,11 @@ def get_recipe(name: str, family: str = "cifar10") -> Recipe:
 
     Raises:
         InputError: the name or the family is unknown.
+
+    Example:
+        >>> from checkpoints import get_recipe
+        >>> get_recipe("ce-drw-sam").optimizer
+        'sam'
     """
     if name not in RECIPE_NAMES:
         raise InputError(f"unknown recipe {name!r}; expected one of {', '.join(RECIPE_NAMES)}")

@@ -26,6 +26,13 @@ class LazyImages:
 
     Raises:
         InputError: ``num_images`` is not positive.
+
+    Example:
+        >>> import torch, spectra
+        >>> stored = torch.arange(12).reshape(3, 4).to(torch.uint8)  # a quarter of the floats
+        >>> images = spectra.LazyImages(lambda index: stored[index] / 255, len(stored))
+        >>> images.shape, images[:2].dtype
+        (torch.Size([3, 4]), torch.float32)
     """
 
     def __init__(

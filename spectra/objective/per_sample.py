@@ -44,6 +44,11 @@ class CrossEntropy:
 
     Attributes:
         scale: 1 for a linear head; s for a cosine head, whose outputs are cos θ.
+
+    Example:
+        >>> import torch, spectra
+        >>> spectra.CrossEntropy()(torch.zeros(1, 10), torch.tensor([3]))  # log 10
+        tensor([2.3026])
     """
 
     scale: float = 1.0

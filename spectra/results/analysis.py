@@ -113,6 +113,17 @@ def load_analysis(path: str | Path) -> Analysis:
     Raises:
         InputError: not JSON, not this format, a newer schema, or a value that does not fit:
             ``FILE: records[3].lambda_min: expected a number, got 'x'``.
+
+    Example:
+        >>> import tempfile, torch, spectra
+        >>> data = torch.ones(6, 4), [0, 1, 2, 0, 1, 2]
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 3))
+        >>> found = spectra.analyze_classes(model, data, 0, num_steps=3)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     found.save(f"{folder}/found.json")
+        ...     read = spectra.load_analysis(f"{folder}/found.json")
+        >>> read.record("0").n
+        2
     """
     plain = read_document(
         Path(path),

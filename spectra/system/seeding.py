@@ -10,6 +10,11 @@ def derive_seed(seed: int, *names: object) -> int:
 
     Streams are independent of the order in which they are asked for, so a class gets the same
     probes whether it is analyzed alone or among others.
+
+    Example:
+        >>> import spectra
+        >>> spectra.derive_seed(0, "probe", "8", 0)
+        3449975957407094385
     """
     text = repr((int(seed), *[str(name) for name in names])).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
