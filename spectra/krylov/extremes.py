@@ -13,7 +13,7 @@ from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.outer_bounds import OuterBounds
 from spectra.krylov.probes import draw_probe
 from spectra.krylov.rayleigh_quotients import Eigenpair, eigenpair_of_vector, rayleigh_quotients
-from spectra.krylov.thick_restart import check_max_basis, restart_vector, thick_restart
+from spectra.krylov.thick_restart import check_max_basis, new_direction, thick_restart
 from spectra.krylov.tolerance import Tolerance
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.interface import SymmetricOperator
@@ -208,7 +208,7 @@ def extremes_of_run(
             # A start vector may have missed an eigenvector; a Gaussian one does so with chance 0.
             closed_at = len(run)
             left = directions < k and closed_at < limit
-            if not (left and run.restart(restart_vector(op, directions))):
+            if not (left and run.begin_new_block(new_direction(op, directions))):
                 break
             ends.block, directions = closed_at, directions + 1
         elif full and max_basis is not None:

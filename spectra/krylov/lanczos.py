@@ -149,7 +149,7 @@ class Lanczos:
         q = basis.orthogonalise(w)
         basis.append(q / q.norm())
 
-    def restart(self, vector: Tensor) -> bool:
+    def begin_new_block(self, vector: Tensor) -> bool:
         """Go on from a closed space with a new direction; return False where none is left.
 
         The new block is coupled to the old one by β = 0, so a start vector that happened to miss

@@ -132,7 +132,7 @@ class ThickRestart:
             return False
         first, self.current = self.current, Projection(np.zeros((0, 0)), np.zeros(0))
         self._lock(first)
-        q = restart_vector(self.op, self.directions).to(self.op.device)
+        q = new_direction(self.op, self.directions).to(self.op.device)
         for _ in range(3):
             q = self.basis.orthogonalise(q / q.norm())
         self.basis.append(q / q.norm())
@@ -254,7 +254,7 @@ def check_max_basis(max_basis: int, k: int) -> None:
         raise InputError(f"max_basis must be at least {least}, got {max_basis}")
 
 
-def restart_vector(op: SymmetricOperator, directions: int = 0) -> Tensor:
+def new_direction(op: SymmetricOperator, directions: int = 0) -> Tensor:
     """Return a fixed Gaussian vector; what it finds is checked, so that it need not vary.
 
     Args:

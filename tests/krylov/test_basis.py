@@ -173,7 +173,7 @@ def test_a_space_that_closed_between_readings_is_cut_back(steps):
     t = late.tridiagonal()
     assert (len(late), len(late.basis), t.closed, t.residual_beta) == (3, 3, True, 0.0)
     np.testing.assert_allclose(t.ritz_values(), distinct, rtol=0, atol=1e-13)
-    assert late.restart(random_vector(30, "new"))
+    assert late.begin_new_block(random_vector(30, "new"))
     assert len(late.run(5)) == 5
 
 
