@@ -14,7 +14,7 @@ accept_old_modules()
 if TYPE_CHECKING:
     from spectra.active.extremes_by_active_images import extremes_by_active_images
     from spectra.classes.analyze_classes import analyze_classes
-    from spectra.classes.recorder import ClassSpectra
+    from spectra.classes.over_training import ClassSpectra
     from spectra.engines.analyze_fresh import analyze_fresh
     from spectra.engines.analyze_loss import analyze_loss
     from spectra.engines.pyhessian import PyHessianOperator
@@ -64,7 +64,7 @@ else:  # tests/test_public_api.py holds the two equal
         {
             "spectra.active.extremes_by_active_images": ["extremes_by_active_images"],
             "spectra.classes.analyze_classes": ["analyze_classes"],
-            "spectra.classes.recorder": ["ClassSpectra"],
+            "spectra.classes.over_training": ["ClassSpectra"],
             "spectra.engines.analyze_fresh": ["analyze_fresh"],
             "spectra.engines.analyze_loss": ["analyze_loss"],
             "spectra.engines.pyhessian": ["PyHessianOperator"],

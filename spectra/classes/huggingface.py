@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from spectra.classes.recorder import ClassSpectra
+from spectra.classes.over_training import ClassSpectra
 
 if TYPE_CHECKING:
     TrainerCallback = object

@@ -5,7 +5,7 @@ Needs Lightning, under either of its names: ``pip install hessian-spectra[lightn
 
 from typing import TYPE_CHECKING, Any
 
-from spectra.classes.recorder import ClassSpectra
+from spectra.classes.over_training import ClassSpectra
 
 if TYPE_CHECKING:
     Callback = object
