@@ -1,7 +1,6 @@
 import ast
 import importlib
 import inspect
-import re
 import resource
 import subprocess
 import sys
@@ -155,11 +154,3 @@ def test_streams_depend_on_seed_and_every_name():
 def test_derived_seed_is_fixed_for_good():
     # Stored results name their seed: a change here would make them unrepeatable.
     assert spectra.derive_seed(0, "probe", "8", 0) == 3449975957407094385
-
-
-def test_the_python_of_the_readme_runs():
-    readme = ROOT / "README.md"
-    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
-    assert blocks
-    for block in blocks:
-        subprocess.run([sys.executable, "-W", "error", "-c", block], check=True)
