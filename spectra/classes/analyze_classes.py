@@ -80,7 +80,7 @@ def analyze_classes(
         certify_below: go on until λmin is bounded from below too.
         images_per_class: limit on the images of a class, drawn at random; None: every image.
         dtype: of the products.
-        device: where to compute; None: where the model is.
+        device: where to compute; None: where the model is, or a card that the images are on.
         micro_chunk: images in one piece of work; None: by image size.
         seed: of probes, the draw of images, and augmentations.
         memory: bytes that the process may hold in all, of a card's where it computes on one; None:
@@ -109,7 +109,6 @@ def analyze_classes(
     True
     """
     model = plain_model(model)
-    place = device_of(model, device)
     settings = SolverSettings(
         num_probes=num_probes,
         num_steps=num_steps,
@@ -123,7 +122,7 @@ def analyze_classes(
         classes,
         per_class=images_per_class,
         seed=seed,
-        room=room_for_images(place, memory),
+        room=room_for_images(device_of(model, device), memory),
         on_progress=on_progress,
     )
     return analyze_chosen(
@@ -133,7 +132,7 @@ def analyze_classes(
         forward=forward,
         loss=loss,
         dtype=dtype,
-        device=place,
+        device=device,
         micro_chunk=micro_chunk,
         memory=memory,
         radius=radius,
@@ -151,7 +150,7 @@ def analyze_chosen(
     forward: Forward | None = None,
     loss: PerSampleLoss | None = None,
     dtype: torch.dtype = torch.float32,
-    device: torch.device | None = None,
+    device: torch.device | str | None = None,
     micro_chunk: int | None = None,
     memory: int | None = None,
     radius: float = RADIUS,
@@ -190,7 +189,7 @@ def analyze_chosen(
             loss=loss,
             weights=weights,
             dtype=dtype,
-            device=device,
+            device=where,
             micro_chunk=micro_chunk,
             memory_budget=0,
             check=check and first_check,
@@ -199,6 +198,7 @@ def analyze_chosen(
         return PreparedLoss(op)
 
     first_check = check
+    where = device_of(model, device, chosen.images)
     network = model if forward is None else WithForward(model, forward)
     with caller_left_alone():
         records = [
@@ -229,7 +229,7 @@ def analyze_chosen(
             reduction="mean",
             images_per_class=chosen.per_class,
             dtype=str(dtype).removeprefix("torch."),
-            device=None if device is None else device.type,
+            device=where.type,
             micro_chunk=micro_chunk,
             radius=radius,
             tau=tau,

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spectra.engines.memory import default_limit
 from spectra.errors import InputError
-from spectra.objective.placement import indexed
+from spectra.objective.images import LazyImages
+from spectra.objective.placement import indexed, place
 from spectra.system.allocator import resident_bytes
 from spectra.system.seeding import derive_seed
 
@@ -86,14 +87,21 @@ def plain_model(model: nn.Module) -> nn.Module:
         model = inner
 
 
-def device_of(model: nn.Module, device: torch.device | str | None) -> torch.device:
-    """Return ``device``, or the one that the model is on.
+def device_of(
+    model: nn.Module,
+    device: torch.device | str | None,
+    images: Tensor | LazyImages | None = None,
+) -> torch.device:
+    """Return where to compute: ``device``, or a card that ``images`` are on, or the model's.
 
     Raises:
-        InputError: there is no such device here, or the model is spread over several.
+        InputError: there is no such device here, the model is spread over several, or model and
+            images are on different cards.
     """
     if device is not None:
         return indexed(device)
+    if images is not None and images.device.type != "cpu":
+        return place(model, images)
     found = {p.device for p in model.parameters()}
     if len(found) > 1:
         raise InputError(

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from spectra.classes.analyze_classes import analyze_chosen
-from spectra.classes.caller import device_of, plain_model, room_for_images
+from spectra.classes.caller import plain_model, room_for_images
 from spectra.classes.chosen_images import choose_of_data
 from spectra.classes.labels import Classes
 from spectra.engines.analyze_loss import BOOTSTRAP_IMAGES
@@ -19,6 +19,7 @@ from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.objective.forward import Forward
 from spectra.objective.per_sample import PerSampleLoss
+from spectra.objective.placement import indexed
 from spectra.results.analysis import Analysis
 from spectra.system.progress import Progress
 
@@ -99,7 +100,7 @@ class ClassSpectra:
         num_steps: likewise.
         max_steps: limit on the steps of the run that the extremes come from; None: ``num_steps``.
         dtype: likewise.
-        device: where to compute; None: where the model is.
+        device: likewise.
         seed: likewise.
         memory: likewise.
         name: of the model, for tables and figures.
@@ -159,7 +160,7 @@ class ClassSpectra:
             classes,
             per_class=images_per_class,
             seed=seed,
-            room=room_for_images(torch.device("cpu" if device is None else device), memory),
+            room=room_for_images(indexed("cpu" if device is None else device), memory),
             on_progress=on_progress,
         )
         self._forward, self._loss, self._dtype = forward, loss, dtype
@@ -226,15 +227,14 @@ class ClassSpectra:
         if first:
             logger.info("recording takes %s", self.cost(model))
         begun = time.perf_counter()
-        network = plain_model(model)
         found = analyze_chosen(
-            network,
+            plain_model(model),
             self._chosen,
             settings=self.settings,
             forward=self._forward,
             loss=self._loss,
             dtype=self._dtype,
-            device=device_of(network, self._device),
+            device=self._device,
             memory=self._memory,
             name=self._name,
             epoch=epoch,

@@ -72,6 +72,13 @@ def test_work_is_done_where_the_model_is_unless_told_otherwise():
     assert device_of(nn.Flatten(), None).type == "cpu"
 
 
+def test_images_on_another_device_than_the_cpu_are_where_work_is_done():
+    elsewhere = torch.zeros(1, device="meta")  # stands for a card
+    assert device_of(nn.Linear(2, 2), None, elsewhere).type == "meta"
+    assert device_of(nn.Linear(2, 2), "cpu", elsewhere).type == "cpu"
+    assert device_of(nn.Linear(2, 2, device="meta"), None, torch.zeros(1)).type == "meta"
+
+
 def test_a_model_on_two_devices_is_refused():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, device="meta"))
     with pytest.raises(InputError, match="parameters are on cpu and meta; move it, or give dev"):
