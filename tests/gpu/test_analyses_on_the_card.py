@@ -50,3 +50,14 @@ def test_a_run_on_the_card_is_bounded_from_below(facts):
 
 def test_the_theorem_is_measured_on_the_card(facts, rounding):
     assert facts("theorem")["differs by"] <= max(rounding, TOLERANCE)
+
+
+def test_a_training_on_the_card_goes_on_as_if_it_had_not_been_recorded(facts):
+    assert facts("recording")["the same training"]
+
+
+def test_a_model_on_the_card_is_recorded_there_over_images_of_the_cpu(facts, rounding):
+    found = facts("recording")
+    assert found["device"] == "cuda"
+    assert found["epochs"] == [2, 4]
+    assert found["differs by"] <= rounding

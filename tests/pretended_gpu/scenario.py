@@ -23,7 +23,7 @@ from pretended_gpu.build import load_card
 def parts() -> dict[str, Callable[[Any], dict[str, Any]]]:
     """Return every part by its name, in the order in which they run."""
     from checkpoints.recipes.families import RECIPE_NAMES
-    from pretended_gpu import analyses, commands, products, refusals, trainings
+    from pretended_gpu import analyses, commands, products, recordings, refusals, trainings
 
     return {
         "refusals": refusals.refusals,
@@ -59,6 +59,7 @@ def parts() -> dict[str, Callable[[Any], dict[str, Any]]]:
             for name in trainings.CAPTURED
         },
         "evaluation": trainings.evaluation,
+        "recording": recordings.recording,
         "demo": commands.demo,
         "bench": commands.bench,
         "self-test": commands.self_test,
