@@ -151,6 +151,8 @@ def choose_of_data(
     source = image_source(
         data, classes=labels_named(parts), room=room, seed=seed, on_progress=on_progress
     )
+    if not len(source.labels):
+        raise InputError("data hold no images")
     counts = source.class_counts()
     losses = losses_of(parts, num_classes=len(counts))
     if "all" in parts:
@@ -160,8 +162,6 @@ def choose_of_data(
         label: choose_images(source.labels, of, ones, per_class=per_class, seed=seed)
         for label, of in losses.items()
     }
-    if not found:
-        raise InputError("data hold no images")
     index = torch.unique(torch.cat([choice.index for choice in found.values()]))
     choices = {
         label: ImageChoice(torch.searchsorted(index, c.index), c.weights, c.share)

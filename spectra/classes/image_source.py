@@ -86,9 +86,11 @@ def image_source(
         )
     wanted = None if classes is None else torch.tensor(sorted(classes))
     labels, images, positions = _read(batches, None, wanted, room, seed, on_progress)
-    return ImageSource(
-        labels, lambda index: images[torch.searchsorted(positions, index)], batches.origin
-    )
+
+    def take(index: Tensor) -> Tensor:
+        return images if len(index) == len(images) else images[torch.searchsorted(positions, index)]
+
+    return ImageSource(labels, take, batches.origin)
 
 
 def _is_images(value: object) -> bool:

@@ -82,3 +82,9 @@ def test_a_named_class_without_images_is_refused():
 def test_no_images_of_a_class_are_refused():
     with pytest.raises(InputError, match="images per class must be at least 1, got 0"):
         chosen(per_class=0)
+
+
+@pytest.mark.parametrize("classes", ["all", "overall", 0])
+def test_data_without_images_are_refused(classes):
+    with pytest.raises(InputError, match="data hold no images"):
+        chosen((IMAGES[:0], LABELS[:0]), classes)
