@@ -37,8 +37,8 @@ def load_checkpoint(reference: str | Path, options: LoadOptions | None = None) -
     """Load one checkpoint.
 
     Args:
-        reference: a file; a run's folder, which means its last epoch; either kind of folder with
-            ``@EPOCH``; or ``bundled:digits/ce-drw``, likewise.
+        reference: a file; a run's folder or ``bundled:digits/ce-drw``, which mean the last epoch;
+            or either of these with ``@EPOCH``.
         options: for files of others; given values override what our own files say, too.
 
     Raises:

@@ -55,7 +55,7 @@ class Normalisation:
     Attributes:
         name: what the user asked for (``cifar``, ``imagenet``, ``data``, ``none``, ``custom``).
         mean: one value a channel, of pixels scaled to [0, 1].
-        std: likewise.
+        std: standard deviation, one value a channel, of the same.
         scale: pixel value that stands for 1 (255 for photographs, 16 for the digits).
     """
 

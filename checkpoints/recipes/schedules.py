@@ -64,7 +64,7 @@ def class_weights(recipe: Recipe, class_counts: tuple[int, ...], epoch: int) -> 
 def sampling_probabilities(recipe: Recipe, labels: Tensor, class_counts: tuple[int, ...]) -> Tensor:
     """Return for each image its chance to be drawn, shape (N,), float64; sums to 1.
 
-    Only used with ``resample``: every class equally likely, every image of a class likewise.
+    Only used with ``resample``: classes are equally likely, and so are the images of a class.
     """
     counts = torch.tensor(class_counts, dtype=torch.float64)
     chance = 1.0 / counts[labels]

@@ -66,7 +66,7 @@ def load_study(path: Path) -> Study:
 
     Tables: ``[data]`` (fields of DataRequest), ``[train]`` (recipes, seeds, arch, keep_epochs,
     and recipe fields), ``[train.RECIPE]`` (fields of one recipe), ``[analyze]`` (splits, fields
-    of AnalysisRequest and SolverSettings; at the last epoch), ``[trajectory]`` (fields likewise;
+    of AnalysisRequest and SolverSettings; at the last epoch), ``[trajectory]`` (the same fields;
     at every kept epoch, on ``split``; what it leaves out is as in [analyze], but without density
     and float64 passes, warm-started from epoch to epoch), ``[figures]`` (density_classes).
 

@@ -21,7 +21,7 @@ class Minibatch:
     Attributes:
         images: float32 (n, channels, h, w), augmented and normalised.
         labels: int64 (n,), on the device of the images.
-        weights: w_i of their losses, float32 (n,), likewise.
+        weights: w_i of their losses, float32 (n,), there too.
         host_labels: the labels once more, on the CPU: what they say costs no synchronisation.
     """
 

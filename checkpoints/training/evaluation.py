@@ -19,7 +19,7 @@ class ClassMetrics:
 
     Attributes:
         accuracy: fraction right, one value a class; None for a class without images.
-        loss: mean loss, likewise.
+        loss: mean loss, one value a class; None for a class without images.
         overall: fraction right over all images.
     """
 
@@ -42,7 +42,7 @@ class EpochMetrics:
         lr: learning rate.
         train_loss: mean over the images shown, at w, never at w + ε. LPF-SGD does not visit w:
             there it is of the first draw's w + n.
-        train_accuracy: fraction right, likewise.
+        train_accuracy: fraction right of the same images, at the same weights.
         test: of the test images, by the weights at its end; None where there are none.
     """
 

@@ -1,4 +1,4 @@
-"""The state of a run after an epoch: what :func:`checkpoints.training.run.train` resumes from."""
+"""The state of a run after an epoch: what a repeated call of ``train_job`` goes on from."""
 
 import hashlib
 import json

@@ -33,7 +33,7 @@ class Costs:
         flops_per_image: floating-point operations.
         bytes_per_image: read and written by operations whose tensors grow with the images; what a
             cache might save is not taken off.
-        bytes_fixed: likewise of those that do not: weights and vectors.
+        bytes_fixed: read and written by the others, whose tensors are weights and vectors.
     """
 
     launches: int

@@ -74,7 +74,7 @@ SHOWN: Mapping[str, Shown | Flag] = {
     "probe": Shown(SOLVER, choices=PROBES),
     "density_images": Shown(
         SOLVER,
-        "auto: density from the images that bend the loss, where a stated bound allows it.",
+        "auto: density from the images of most curvature, where a stated bound allows it.",
         ("all", "auto"),
     ),
     "tol": Shown(

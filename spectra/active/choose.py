@@ -35,7 +35,7 @@ class ActiveImages:
 
 
 def choose_active(scores: Tensor) -> ActiveImages:
-    """Choose images by :meth:`HessianOperator.scores`: all where a selection does not pay."""
+    """Choose images by their :meth:`spectra.HessianOperator.scores`; all where no choice pays."""
     n, total = len(scores), float(scores.sum())
     largest = max(FEW_IMAGES, round(LARGEST_PART * n))
     everything = ActiveImages(None, 1.0, torch.arange(n, device=scores.device))

@@ -166,15 +166,15 @@ def analyze_chosen(
         model: as it is, without a wrapper.
         chosen: the images of each loss.
         settings: of the solver.
-        forward: see :func:`analyze_classes`, here and below where nothing else is said.
-        loss: likewise.
-        dtype: likewise.
-        device: likewise.
-        micro_chunk: likewise.
-        memory: likewise.
-        radius: likewise.
-        tau: likewise.
-        name: likewise.
+        forward: see :func:`analyze_classes`.
+        loss: per-sample loss; None: cross-entropy.
+        dtype: of the products.
+        device: where to compute; None: where the model is.
+        micro_chunk: images in one piece of work; None: by image size.
+        memory: bytes that the process may hold in all; None: see :func:`analyze_classes`.
+        radius: r of the verdicts, parameter units.
+        tau: relative tolerance of the verdicts.
+        name: of the model; None: its class.
         epoch: epochs of training done.
         check: probe the network with the first loss.
         on_progress: called with (``class 8`` say, steps done, steps planned).

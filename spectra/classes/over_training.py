@@ -92,19 +92,19 @@ class ClassSpectra:
     Args:
         data: see :func:`spectra.analyze_classes`.
         every: epochs from one recording to the next.
-        classes: see :func:`spectra.analyze_classes`, here and below where nothing else is said.
+        classes: see :func:`spectra.analyze_classes`.
         images_per_class: limit on the images of a class; None: every image.
-        forward: likewise.
-        loss: likewise.
-        num_probes: at least 1.
-        num_steps: likewise.
+        forward: returns the outputs, (n, C), of model and images; None: ``model(images)``.
+        loss: per-sample loss of outputs and labels; None: cross-entropy.
+        num_probes: random probes of the density, at least 1.
+        num_steps: Lanczos steps for each.
         max_steps: limit on the steps of the run that the extremes come from; None: ``num_steps``.
-        dtype: likewise.
-        device: likewise.
-        seed: likewise.
-        memory: likewise.
+        dtype: of the products.
+        device: where to compute; None: where the model is.
+        seed: of probes, the draw of images, and augmentations.
+        memory: bytes that the process may hold in all; None: see :func:`spectra.analyze_classes`.
         name: of the model, for tables and figures.
-        on_progress: likewise.
+        on_progress: see :func:`spectra.analyze_classes`.
 
     Raises:
         InputError: an argument is not as above.

@@ -39,7 +39,8 @@ class LossAnalysis:
         accuracy: fraction right on test images of the same classes, where there are any.
         certificates: what is known of λmin and of λmax, and on what grounds; in the units above.
         products: how Hessian-vector products were made.
-        image_products: what all this cost, in images times vectors (:class:`spectra.ImageCount`).
+        image_products: what all this cost, in images times vectors, see
+            :class:`spectra.objective.counting.ImageCount`.
         active_images: images that Lanczos ran on; ``n`` where it ran on all.
         start: ``cold`` or ``warm``.
         overlaps: |⟨v, v_before⟩| of both extreme vectors with those of the warm start.

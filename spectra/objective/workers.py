@@ -1,4 +1,4 @@
-"""Working through chunks on several cores: one chunk a core, each on a single thread.
+"""Working through chunks on several cores at once: each chunk on one core, by one thread.
 
 A convolution of 16 channels does not fill two cores, but two chunks do; and since every chunk is
 computed on one thread, results do not depend on how many there are.
@@ -39,7 +39,7 @@ def map_in_order(function: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
     """Yield ``function`` of each item, in their order, on as many cores as torch has threads.
 
     A lone item has a single thread too: on two, its sums would be in another order. At most two
-    items a core are in work or waiting to be taken, which bounds the memory.
+    items for each core are in work or waiting to be taken, which bounds the memory.
     """
     workers = torch.get_num_threads()
     if workers == 1:

@@ -1,4 +1,4 @@
-"""Checks of what a Hessian operator is given, and probes of it, which name the likely cause."""
+"""Probes of a Hessian operator as it is built; the error of one names the likely cause."""
 
 import torch
 from torch import Tensor

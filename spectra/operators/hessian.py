@@ -31,10 +31,10 @@ class HessianOperator(ChunkedOperator):
     in eval mode. Weight decay is not part of H.
 
     Images are worked through in constant micro-chunks, summed in index order in float64: products
-    do not depend on the memory budget. Tangent products of networks with convolutions take a chunk
-    a core, each on one thread: they, and the gradient, do not depend on the number of cores either.
-    The budget only decides for how many chunks the primal work (values, cotangents) is kept between
-    products.
+    do not depend on the memory budget. Tangent products of networks with convolutions work on
+    several chunks at once, each on one core: they, and the gradient, do not depend on the number of
+    cores either. The budget only decides for how many chunks the primal work (values, cotangents)
+    is kept between products.
 
     How products are made is chosen when the operator is built (:func:`spectra.products.choose`): by
     a tangent pass over known layers, by ``torch.func.linearize`` of the gradient, or by double
@@ -169,7 +169,7 @@ class HessianOperator(ChunkedOperator):
 
     @with_smaller_chunks
     def scores(self) -> Tensor:
-        """Return w_i ‖∂ℓ_i/∂outputs‖ for each image, shape (n,): how much it can bend the loss.
+        """Return w_i ‖∂ℓ_i/∂outputs‖ for each image, shape (n,): how much curvature it can add.
 
         Every term of an image's Hessian carries the first or the second derivative of ℓ_i with
         respect to the outputs; for cross-entropy both are of the size of 1 - p_y.

@@ -24,16 +24,15 @@ class ProtocolRow:
         n: images.
         loss: mean loss.
         lambda_min: Rayleigh quotient, or Ritz value where there is no fixed matrix, loss /
-            parameter²; likewise ``lambda_max``.
+            parameter².
         residual_min: ‖Hy - λmin y‖; None where nothing checks it.
-        lambda_max: at the upper end.
+        lambda_max: the same at the upper end.
         ratio: |λmin / λmax|; None for a zero Hessian.
         lambda_min_at_most: what is certified of λmin; None where nothing is.
         verdict: what the point is, or why there is no verdict.
         grad_norm: ‖g‖ of the loss.
-        alpha_over_beta: see :class:`spectra.ProductNoise`; None without a recurrence, likewise
-            ``asymmetry``.
-        asymmetry: of the density.
+        alpha_over_beta: see :class:`spectra.ProductNoise`; None without a recurrence.
+        asymmetry: of the density, see there; None without a recurrence.
     """
 
     label: str = field(metadata=written_as("class", class_key))

@@ -41,8 +41,8 @@ def run_reproduction(
     Args:
         study: which, and at which size.
         folder: where all of it goes.
-        source: of the data, see :class:`DataRequest`; None: CIFAR where ``SPECTRA_DATA`` says, else
-            for ``smoke`` the digits.
+        source: of the data, see :class:`checkpoints.DataRequest`; None: CIFAR where
+            ``SPECTRA_DATA`` says, else for ``smoke`` the digits.
         device: torch device.
         execution: how training passes are computed.
         on_progress: called with (``ce seed 0 epoch 200 class 8`` say, done, planned).

@@ -21,7 +21,7 @@ class CCSAM(AscentRule):
     pass through the network serves.
 
     Args:
-        parameters: see :class:`StepRule`.
+        parameters: see :class:`AscentRule`.
         model: its last linear or cosine layer is the classifier.
         rho: ρ.
         scales: ρ_c / ρ, shape (C,).

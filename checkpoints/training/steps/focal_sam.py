@@ -18,7 +18,7 @@ class FocalSAM(AscentRule):
     The sharpness of a class counts the more, the rarer it is. λ = 1 and γ = 0 are SAM.
 
     Args:
-        parameters: see :class:`StepRule`.
+        parameters: see :class:`AscentRule`.
         rho: radius.
         factor: λ.
         class_weights: (1-π_c)^γ, shape (C,).

@@ -17,7 +17,7 @@ class ImbSAM(AscentRule):
     """∇L_head(w) + ∇L_tail(w + ρ ∇L_tail/‖∇L_tail‖): SAM for the rare classes alone.
 
     Args:
-        parameters: see :class:`StepRule`.
+        parameters: see :class:`AscentRule`.
         rho: radius.
         tail: whether a class counts as tail (n_c < η), bool (C,).
 

@@ -26,7 +26,8 @@ class DensityResult:
         num_classes: that have images.
         num_images: of all of them.
         loop_seconds: of PyHessian's own loop over the same classes; None: it was not run.
-        loop_difference: largest relative difference of |λmin/λmax| of the extreme nodes, likewise.
+        loop_difference: largest relative difference of |λmin/λmax| of the extreme nodes; None: it
+            was not run.
     """
 
     seconds: float

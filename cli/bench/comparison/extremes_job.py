@@ -45,7 +45,7 @@ class ClassResult:
         ratio: our |λmin/λmax|.
         error: of it, relative to the reference.
         residual_min: ‖Hy - λmin y‖ / |λmin| over all images.
-        residual_max: likewise for λmax.
+        residual_max: ‖Hy - λmax y‖ / λmax over all images.
         reference: converged.
         protocol: products of PyHessian's loops; None: not counted.
     """

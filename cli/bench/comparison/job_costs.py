@@ -24,7 +24,7 @@ class JobRow:
             measured in the same run.
         image_products: in all.
         ratio_seconds: over ours; above 1: we are faster.
-        ratio_products: likewise.
+        ratio_products: ``image_products`` over ours.
         max_error: largest relative error of |λmin/λmax|; None: not known. Of the peers it is that
             of a correct Lanczos recurrence of so many steps; of PyHessian's density loop where it
             was run, the difference of its extreme nodes' ratio from ours.
@@ -49,7 +49,7 @@ def extremes_rows(results: Sequence[ClassResult], table: ProductTable) -> list[J
     """Return our row, the reference protocol's, and each peer's oracle and 100 Lanczos steps.
 
     Args:
-        results: of :func:`bench_extremes`.
+        results: of :func:`cli.bench.comparison.extremes_job.bench_extremes`.
         table: of the same run: the time of a peer's product.
     """
     ours = _our_extremes(results)

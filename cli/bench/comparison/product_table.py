@@ -41,9 +41,9 @@ class ProductRow:
         mode: how it was used.
         columns: vectors a product.
         min_ms: shortest time, a vector and image, in milliseconds.
-        median_ms: likewise the median over the rounds.
+        median_ms: the median over the rounds, a vector and image.
         ratio: ``min_ms`` over ours of mode ``one``; above 1: we are faster.
-        ratio_medians: likewise of the medians.
+        ratio_medians: ``median_ms`` over ours of mode ``one``.
         rel_error: ‖product - float64 product‖ / ‖float64 product‖, the largest of its vectors.
         agrees: whether that is allowed.
         gflops: six forward passes over ``min_ms``, in 1e9 operations a second.

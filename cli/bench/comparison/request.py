@@ -48,7 +48,7 @@ class ComparisonRequest:
         device: torch device.
         seed: of every random number.
         reference_file: where converged extremes are kept.
-        protocol_images: see :class:`JobSettings`.
+        protocol_images: see :class:`cli.bench.comparison.jobs.JobSettings`.
     """
 
     checkpoint: str | None = None

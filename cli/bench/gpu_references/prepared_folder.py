@@ -88,7 +88,7 @@ def read_data(folder: Path) -> ImageData:
 
 
 def read_prepared(folder: Path, sizes: Sizes) -> Prepared:
-    """Read what :func:`prepare` wrote.
+    """Read what :func:`cli.bench.gpu_references.make_references.prepare` wrote.
 
     Raises:
         InputError: the folder is not whole, is of other ``sizes``, or something in it has changed.

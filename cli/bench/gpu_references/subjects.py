@@ -39,7 +39,7 @@ class ReferenceExtremes:
 
     Attributes:
         lambda_min: float64 Rayleigh quotient, loss / parameter².
-        lambda_max: likewise.
+        lambda_max: the same at the upper end.
         converged: both residuals are small enough.
     """
 

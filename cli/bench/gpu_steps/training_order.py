@@ -71,7 +71,7 @@ class EpochLine:
         planned: epochs in all.
         seconds: that it took.
         train_loss: mean over its images.
-        train_accuracy: likewise.
+        train_accuracy: fraction right of them.
     """
 
     epoch: int

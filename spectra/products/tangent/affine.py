@@ -151,7 +151,7 @@ class Affine(Layer):
         moved: Moved,
         wanted: Sequence[bool],
     ) -> list[Tensor | None]:
-        """Return d(W'ᵀ δ) = W'ᵀ dδ + dW'ᵀ δ; the gradients likewise by the product rule."""
+        """Return d(W'ᵀ δ) = W'ᵀ dδ + dW'ᵀ δ; the gradients' by the product rule."""
         (x,), (dx,), delta = saved.inputs, saved.input_tangents, saved.cotangent
         place, count = self.place, direction.count
         several = count > 1

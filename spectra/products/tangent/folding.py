@@ -26,9 +26,9 @@ class Direction:
     Attributes:
         count: K; where it is 1, tensors have no axis for it, else it is their first.
         weights: dW', (O, ...) or (K, O, ...); None where it is zero throughout.
-        biases: db', (O,) or (K, O), likewise.
+        biases: db', (O,) or (K, O); None where it is zero throughout.
         beside: W' and dW' joined along the input channels; None where they are not joined.
-        below: likewise along the output channels.
+        below: the two joined along the output channels; None where they are not.
         rest: tangents of the rest's parameters, flat.
         sections: of the flat order, by kind: tangents of W, γ, β and c.
         scales: tangent of s, one a channel, and the same for each entry of W; None where no γ is
@@ -64,17 +64,17 @@ class Folding:
     """W' and b' of every layer, and what products need of them.
 
     Args:
-        layers: see :class:`FlatOrder`, here and below.
-        shapes: likewise.
-        rest: likewise.
-        channels_last: likewise.
+        layers: see :class:`FlatOrder`.
+        shapes: of the trained parameters by name, in the order of a vector.
+        rest: names of further parameters.
+        channels_last: whether filters of 2-d convolutions are laid out in that memory order.
         paired: layers that read W' and dW' joined.
 
     Attributes:
         weights: W' of each layer.
         biases: b' of each layer, or None.
         moves_weight: whether W' of a layer depends on a trained parameter.
-        moves_bias: likewise b'.
+        moves_bias: whether b' of a layer does.
         needs_gradients: whether :meth:`unfold` reads the gradients of W' and b'.
     """
 
