@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from figures.style.colours import TEXT_WIDTH, SeriesStyle, house_style, label_styles
+from figures.style.colours import DIVIDER, TEXT_WIDTH, SeriesStyle, house_style, label_styles
 from figures.style.comparable import find_records, infer_groups, protocol_text, require_comparable
 from figures.style.page import finish_page, new_page
 from figures.style.ticks import set_log_ticks
@@ -158,7 +158,7 @@ def _set_axes(ax: Axes, names: Sequence[str], label: str, drawn: Sequence[float]
     )
     ax.grid(False, axis="x")
     for k in range(1, len(names)):
-        ax.axvline(k - 0.5, color="#bbbbbb", lw=0.5, zorder=0)
+        ax.axvline(k - 0.5, color=DIVIDER, lw=0.5, zorder=0)
 
 
 def _caption(flat: Sequence[tuple[str, Analysis]], absent: int, rows: Sequence[Any]) -> str:

@@ -257,7 +257,7 @@ def _caption(
     parts = [
         f"Gaussian smoothing, σ\u00a0=\u00a0{number(window.sigma)}{rule}",
         solver_text([d.spectrum for d in drawn]),
-        _BAND if any(d.spectrum.probe == "normal" for d in drawn) and len(drawn) > 0 else "",
+        _BAND if any(d.spectrum.probe == "normal" for d in drawn) else "",
         protocol_text(protocol),
     ]
     text = "; ".join(part for part in parts if part) + "."

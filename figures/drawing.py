@@ -13,14 +13,14 @@ from figures.overlaps import plot_overlaps
 from figures.protocol_ratios import plot_protocols
 from figures.published import plot_published
 from figures.recipes import plot_recipe_table, recipe_table_markdown
-from figures.style.colours import save_figure
+from figures.style.colours import WRITTEN_FORMATS, save_figure
 from figures.style.comparable import infer_groups
 from figures.theorem import plot_theorem
 from figures.trajectory import plot_trajectory
 from spectra import Analysis
 from spectra.errors import InputError
 from spectra.results.protocol_rows import protocol_rows
-from spectra.results.recipe_rows import recipe_summaries
+from spectra.results.recipe_rows import recipe_rows
 from spectra.results.reproduction_result import ReproductionResult
 from spectra.results.study_result import StudyResult
 from spectra.system.files import write_atomically
@@ -28,7 +28,6 @@ from spectra.system.files import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMATS = ("png", "pdf")
 # Panels that stay legible on one page; more classes go to more pages.
 PANELS = 5
 GROUPS = ("head", "mid", "tail")
@@ -44,7 +43,7 @@ def draw_analysis(
     *,
     labels: Sequence[str] | None = None,
     sigma: float | None = None,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = WRITTEN_FORMATS,
 ) -> list[Path]:
     """Draw the densities of the records that have one, up to five panels a page.
 
@@ -85,7 +84,7 @@ def draw_trajectories(
     *,
     labels: Sequence[str] | None = None,
     switch_epoch: int | None = None,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = WRITTEN_FORMATS,
 ) -> list[Path]:
     """Draw |λmin/λmax| over the epochs, one panel a run.
 
@@ -115,7 +114,7 @@ def draw_study(
     groups: Mapping[str, Sequence[int]] | None = None,
     density_classes: Sequence[str] = ("head", "tail", "overall"),
     switch_epochs: Mapping[str, int] | None = None,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = WRITTEN_FORMATS,
 ) -> list[Path]:
     """Draw a study: densities, trajectories, contrast, accuracy, and the table of recipes.
 
@@ -153,7 +152,7 @@ def draw_study(
 
 
 def draw_reproduction(
-    result: ReproductionResult, folder: str | Path, *, formats: Sequence[str] = FORMATS
+    result: ReproductionResult, folder: str | Path, *, formats: Sequence[str] = WRITTEN_FORMATS
 ) -> list[Path]:
     """Draw a reproduction: accuracies beside the published, or spectra under each protocol.
 
@@ -221,7 +220,7 @@ def _draw_split(
     if all(str(c) in known for classes in groups.values() for c in classes):
         figure = plot_contrast(last, groups=groups)
         written += save_figure(figure, place / f"contrast{suffix}", formats)
-    rows = recipe_summaries(result, groups, split)
+    rows = recipe_rows(result, groups, split)
     table = folder / f"recipes{suffix}.md"
     write_atomically(table, recipe_table_markdown(rows, note=RATIO_NOTE).encode())
     figure = plot_recipe_table(rows, note=RATIO_NOTE, title=f"Recipes; curvature on {split} images")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from figures.style.colours import TEXT_WIDTH, house_style, label_styles
+from figures.style.colours import GUIDE, TEXT_WIDTH, house_style, label_styles
 from figures.style.comparable import label_text
 from figures.style.page import finish_page, new_page
 from figures.style.ticks import set_log_ticks
@@ -148,7 +148,7 @@ def plot_protocols_over_training(
 def _set_ratio_axis(ax: Axes, rows: Sequence[ProtocolRow]) -> None:
     low = min((r.ratio for r in rows if r.ratio), default=0.1)
     bottom = 10 ** math.floor(math.log10(low))
-    ax.axhline(1, color="#999999", lw=0.7, zorder=1)
+    ax.axhline(1, color=GUIDE, lw=0.7, zorder=1)
     ax.set_yscale("log")
     ax.set_ylim(bottom, 2)
     set_log_ticks(ax.yaxis, bottom, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from figures.style.colours import MUTED, TEXT_WIDTH, house_style
+from figures.style.colours import BLUE, MUTED, TEXT_WIDTH, house_style
 from figures.style.page import finish_page, new_page
 from spectra.results.reproduction_result import RUN, ComparedRow
 
@@ -42,7 +42,7 @@ def plot_published(
                     handles.append(handle)
                 if value.ours is not None:
                     handle = ax.errorbar(
-                        value.ours, k - 0.15, xerr=value.ours_sd, fmt="o", color="#0072B2",
+                        value.ours, k - 0.15, xerr=value.ours_sd, fmt="o", color=BLUE,
                         ms=4, capsize=2, label="ours",
                     )  # fmt: skip
                     handles.append(handle)

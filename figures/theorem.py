@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from figures.style.colours import TEXT_WIDTH, SeriesStyle, house_style, label_styles
+from figures.style.colours import (
+    BLUE,
+    GUIDE,
+    MUTED,
+    TEXT_WIDTH,
+    VERMILION,
+    SeriesStyle,
+    house_style,
+    label_styles,
+)
 from figures.style.comparable import label_text, number
 from figures.style.page import finish_page, new_page
 from spectra.results.theorem_result import DirectionReport, TheoremResult
@@ -59,13 +68,13 @@ def _amplification(ax: Axes, one: DirectionReport) -> None:
     ]
     hollow = any(row.undetermined for row in rows)
     ax.errorbar(
-        rho, middle, yerr=error, fmt="o", color="#0072B2", mfc="white" if hollow else "#0072B2",
+        rho, middle, yerr=error, fmt="o", color=BLUE, mfc="white" if hollow else BLUE,
         capsize=2, label="measured",
     )  # fmt: skip
     predicted = [row.predicted.estimate for row in rows]
-    ax.plot(rho, predicted, "--", color="#D55E00", label="predicted, to first order in ρ")
-    ax.plot(rho, [row.theorem for row in rows], ":", color="#555555", label="(1+ρλmin)²")
-    ax.axhline(1, color="#999999", lw=0.7)
+    ax.plot(rho, predicted, "--", color=VERMILION, label="predicted, to first order in ρ")
+    ax.plot(rho, [row.theorem for row in rows], ":", color=MUTED, label="(1+ρλmin)²")
+    ax.axhline(1, color=GUIDE, lw=0.7)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xticks(rho, [f"{value:g}" for value in rho])
@@ -86,7 +95,7 @@ def _line(ax: Axes, one: DirectionReport, styles: Mapping[str, SeriesStyle]) -> 
             one.line_steps, values, color=style.colour, linestyle=style.line,
             lw=1.8 if label == one.label else 1.0, label=label_text(label),
         )  # fmt: skip
-    ax.axvline(0, color="#999999", lw=0.7)
+    ax.axvline(0, color=GUIDE, lw=0.7)
     ax.set_yscale("log")
     ax.set_title(f"vᵀGv {number(one.gauss_newton)}, vᵀ(H−G)v {number(one.rest)}", weight="bold")
     ax.set_ylabel("loss")

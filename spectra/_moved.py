@@ -73,6 +73,7 @@ MOVED = {
     "checkpoints.constants": "checkpoints.recipes.constants",
     "checkpoints.evaluation": "checkpoints.training.evaluation",
     "checkpoints.execution": "checkpoints.training.execution",
+    "checkpoints.formats.reference": "checkpoints.formats.run_names",
     "checkpoints.losses": "checkpoints.recipes.training_losses",
     "checkpoints.resume": "checkpoints.training.resume",
     "checkpoints.schedules": "checkpoints.recipes.schedules",

@@ -23,7 +23,7 @@ from checkpoints.formats.recognise import (
     strip_prefixes,
     user_architecture,
 )
-from checkpoints.formats.reference import read_names
+from checkpoints.formats.run_names import read_names
 from spectra.errors import InputError
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".th", ".tar", ".ckpt", ".bin", ".safetensors")

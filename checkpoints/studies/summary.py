@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from spectra.results.recipe_rows import class_records, recipe_summaries
+from spectra.results.recipe_rows import class_records, recipe_rows
 from spectra.results.study_result import StudyResult
 
 CLASS_COLUMNS = (
@@ -15,7 +15,7 @@ RECIPE_COLUMNS = (
 )  # fmt: skip
 
 
-def class_rows(
+def class_cells(
     result: StudyResult, recipe: str, split: str = "train"
 ) -> tuple[str, list[list[str]]]:
     """Return a title and one row for each loss of a recipe at its last epoch, over seeds.
@@ -44,12 +44,12 @@ def class_rows(
     return f"{recipe}, epoch {epoch}, {split} images, {seeds}", rows
 
 
-def recipe_rows(
+def recipe_cells(
     result: StudyResult, groups: Mapping[str, Sequence[int]], split: str = "train"
 ) -> list[list[str]]:
-    """Return :func:`recipe_summaries` as text, with the verdicts of the tail classes."""
+    """Return the recipes' rows as text, with the verdicts of the tail classes."""
     rows = []
-    for summary in recipe_summaries(result, groups, split):
+    for summary in recipe_rows(result, groups, split):
         last = result.last(summary.recipe, split)
         rows.append(
             [

@@ -35,7 +35,7 @@ def pipeline(
     """
     from checkpoints import load_study, run_study
     from checkpoints.analysis.trajectory import switch_epochs
-    from checkpoints.studies.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_rows, recipe_rows
+    from checkpoints.studies.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_cells, recipe_cells
     from figures import draw_study
 
     described = load_study(study)
@@ -77,12 +77,12 @@ def pipeline(
         return
     for split in result.splits:
         for recipe in result.recipes:
-            title, rows = class_rows(result, recipe, split)
+            title, rows = class_cells(result, recipe, split)
             print_table(title, CLASS_COLUMNS, rows)
         print_table(
             f"Recipes, curvature on {split} images (mean ± sd over seeds)",
             RECIPE_COLUMNS,
-            recipe_rows(result, groups, split),
+            recipe_cells(result, groups, split),
         )
     click.echo("written:")
     print_paths(written)

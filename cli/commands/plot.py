@@ -7,6 +7,7 @@ import click
 
 from cli.display.lines import print_paths
 from cli.options.values import Folder, writable
+from figures.style.colours import FORMATS, WRITTEN_FORMATS
 from spectra.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option("--classes", help="Records to draw, such as head,tail,8. [all]")
 @click.option("--sigma", type=float, help="Smoothing width. [as PyHessian's]")
-@click.option("--format", "formats", multiple=True, type=click.Choice(["png", "pdf", "svg"]))
+@click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS))
 @click.option("-o", "--output", type=Folder(), help="Folder. [beside the file]")
 def plot(
     results: tuple[Path, ...],
@@ -43,7 +44,7 @@ def plot(
     from spectra import load_analysis
     from spectra.results.study_result import load_study_result
 
-    chosen = formats or ("png", "pdf")
+    chosen = formats or WRITTEN_FORMATS
     folder = writable(output or results[0].parent)
     if study is not None:
         if len(results) != 1:

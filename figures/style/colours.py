@@ -20,12 +20,17 @@ COLUMN_WIDTH = 3.4
 TEXT_WIDTH = 6.75
 FONT_SIZE = 8
 FORMATS = ("png", "pdf", "svg")
+# What is written where nobody says.
+WRITTEN_FORMATS = ("png", "pdf")
 
 # Okabe & Ito 2008, "Color Universal Design": told apart under every common colour blindness, and
 # of distinct lightness in print without colour.
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-ROLE_COLOURS = {"head": "#0072B2", "mid": "#E69F00", "tail": "#D55E00", "overall": "#000000"}
-MUTED = "#555555"
+BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+ORANGE, SKY_BLUE, BLACK, YELLOW = "#E69F00", "#56B4E9", "#000000", "#F0E442"
+OKABE_ITO = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK, YELLOW)
+ROLE_COLOURS = {"head": BLUE, "mid": ORANGE, "tail": VERMILION, "overall": BLACK}
+# Of captions and published values; of lines at a number that guides the eye; between columns.
+MUTED, GUIDE, DIVIDER = "#555555", "#999999", "#bbbbbb"
 _ROLE_LINES = {
     "head": ("-", "o"),
     "mid": ((0, (4, 1.5)), "s"),
@@ -129,7 +134,7 @@ def series_styles(names: Sequence[str]) -> dict[str, SeriesStyle]:
 
 
 def save_figure(
-    fig: Figure, path: Path | str, formats: Sequence[str] = ("png", "pdf")
+    fig: Figure, path: Path | str, formats: Sequence[str] = WRITTEN_FORMATS
 ) -> list[Path]:
     """Write ``fig``, each file atomically; the same figure gives the same bytes.
 

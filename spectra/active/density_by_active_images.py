@@ -16,7 +16,7 @@ from spectra.system.progress import Progress
 # Ours: what is left out must not matter beside an outlier 1000 times as large as the mean |λ|.
 KEPT_SHARE = 0.9995
 # Ours: a selection larger than this saves less than its bound costs.
-LARGEST_PART = 0.6
+LARGEST_SELECTION = 0.6
 # Ours: a shift of the eigenvalues by a tenth of their mean size is hardly seen in a density.
 ALLOWED = 0.1
 BOUND_PROBES = 5
@@ -111,7 +111,7 @@ def density_by_active_images(
     shares = scores[order].double().cumsum(0) / scores.double().sum().clamp_min(1e-300)
     size = int((shares < KEPT_SHARE).sum()) + 1
     used, distance = op, 0.0
-    if size <= LARGEST_PART * op.num_images:
+    if size <= LARGEST_SELECTION * op.num_images:
         used = op.over_images(order[:size].sort().values)
         distance = distance_bound(op.over_images(order[size:].sort().values), generator=generator)
     starts = [draw_probe(op.size, probe="normal", generator=generator) for _ in range(num_probes)]

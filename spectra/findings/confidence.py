@@ -16,8 +16,6 @@ from spectra.krylov.spectrum import Spectrum
 from spectra.krylov.tridiagonal import FloatArray, Tridiagonal
 
 LEVEL = 0.95
-# Ours: relative to the largest |node|, as in Spectrum.negative_mass: the rounding of float32.
-_FLOOR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,7 @@ def negative_mass(
     """
     _check(spectrum, level)
     if threshold is None:
-        threshold = -_FLOOR * float(np.abs(spectrum.nodes).max())
+        threshold = -spectrum.zero
     low, high = np.mean([_mass_bounds(t, threshold) for t in spectrum.probes], axis=0)
     tail = (1 - level) / 2
     return Interval(

@@ -8,6 +8,10 @@ import numpy as np
 from spectra.errors import InputError
 from spectra.krylov.tridiagonal import FloatArray, Tridiagonal
 
+# Ours: the rounding of float32 products, relative to the largest |node|: the many eigenvalues at
+# zero come out on either side of it.
+ZERO_NODE = 1e-6
+
 
 @dataclass(frozen=True)
 class Spectrum:
@@ -68,11 +72,14 @@ class Spectrum:
     def negative_mass(self) -> float:
         """Fraction of the spectrum below -1e-6 max|node|, as the quadrature sees it.
 
-        Not a certified count. The threshold (ours) is the rounding of float32 products: the many
-        eigenvalues at zero come out on either side of it.
+        Not a certified count; :func:`spectra.negative_mass` gives it with its interval.
         """
-        floor = -1e-6 * float(np.abs(self.nodes).max())
-        return float(self.weights[self.nodes < floor].sum())
+        return float(self.weights[self.nodes < -self.zero].sum())
+
+    @property
+    def zero(self) -> float:
+        """Size under which a node counts as zero, eigenvalue units: 1e-6 max|node|."""
+        return ZERO_NODE * float(np.abs(self.nodes).max())
 
     def density(self, grid: FloatArray, sigma: float) -> FloatArray:
         """Return the density smoothed by a Gaussian, at ``grid``; it integrates to 1.

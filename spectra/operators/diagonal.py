@@ -11,7 +11,7 @@ from spectra.system.seeding import make_generator
 
 # Ours: the standard error of an entry is then an eighth of the root of the sum of the squares
 # beside it in its row.
-NUM_PROBES = 64
+DIAGONAL_PROBES = 64
 # Ours: vectors that are drawn and multiplied together, so that their memory is bounded.
 _AT_ONCE = 4
 
@@ -52,7 +52,7 @@ class DiagonalEstimate:
 def estimate_diagonal(
     op: MultipliesRows,
     *,
-    num_probes: int = NUM_PROBES,
+    num_probes: int = DIAGONAL_PROBES,
     seed: int = 0,
     generator: torch.Generator | None = None,
 ) -> DiagonalEstimate:

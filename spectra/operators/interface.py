@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spectra.errors import InputError
 from spectra.objective.parameter_slices import ParameterSlices
-from spectra.operators.diagonal import NUM_PROBES, DiagonalEstimate, estimate_diagonal
+from spectra.operators.diagonal import DIAGONAL_PROBES, DiagonalEstimate, estimate_diagonal
 
 
 class SymmetricOperator(ABC):
@@ -114,7 +114,7 @@ class SymmetricOperator(ABC):
     def diagonal(
         self,
         *,
-        num_probes: int = NUM_PROBES,
+        num_probes: int = DIAGONAL_PROBES,
         seed: int = 0,
         generator: torch.Generator | None = None,
     ) -> DiagonalEstimate:

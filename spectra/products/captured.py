@@ -16,7 +16,7 @@ _said: set[str] = set()
 
 # Ours: kernels that are recorded are those that ran before, so that only the order of sums with
 # atomic additions may differ; what was recorded wrongly differs by order 1.
-AGREEMENT = 1e-4
+REPLAY_AGREEMENT = 1e-4
 
 
 class CapturedProducts(Products):
@@ -97,7 +97,7 @@ class CapturedChunk(ChunkHessian):
             recording.replay()
             expected = self._made(vectors)
             error_norm = float((recording.outcome - expected).norm())
-            if not error_norm <= AGREEMENT * float(expected.norm()):
+            if not error_norm <= REPLAY_AGREEMENT * float(expected.norm()):
                 products.refuse("a replayed product differs from the product itself")
                 return False
         self.recordings[vectors.shape] = held, recording

@@ -52,7 +52,7 @@ class RecipeRow:
                 raise InputError(f"{self.recipe}: {name} must lie in 0..1; give fractions")
 
 
-def recipe_summaries(
+def recipe_rows(
     result: StudyResult, groups: Mapping[str, Sequence[int]], split: str = "train"
 ) -> list[RecipeRow]:
     """Return what each recipe's seeds reached at the last epoch.

@@ -25,7 +25,7 @@ _CLAIMS = {"ce", "ldam", "vs", "focal", "drw", "sam", "asam"}
 
 
 @dataclass(frozen=True)
-class Provenance:
+class ToldByNames:
     """What names tell; None where they do not.
 
     Attributes:
@@ -45,7 +45,7 @@ class Provenance:
     notes: tuple[str, ...] = ()
 
 
-def read_names(folder: str, file: str, *, head: str, num_classes: int) -> Provenance:
+def read_names(folder: str, file: str, *, head: str, num_classes: int) -> ToldByNames:
     """Read the names of a checkpoint's folder and file, and hold them against its weights.
 
     Args:
@@ -56,14 +56,14 @@ def read_names(folder: str, file: str, *, head: str, num_classes: int) -> Proven
     """
     match = _STORE_NAME.fullmatch(folder)
     if match is None:
-        return Provenance(notes=_loose_claims(folder, file, head))
+        return ToldByNames(notes=_loose_claims(folder, file, head))
     notes = _chosen_on_test_images(file)
     if num_classes != (100 if match["data"] == "cifar100" else 10):
         notes += (
             f"the folder name {folder} speaks of {match['data']}, the weights of {num_classes} "
             "classes: the name was not believed",
         )
-        return Provenance(notes=notes)
+        return ToldByNames(notes=notes)
     recipe, said = _recipe(match, head)
     try:
         counts = class_counts(
@@ -74,7 +74,7 @@ def read_names(folder: str, file: str, *, head: str, num_classes: int) -> Proven
         )
     except (InputError, ValueError):
         counts = None
-    return Provenance(
+    return ToldByNames(
         recipe=recipe,
         label=recipe.name if recipe else None,
         class_counts=counts,
