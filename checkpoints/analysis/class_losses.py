@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from checkpoints.analysis.data_of import normalisation_for
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.selection import LossTerms, loss_terms
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.choices import DTYPES, REDUCTIONS
 from checkpoints.data import ImageData, ImageProtocol, Normalisation
-from checkpoints.data.normalisations import from_images, parse_normalisation
 from checkpoints.data.views import FRESH, FROZEN
 from spectra import HessianOperator, LazyImages, make_generator
 from spectra.classes.chosen_images import choose_images
@@ -59,7 +59,7 @@ class Losses:
             checkpoint.model(),
             data,
             request,
-            _normalisation(request, checkpoint, data),
+            normalisation_for(checkpoint, data, request.normalisation),
             loss_terms(checkpoint, request.loss, counts),
             _image_protocol(request, checkpoint),
         )
@@ -122,17 +122,6 @@ class Losses:
             draw = self.protocol.fresh(raw, finish, generator)
             return draw(), draw
         return finish(raw), None
-
-
-def _normalisation(
-    request: AnalysisRequest, checkpoint: Checkpoint, data: ImageData
-) -> Normalisation:
-    if request.normalisation is None:
-        return checkpoint.normalisation or data.normalisation
-    images, scale = data.train.images, data.normalisation.scale
-    if request.normalisation == "data":
-        return from_images(images, scale)
-    return parse_normalisation(request.normalisation, channels=images.shape[1], scale=scale)
 
 
 def _image_protocol(request: AnalysisRequest, checkpoint: Checkpoint) -> ImageProtocol:

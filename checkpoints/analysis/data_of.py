@@ -1,10 +1,10 @@
-"""Finding the images that a checkpoint was trained on."""
+"""Finding the images that a checkpoint was trained on, and what they go through."""
 
 from dataclasses import dataclass, replace
 
 from checkpoints.checkpoint import Checkpoint
-from checkpoints.data import DataRequest, ImageData, load_data
-from checkpoints.data.normalisations import parse_normalisation
+from checkpoints.data import DataRequest, ImageData, Normalisation, load_data
+from checkpoints.data.normalisations import from_images, parse_normalisation
 from spectra.errors import InputError
 from spectra.results.plain import from_plain
 
@@ -62,6 +62,28 @@ def data_for(
     return replace(data, num_classes=outputs), notes
 
 
+def normalisation_for(
+    checkpoint: Checkpoint, data: ImageData, asked: str | None = None
+) -> Normalisation:
+    """Return what images of ``data`` go through before they reach a checkpoint's network.
+
+    Args:
+        checkpoint: whose network.
+        data: of the images.
+        asked: as in ``parse_normalisation``, or ``data``: the moments of the training images;
+            None: what the checkpoint recorded, else the data's default.
+
+    Raises:
+        InputError: ``asked`` reads wrong, or is of other channels.
+    """
+    if asked is None:
+        return checkpoint.normalisation or data.normalisation
+    images, scale = data.train.images, data.normalisation.scale
+    if asked == "data":
+        return from_images(images, scale)
+    return parse_normalisation(asked, channels=images.shape[1], scale=scale)
+
+
 def with_data(
     checkpoint: Checkpoint, source: str | None, *, normalisation: str | None = None
 ) -> Checkpoint:
@@ -81,7 +103,7 @@ def with_data(
             checkpoint,
             data={**data.description, "digest": data.digest()},
             class_counts=data.class_counts,
-            normalisation=checkpoint.normalisation or data.normalisation,
+            normalisation=normalisation_for(checkpoint, data),
         )
     if normalisation is None:
         return checkpoint

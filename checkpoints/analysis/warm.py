@@ -40,9 +40,5 @@ class WarmStarts:
         np.save(buffer, both.float().cpu().numpy())
         write_atomically(self._path(self.now, label), buffer.getvalue())
 
-    def has(self, label: str) -> bool:
-        """Say whether this checkpoint's vectors are there."""
-        return self._path(self.now, label).exists()
-
     def _path(self, name: str, label: str) -> Path:
         return self.folder / f"{name}-{label}.npy"

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from checkpoints import Architecture, Checkpoint, ImageData, build_model
+from checkpoints.analysis.data_of import normalisation_for
 from checkpoints.analysis.selection import loss_terms
 from checkpoints.models import initialise
 from spectra import CrossEntropy, HessianOperator, PerSampleLoss, make_generator
@@ -171,7 +172,7 @@ def _workload(
     device: str,
 ) -> Workload:
     subset = data.train.subset(index)
-    normalisation = checkpoint.normalisation or data.normalisation
+    normalisation = normalisation_for(checkpoint, data)
     loss = loss_terms(checkpoint, LOSS, checkpoint.class_counts or data.class_counts).loss
     return Workload(
         f"{checkpoint.name}{suffix}",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from spectra.engines.memory import default_limit
 from spectra.errors import InputError
 from spectra.objective.images import LazyImages
-from spectra.objective.placement import indexed, place
+from spectra.objective.placement import device_of_model, indexed, place
 from spectra.system.allocator import resident_bytes
 from spectra.system.seeding import derive_seed
 
@@ -102,13 +102,7 @@ def device_of(
         return indexed(device)
     if images is not None and images.device.type != "cpu":
         return place(model, images)
-    found = {p.device for p in model.parameters()}
-    if len(found) > 1:
-        raise InputError(
-            "the model must be on one device, its parameters are on "
-            f"{' and '.join(sorted(map(str, found)))}; move it, or give device="
-        )
-    return found.pop() if found else torch.device("cpu")
+    return device_of_model(model)
 
 
 def room_for_images(device: torch.device, memory: int | None) -> int:

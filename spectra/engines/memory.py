@@ -10,11 +10,9 @@ from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.krylov.basis import bytes_per_vector, fixed_bytes
 from spectra.objective.short_memory import chunk_share
-from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.hessian import HessianOperator
 from spectra.operators.interface import SymmetricOperator
 from spectra.system.allocator import available_bytes, give_back_free_memory, resident_bytes
-from spectra.system.exact import exact_products
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +26,6 @@ CPU_SHARE, CARD_SHARE = 0.5, 0.85
 # Ours: where chunks have to be made smaller, one takes this part of what is left, so that the work
 # of others can be kept beside it.
 _CHUNK_SHARE = 4
-# Ours: a card's chunk may be too large for it, which measuring it must not stumble over.
-_MEASURED_IMAGES = 64
 _GIB = 2**30
 
 
@@ -184,22 +180,13 @@ def _vector_bytes(op: SymmetricOperator) -> int:
 
 def _workers(op: SymmetricOperator) -> int:
     """Return how many chunks are worked on at once."""
-    on_many_cores = getattr(getattr(op, "_products", None), "on_many_cores", False)
-    return torch.get_num_threads() if op.device.type == "cpu" and on_many_cores else 1
+    return torch.get_num_threads() if getattr(op, "on_many_cores", False) else 1
 
 
 def _chunk_nbytes(op: SymmetricOperator) -> int:
     """Return the primal work of one chunk; 0 for an operator that has no chunks."""
     measure = getattr(op, "chunk_nbytes", None)
-    if measure is not None:
-        return int(measure())
-    if not isinstance(op, ChunkedOperator):
-        return 0
-    images = min(op.micro_chunk, op.num_images)
-    few = slice(0, min(images, _MEASURED_IMAGES))
-    with exact_products(op.device):
-        primal = op._products.linearise(op.images[few], op.labels[few], op.weights[few])
-    return primal.nbytes * images // few.stop
+    return 0 if measure is None else int(measure())
 
 
 def _gib(count: int) -> str:

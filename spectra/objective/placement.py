@@ -32,14 +32,8 @@ def place(
     """
     if device is not None:
         return indexed(device)
-    found = sorted({str(p.device) for p in model.parameters()})
     there = str(images.device)
-    if len(found) > 1:
-        raise InputError(
-            f"the model must be on one device, its parameters are on {' and '.join(found)}; "
-            "move it, or give device="
-        )
-    here = found[0] if found else there
+    here = str(device_of_model(model, otherwise=there))
     if here == there:
         return torch.device(here)
     if "cpu" not in (here, there):
@@ -50,6 +44,21 @@ def place(
     chosen = there if here == "cpu" else here
     _say_once(here, there, chosen)
     return torch.device(chosen)
+
+
+def device_of_model(model: nn.Module, *, otherwise: torch.device | str = "cpu") -> torch.device:
+    """Return where a model's parameters are; ``otherwise`` for one without any.
+
+    Raises:
+        InputError: they are spread over several devices.
+    """
+    found = sorted({str(p.device) for p in model.parameters()})
+    if len(found) > 1:
+        raise InputError(
+            f"the model must be on one device, its parameters are on {' and '.join(found)}; "
+            "move it, or give device="
+        )
+    return torch.device(found[0] if found else otherwise)
 
 
 @functools.cache

@@ -17,8 +17,9 @@ from spectra.operators.interface import SymmetricOperator
 from spectra.products import ChunkHessian, KeptWork, Products, Tuning
 from spectra.system.exact import exact_products
 
-# Images on which the primal work of one is measured.
-_MEASURED_IMAGES = 8
+# Ours: images on which the primal work of a chunk is measured, and that of one image, which is
+# asked for where a chunk may be too large for a card.
+_MEASURED_IMAGES, _FEW_IMAGES = 64, 8
 
 T = TypeVar("T")
 
@@ -84,6 +85,11 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         double._beside_float32 = True
         double._products = double._made(self.tuning)
         return double
+
+    @property
+    def on_many_cores(self) -> bool:
+        """Whether several chunks are worked on at once, each on one core."""
+        return self.device.type == "cpu" and self._products.on_many_cores
 
     @property
     def vectors_a_pass(self) -> int:  # type: ignore[override]
@@ -162,7 +168,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
 
         Cost: the primal work of 8 images.
         """
-        each = max(1, self._image_nbytes() * chunk_share(self.vectors_a_pass))
+        each = max(1, self._primal_nbytes(_FEW_IMAGES) * chunk_share(self.vectors_a_pass))
         before, chunk = self.micro_chunk, min(self.micro_chunk, self.num_images)
         while chunk > 1 and chunk * each > nbytes:
             chunk //= 2
@@ -170,12 +176,20 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
             self.micro_chunk = chunk
             self.forget()
 
-    def _image_nbytes(self) -> int:
-        """Return the primal work of an image, measured on a few."""
-        few = slice(0, min(_MEASURED_IMAGES, self.num_images, self.micro_chunk))
+    def chunk_nbytes(self) -> int:
+        """Return the bytes that the primal work of one chunk takes.
+
+        Cost: that of 64 images at most, which are measured.
+        """
+        images = min(self.micro_chunk, self.num_images)
+        return self._primal_nbytes(_MEASURED_IMAGES, images)
+
+    def _primal_nbytes(self, measured: int, images: int = 1) -> int:
+        """Return the primal work of ``images``, as it is for ``measured`` of them at most."""
+        few = slice(0, min(measured, self.num_images, self.micro_chunk))
         with self._exact():
             made = self._products.linearise(self.images[few], self.labels[few], self.weights[few])
-        return made.nbytes // (few.stop - few.start)
+        return made.nbytes * images // few.stop
 
     def _empty_sums(self, vectors: Tensor) -> Tensor:
         self.check_vectors(vectors)
@@ -209,7 +223,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
 
     def _map(self, work: Callable[[slice], T]) -> Iterator[T]:
         chunks = list(self.chunks())
-        if self.device.type == "cpu" and self._products.on_many_cores:
+        if self.on_many_cores:
             return map_in_order(work, chunks)
         return map(work, chunks)
 

@@ -5,7 +5,6 @@ from spectra.products.choose import WAYS, Choice, choose, make_products
 from spectra.products.interface import ChunkHessian, Products
 from spectra.products.kept import KeptWork
 from spectra.products.tuning import Tuning, parse_tuning
-from spectra.system.exact import exact_products
 
 __all__ = [
     "WAYS",
@@ -16,7 +15,6 @@ __all__ = [
     "Products",
     "Tuning",
     "choose",
-    "exact_products",
     "make_products",
     "parse_tuning",
 ]

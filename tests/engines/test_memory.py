@@ -144,7 +144,7 @@ def test_a_chunk_a_core_and_those_that_wait_are_counted_where_cores_share_the_wo
     net = trained_nets["conv_resnet"]
     op = HessianOperator(net.model, net.images, net.labels, check=False)
     alone = forecast(op, num_vectors=40, limit=2048 * MIB).working
-    assert op._products.on_many_cores
+    assert op.on_many_cores
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     shared = forecast(op, num_vectors=40, limit=2048 * MIB).working
     primal = op._products.linearise(op.images, op.labels, op.weights).nbytes

@@ -94,7 +94,7 @@ def test_other_errors_are_not_taken_for_short_memory():
 
 def test_chunks_shrink_until_their_work_fits():
     op = operator(7, micro_chunk=7)
-    each = op._image_nbytes()
+    each = op.chunk_nbytes() // 7
     op.shrink_chunks(math.ceil(2.5 * 7 * each))
     assert op.micro_chunk == 7
     op.shrink_chunks(math.ceil(2.5 * 3 * each))

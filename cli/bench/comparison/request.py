@@ -14,9 +14,8 @@ from checkpoints import (
     load_data,
 )
 from checkpoints.analysis.class_losses import TORCH_DTYPES
-from checkpoints.analysis.data_of import data_for
+from checkpoints.analysis.data_of import data_for, normalisation_for
 from checkpoints.data.longtail import parse_class_list
-from checkpoints.data.normalisations import from_images, parse_normalisation
 from cli.bench.comparison.jobs import Stage
 from cli.bench.workload import Workload, checkpoint_workload, class_workload, random_workload
 from spectra.errors import InputError
@@ -158,8 +157,5 @@ def _normalised(checkpoint: Checkpoint, data: ImageData, request: ComparisonRequ
     """Return the checkpoint with the normalisation that the request names, if it does."""
     if request.normalisation is None:
         return checkpoint
-    images, scale = data.train.images, data.normalisation.scale
-    if request.normalisation == "data":
-        return replace(checkpoint, normalisation=from_images(images, scale))
-    named = parse_normalisation(request.normalisation, channels=images.shape[1], scale=scale)
+    named = normalisation_for(checkpoint, data, request.normalisation)
     return replace(checkpoint, normalisation=named)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from checkpoints import Checkpoint, ImageData
+from checkpoints.analysis.data_of import normalisation_for
 from checkpoints.analysis.selection import loss_terms
 from cli.bench.comparison.converged_extremes import converged_reference
 from cli.bench.workload import LOSS, Workload
@@ -66,7 +67,7 @@ def reference_workload(
     if not len(index):
         raise InputError(f"data {data.name} has no images of class {label}; give data that has")
     subset = data.train.subset(index)
-    normalisation = checkpoint.normalisation or data.normalisation
+    normalisation = normalisation_for(checkpoint, data)
     terms = loss_terms(checkpoint, LOSS, checkpoint.class_counts or data.class_counts)
     return Workload(
         Subject(label, len(index)).name,

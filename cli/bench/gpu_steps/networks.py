@@ -9,6 +9,7 @@ from typing import Any
 from checkpoints import Checkpoint, list_checkpoints, load_checkpoint
 from checkpoints.analysis.analyze import test_accuracy
 from checkpoints.analysis.compare_protocols import compare_protocols
+from checkpoints.analysis.data_of import normalisation_for
 from checkpoints.analysis.request import AnalysisRequest
 from cli.bench.gpu_ledger.step import Step
 from cli.bench.gpu_ledger.suite import Suite
@@ -62,7 +63,7 @@ def _last(suite: Suite, recipe: str) -> Checkpoint | None:
 
 def _accuracy(suite: Suite, network: Checkpoint) -> dict[str, Any]:
     data = suite.prepared.data
-    normalisation = network.normalisation or data.normalisation
+    normalisation = normalisation_for(network, data)
     found = test_accuracy(network, data, normalisation, device=suite.device)
     assert found is not None  # there are test images
     return asdict(found)
