@@ -51,6 +51,12 @@ def test_no_code_lies_deeper_than_two_folders_below_its_package(tree):
     assert [path for path, depth in depths.items() if depth > DEEPEST] == []
 
 
+def test_no_two_test_files_have_the_same_name():
+    """Pytest would take one for the other."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_cli_holds_commands_options_display_and_the_bench_alone():
     assert rooms("cli") == CLI
 
