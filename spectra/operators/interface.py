@@ -48,6 +48,13 @@ class SymmetricOperator(ABC):
     # NumPy's numbers leave their products with operators to these.
     __array_ufunc__ = None
 
+    def __repr__(self) -> str:
+        of = f" of {self.label}" if self.label else ""
+        kind = str(self.dtype).removeprefix("torch.")
+        return (
+            f"<{type(self).__name__}{of}: {self.size:,} x {self.size:,}, {kind} on {self.device}>"
+        )
+
     @abstractmethod
     def matvec(self, v: Tensor) -> Tensor:
         """Return H v for ``v`` of shape (P,); ``v`` is not modified."""

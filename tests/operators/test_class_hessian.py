@@ -130,3 +130,10 @@ def test_memory_and_micro_chunk_are_those_of_the_operator(net):
     op = class_hessian(net.model, net.images, net.labels, 2, memory=12345, micro_chunk=4)
     assert (op.memory_budget, op.micro_chunk) == (12345, 4)
     assert op._kept.nbytes <= 12345
+
+
+def test_an_operator_shows_what_it_is_of_and_its_size():
+    model = torch.nn.Linear(3, 2)
+    H = class_hessian(model, torch.ones(4, 3), torch.tensor([0, 1, 0, 1]), 1)
+    assert repr(H) == "<HessianOperator of 1: 8 x 8, float32 on cpu>"
+    assert repr(2 * H) == "<ScaledOperator of 1: 8 x 8, float32 on cpu>"
