@@ -49,11 +49,9 @@ class SymmetricOperator(ABC):
     __array_ufunc__ = None
 
     def __repr__(self) -> str:
-        of = f" of {self.label}" if self.label else ""
-        kind = str(self.dtype).removeprefix("torch.")
-        return (
-            f"<{type(self).__name__}{of}: {self.size:,} x {self.size:,}, {kind} on {self.device}>"
-        )
+        name = type(self).__name__ + (f" of {self.label}" if self.label else "")
+        kind = f"{str(self.dtype).removeprefix('torch.')} on {self.device}"
+        return f"<{name}: {self.size:,} x {self.size:,}, {kind}>"
 
     @abstractmethod
     def matvec(self, v: Tensor) -> Tensor:
