@@ -43,3 +43,8 @@ def trained_nets() -> dict[str, TrainedNet]:
 @pytest.fixture(params=["softmax", "smooth_mlp", "mlp_bn", "conv_resnet"])
 def trained_net(request, trained_nets) -> TrainedNet:
     return trained_nets[request.param]
+
+
+@pytest.fixture
+def net(trained_nets) -> TrainedNet:
+    return trained_nets["smooth_mlp"]

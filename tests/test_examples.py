@@ -36,8 +36,8 @@ def commands(text: str) -> list[str]:
 
 
 def paths(text: str) -> list[str]:
-    """Return the files and folders of the project that a Markdown text names."""
-    return re.findall(r"`((?:spectra|checkpoints|figures|cli|tests|docs)/[\w./-]*)`", text)
+    """Return the files and folders of the project that a Markdown text names, in commands too."""
+    return re.findall(r"[`\s]((?:spectra|checkpoints|figures|cli|tests|docs)/[\w./-]*)[`\s]", text)
 
 
 def run_blocks(blocks: list[str]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import figures
 import spectra
 
 PACKAGES = {package.__name__: package for package in (spectra, checkpoints, figures)}
-ROOT = Path(__file__).parents[1]
 # Plain data: a docstring would be that of dict, tuple or str.
 CONSTANTS = {"ENGINES", "VERDICTS", "__version__"}
 

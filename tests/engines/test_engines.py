@@ -23,11 +23,6 @@ PEERS = pytest.mark.parametrize("engine", sorted(set(ENGINES) - {"spectra"}))
 SMALL = {"num_probes": 2, "num_steps": 20}
 
 
-@pytest.fixture
-def net(trained_nets):
-    return trained_nets["smooth_mlp"]
-
-
 def analyze(net, engine, *, label="8", dtype=torch.float32, model=None, **options):
     op = HessianOperator(
         net.model if model is None else model, net.images, net.labels, dtype=dtype, micro_chunk=9

@@ -5,15 +5,13 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from oracles import build_net, dense_hessian, images_and_labels, random_vector
+from oracles import ULPS, build_net, dense_hessian, images_and_labels, random_vector
 from torch import Tensor, nn
 
 from spectra import HessianOperator, class_hessian
 from spectra.objective.forward import WithForward
 
 DOUBLE = torch.float64
-# Relative to max|λ|: some ulp of float64 in the sum over 22 images.
-ULPS = 1e-13
 
 
 class Answer:

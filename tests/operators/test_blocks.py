@@ -2,14 +2,12 @@
 
 import pytest
 import torch
-from oracles import random_vector, symmetric_with_spectrum
+from oracles import ULPS, random_vector, symmetric_with_spectrum
 
 from spectra import DenseOperator, HessianOperator, InputError
 from spectra.objective.parameter_slices import ParameterSlices
 
 DOUBLE = torch.float64
-# Relative to max|λ|: some ulp of float64 in the sum over 22 images.
-ULPS = 1e-13
 # Of smooth_mlp: 1.weight 160, 1.bias 5, 3.weight 20, 3.bias 4, 5.weight 12, 5.bias 3.
 ENTRIES = {
     "3.*": [*range(165, 189)],
@@ -17,11 +15,6 @@ ENTRIES = {
     "3.weight": [*range(165, 185)],
     "*": [*range(204)],
 }
-
-
-@pytest.fixture
-def net(trained_nets):
-    return trained_nets["smooth_mlp"]
 
 
 @pytest.fixture

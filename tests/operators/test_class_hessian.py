@@ -3,10 +3,12 @@
 import pytest
 import torch
 from oracles import (
+    ULPS,
     dense_hessian,
+    distance,
+    hessian_of,
     random_vector,
 )
-from torch import Tensor
 
 from spectra import (
     HessianOperator,
@@ -15,21 +17,6 @@ from spectra import (
 )
 
 DOUBLE = torch.float64
-# Relative to max|λ|: some ulp of float64 in the sum over 22 images.
-ULPS = 1e-13
-
-
-def operator(net, **options) -> HessianOperator:
-    return HessianOperator(net.model, net.images, net.labels, **{"dtype": DOUBLE, **options})
-
-
-def distance(op: HessianOperator, matrix: Tensor) -> float:
-    return float((op.dense() - matrix).abs().max())
-
-
-@pytest.fixture
-def net(trained_nets):
-    return trained_nets["smooth_mlp"]
 
 
 def test_class_hessians_weighted_by_their_counts_sum_to_the_whole(trained_net):
@@ -46,7 +33,7 @@ def test_class_hessians_weighted_by_their_counts_sum_to_the_whole(trained_net):
 def test_weighted_class_hessians_sum_to_the_weighted_whole(net):
     class_weights = torch.tensor([0.2, 1.0, 5.0], dtype=DOUBLE)
     counts = torch.bincount(net.labels)
-    whole = operator(net, weights=class_weights[net.labels], micro_chunk=5)
+    whole = hessian_of(net, weights=class_weights[net.labels], micro_chunk=5)
     v = random_vector(whole.size, "v")
     total = torch.zeros_like(v)
     for c in range(3):

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from oracles import dense_hessian, random_vector
+from oracles import ULPS, dense_hessian, random_vector
 
 from spectra import (
     FreshOperator,
@@ -15,13 +15,6 @@ from spectra import (
 )
 
 DOUBLE = torch.float64
-# Relative to max|λ|: some ulp of float64 in the sum over 22 images.
-ULPS = 1e-13
-
-
-@pytest.fixture
-def net(trained_nets):
-    return trained_nets["smooth_mlp"]
 
 
 @pytest.fixture

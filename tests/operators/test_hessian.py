@@ -5,12 +5,15 @@ import copy
 import pytest
 import torch
 from oracles import (
+    ULPS,
     QuadraticNet,
     Then,
     build_net,
     cross_entropy,
     dense_hessian,
+    distance,
     first_output,
+    hessian_of,
     images_and_labels,
     random_vector,
     refill,
@@ -26,40 +29,25 @@ from spectra import (
 )
 
 DOUBLE = torch.float64
-# Relative to max|λ|: some ulp of float64 in the sum over 22 images.
-ULPS = 1e-13
-
-
-def operator(net, **options) -> HessianOperator:
-    return HessianOperator(net.model, net.images, net.labels, **{"dtype": DOUBLE, **options})
-
-
-def distance(op: HessianOperator, matrix: Tensor) -> float:
-    return float((op.dense() - matrix).abs().max())
-
-
-@pytest.fixture
-def net(trained_nets):
-    return trained_nets["smooth_mlp"]
 
 
 @pytest.mark.parametrize("micro_chunk", [1, 3, 5, 11, 21, 22, 100])
 def test_chunks_of_any_size_give_the_hessian_of_the_whole_batch(net, micro_chunk):
-    assert distance(operator(net, micro_chunk=micro_chunk), net.hessian) <= ULPS * net.scale
+    assert distance(hessian_of(net, micro_chunk=micro_chunk), net.hessian) <= ULPS * net.scale
 
 
 def test_an_image_of_weight_zero_does_not_count(net):
     weights = (net.labels != 1).double()
     keep = net.labels != 1
     matrix = dense_hessian(net.model, net.images[keep], net.labels[keep])
-    assert distance(operator(net, weights=weights, micro_chunk=5), matrix) <= ULPS * net.scale
+    assert distance(hessian_of(net, weights=weights, micro_chunk=5), matrix) <= ULPS * net.scale
 
 
 def test_the_scale_of_the_loss_enters_the_hessian(net):
     matrix = dense_hessian(
         net.model, net.images, net.labels, loss=lambda o, y: cross_entropy(30 * o, y)
     )
-    error = distance(operator(net, loss=CrossEntropy(30.0)), matrix)
+    error = distance(hessian_of(net, loss=CrossEntropy(30.0)), matrix)
     assert error <= ULPS * float(matrix.abs().max()) * 10
 
 
@@ -72,7 +60,7 @@ def test_frozen_parameters_leave_the_rows_of_the_others(net):
 
 def test_gradient_is_that_of_the_weighted_mean(net):
     weights = torch.linspace(0.1, 2, 22, dtype=DOUBLE)
-    gradient = operator(net, weights=weights, micro_chunk=5).gradient()
+    gradient = hessian_of(net, weights=weights, micro_chunk=5).gradient()
     model = copy.deepcopy(net.model).double()
     losses = cross_entropy(model(net.images.double()), net.labels)
     ((weights * losses).sum() / weights.sum()).backward()
@@ -82,7 +70,7 @@ def test_gradient_is_that_of_the_weighted_mean(net):
 
 
 def test_loss_and_accuracy_are_those_of_the_whole_batch(net):
-    op = operator(net, micro_chunk=5)
+    op = hessian_of(net, micro_chunk=5)
     with torch.no_grad():
         outputs = copy.deepcopy(net.model).double()(net.images.double())
     assert op.loss() == pytest.approx(float(cross_entropy(outputs, net.labels).mean()), rel=1e-14)

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from oracles import (
+    hessian_of,
     random_vector,
 )
 from torch import nn
@@ -14,15 +15,6 @@ from spectra import (
 )
 
 DOUBLE = torch.float64
-
-
-def operator(net, **options) -> HessianOperator:
-    return HessianOperator(net.model, net.images, net.labels, **{"dtype": DOUBLE, **options})
-
-
-@pytest.fixture
-def net(trained_nets):
-    return trained_nets["smooth_mlp"]
 
 
 def snapshot(model: nn.Module) -> dict[str, object]:
@@ -82,7 +74,7 @@ def test_later_changes_to_the_callers_objects_change_nothing(net, changed, memor
 
 def test_the_global_generator_is_not_touched(net):
     before = torch.get_rng_state()
-    op = operator(net)
+    op = hessian_of(net)
     op.matvec(torch.ones(op.size, dtype=DOUBLE))
     op.gradient()
     assert torch.equal(torch.get_rng_state(), before)
@@ -90,7 +82,7 @@ def test_the_global_generator_is_not_touched(net):
 
 def test_building_twice_gives_the_same_bytes(net):
     v = random_vector(len(net.hessian), "v", dtype=torch.float32)
-    products = [operator(net, dtype=torch.float32, micro_chunk=5).matvec(v) for _ in range(2)]
+    products = [hessian_of(net, dtype=torch.float32, micro_chunk=5).matvec(v) for _ in range(2)]
     assert torch.equal(*products)
 
 
@@ -116,7 +108,7 @@ def test_the_checks_count_nothing_so_that_a_resumed_run_counts_what_a_whole_one_
 @pytest.mark.parametrize("kind", ["smooth_mlp", "conv_resnet"])
 def test_result_bytes_do_not_depend_on_the_memory_budget(trained_nets, kind, dtype):
     ops = [
-        operator(trained_nets[kind], dtype=dtype, micro_chunk=5, memory_budget=budget)
+        hessian_of(trained_nets[kind], dtype=dtype, micro_chunk=5, memory_budget=budget)
         for budget in (0, 300_000, 2**40)
     ]
     for name in "uv":  # the second product uses the graphs that the first one kept

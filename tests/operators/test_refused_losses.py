@@ -7,7 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from oracles import (
+    ULPS,
     Then,
+    distance,
+    hessian_of,
 )
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -21,21 +24,6 @@ from spectra import (
 )
 
 DOUBLE = torch.float64
-# Relative to max|λ|: some ulp of float64 in the sum over 22 images.
-ULPS = 1e-13
-
-
-def operator(net, **options) -> HessianOperator:
-    return HessianOperator(net.model, net.images, net.labels, **{"dtype": DOUBLE, **options})
-
-
-def distance(op: HessianOperator, matrix: Tensor) -> float:
-    return float((op.dense() - matrix).abs().max())
-
-
-@pytest.fixture
-def net(trained_nets):
-    return trained_nets["smooth_mlp"]
 
 
 def test_integer_images_are_refused(net):
@@ -79,12 +67,12 @@ def test_a_model_without_trainable_parameters_is_refused(net):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64])
 def test_other_dtypes_are_refused(net, dtype):
     with pytest.raises(InputError, match="dtype"):
-        operator(net, dtype=dtype)
+        hessian_of(net, dtype=dtype)
 
 
 def test_micro_chunk_below_one_is_refused(net):
     with pytest.raises(InputError, match="micro_chunk"):
-        operator(net, micro_chunk=0)
+        hessian_of(net, micro_chunk=0)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +82,7 @@ def test_micro_chunk_below_one_is_refused(net):
 )
 def test_unusable_sample_weights_are_refused(net, weights):
     with pytest.raises(InputError, match="weights"):
-        operator(net, weights=weights)
+        hessian_of(net, weights=weights)
 
 
 def test_non_finite_images_are_refused(net):

@@ -22,8 +22,6 @@ from torch import Tensor, nn
 from spectra import InputError
 from spectra.products import WAYS
 
-DOUBLE = torch.float64
-
 
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_double_backward_is_the_dense_hessian(name):
