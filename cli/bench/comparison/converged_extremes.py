@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,10 +14,11 @@ from cli.bench.workload import LOSS
 from spectra import HessianOperator, Lanczos, SymmetricOperator, draw_probe, make_generator
 from spectra.errors import InputError
 from spectra.krylov.defaults import FLOOR
+from spectra.krylov.tolerance import Tolerance
 from spectra.system.files import write_json
 
 # Of the float32 run, whose Ritz vectors the float64 steps start from.
-RUN_TOLERANCE = 1e-3
+_RUN = Tolerance(1e-3)
 RUN_STEPS = 100
 # Ours: a run that met the tolerance goes on for half as many steps again, and the lowest three Ritz
 # vectors are refined. Without, a reference once was the second-lowest eigenvalue, 1.2 % off: of two
@@ -29,7 +29,7 @@ LOWEST = 3
 _RULE = "extremes, 1.5 times the steps, 3 lowest"
 # Ours: the error of a Rayleigh quotient is the square of the residual over the gap, so 1e-2 leaves
 # some 1e-4 |θ| in the worst case; the estimate is recorded.
-RESIDUAL_TOLERANCE = 1e-2
+_REFINEMENT = Tolerance(1e-2)
 REFINEMENTS = 6
 # What counts as "within" for the steps that an oracle would grant.
 ORACLE_TOLERANCE = 1e-2
@@ -111,10 +111,9 @@ def converged_reference(op: HessianOperator, generator: torch.Generator) -> Refe
     last = min(RUN_STEPS, op.size)
     while len(run) < last and run.step():
         t = run.tridiagonal()
-        values, bounds = t.ritz_values(), t.residual_bounds()
+        values = t.ritz_values()
         ratios.append(ratio_of(values[0], values[-1]))
-        ends, limits = values[[0, -1]], bounds[[0, -1]]
-        if (limits <= np.maximum(RUN_TOLERANCE * abs(ends), FLOOR * abs(values).max())).all():
+        if _RUN.met_at_ends(values, t.residual_bounds()).all():
             last = min(last, math.ceil(GO_ON * len(run)))
     t = run.tridiagonal()
     values, coefficients = t.ritz_values(), t.ritz_coefficients()
@@ -147,8 +146,7 @@ def _refined(
         theta = values[[0, -1]]
         residuals = ends @ products - theta[:, None] * (ends @ basis)
         norms = residuals.norm(dim=1)
-        allowed = (RESIDUAL_TOLERANCE * theta.abs()).clamp(min=FLOOR * float(theta.abs().max()))
-        converged = bool((norms <= allowed).all())
+        converged = bool((norms.cpu().numpy() <= _REFINEMENT.allowed(theta.tolist())).all())
         if converged or refinement == REFINEMENTS - 1 or len(basis) + 2 > op.size:
             break
         new = residuals
