@@ -12,6 +12,7 @@ from checkpoints.models import Architecture, build_model
 from checkpoints.recipes.recipe import Recipe
 from spectra.classes.identity import weights_digest
 from spectra.errors import InputError
+from spectra.results.provenance import Description
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Checkpoint:
     epoch: int | None = None
     recipe: Recipe | None = None
     class_counts: tuple[int, ...] | None = None
-    data: Mapping[str, Any] | None = None
+    data: Description | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spectra.errors import InputError
+from spectra.results.provenance import Description, PlainValue
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Normalisation:
         mean, std = _constants(self, dtype, images.device)
         return (images.to(dtype) / self.scale - mean) / std
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, PlainValue]:
         """Return the plain form that checkpoints store."""
         return {
             "name": self.name,
@@ -124,7 +125,7 @@ class ImageData:
     test: LabelledImages | None
     num_classes: int
     normalisation: Normalisation
-    description: dict[str, Any] = field(default_factory=dict)
+    description: Description = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.test is not None and self.test.images.shape[1:] != self.train.images.shape[1:]:

@@ -5,7 +5,6 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from checkpoints.data.dataset import ImageData, LabelledImages
 from checkpoints.data.longtail import class_counts, select_long_tail
 from checkpoints.data.normalisations import CIFAR, from_images
 from spectra.errors import InputError
+from spectra.results.provenance import PlainValue
 
 DATA_VARIABLE = "SPECTRA_DATA"
 DIGITS_TEST_PER_CLASS = 50
@@ -89,7 +89,7 @@ def load_data(request: DataRequest | str | None = None) -> ImageData:
     num_classes = int(max(train.labels.max(), test.labels.max() if test else 0)) + 1
     profile = request.profile or ("none" if kind == "npz" else "exp")
     factor = request.imbalance_factor if request.imbalance_factor is not None else default_factor
-    description: dict[str, Any] = {
+    description: dict[str, PlainValue] = {
         "source": kind,
         "profile": profile,
         "selection_seed": request.selection_seed,

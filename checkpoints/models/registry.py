@@ -10,6 +10,7 @@ from torch import nn
 from checkpoints.choices import ARCHITECTURES, CIFAR_DEPTHS
 from checkpoints.models.resnet import ResNet
 from spectra.errors import InputError
+from spectra.results.provenance import PlainValue
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Architecture:
                     f"{key} of an architecture must be a word, got {getattr(self, key)!r}"
                 )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, PlainValue]:
         """Return the plain form that checkpoints store."""
         return asdict(self)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from spectra.errors import InputError
+from spectra.results.provenance import PlainValue
 
 LOSSES = ("ce", "ldam", "vs", "la", "focal")
 WEIGHTINGS = ("none", "drw", "reweight", "resample")
@@ -167,7 +168,7 @@ class Recipe:
         """Whether each step starts with an ascent step of radius ρ."""
         return OPTIMIZERS[self.optimizer].climbs
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, PlainValue]:
         """Return the plain form that checkpoints store."""
         plain = asdict(self)
         plain["rho_schedule"] = [list(pair) for pair in self.rho_schedule]

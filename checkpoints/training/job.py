@@ -12,6 +12,7 @@ from checkpoints.recipes.recipe import Recipe
 from checkpoints.recipes.schedules import drw_switch
 from checkpoints.training.execution import EXACT, Execution
 from spectra.errors import InputError
+from spectra.results.provenance import PlainValue
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class TrainingJob:
         return self.recipe.weighting in ("none", "drw") and not keeps_earlier
 
     @functools.cached_property
-    def described_data(self) -> dict[str, Any]:
+    def described_data(self) -> dict[str, PlainValue]:
         """What the checkpoints say of the data."""
         return {**self.data.description, "digest": self.data.digest()}
 
