@@ -8,7 +8,7 @@ and |λmin/λmax| tends to 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
@@ -56,7 +56,7 @@ class FreshBatches:
     def __len__(self) -> int:
         return -(-len(self.index) // self.batch_size)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images, index) of one draw."""
         images = self.draw()
         yield from zip(
