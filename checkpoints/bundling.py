@@ -43,7 +43,7 @@ def bundle_digits(root: Path) -> None:
             )
             files += _copy(train_job(job), root / "digits" / name)
         commands[f"digits/{name}"] = f"spectra train {name} --data digits --seed {SEED}"
-        accuracy = load_native(files[-1]).metrics["test"]["overall"]
+        accuracy = load_native(files[-1]).test_accuracy
         sys.stderr.write(f"digits/{name}: test accuracy {accuracy:.3f}\n")
     _record(root, "digits/", commands, files)
 

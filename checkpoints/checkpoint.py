@@ -100,6 +100,19 @@ class Checkpoint:
             if torch.is_floating_point(value) and "running_" not in key
         )
 
+    @property
+    def test_accuracy(self) -> float | None:
+        """Fraction right of all test images, as recorded at this epoch."""
+        tested = self.metrics.get("test") or {}
+        accuracy: float | None = tested.get("overall")
+        return accuracy
+
+    @property
+    def train_loss(self) -> float | None:
+        """Mean training loss of this epoch, as recorded."""
+        loss: float | None = self.metrics.get("train_loss")
+        return loss
+
     def digest(self) -> str:
         """Return the SHA-256 of the weights: names, shapes and bytes in sorted order."""
         return weights_digest(self.state)

@@ -1,7 +1,7 @@
 """How many threads a network is worth."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -12,11 +12,16 @@ from checkpoints.data import ImageData
 SMALL_IMAGE = 16
 
 
-@contextmanager
-def suitable_threads(data: ImageData) -> Iterator[None]:
+def suitable_threads(data: ImageData) -> AbstractContextManager[None]:
     """Run the block on one thread where the images are small; put torch's setting back."""
+    return one_thread(data.train.images.shape[-1] < SMALL_IMAGE)
+
+
+@contextmanager
+def one_thread(wanted: bool) -> Iterator[None]:
+    """Run the block on one thread where that is wanted; put torch's setting back."""
     before = torch.get_num_threads()
-    if data.train.images.shape[-1] < SMALL_IMAGE:
+    if wanted:
         torch.set_num_threads(1)
     try:
         yield

@@ -45,9 +45,8 @@ def list_command(run: str | None, as_json: bool) -> None:
         return
     rows = []
     for path, checkpoint in found:
-        tested = checkpoint.metrics.get("test") or {}
-        row = [path.name, str(checkpoint.epoch), number(tested.get("overall"))]
-        rows.append([*row, number(checkpoint.metrics.get("train_loss"))])
+        recorded = [number(checkpoint.test_accuracy), number(checkpoint.train_loss)]
+        rows.append([path.name, str(checkpoint.epoch), *recorded])
     print_table(str(run), ["file", "epoch", "test accuracy", "train loss"], rows)
 
 

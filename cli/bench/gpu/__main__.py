@@ -1,7 +1,7 @@
 """The suite without the command line's libraries: ``python -m cli.bench.gpu -o DIR``.
 
-It needs torch, numpy, scipy, safetensors and msgspec, and Pillow where the prepared images are
-WebP.
+It needs torch, numpy, scipy, safetensors, msgspec and filelock, and Pillow where the prepared
+images are WebP.
 """
 
 import argparse

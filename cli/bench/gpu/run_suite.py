@@ -1,11 +1,11 @@
 """The steps in their order, each with its share of the seconds."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
 
+from checkpoints.training.threads import one_thread
 from cli.bench.gpu.summary_table import summary_rows
 from cli.bench.gpu_ledger.ledger import Ledger
 from cli.bench.gpu_ledger.pack import pack
@@ -47,22 +47,6 @@ STEPS: tuple[tuple[str, float, Callable[[Suite, Step], None]], ...] = (
 ABORTED = "aborted"
 
 
-@contextmanager
-def _threads(request: SuiteRequest) -> Iterator[None]:
-    """Run the block on one thread in a dry run; put torch's setting back.
-
-    On a busy machine a second thread costs toy networks a factor of ten: at every layer the two
-    wait for each other.
-    """
-    before = torch.get_num_threads()
-    if request.dry_run:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def run_suite(request: SuiteRequest, *, say: Say | None = None) -> SuiteResults:
     """Run every step; each item is on disk before the next begins.
 
@@ -86,7 +70,8 @@ def run_suite(request: SuiteRequest, *, say: Say | None = None) -> SuiteResults:
             f"the suite is for GPUs, got device {request.device}; --dry-run walks the same steps "
             "on the CPU"
         )
-    with _threads(request):
+    # On a busy machine a second thread costs toy networks a factor of ten.
+    with one_thread(request.dry_run):
         return _run(request, say)
 
 

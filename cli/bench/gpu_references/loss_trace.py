@@ -13,7 +13,7 @@ from checkpoints.models import initialise
 from checkpoints.recipes.families import get_recipe
 from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.execution import EXACT, Execution
-from checkpoints.training.trainer import Trainer
+from checkpoints.training.trainer import Trainer, descent
 from cli.bench.gpu_references.sizes import Sizes
 from spectra import make_generator
 
@@ -81,12 +81,7 @@ def loss_trace(
         model = _InFloat64(model.double())
     where = torch.device(device)
     model = execution.place(model, where)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
+    optimizer = descent(recipe, model, where)
     trainer = Trainer(recipe, data, model, optimizer, seed=SEED, device=where, execution=execution)
     losses, seconds = [], []
     for epoch in range(sizes.trace_epochs) if epochs is None else epochs:
