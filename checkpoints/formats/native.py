@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,32 @@ from checkpoints.data.dataset import Normalisation
 from checkpoints.models import Architecture
 from checkpoints.recipes.recipe import Recipe
 from spectra.errors import InputError
+from spectra.results.plain import from_plain
 from spectra.system.files import write_atomically
 
 SCHEMA = 1
 HEADER_KEY = "spectra"
 RESUME_KEY = "spectra-resume"
-_KINDS: dict[str, tuple[type, str]] = {
-    "epoch": (int, "an integer"),
-    "class_counts": (list, "a list"),
-    "data": (dict, "an object"),
-    "metrics": (dict, "an object"),
-    "seed": (int, "an integer"),
-    "versions": (dict, "an object"),
-    "notes": (list, "a list"),
-}
+
+
+@dataclass(frozen=True)
+class _Metadata:
+    """What the header holds beside the schema, see :class:`checkpoints.Checkpoint`.
+
+    What recipes, data and metrics say of themselves is kept as it came: it grows with them.
+    """
+
+    name: str
+    architecture: Architecture
+    normalisation: Normalisation | None = None
+    epoch: int | None = None
+    recipe: dict[str, Any] | None = None
+    class_counts: tuple[int, ...] | None = None
+    data: dict[str, Any] | None = None
+    metrics: dict[str, Any] | None = None
+    seed: int | None = None
+    versions: dict[str, str] | None = None
+    notes: tuple[str, ...] | None = None
 
 
 def save_native(path: Path, checkpoint: Checkpoint) -> None:
@@ -60,16 +73,23 @@ def load_native(path: Path) -> Checkpoint:
     """Read a file of :func:`save_native`.
 
     Raises:
-        InputError: not a safetensors file, truncated, or not written by this toolkit.
+        InputError: not a safetensors file, truncated, not written by this toolkit, or a value in
+            its metadata does not fit: ``FILE: class_counts[2]: expected an integer, got 'x'``.
     """
-    metadata = read_metadata(path)
+    plain = read_metadata(path)
+    known = from_plain(plain, _Metadata, origin=str(path))
+    later = set(plain["architecture"]) - {field.name for field in fields(Architecture)}
+    if later:
+        raise InputError(
+            f"{path}: architecture.{min(later)} is not known to this version; update "
+            "hessian-spectra"
+        )
     try:
-        return _from_metadata(metadata, safetensors.torch.load(path.read_bytes()))
+        return _checkpoint(known, safetensors.torch.load(path.read_bytes()))
     except SafetensorError as error:
         raise InputError(f"{path} is damaged or truncated: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        said = str(error) if isinstance(error, InputError) else repr(error)
-        raise InputError(f"{path}: metadata is incomplete or malformed: {said}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def is_native(path: Path) -> bool:
@@ -127,46 +147,48 @@ def _header(path: Path) -> dict[str, str]:
         raise InputError(f"cannot read {path} as safetensors: {error}") from error
 
 
-def _from_metadata(metadata: dict[str, Any], state: dict[str, Any]) -> Checkpoint:
-    def optional(key: str) -> Any:
-        value, (kind, what) = metadata.get(key), _KINDS.get(key, (object, ""))
-        if value is not None and not isinstance(value, kind):
-            raise InputError(f"{key} should be {what}, got {value!r}")
-        return value
+def _checkpoint(known: _Metadata, state: dict[str, Tensor]) -> Checkpoint:
+    """Return the checkpoint.
 
-    architecture = Architecture(**metadata["architecture"])
-    counts = optional("class_counts")
-    if counts and (
-        len(counts) != architecture.num_classes
-        or not all(isinstance(n, int) and n >= 0 for n in counts)
-    ):
+    Raises:
+        InputError: what the metadata say does not fit together.
+    """
+    counts, classes = known.class_counts, known.architecture.num_classes
+    if counts and (len(counts) != classes or min(counts) < 0):
         raise InputError(
-            f"class_counts should be {architecture.num_classes} numbers of images, one a class, "
-            f"got {str(counts)[:80]}"
+            f"class_counts should be {classes} numbers of images, one a class, got "
+            f"{str(list(counts))[:80]}"
         )
-    data = optional("data")
-    if data and not isinstance(data.get("source"), str):
-        raise InputError(f"data should name its source, got {data.get('source')!r}")
+    if known.data and not isinstance(known.data.get("source"), str):
+        raise InputError(f"data should name its source, got {known.data.get('source')!r}")
     return Checkpoint(
-        name=str(metadata["name"]),
+        name=known.name,
         state=state,
-        architecture=architecture,
-        normalisation=_normalisation(optional("normalisation")),
-        epoch=optional("epoch"),
-        recipe=Recipe.from_dict(metadata["recipe"]) if optional("recipe") else None,
-        class_counts=tuple(counts) if counts else None,
-        data=data or None,
-        metrics=optional("metrics") or {},
-        seed=optional("seed"),
-        versions=optional("versions") or {},
-        notes=tuple(optional("notes") or ()),
+        architecture=known.architecture,
+        normalisation=_checked(known.normalisation),
+        epoch=known.epoch,
+        recipe=_recipe(known.recipe) if known.recipe else None,
+        class_counts=counts or None,
+        data=known.data or None,
+        metrics=known.metrics or {},
+        seed=known.seed,
+        versions=known.versions or {},
+        notes=known.notes or (),
     )
 
 
-def _normalisation(fields: Any) -> Normalisation | None:
-    if not fields:
+def _recipe(plain: dict[str, Any]) -> Recipe:
+    if not isinstance(plain.get("name"), str):
+        raise InputError(f"recipe.name: expected text, got {plain.get('name')!r}")
+    try:
+        return Recipe.from_dict(plain)
+    except (InputError, TypeError) as error:
+        raise InputError(f"recipe: {error}") from error
+
+
+def _checked(found: Normalisation | None) -> Normalisation | None:
+    if found is None:
         return None
-    found = Normalisation.from_dict(fields)
     positive = (*found.std, found.scale)
     if not all(map(math.isfinite, (*found.mean, *positive))) or min(positive) <= 0:
         raise InputError(

@@ -94,6 +94,22 @@ def test_malformed_metadata_is_refused(written, changes):
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epoch": "last"}, "epoch: expected an integer, got 'last'"),
+        ({"class_counts": [9, 5, "3"]}, r"class_counts\[2\]: expected an integer, got '3'"),
+        (CHANGES["classes a word"], "architecture.num_classes: expected an integer, got 'ten'"),
+        (CHANGES["architecture of a later version"], "architecture.new is not known .* update"),
+        (CHANGES["recipe with an unknown field"], "recipe: unknown recipe field 'later'"),
+        (CHANGES["class counts of other classes"], "should be 3 numbers of images"),
+    ],
+)
+def test_the_place_of_a_bad_value_is_named(written, changes, message):
+    rewritten(written, **changes)
+    refused(written, message)
+
+
+@pytest.mark.parametrize(
     "text", ["", "{", "[]", "null", "3", '"schema"', '{"schema": Infinity}', "[" * 10**5]
 )
 def test_metadata_that_is_no_json_object_is_refused(tmp_path, text):
