@@ -8,7 +8,7 @@ from torch import nn
 
 from spectra.classes.caller import (
     caller_left_alone,
-    device_of,
+    computing_device,
     plain_model,
     room_for_images,
 )
@@ -122,7 +122,7 @@ def analyze_classes(
         classes,
         per_class=images_per_class,
         seed=seed,
-        room=room_for_images(device_of(model, device), memory),
+        room=room_for_images(computing_device(model, device), memory),
         on_progress=on_progress,
     )
     return analyze_chosen(
@@ -198,7 +198,7 @@ def analyze_chosen(
         return PreparedLoss(op)
 
     first_check = check
-    where = device_of(model, device, chosen.images)
+    where = computing_device(model, device, chosen.images)
     network = model if forward is None else WithForward(model, forward)
     with caller_left_alone():
         records = [

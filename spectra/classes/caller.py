@@ -87,7 +87,7 @@ def plain_model(model: nn.Module) -> nn.Module:
         model = inner
 
 
-def device_of(
+def computing_device(
     model: nn.Module,
     device: torch.device | str | None,
     images: Tensor | LazyImages | None = None,

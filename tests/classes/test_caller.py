@@ -9,7 +9,7 @@ from torch import nn
 from spectra import InputError
 from spectra.classes.caller import (
     caller_left_alone,
-    device_of,
+    computing_device,
     plain_model,
     random_state_kept,
     room_for_images,
@@ -67,22 +67,22 @@ def test_what_is_no_model_is_refused():
 
 
 def test_work_is_done_where_the_model_is_unless_told_otherwise():
-    assert device_of(nn.Linear(2, 2, device="meta"), None).type == "meta"
-    assert device_of(nn.Linear(2, 2, device="meta"), "cpu").type == "cpu"
-    assert device_of(nn.Flatten(), None).type == "cpu"
+    assert computing_device(nn.Linear(2, 2, device="meta"), None).type == "meta"
+    assert computing_device(nn.Linear(2, 2, device="meta"), "cpu").type == "cpu"
+    assert computing_device(nn.Flatten(), None).type == "cpu"
 
 
 def test_images_on_another_device_than_the_cpu_are_where_work_is_done():
     elsewhere = torch.zeros(1, device="meta")  # stands for a card
-    assert device_of(nn.Linear(2, 2), None, elsewhere).type == "meta"
-    assert device_of(nn.Linear(2, 2), "cpu", elsewhere).type == "cpu"
-    assert device_of(nn.Linear(2, 2, device="meta"), None, torch.zeros(1)).type == "meta"
+    assert computing_device(nn.Linear(2, 2), None, elsewhere).type == "meta"
+    assert computing_device(nn.Linear(2, 2), "cpu", elsewhere).type == "cpu"
+    assert computing_device(nn.Linear(2, 2, device="meta"), None, torch.zeros(1)).type == "meta"
 
 
 def test_a_model_on_two_devices_is_refused():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, device="meta"))
     with pytest.raises(InputError, match="parameters are on cpu and meta; move it, or give dev"):
-        device_of(model, None)
+        computing_device(model, None)
 
 
 def test_no_room_is_left_where_more_is_taken_already():
