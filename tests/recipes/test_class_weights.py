@@ -1,17 +1,9 @@
 import pytest
 import torch
-from torch import Tensor
+from loss_values import COUNTS, close
 
 from checkpoints import get_recipe
 from checkpoints.recipes.schedules import class_weights
-
-COUNTS = (5000, 387, 50)
-
-
-def close(actual: Tensor, expected: Tensor | list[float]) -> None:
-    # float64 values of order 1 after at most a dozen roundings: 1e-12 is 100 times the error.
-    expected = torch.as_tensor(expected, dtype=torch.float64)
-    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_class_balanced_weights_are_the_hand_computed_ones():

@@ -2,6 +2,7 @@ from math import exp, log, log1p
 
 import pytest
 import torch
+from loss_values import COUNTS, close, outputs_and_labels
 from torch import Tensor
 
 from checkpoints import get_recipe
@@ -13,21 +14,8 @@ from checkpoints.recipes.training_losses import (
     output_scale,
     training_loss,
 )
-from spectra import CrossEntropy, make_generator
+from spectra import CrossEntropy
 from spectra.system.quiet import quiet
-
-COUNTS = (5000, 387, 50)
-
-
-def outputs_and_labels(n: int = 12) -> tuple[Tensor, Tensor]:
-    generator = make_generator(0, "losses")
-    return torch.randn(n, 3, generator=generator, dtype=torch.float64), torch.arange(n) % 3
-
-
-def close(actual: Tensor, expected: Tensor | list[float]) -> None:
-    # float64 values of order 1 after at most a dozen roundings: 1e-12 is 100 times the error.
-    expected = torch.as_tensor(expected, dtype=torch.float64)
-    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
 
 
 def written_out(logits: Tensor, labels: Tensor) -> Tensor:
