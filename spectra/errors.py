@@ -1,6 +1,6 @@
 """The errors that spectra raises on purpose; the command line turns each into one line."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 
 class SpectraError(Exception):
@@ -20,6 +20,17 @@ class NonFiniteError(SpectraError, ArithmeticError):
 
 class OperatorError(SpectraError, ValueError):
     """A Hessian operator failed its determinism, symmetry or separability check."""
+
+
+def is_number(value: object) -> bool:
+    """Say whether ``value`` is a real number, of Python or of NumPy."""
+    return isinstance(value, Real)
+
+
+def check_integer(name: str, value: object) -> None:
+    """Raise InputError unless ``value`` is an integer, of Python or of NumPy."""
+    if not isinstance(value, Integral):
+        raise InputError(f"{name} must be an integer, got {value!r}")
 
 
 def check_count(name: str, value: object, most: int | None = None) -> None:

@@ -9,7 +9,6 @@ from torch import nn
 from spectra.classes.caller import (
     caller_left_alone,
     computing_device,
-    plain_model,
     room_for_images,
 )
 from spectra.classes.chosen_images import ChosenImages, choose_of_data
@@ -21,6 +20,7 @@ from spectra.findings.verdict import RADIUS, TAU
 from spectra.krylov.defaults import MAX_STEPS, NUM_PROBES, NUM_STEPS
 from spectra.objective.forward import Forward, WithForward
 from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
+from spectra.objective.plain_model import plain_model
 from spectra.operators.hessian import HessianOperator
 from spectra.results.analysis import Analysis
 from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
@@ -216,7 +216,7 @@ def analyze_chosen(
     state = model.state_dict()
     return Analysis(
         checkpoint=CheckpointIdentity(
-            name=name or type(model).__name__,
+            name=str(name or type(model).__name__),
             epoch=epoch,
             architecture={"name": type(model).__name__},
             class_counts=chosen.class_counts,

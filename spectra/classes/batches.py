@@ -64,8 +64,10 @@ def batches_of(data: Any, *, seed: int) -> Batches:
         return Batches(lambda _: _as_they_come(loader), None, None, origin)
 
     def read(index: Tensor | None) -> Iterator[Batch]:
-        yield from map(_pair, _in_order(loader, index, seed))
+        yield from _pairs(_in_order(loader, index, seed))
 
+    if not hasattr(dataset, "__len__"):
+        raise InputError(f"{origin} must say how many items it has, by __len__")
     count = len(cast(Any, dataset))
     labels = _targets(dataset)
     if count:
@@ -127,10 +129,25 @@ def _as_they_come(loader: DataLoader[Any]) -> Iterator[Batch]:
         if isinstance(generator, torch.Generator)
     ]
     try:
-        yield from map(_pair, loader)
+        yield from _pairs(loader)
     finally:
         for generator, state in kept:
             generator.set_state(state)
+
+
+def _pairs(loader: DataLoader[Any]) -> Iterator[Batch]:
+    """Yield the batches of a loader as images and labels.
+
+    Raises:
+        InputError: items make no batch, or one that is nothing of the kind.
+    """
+    try:
+        yield from map(_pair, loader)
+    except (TypeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"items must be (image, label), images as tensors or arrays of one shape: {reason}"
+        ) from error
 
 
 def _pair(batch: Any) -> Batch:
@@ -175,15 +192,7 @@ def _compared(
     """Read a few images twice: say whether they differ, and return ``labels`` if they are right."""
     few = torch.arange(min(_COMPARED, count))
     with random_state_kept(seed, "compared"):
-        try:
-            first, again = (list(read(few)) for _ in range(2))
-        except (TypeError, RuntimeError) as error:
-            if isinstance(error, InputError):
-                raise
-            reason = str(error).partition("\n")[0]
-            raise InputError(
-                f"items must be (image, label), images as tensors or arrays of one shape: {reason}"
-            ) from error
+        first, again = (list(read(few)) for _ in range(2))
     if any(not torch.equal(a, b) for (a, _), (b, _) in zip(first, again, strict=True)):
         logger.warning(
             "the data set gives another image each time (augmentation): one draw of each is taken"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spectra.engines.memory import default_limit
-from spectra.errors import InputError
+from spectra.errors import InputError, is_number
 from spectra.objective.images import LazyImages
 from spectra.objective.placement import device_of_model, indexed, place
 from spectra.system.allocator import resident_bytes
@@ -66,27 +66,6 @@ def caller_left_alone() -> Iterator[None]:
         yield
 
 
-def plain_model(model: nn.Module) -> nn.Module:
-    """Return the network inside the wrappers of ``torch.compile`` and of data parallelism.
-
-    Raises:
-        InputError: ``model`` is no module.
-
-    >>> network = nn.Linear(2, 2)
-    >>> plain_model(nn.DataParallel(network)) is network
-    True
-    """
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    while True:
-        inner = getattr(model, "_orig_mod", None)  # torch.compile's
-        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            inner = model.module
-        if not isinstance(inner, nn.Module):
-            return model
-        model = inner
-
-
 def computing_device(
     model: nn.Module,
     device: torch.device | str | None,
@@ -112,5 +91,7 @@ def room_for_images(device: torch.device, memory: int | None) -> int:
         device: where products are made.
         memory: bytes that may be taken in all on it, or None.
     """
+    if memory is not None and not is_number(memory):
+        raise InputError(f"memory must be a number of bytes, such as 4 * 2**30, got {memory!r}")
     here = memory if memory is not None and device.type == "cpu" else default_limit("cpu")
-    return max(0, here - resident_bytes("cpu"))
+    return max(0, int(here) - resident_bytes("cpu"))

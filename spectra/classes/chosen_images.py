@@ -10,7 +10,7 @@ from spectra.classes.each_loss import those_with_images
 from spectra.classes.identity import images_digest
 from spectra.classes.image_source import image_source
 from spectra.classes.labels import Classes, labels_named, losses_of, parts_of
-from spectra.errors import InputError
+from spectra.errors import InputError, check_count
 from spectra.objective.images import LazyImages, select
 from spectra.system.progress import Progress
 from spectra.system.seeding import make_generator
@@ -59,8 +59,8 @@ def choose_images(
     Raises:
         InputError: none of the classes has images, or the limit is not positive.
     """
-    if per_class is not None and per_class < 1:
-        raise InputError(f"images per class must be at least 1, got {per_class}")
+    if per_class is not None:
+        check_count("images_per_class", per_class)
     kept, kept_weights = [], []
     for c in classes:
         positions = torch.nonzero(labels == c)[:, 0]

@@ -10,7 +10,7 @@ from spectra.engines.analyze_loss import analyze_loss
 from spectra.engines.memory import within_limit
 from spectra.engines.settings import SolverSettings
 from spectra.findings.loss_analysis import LossAnalysis
-from spectra.findings.verdict import RADIUS, TAU
+from spectra.findings.verdict import RADIUS, TAU, check_thresholds
 from spectra.krylov.extremes import Extremes
 from spectra.operators.fresh import Draw
 from spectra.operators.hessian import HessianOperator
@@ -82,9 +82,10 @@ def analyze_each(
         on_progress: called with (``class 8`` say, steps done, steps planned).
 
     Raises:
-        InputError: a loss does not fit into the memory.
+        InputError: a loss does not fit into the memory, or a number is out of range.
         NonFiniteError: a product held NaN or infinity; the message names class, probe and step.
     """
+    check_thresholds(radius, tau)
     check = True
     for label, classes in chosen.items():
         loss = prepare(label, classes, check=check)

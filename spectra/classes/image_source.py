@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
@@ -61,7 +62,8 @@ def image_source(
     taken, read once. Else a pass over all of it, which keeps the images of ``classes``.
 
     Args:
-        data: a pair of images (tensor, array or :class:`spectra.LazyImages`, (N, ...)) and labels
+        data: a pair of images (tensor, array, list or
+            :class:`spectra.LazyImages`, (N, ...)) and labels
             (N,), a ``Dataset`` of (image, label), or a ``DataLoader``.
         classes: whose images are going to be taken; None: of any.
         room: bytes that images may take in memory.
@@ -73,8 +75,11 @@ def image_source(
     """
     if isinstance(data, TensorDataset) and len(data.tensors) == 2:
         return _of_pair(*data.tensors)
-    if isinstance(data, (tuple, list)) and len(data) == 2 and _is_images(data[0]):
-        return _of_pair(*data)
+    if isinstance(data, (tuple, list)) and len(data) == 2:
+        if _is_images(data[0]):
+            return _of_pair(*data)
+        if isinstance(data[0], (tuple, list)) and not _is_item(data[0]):
+            return _of_pair(_stacked(data[0]), data[1])
     if not isinstance(data, (Dataset, DataLoader)) and not _has_items(data):
         raise InputError(f"{_EXPECTED}; got {type(data).__name__}")
     batches = batches_of(data, seed=seed)
@@ -97,6 +102,21 @@ def _is_images(value: object) -> bool:
     return isinstance(value, (Tensor, np.ndarray, LazyImages))
 
 
+def _is_item(value: Any) -> bool:
+    """Say whether ``value`` is an image and its label, rather than a list of images."""
+    return len(value) == 2 and np.ndim(value[1]) == 0
+
+
+def _stacked(images: Any) -> Tensor | npt.NDArray[Any]:
+    """Return a list of images as one tensor or array."""
+    try:
+        if images and isinstance(images[0], Tensor):
+            return torch.stack(tuple(images))
+        return np.asarray(images)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"images must be of one shape: {error}") from error
+
+
 def _has_items(data: object) -> bool:
     """Say whether ``data`` is a data set in all but name."""
     has = hasattr(data, "__getitem__") and hasattr(data, "__len__")
@@ -104,6 +124,11 @@ def _has_items(data: object) -> bool:
 
 
 def _of_pair(images: Any, labels: object) -> ImageSource:
+    if not images.shape or (isinstance(images, np.ndarray) and images.dtype.kind not in "fiub"):
+        raise InputError(
+            f"images must be normalised floats (N, ...), got {images.dtype} of shape "
+            f"{tuple(images.shape)}"
+        )
     found = as_labels(labels)
     if len(found) != len(images):
         raise InputError(f"labels must be {len(images)}, one an image, got {len(found)}")
@@ -111,7 +136,8 @@ def _of_pair(images: Any, labels: object) -> ImageSource:
 
     def take(index: Tensor) -> Tensor | LazyImages:
         if isinstance(images, np.ndarray):
-            return torch.from_numpy(images[index.numpy()])
+            chosen = images[index.numpy()]
+            return torch.from_numpy(chosen.astype(chosen.dtype.newbyteorder("="), copy=False))
         if isinstance(images, LazyImages):
             return images.select(index)
         return images if len(index) == len(images) else images[index.to(images.device)]
@@ -139,6 +165,7 @@ def _read(
     places: list[Tensor] = []
     done = taken = 0
     kept: Tensor | None = None
+    shape: torch.Size | None = None
     with random_state_kept(seed, "data"):
         for images, of_images in batches.read(index):
             keep = torch.arange(len(of_images))
@@ -147,6 +174,11 @@ def _read(
             if kept is None and known is not None:
                 _check_room(known, images[:1].nbytes, room)
                 kept = torch.empty((known, *images.shape[1:]), dtype=images.dtype)
+            if shape is not None and images.shape[1:] != shape:
+                raise InputError(
+                    f"images must be of one shape, got {tuple(shape)} and {tuple(images.shape[1:])}"
+                )
+            shape = images.shape[1:]
             chosen = images if len(keep) == len(images) else images[keep]
             if kept is not None:
                 kept[done : done + len(images)] = chosen

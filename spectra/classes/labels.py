@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,6 +16,8 @@ Classes = int | str | Iterable[int | str] | Mapping[str, Iterable[int]]
 # The same, read: each part is a label, "all" or "overall"; or the labels of each group.
 Parts = tuple[int | str, ...] | dict[str, tuple[int, ...]]
 
+# Ours: how many images each class has is counted in a list, which a stray number is not to blow up.
+_MOST_CLASSES = 10**7
 _EXPECTED = "classes must be all, overall, labels such as 8 or (0, 8), or groups by name"
 
 
@@ -27,18 +30,30 @@ def as_labels(labels: Any) -> Tensor:
     >>> as_labels([0, 2, 1])
     tensor([0, 2, 1])
     """
-    try:
-        found = labels.cpu() if isinstance(labels, Tensor) else torch.from_numpy(np.array(labels))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"labels must be integers, one an image: {error}") from error
-    if found.ndim != 1 or found.is_floating_point() or found.dtype == torch.bool:
+    if isinstance(labels, Tensor):
+        found = labels.detach().cpu()
+        whole, kind = not (found.is_floating_point() or found.is_complex()), str(found.dtype)
+        whole = whole and found.dtype != torch.bool
+    else:
+        try:
+            array = np.asarray(labels)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"labels must be integers, one an image: {error}") from error
+        whole, kind = array.dtype.kind in "iu" or not array.size, _kind(array)
+        found = torch.from_numpy(array.astype(np.int64)) if whole else torch.empty(array.shape)
+    if found.ndim != 1 or not whole:
         raise InputError(
-            f"labels must be integers, one an image, got {found.dtype} of shape "
-            f"{tuple(found.shape)}"
+            f"labels must be integers, one an image, got {kind} of shape {tuple(found.shape)}"
         )
+    found = found.long()
     if len(found) and int(found.min()) < 0:
         raise InputError(f"labels must not be negative, got {int(found.min())}")
-    return found.long()
+    if len(found) and int(found.max()) >= _MOST_CLASSES:
+        raise InputError(
+            f"labels number the classes from 0, below {_MOST_CLASSES}, got {int(found.max())}; "
+            "torch.unique(labels, return_inverse=True) numbers others"
+        )
+    return found
 
 
 def parts_of(classes: Classes) -> Parts:
@@ -52,13 +67,14 @@ def parts_of(classes: Classes) -> Parts:
         InputError: it is none of these, or names nothing.
     """
     if isinstance(classes, Mapping):
-        groups = {str(name): tuple(_label(c) for c in of) for name, of in classes.items()}
+        groups = {
+            str(name): tuple(dict.fromkeys(_label(c) for c in _listed(of)))
+            for name, of in classes.items()
+        }
         if not groups or not all(groups.values()):
             raise InputError(f"every group needs a class, got {dict(classes)!r}")
         return groups
-    several = isinstance(classes, Iterable) and not isinstance(classes, str)
-    listed: Iterable[Any] = classes if several else [classes]  # type: ignore[assignment]
-    parts = tuple(p if p in ("all", "overall") else _label(p) for p in listed)
+    parts = tuple(p if p in ("all", "overall") else _label(p) for p in _listed(classes))
     if not parts:
         raise InputError(f"{_EXPECTED}; got none")
     return parts
@@ -102,6 +118,19 @@ def losses_of(parts: Parts, *, num_classes: int) -> dict[str, tuple[int, ...]]:
         else:
             losses[str(part)] = (part,)
     return losses
+
+
+def _listed(value: Any) -> Iterable[Any]:
+    """Return several labels as they are, and one as a list of it."""
+    one = isinstance(value, str) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) < 1
+    return [value] if one else value
+
+
+def _kind(array: npt.NDArray[Any]) -> str:
+    """Return what an array holds that holds no integers: its dtype, and a word of it."""
+    if array.dtype.kind in "OUS" and array.size:
+        return f"{type(array.flat[0]).__name__} such as {array.flat[0]!r}"
+    return str(array.dtype)
 
 
 def _label(value: Any) -> int:

@@ -11,15 +11,16 @@ import torch
 from torch import nn
 
 from spectra.classes.analyze_classes import analyze_chosen
-from spectra.classes.caller import plain_model, room_for_images
+from spectra.classes.caller import room_for_images
 from spectra.classes.chosen_images import choose_of_data
 from spectra.classes.labels import Classes
 from spectra.engines.analyze_loss import BOOTSTRAP_IMAGES
 from spectra.engines.settings import SolverSettings
-from spectra.errors import InputError
+from spectra.errors import InputError, check_integer
 from spectra.objective.forward import Forward
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.placement import indexed
+from spectra.objective.plain_model import plain_model
 from spectra.results.analysis import Analysis
 from spectra.system.progress import Progress
 
@@ -212,11 +213,13 @@ class ClassSpectra:
             epoch: epochs of training done.
 
         Raises:
-            InputError: this epoch has been recorded, or the model does not fit data or memory.
+            InputError: this epoch has been recorded or is no integer, or the model does not
+                fit data or memory.
             NonFiniteError: a product held NaN or infinity: the training has diverged.
             OperatorError: the loss is no function of the weights alone, or not a mean over images;
                 tried at the first recording.
         """
+        check_integer("epoch", epoch)
         if not self.due(epoch):
             return None
         if epoch in self._found:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from spectra.errors import InputError
+from spectra.errors import InputError, check_integer
 from spectra.krylov.defaults import (
     ACTIVE_TOLERANCE,
     FLOOR,
@@ -59,11 +59,16 @@ class SolverSettings:
     density_images: str = "all"
 
     def __post_init__(self) -> None:
+        for name in ("num_probes", "num_steps", "max_steps", "seed"):
+            value = getattr(self, name)
+            check_integer(name, value)
+            object.__setattr__(self, name, int(value))  # NumPy's integers too
         if self.num_probes < 0 or self.num_steps < 1:
             raise InputError(
                 "num_probes must be at least 0 and num_steps at least 1, got "
                 f"{self.num_probes} and {self.num_steps}"
             )
+        self.tolerance  # noqa: B018 - raises where it is none, before any work
         if self.density_images not in ("all", "auto"):
             raise InputError(f"density_images must be all or auto, got {self.density_images!r}")
         if self.engine != "spectra" and (self.num_probes < 1 or self.certify_below):

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from spectra.errors import InputError
+from spectra.errors import InputError, is_number
 
 # Ours: three decades below λmax is where float32 products of deep ReLU nets stop being
 # trustworthy (single ReLU masks flip), so smaller negative values are not called negative.
@@ -38,6 +38,13 @@ class Verdict:
     radius: float
     tau: float
     critical_radius: float | None
+
+
+def check_thresholds(radius: float, tau: float) -> None:
+    """Raise InputError unless both are positive numbers."""
+    numbers = is_number(radius) and is_number(tau)
+    if not (numbers and radius > 0 and tau > 0):
+        raise InputError(f"radius and tau must be positive, got {radius!r} and {tau!r}")
 
 
 def decide(
@@ -100,8 +107,7 @@ def decide(
         >>> spectra.decide(**ends, **met, grad_norm=3.0).reason
         'λmin -2 < -τλmax -0.01 but ρ* 3 > r 0.1'
     """
-    if not (radius > 0 and tau > 0):
-        raise InputError(f"radius and tau must be positive, got {radius} and {tau}")
+    check_thresholds(radius, tau)
     if not (0 <= rounding < math.inf and 0 <= residual_max < math.inf):
         raise InputError(
             f"rounding and residual_max must be finite and >= 0, got {rounding} and {residual_max}"

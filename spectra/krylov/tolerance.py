@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spectra.errors import InputError
+from spectra.errors import InputError, is_number
 from spectra.krylov.defaults import FLOOR, TOLERANCE
 
 _FLOAT64 = 2.0**-52
@@ -31,9 +31,10 @@ class Tolerance:
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
-        if not (self.tol > 0 and self.floor >= 0):
+        numbers = is_number(self.tol) and is_number(self.floor)
+        if not (numbers and self.tol > 0 and self.floor >= 0):
             raise InputError(
-                f"tol must be > 0 and floor >= 0, got {self.tol} and {self.floor}; "
+                f"tol must be > 0 and floor >= 0, got {self.tol!r} and {self.floor!r}; "
                 f"the defaults are {TOLERANCE} and {FLOOR}"
             )
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from spectra.errors import InputError
+
 # Such as ``lambda model, images: model(pixel_values=images).logits``.
 Forward = Callable[[nn.Module, Tensor], Tensor]
 
@@ -18,10 +20,15 @@ class WithForward(nn.Module):
     Args:
         model: of which parameters and buffers are.
         forward: returns outputs (n, C).
+
+    Raises:
+        InputError: ``forward`` is no function.
     """
 
     def __init__(self, model: nn.Module, forward: Forward) -> None:
         super().__init__()
+        if not callable(forward):
+            raise InputError(f"forward must be a function of model and images, got {forward!r}")
         self._parameters, self._buffers = model._parameters, model._buffers
         self._modules = model._modules
         self._non_persistent_buffers_set = model._non_persistent_buffers_set

@@ -16,12 +16,12 @@ from spectra.objective.images import LazyImages, frozen, select
 from spectra.objective.inputs import check_inputs, check_weights
 from spectra.objective.parameter_slices import ParameterSlices
 from spectra.objective.per_sample import (
-    CrossEntropy,
-    LossModule,
     PerSampleLoss,
     checked_losses,
+    loss_on,
 )
 from spectra.objective.placement import place
+from spectra.objective.plain_model import plain_model
 from spectra.objective.short_memory import with_smaller_chunks
 from spectra.system.allocator import give_back_free_memory
 from spectra.system.exact import exact_products
@@ -91,13 +91,12 @@ class FrozenLoss:
         device: torch.device | str | None,
         micro_chunk: int,
     ) -> None:
+        model = plain_model(model)
         self.device = place(model, images, device)
         check_inputs(images, labels, weights, dtype, micro_chunk)
         self.dtype = dtype
         self.micro_chunk = micro_chunk
-        if isinstance(loss, nn.Module):
-            loss = LossModule(loss, self.device)
-        self.loss_function: PerSampleLoss = loss if loss is not None else CrossEntropy()
+        self.loss_function = loss_on(self.device, loss)
         # Not a method: what is handed it would hold the operator that holds that, and a card's
         # memory would be free only when garbage is collected.
         self.sample_losses: PerSampleLoss = functools.partial(checked_losses, self.loss_function)

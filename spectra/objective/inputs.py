@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from spectra.errors import InputError, NonFiniteError
+from spectra.errors import InputError, NonFiniteError, check_count
 from spectra.objective.images import LazyImages, all_finite
 
 
@@ -35,8 +35,7 @@ def check_inputs(
         )
     if int(labels.min()) < 0:
         raise InputError(f"labels must not be negative, got {int(labels.min())}")
-    if micro_chunk < 1:
-        raise InputError(f"micro_chunk must be at least 1, got {micro_chunk}")
+    check_count("micro_chunk", micro_chunk)
     if not all_finite(images):
         raise NonFiniteError("images hold NaN or infinity")
     if weights is not None:

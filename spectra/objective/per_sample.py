@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spectra.errors import InputError
+from spectra.system.allocator import out_of_memory
 
 # Above it softplus(x) is x to the last bit of float64.
 _SOFTPLUS_IS_LINEAR = 50.0
@@ -82,12 +83,59 @@ class LossModule:
         return losses
 
 
+def loss_on(device: torch.device, loss: PerSampleLoss | None) -> PerSampleLoss:
+    """Return ``loss`` for outputs on ``device``; cross-entropy where None.
+
+    Raises:
+        InputError: it is no function.
+    """
+    if loss is None:
+        return CrossEntropy()
+    if not callable(loss):
+        raise InputError(f"loss must be a function of outputs and labels, got {loss!r}")
+    return LossModule(loss, device) if isinstance(loss, nn.Module) else loss
+
+
 def checked_losses(loss: PerSampleLoss, outputs: Tensor, labels: Tensor, /) -> Tensor:
-    """Return ℓ_i, unweighted, checked to be one value an image."""
-    losses = loss(outputs, labels)
+    """Return ℓ_i, unweighted, checked to be one value an image.
+
+    Raises:
+        InputError: the outputs are no tensor, the labels do not fit them, or the losses are not one
+            an image.
+    """
+    if not isinstance(outputs, Tensor):
+        raise InputError(
+            f"the model must return its outputs (n, C) as a tensor, got {type(outputs).__name__}; "
+            "give forward=, such as lambda model, images: model(images).logits, or [0]"
+        )
+    try:
+        losses = loss(outputs, labels)
+    except (IndexError, RuntimeError) as error:
+        _check_fit(outputs, labels, error)
+        raise
     if losses.shape != labels.shape:
         raise InputError(
             f"loss must return one value an image, shape {tuple(labels.shape)}, "
             f"got {tuple(losses.shape)}; use reduction='none'"
         )
     return losses
+
+
+def _check_fit(outputs: Tensor, labels: Tensor, error: Exception) -> None:
+    """Raise InputError if shapes or labels explain why a loss failed."""
+    if out_of_memory(error):
+        return
+    if outputs.ndim != 2 or len(outputs) != len(labels):
+        raise InputError(
+            f"the loss cannot take outputs of shape {tuple(outputs.shape)}; {len(labels)} images "
+            f"should give ({len(labels)}, C), which forward= can see to: {_first_line(error)}"
+        ) from error
+    if int(labels.max()) >= outputs.shape[1]:
+        raise InputError(
+            f"the loss cannot take labels up to {int(labels.max())}, the model has "
+            f"{outputs.shape[1]} outputs: {_first_line(error)}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

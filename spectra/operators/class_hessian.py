@@ -13,6 +13,7 @@ from spectra.errors import InputError
 from spectra.objective.forward import Forward, WithForward
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.placement import place
+from spectra.objective.plain_model import plain_model
 from spectra.operators.hessian import HessianOperator
 
 
@@ -37,7 +38,8 @@ def class_hessian(
     Cost: some ten products over a few images, which check network and loss.
 
     Args:
-        model: maps images to outputs (n, C); copied, and left as it is.
+        model: maps images to outputs (n, C); copied, and left as it is. A wrapper of
+            ``torch.compile`` or of data parallelism is taken off.
         images: normalised, (n, ...).
         labels: integers, (n,); int64 where they are a tensor.
         classes: which labels to keep; None for every image.
@@ -64,8 +66,7 @@ def class_hessian(
         >>> H.label, H.num_images, H.size, (H @ torch.ones(15)).shape
         ('2', 2, 15, torch.Size([15]))
     """
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    model = plain_model(model)
     images = _as_tensor("images", images, "f", "floats")
     labels = _as_tensor("labels", labels, "iu", "integers")
     if forward is not None:

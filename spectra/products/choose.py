@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from spectra.errors import InputError, SpectraError
+from spectra.errors import InputError, OperatorError, SpectraError
 from spectra.objective.images import LazyImages
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.products.captured import CapturedProducts
@@ -106,6 +106,9 @@ def choose(
         labels: theirs.
         weights: theirs.
         tuning: of the products.
+
+    Raises:
+        OperatorError: torch has no second derivative of network or loss.
     """
     few = slice(0, min(COMPARED_IMAGES, len(labels)))
     double = copy.deepcopy(model).double()
@@ -119,7 +122,16 @@ def choose(
     ]
     vector = torch.cat(drawn).to(batch[0].device)
     oracle = DoubleBackwardProducts(double, loss)
-    wanted = oracle.linearise(*batch).product(oracle.direction(vector))
+    try:
+        wanted = oracle.linearise(*batch).product(oracle.direction(vector))
+    except (RuntimeError, NotImplementedError) as error:
+        if "not implemented" not in str(error):
+            raise
+        said = " ".join(str(error).split())[:120]
+        raise OperatorError(
+            f"network or loss has no second derivative in torch: {said}; write it in operations "
+            "that have one"
+        ) from error
     refused = []
     for name in ("tangent", "linearize"):
         try:

@@ -57,12 +57,13 @@ class Analysis:
     records: tuple[LossAnalysis, ...]
     versions: Mapping[str, str] = field(default_factory=dict)
 
-    def record(self, label: str) -> LossAnalysis:
-        """Return the record of ``label``; KeyError if it was not analyzed."""
+    def record(self, label: str | int) -> LossAnalysis:
+        """Return the record of ``label``, such as ``tail`` or 8; KeyError if it is not there."""
         for record in self.records:
-            if record.label == label:
+            if record.label == str(label):
                 return record
-        raise KeyError(label)
+        there = ", ".join(record.label for record in self.records)
+        raise KeyError(f"no record of {label}; there are {there}")
 
     def rows(self) -> list[dict[str, RowValue]]:
         """Return one flat dictionary for each record: the table, and ``analyze --json``."""

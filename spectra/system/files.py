@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` to a temporary neighbour, flush it to disk, and rename it to ``path``.
@@ -38,7 +40,14 @@ def _write_beside(path: Path, content: bytes) -> None:
 
 def to_json(value: Any) -> str:
     """Return strict JSON (no NaN), keys in the order given, floats that read back exactly."""
-    return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False, default=_plain) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Return one of NumPy's numbers, which ``json`` does not know, as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no place in JSON: {value!r}")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from image_data import IMAGES, LABELS, SAME_ORDER, Compiled
@@ -8,7 +9,7 @@ from torch import nn
 
 import checkpoints
 import spectra
-from spectra import CrossEntropy, InputError, OperatorError, analyze_classes
+from spectra import CrossEntropy, InputError, OperatorError, analyze_classes, load_analysis
 from spectra.classes.caller import random_state_kept
 from spectra.results.analysis import analysis_to_plain
 
@@ -178,3 +179,41 @@ def test_too_little_memory_is_refused_in_one_line(linear):
     with pytest.raises(InputError, match="GiB") as caught:
         analyze_classes(linear, (IMAGES, LABELS), memory=1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_steps": 2.5}, "num_steps must be an integer, got 2.5"),
+        ({"seed": "0"}, "seed must be an integer, got '0'"),
+        ({"tol": "small"}, "tol must be > 0 and floor >= 0, got 'small'"),
+        ({"tol": 0}, "tol must be > 0"),
+        ({"radius": "x"}, "radius and tau must be positive, got 'x'"),
+        ({"tau": 0}, "radius and tau must be positive"),
+        ({"memory": "4GiB"}, "memory must be a number of bytes, such as .*, got '4GiB'"),
+        ({"images_per_class": 1.5}, "images_per_class must be an integer of at least 1, got 1.5"),
+    ],
+)
+def test_numbers_that_are_none_are_refused_before_any_product(linear, options, message):
+    def progress(what, done, planned):
+        assert what == "images"
+
+    with pytest.raises(InputError, match=message):
+        analyze_classes(linear, (IMAGES, LABELS), on_progress=progress, **options)
+
+
+def test_numpy_numbers_are_written_as_any_others(linear, tmp_path):
+    numbers = {"seed": np.int64(3), "num_steps": np.int32(4), "images_per_class": np.uint8(2)}
+    found = analyze_classes(linear, (IMAGES, LABELS), 0, radius=np.float32(0.5), name=3, **numbers)
+    found.save(tmp_path / "found.json")
+    read = load_analysis(tmp_path / "found.json")
+    assert read.protocol.solver == found.protocol.solver
+    assert (read.protocol.images_per_class, read.protocol.radius) == (2, 0.5)
+    assert read.checkpoint.name == "3"
+
+
+def test_a_record_is_found_by_its_number_and_a_missing_one_says_what_is_there(linear):
+    found = analyze_classes(linear, (IMAGES, LABELS), [0, 2], num_steps=2)
+    assert found.record(2) is found.record("2")
+    with pytest.raises(KeyError, match="no record of 1; there are 0, 2"):
+        found.record(1)

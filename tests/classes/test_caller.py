@@ -3,14 +3,12 @@ import random
 import numpy as np
 import pytest
 import torch
-from image_data import Compiled
 from torch import nn
 
 from spectra import InputError
 from spectra.classes.caller import (
     caller_left_alone,
     computing_device,
-    plain_model,
     random_state_kept,
     room_for_images,
 )
@@ -52,18 +50,6 @@ def test_derivatives_can_be_taken_wherever_the_caller_is():
         (w @ w).sum().backward()
         assert w.grad is not None
         assert (w @ w).dtype == torch.float32
-
-
-def test_a_network_is_found_inside_its_wrappers():
-    network = nn.Linear(2, 2)
-    wrapped = Compiled(nn.DataParallel(network))
-    assert plain_model(network) is network
-    assert plain_model(wrapped) is network
-
-
-def test_what_is_no_model_is_refused():
-    with pytest.raises(InputError, match=r"model must be a torch\.nn\.Module, got function"):
-        plain_model(lambda images: images)
 
 
 def test_work_is_done_where_the_model_is_unless_told_otherwise():

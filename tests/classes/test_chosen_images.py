@@ -80,7 +80,9 @@ def test_a_named_class_without_images_is_refused():
 
 
 def test_no_images_of_a_class_are_refused():
-    with pytest.raises(InputError, match="images per class must be at least 1, got 0"):
+    with pytest.raises(
+        InputError, match="images_per_class must be an integer of at least 1, got 0"
+    ):
         chosen(per_class=0)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from image_data import IMAGES, LABELS, SAME_ORDER, Augmented, Items, WithTargets
-from torch.utils.data import DataLoader, Subset, WeightedRandomSampler
+from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
 
 from spectra import InputError, LazyImages
 from spectra.classes.image_source import image_source
@@ -130,6 +130,31 @@ def test_images_that_do_not_fit_are_refused(data, room):
         source(data, room=room - 1).take(everything)
 
 
+class Endless(Dataset):
+    """Items without a number."""
+
+    def __getitem__(self, index):
+        return IMAGES[index % 30], 0
+
+
+@pytest.mark.parametrize(
+    "images",
+    [list(IMAGES), IMAGES.tolist(), tuple(IMAGES.numpy()), IMAGES.numpy().astype(">f4")],
+    ids=["tensors", "numbers", "arrays", "other byte order"],
+)
+def test_images_in_a_list_or_of_another_byte_order_are_the_same(images):
+    found = source((images, LABELS.tolist()))
+    assert torch.equal(found.take(SOME).float(), IMAGES[SOME])
+    assert torch.equal(found.labels, LABELS)
+
+
+@pytest.mark.parametrize("label", [1, torch.tensor(1), np.int64(1)])
+def test_two_items_are_no_pair_of_images_and_labels(label):
+    found = source([(IMAGES[0], 0), (IMAGES[1], label)])
+    assert found.labels.tolist() == [0, 1]
+    assert torch.equal(found.take(torch.arange(2)), IMAGES[:2])
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -145,6 +170,12 @@ def test_images_that_do_not_fit_are_refused(data, room):
         ([(torch.rand(2), 0), (torch.rand(3), 0)], "of one shape"),
         ([(x.to(torch.uint8), 0) for x in IMAGES], "normalised floats, got torch.uint8"),
         ([(x, -1) for x in IMAGES], "labels must not be negative"),
+        ([(x[: 4 - n // 28], 0) for n, x in enumerate(IMAGES)], "of one shape: stack expects"),
+        (DataLoader([(x[: 4 - n // 28], 0) for n, x in enumerate(IMAGES)]), "got .4,. and .3,."),
+        (([IMAGES[0], IMAGES[1, :3]], [0, 1]), "images must be of one shape: stack expects"),
+        ((np.array([None, "a"]), [0, 1]), "normalised floats .*, got object of shape .2,."),
+        ((torch.tensor(1.0), [0]), "normalised floats .*, got torch.float32 of shape .."),
+        (Endless(), "Endless must say how many items it has, by __len__"),
         (Items(IMAGES[:0], LABELS[:0]), "data hold no images"),
     ],
 )

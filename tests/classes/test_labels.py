@@ -12,9 +12,11 @@ from spectra.classes.labels import as_labels, labels_named, losses_of, parts_of
         [0, 2, 1],
         (0, 2, 1),
         np.array([0, 2, 1], np.uint8),
+        np.array([0, 2, 1], np.uint64),
+        np.array([0, 2, 1], ">i4"),
         torch.tensor([0, 2, 1], dtype=torch.int32),
     ],
-    ids=["list", "tuple", "array", "tensor"],
+    ids=["list", "tuple", "array", "unsigned", "other byte order", "tensor"],
 )
 def test_labels_of_any_kind_become_int64(given):
     found = as_labels(given)
@@ -29,7 +31,11 @@ def test_labels_of_any_kind_become_int64(given):
         (torch.zeros(3, 2, dtype=torch.long), r"one an image, got torch.int64 of shape \(3, 2\)"),
         ([0, -1], "labels must not be negative, got -1"),
         (["cat"], "labels must be integers"),
-        ([True, False], "got torch.bool"),
+        ([True, False], "got bool"),
+        (["cat"], r"got str_ such as .*'cat'.* of shape \(1,\)"),
+        ([0, None], r"one an image, got int such as 0 of shape \(2,\)"),
+        (torch.zeros(2, dtype=torch.complex64), "got torch.complex64"),
+        ([10**9], "number the classes from 0, below 10000000, got 1000000000"),
     ],
 )
 def test_what_is_no_label_is_refused(given, message):
@@ -49,6 +55,9 @@ def test_what_is_no_label_is_refused(given, message):
         (range(2), {"0": (0,), "1": (1,)}),
         (["overall", 1], {"overall": (0, 1, 2), "1": (1,)}),
         ({"tail": [1, 2], "head": (0,)}, {"tail": (1, 2), "head": (0,)}),
+        ({"tail": [2, 2], "head": 0, "mid": "1"}, {"tail": (2,), "head": (0,), "mid": (1,)}),
+        (np.array(1), {"1": (1,)}),
+        (torch.tensor(1), {"1": (1,)}),
     ],
 )
 def test_classes_name_losses_in_their_order(classes, losses):

@@ -194,7 +194,7 @@ def test_an_epoch_is_recorded_once(linear):
         ({"num_steps": 0}, "num_steps at least 1"),
         ({"classes": 7}, "class 7 does not exist"),
         ({"device": "cuda:99"}, "device cuda:99 is not here"),
-        ({"images_per_class": 0}, "must be at least 1, got 0"),
+        ({"images_per_class": 0}, "of at least 1, got 0"),
     ],
 )
 def test_what_cannot_be_is_refused_when_the_recorder_is_built(options, message):
