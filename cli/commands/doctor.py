@@ -10,6 +10,11 @@ from cli.options import shared
 from cli.options.values import pick_device
 from spectra.errors import SpectraError
 
+# Beside those that every result names.
+_PACKAGES = (
+    "pyhessian", "matplotlib", "scikit-learn", "safetensors", "msgspec", "filelock", "click", "rich",
+)  # fmt: skip
+
 
 @click.command(short_help="Versions, device, and a dense-oracle self-test.")
 @shared.device
@@ -25,7 +30,7 @@ def doctor(device: str, as_json: bool) -> None:
 
     chosen = pick_device(device)
     versions = library_versions()
-    for package in ("pyhessian", "matplotlib", "scikit-learn", "safetensors", "click", "rich"):
+    for package in _PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
