@@ -12,7 +12,8 @@ from spectra.errors import SpectraError
 
 # Beside those that every result names.
 _PACKAGES = (
-    "pyhessian", "matplotlib", "scikit-learn", "safetensors", "msgspec", "filelock", "click", "rich",
+    "pyhessian", "matplotlib", "scikit-learn", "safetensors", "msgspec", "filelock", "click",
+    "rich",
 )  # fmt: skip
 
 
