@@ -81,7 +81,7 @@ MOVED = {
     "checkpoints.data.protocols": "checkpoints.data.views",
     "cli.workflows.analyze": "checkpoints.analysis.analyze",
     "cli.workflows.losses": "checkpoints.analysis.class_losses",
-    "cli.workflows.selection": "checkpoints.analysis.selection",
+    "cli.workflows.selection": "checkpoints.analysis.analyzed_loss",
     "cli.workflows.data": "checkpoints.analysis.data_of",
     "cli.workflows.warm": "checkpoints.analysis.warm",
     "cli.workflows.trajectory": "checkpoints.analysis.trajectory",

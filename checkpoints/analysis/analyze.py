@@ -8,8 +8,8 @@ import torch
 
 from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.data_of import data_for
+from checkpoints.analysis.named_classes import parse_selection
 from checkpoints.analysis.request import AnalysisRequest
-from checkpoints.analysis.selection import parse_selection
 from checkpoints.analysis.warm import WarmStarts
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData, Normalisation

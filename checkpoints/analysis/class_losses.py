@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from checkpoints.analysis.analyzed_loss import LossTerms, loss_terms
 from checkpoints.analysis.data_of import normalisation_for
 from checkpoints.analysis.request import AnalysisRequest
-from checkpoints.analysis.selection import LossTerms, loss_terms
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.choices import DTYPES, REDUCTIONS
 from checkpoints.data import ImageData, ImageProtocol, Normalisation

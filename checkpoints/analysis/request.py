@@ -27,7 +27,7 @@ class AnalysisRequest:
         classes: ``all``, ``overall``, ``head``, ``mid``, ``tail``, labels; joined by commas.
         split: ``train`` or ``test`` images.
         loss: ``ce``, ``train`` or ``reference``, see
-            :func:`checkpoints.analysis.selection.loss_terms`.
+            :func:`checkpoints.analysis.analyzed_loss.loss_terms`.
         reduction: ``mean`` over the images of each loss, or ``global``: its share of the whole.
         groups: ``0-2/3-6/7-9``; None: the paper's split by class size.
         normalisation: name or numbers, see ``parse_normalisation``, or ``data``; None: as the

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from checkpoints.analysis.class_losses import Losses
+from checkpoints.analysis.named_classes import parse_selection
 from checkpoints.analysis.request import TheoremRequest
-from checkpoints.analysis.selection import parse_selection
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData
 from checkpoints.training.threads import suitable_threads

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from checkpoints.analysis.named_classes import parse_selection
 from checkpoints.analysis.request import AnalysisRequest
-from checkpoints.analysis.selection import parse_selection
 from checkpoints.analysis.trajectory import analyze_trajectory
 from checkpoints.data import ImageData, load_data
 from checkpoints.studies.study import Study, load_study

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from checkpoints import Architecture, Checkpoint, ImageData, build_model
+from checkpoints.analysis.analyzed_loss import loss_terms
 from checkpoints.analysis.data_of import normalisation_for
-from checkpoints.analysis.selection import loss_terms
 from checkpoints.models import initialise
 from spectra import CrossEntropy, HessianOperator, PerSampleLoss, make_generator
 from spectra.classes.chosen_images import choose_images

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from checkpoints import Checkpoint, ImageData
+from checkpoints.analysis.analyzed_loss import loss_terms
 from checkpoints.analysis.data_of import normalisation_for
-from checkpoints.analysis.selection import loss_terms
 from cli.bench.comparison.converged_extremes import converged_reference
 from cli.bench.workload import LOSS, Workload
 from spectra import HessianOperator, draw_probe, make_generator

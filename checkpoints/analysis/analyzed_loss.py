@@ -1,6 +1,5 @@
-"""Which losses to analyze."""
+"""The loss that is analyzed: cross-entropy, the published one, or that of the training."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +7,6 @@ from torch import Tensor
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.choices import ANALYZED_LOSSES
-from checkpoints.data.longtail import parse_class_list
 from checkpoints.recipes.schedules import class_weights
 from checkpoints.recipes.training_losses import training_loss
 from spectra import CrossEntropy, PerSampleLoss
@@ -29,39 +27,6 @@ class LossTerms:
 
     loss: PerSampleLoss
     weights: Tensor
-
-
-def parse_selection(
-    text: str, groups: Mapping[str, tuple[int, ...]], *, num_classes: int
-) -> dict[str, tuple[int, ...]]:
-    """Read ``overall``, ``head``, ``mid``, ``tail``, ``all`` and labels, joined by commas.
-
-    Returns:
-        Label of each loss and the classes whose images it runs over, in the order asked for.
-
-    Raises:
-        InputError: a word or label is unknown.
-    """
-    chosen: dict[str, tuple[int, ...]] = {}
-    for part in filter(None, text.replace(" ", "").split(",")):
-        if part == "all":
-            chosen |= {str(c): (c,) for c in range(num_classes)}
-        elif part == "overall":
-            chosen["overall"] = tuple(range(num_classes))
-        elif part in groups:
-            if not groups[part]:
-                raise InputError(f"group {part} has no classes; set --groups")
-            chosen[part] = groups[part]
-        elif part[0].isdigit():
-            chosen |= {str(c): (c,) for c in parse_class_list(part, num_classes=num_classes)}
-        else:
-            raise InputError(
-                f"unknown class {part!r}; expected labels such as 0,9 or 0-3, all, overall, "
-                f"{', '.join(groups)}"
-            )
-    if not chosen:
-        raise InputError("no classes named; give --classes all, overall, head, tail or labels")
-    return chosen
 
 
 def loss_terms(checkpoint: Checkpoint, choice: str, class_counts: tuple[int, ...]) -> LossTerms:

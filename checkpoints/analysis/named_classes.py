@@ -1,0 +1,39 @@
+"""The classes that ``--classes`` names."""
+
+from collections.abc import Mapping
+
+from checkpoints.data.longtail import parse_class_list
+from spectra.errors import InputError
+
+
+def parse_selection(
+    text: str, groups: Mapping[str, tuple[int, ...]], *, num_classes: int
+) -> dict[str, tuple[int, ...]]:
+    """Read ``overall``, ``head``, ``mid``, ``tail``, ``all`` and labels, joined by commas.
+
+    Returns:
+        Label of each loss and the classes whose images it runs over, in the order asked for.
+
+    Raises:
+        InputError: a word or label is unknown.
+    """
+    chosen: dict[str, tuple[int, ...]] = {}
+    for part in filter(None, text.replace(" ", "").split(",")):
+        if part == "all":
+            chosen |= {str(c): (c,) for c in range(num_classes)}
+        elif part == "overall":
+            chosen["overall"] = tuple(range(num_classes))
+        elif part in groups:
+            if not groups[part]:
+                raise InputError(f"group {part} has no classes; set --groups")
+            chosen[part] = groups[part]
+        elif part[0].isdigit():
+            chosen |= {str(c): (c,) for c in parse_class_list(part, num_classes=num_classes)}
+        else:
+            raise InputError(
+                f"unknown class {part!r}; expected labels such as 0,9 or 0-3, all, overall, "
+                f"{', '.join(groups)}"
+            )
+    if not chosen:
+        raise InputError("no classes named; give --classes all, overall, head, tail or labels")
+    return chosen
