@@ -23,18 +23,20 @@ class OperatorError(SpectraError, ValueError):
 
 
 def is_number(value: object) -> bool:
-    """Say whether ``value`` is a real number, of Python or of NumPy."""
-    return isinstance(value, Real)
+    """Say whether ``value`` is a real number, of Python or of NumPy; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def check_integer(name: str, value: object) -> None:
     """Raise InputError unless ``value`` is an integer, of Python or of NumPy."""
-    if not isinstance(value, Integral):
+    if not (isinstance(value, Integral) and is_number(value)):
         raise InputError(f"{name} must be an integer, got {value!r}")
 
 
 def check_count(name: str, value: object, most: int | None = None) -> None:
     """Raise InputError unless ``value`` is an integer of at least 1, and at most ``most``."""
-    if not (isinstance(value, Integral) and 1 <= int(value) <= (most or int(value))):
+    if not (
+        isinstance(value, Integral) and is_number(value) and 1 <= int(value) <= (most or int(value))
+    ):
         wanted = "of at least 1" if most is None else f"in 1..{most}"
         raise InputError(f"{name} must be an integer {wanted}, got {value!r}")

@@ -84,4 +84,9 @@ def plot(
         for path, analysis in zip(results, analyses.values(), strict=True):
             place = output / path.stem if output and len(results) > 1 else output or path.parent
             written += draw_analysis(analysis, place, labels=labels, sigma=sigma, formats=chosen)
+        if not written:
+            raise InputError(
+                "the results hold no density: they are of extremes alone; draw checkpoints over "
+                "epochs with --kind trajectory, or analyze with --num-probes"
+            )
     print_paths(written)

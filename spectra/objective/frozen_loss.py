@@ -24,7 +24,7 @@ from spectra.objective.placement import place
 from spectra.objective.plain_model import plain_model
 from spectra.objective.short_memory import with_smaller_chunks
 from spectra.system.allocator import give_back_free_memory
-from spectra.system.exact import exact_products
+from spectra.system.exact import check_mode, exact_products
 from spectra.system.precision import float32_precision
 
 T = TypeVar("T")
@@ -91,6 +91,7 @@ class FrozenLoss:
         device: torch.device | str | None,
         micro_chunk: int,
     ) -> None:
+        check_mode()
         model = plain_model(model)
         self.device = place(model, images, device)
         check_inputs(images, labels, weights, dtype, micro_chunk)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -56,7 +56,10 @@ class ParameterSlices:
         Raises:
             InputError: a pattern matches no name; the message lists near ones.
         """
-        patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+        given = [patterns] if isinstance(patterns, str) else patterns
+        if not (isinstance(given, Iterable) and all(isinstance(one, str) for one in given)):
+            raise InputError(f"parameters must be names or globs such as 'layer3.*', got {given!r}")
+        patterns = list(given)
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in self.names):
                 raise InputError(

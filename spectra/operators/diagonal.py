@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from spectra.errors import InputError
+from spectra.errors import InputError, check_integer
 from spectra.system.seeding import make_generator
 
 # Ours: the standard error of an entry is then an eighth of the root of the sum of the squares
@@ -80,7 +80,8 @@ def estimate_diagonal(
         >>> found.values, found.standard_error
         (tensor([ 1., -2.], dtype=torch.float64), tensor([0., 0.], dtype=torch.float64))
     """
-    if not isinstance(num_probes, int) or num_probes < 2:
+    check_integer("num_probes", num_probes)
+    if num_probes < 2:
         raise InputError(f"num_probes must be an integer of at least 2, got {num_probes!r}")
     source = make_generator(seed, "diagonal", op.label) if generator is None else generator
     mean = torch.zeros(op.size, dtype=torch.float64, device=op.device)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -71,6 +72,8 @@ class SymmetricOperator(ABC):
             raise InputError(
                 f"H @ v takes a tensor, got {type(other).__name__}; for arrays use H.to_scipy()"
             )
+        if other.is_complex():
+            raise InputError(f"H @ v takes real numbers, got {other.dtype}")
         if other.ndim not in (1, 2) or other.shape[0] != self.size:
             raise InputError(
                 f"H @ v takes shape ({self.size},), or ({self.size}, K) for columns, got "
@@ -149,11 +152,11 @@ class SymmetricOperator(ABC):
         from scipy.sparse.linalg import LinearOperator
 
         def product(v: Any) -> Any:
-            x = torch.from_numpy(np.array(v, dtype=np.float64).reshape(-1))
+            x = torch.from_numpy(_real(v).reshape(-1))
             return self.matvec(x.to(self.device, self.dtype)).double().cpu().numpy()
 
         def products(columns: Any) -> Any:
-            x = torch.from_numpy(np.array(columns, dtype=np.float64, order="C"))
+            x = torch.from_numpy(_real(columns))
             return (self @ x).double().cpu().numpy()
 
         return LinearOperator(
@@ -165,6 +168,12 @@ class SymmetricOperator(ABC):
         """Return the matrix, shape (P, P), by P products: for tests and small networks."""
         identity = torch.eye(self.size, dtype=self.dtype, device=self.device)
         return torch.stack([self.matvec(row) for row in identity])
+
+
+def _real(values: Any) -> npt.NDArray[np.float64]:
+    if np.iscomplexobj(values):
+        raise InputError(f"H.to_scipy() takes real numbers, got {np.asarray(values).dtype}")
+    return np.array(values, dtype=np.float64, order="C")
 
 
 class ScaledOperator(SymmetricOperator):

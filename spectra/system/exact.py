@@ -6,7 +6,17 @@ from collections.abc import Iterator
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from spectra.errors import InputError
 from spectra.system.precision import float32_precision
+
+
+def check_mode() -> None:
+    """Raise InputError in torch's inference mode, where no derivative can be taken."""
+    if torch.is_inference_mode_enabled():
+        raise InputError(
+            "derivatives cannot be taken in torch.inference_mode: leave it first (torch.no_grad "
+            "does no harm)"
+        )
 
 
 @contextlib.contextmanager
@@ -22,7 +32,11 @@ def exact_products(
         device: where products are made.
         deterministic: take those cuDNN kernels alone that always give the same bytes.
         benchmark: let cuDNN time its kernels on the first call of each shape and take the fastest.
+
+    Raises:
+        InputError: it is entered in torch's inference mode.
     """
+    check_mode()
     with (
         sdpa_kernel(SDPBackend.MATH),
         _no_fused_layers(),

@@ -21,6 +21,8 @@ FULL, TF32 = "ieee", "tf32"
 def float32_precision(device: torch.device, *, tf32: bool) -> Iterator[None]:
     """Have convolutions and matrix products in full float32, or on TF32 units, within the block.
 
+    A caller's autocast is off in it; one that is entered inside works.
+
     What was set before, by ``torch.set_float32_matmul_precision`` and ``allow_tf32`` or by the
     newer ``fp32_precision``, is put back afterwards: both interfaces then answer, or refuse to
     answer, as they did. Inside the block the older question ``torch.backends.cudnn.allow_tf32``
@@ -52,12 +54,20 @@ def float32_precision(device: torch.device, *, tf32: bool) -> Iterator[None]:
             found[place] = _get(place)
             _put(place, wanted)
     try:
-        yield
+        with _no_autocast(device):
+            yield
     finally:
         with quiet():
             torch.set_float32_matmul_precision(older)
         for place, precision in found.items():
             _put(place, precision)
+
+
+def _no_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Have operations on ``device`` compute in the type of their tensors, whatever a caller has."""
+    if device.type not in ("cpu", "cuda") or not torch.is_autocast_enabled(device.type):
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def _get(place: _Place) -> str:

@@ -4,6 +4,8 @@ import hashlib
 
 import torch
 
+from spectra.errors import check_integer
+
 
 def derive_seed(seed: int, *names: object) -> int:
     """Return a 63-bit seed that depends on ``seed`` and on every name, and on nothing else.
@@ -11,11 +13,15 @@ def derive_seed(seed: int, *names: object) -> int:
     Streams are independent of the order in which they are asked for, so a class gets the same
     probes whether it is analyzed alone or among others.
 
+    Raises:
+        InputError: ``seed`` is no integer.
+
     Example:
         >>> import spectra
         >>> spectra.derive_seed(0, "probe", "8", 0)
         3449975957407094385
     """
+    check_integer("seed", seed)
     text = repr((int(seed), *[str(name) for name in names])).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 

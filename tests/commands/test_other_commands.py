@@ -29,6 +29,14 @@ def test_plot_draws_a_stored_result_without_the_checkpoint(analysis_folder, tmp_
     assert (tmp_path / "density.svg").stat().st_size > 1000
 
 
+def test_plot_says_where_results_of_extremes_alone_hold_no_density(run_folder, tmp_path):
+    done = invoke("analyze", run_folder, "--classes", 9, "--num-probes", 0, "-o", tmp_path)
+    assert done.exit_code == 0, done.output
+    result = invoke("plot", tmp_path / "analysis.json")
+    assert result.exit_code == 2
+    assert "the results hold no density" in result.output
+
+
 def test_trajectory_covers_every_kept_epoch(run_folder, tmp_path):
     result = invoke(
         "trajectory", run_folder, "--classes", "9", "--num-probes", 1, "--num-steps", 5,

@@ -71,6 +71,7 @@ def test_a_loss_without_second_derivative_is_named():
         ({"loss": "ce"}, "loss must be a function of outputs and labels, got 'ce'"),
         ({"loss": F.cross_entropy}, "use reduction='none'"),
         ({"forward": 3}, "forward must be a function of model and images, got 3"),
+        ({"micro_chunk": True}, "micro_chunk must be an integer of at least 1, got True"),
         ({"micro_chunk": 1.5}, "micro_chunk must be an integer of at least 1, got 1.5"),
     ],
 )

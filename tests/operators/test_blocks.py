@@ -99,3 +99,9 @@ def test_positions_are_those_of_the_named_parameters():
     slices = ParameterSlices(("a", "b", "c"), tuple(map(torch.Size, [(2, 2), (3,), (1,)])))
     assert slices.positions_of(["a", "c"]).tolist() == [0, 1, 2, 3, 7]
     assert (slices.size, slices.block("?").names) == (8, ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("given", [3, None, ["1.weight", 3]])
+def test_what_is_no_pattern_is_refused(op, given):
+    with pytest.raises(InputError, match=r"parameters must be names or globs such as .*, got"):
+        op.restrict(given)

@@ -10,9 +10,7 @@ from oracles import (
 )
 from torch import nn
 
-from spectra import (
-    HessianOperator,
-)
+from spectra import HessianOperator, InputError
 
 DOUBLE = torch.float64
 
@@ -116,3 +114,42 @@ def test_result_bytes_do_not_depend_on_the_memory_budget(trained_nets, kind, dty
         products = [op.matvec(v) for op in ops]
         assert torch.equal(products[0], products[1])
         assert torch.equal(products[0], products[2])
+
+
+@pytest.mark.parametrize("way", ["tangent", "linearize", "double-backward"])
+def test_autocast_around_a_caller_changes_no_byte(trained_nets, way):
+    net = trained_nets["conv_resnet"]
+    op = HessianOperator(net.model, net.images, net.labels, products=way)
+    v = random_vector(op.size, dtype=torch.float32)
+    expected = op @ v, op.gradient(), op.loss(), op.curvatures(v[None]), op.gauss_newton() @ v
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = HessianOperator(net.model, net.images, net.labels, products=way)
+        for at in (op, inside):
+            found = at @ v, at.gradient(), at.loss(), at.curvatures(v[None]), at.gauss_newton() @ v
+            torch.testing.assert_close(found, expected, rtol=0, atol=0)
+        assert torch.is_autocast_enabled("cpu")
+
+
+@torch.inference_mode()
+def test_inference_mode_is_refused_in_one_line(trained_nets):
+    net = trained_nets["softmax"]
+    with pytest.raises(InputError, match=r"derivatives cannot be taken in torch\.inference_mode"):
+        HessianOperator(net.model, net.images, net.labels)
+
+
+def test_products_in_inference_mode_are_refused_in_one_line(trained_nets):
+    net = trained_nets["softmax"]
+    op = HessianOperator(net.model, net.images, net.labels)
+    with torch.inference_mode(), pytest.raises(InputError, match="leave it first"):
+        op.matvec(torch.ones(op.size))
+
+
+def test_complex_vectors_are_refused_not_cut(trained_nets):
+    net = trained_nets["softmax"]
+    op = HessianOperator(net.model, net.images, net.labels)
+    v = torch.ones(op.size, dtype=torch.complex64)
+    with pytest.raises(InputError, match=r"takes real numbers, got torch\.complex64"):
+        op @ v
+    for columns in (v.numpy(), v.numpy()[:, None]):
+        with pytest.raises(InputError, match=r"H\.to_scipy\(\) takes real numbers, got complex64"):
+            op.to_scipy() @ columns
