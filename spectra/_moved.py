@@ -148,10 +148,16 @@ MOVED = {
 }
 # A folder that is gone: its modules are above.
 GONE = "cli.workflows"
-# Public names of modules whose own name a room has now: where they are.
+# Public names of modules and packages whose own name a room has now: where they are.
 NOW_ROOMS = {
     "spectra.active": {
         "spectra.active.choose": ["ActiveImages", "choose_active"],
+    },
+    "spectra.engines": {
+        "spectra.engines.own": ["run_spectra"],
+        "spectra.engines.pyhessian": ["PyHessianOperator", "run_pyhessian"],
+        "spectra.engines.result": ["EngineResult"],
+        "spectra.engines.settings": ["SolverSettings"],
     },
     "spectra.operators": {
         "spectra.operators.interface": ["ScaledOperator", "SymmetricOperator"],

@@ -141,6 +141,7 @@ class ClassSpectra:
         name: str | None = None,
         on_progress: Progress | None = None,
     ) -> None:
+        check_integer("every", every)
         if every < 1:
             raise InputError(f"every must be at least 1 epoch, got {every}")
         if num_probes < 1:

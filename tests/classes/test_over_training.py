@@ -186,9 +186,17 @@ def test_an_epoch_is_recorded_once(linear):
         recorder.record(linear, 2)
 
 
+def test_epochs_are_integers(linear):
+    recorder = ClassSpectra((IMAGES, LABELS), every=1, num_steps=2)
+    assert recorder.record(linear, np.int64(1)).checkpoint.epoch == 1
+    with pytest.raises(InputError, match=r"epoch must be an integer, got 2\.0"):
+        recorder.record(linear, 2.0)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"every": 2.5}, "every must be an integer, got 2.5"),
         ({"every": 0}, "every must be at least 1 epoch, got 0"),
         ({"num_probes": 0}, "num_probes must be at least 1, got 0"),
         ({"num_steps": 0}, "num_steps at least 1"),
