@@ -21,7 +21,7 @@ from spectra.objective.per_sample import (
     loss_on,
 )
 from spectra.objective.placement import place
-from spectra.objective.plain_model import plain_model
+from spectra.objective.plain_model import in_precision, plain_model
 from spectra.objective.short_memory import with_smaller_chunks
 from spectra.system.allocator import give_back_free_memory
 from spectra.system.exact import check_mode, exact_products
@@ -101,7 +101,7 @@ class FrozenLoss:
         # Not a method: what is handed it would hold the operator that holds that, and a card's
         # memory would be free only when garbage is collected.
         self.sample_losses: PerSampleLoss = functools.partial(checked_losses, self.loss_function)
-        self._take_network(copy.deepcopy(model).to(self.device, dtype).eval())
+        self._take_network(in_precision(copy.deepcopy(model), dtype, self.device).eval())
         self.images = frozen(images, self.device, dtype)
         self.labels = labels.detach().to(self.device, copy=True)
         self._take_weights(torch.ones(len(labels)) if weights is None else weights)
@@ -176,7 +176,7 @@ class FrozenLoss:
     def _in_float64(self) -> Self:
         """Return the same in float64, with a network of its own."""
         double = self._copied(dtype=torch.float64)
-        double._take_network(copy.deepcopy(self.model).to(torch.float64))
+        double._take_network(in_precision(copy.deepcopy(self.model), torch.float64))
         double.images = frozen(self.images, self.device, torch.float64)
         double.weights = self.weights.to(torch.float64)
         return double

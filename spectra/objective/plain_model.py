@@ -1,6 +1,7 @@
-"""The network inside what frameworks wrap around it."""
+"""The network inside what frameworks wrap around it, in one precision."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from spectra.errors import InputError
 
@@ -24,3 +25,33 @@ def plain_model(model: nn.Module) -> nn.Module:
         if not isinstance(inner, nn.Module):
             return model
         model = inner
+
+
+def in_precision(
+    model: nn.Module, dtype: torch.dtype, device: torch.device | str | None = None
+) -> nn.Module:
+    """Put the tensors of ``model`` into ``dtype``, complex ones into the complex type of that size.
+
+    ``nn.Module.to`` would keep the real part alone of a complex buffer.
+
+    Args:
+        model: changed in place.
+        dtype: float32 or float64; integers and truth values stay what they are.
+        device: where they go; None: where they are.
+
+    Raises:
+        InputError: a parameter is complex.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.is_complex():
+            raise InputError(
+                f"parameter {name} is complex, and the Hessian is of real ones; keep its real and "
+                "imaginary parts (torch.view_as_real) and join them in forward"
+            )
+
+    def converted(tensor: Tensor) -> Tensor:
+        if tensor.is_complex():
+            return tensor.to(device=device, dtype=dtype.to_complex())
+        return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+
+    return model._apply(converted)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from spectra.errors import InputError, OperatorError, SpectraError
 from spectra.objective.images import LazyImages
 from spectra.objective.per_sample import PerSampleLoss
+from spectra.objective.plain_model import in_precision
 from spectra.products.captured import CapturedProducts
 from spectra.products.double_backward import DoubleBackwardProducts
 from spectra.products.interface import Products
@@ -111,7 +112,7 @@ def choose(
         OperatorError: torch has no second derivative of network or loss.
     """
     few = slice(0, min(COMPARED_IMAGES, len(labels)))
-    double = copy.deepcopy(model).double()
+    double = in_precision(copy.deepcopy(model), torch.float64)
     batch = (images[few].double(), labels[few], torch.ones_like(weights[few]).double())
     generator = make_generator(0, "choice of products")
     # On the CPU, whatever the device: the same vector everywhere, and one upload.
