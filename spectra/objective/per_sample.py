@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spectra.errors import InputError
+from spectra.objective.plain_model import in_precision
 from spectra.system.allocator import out_of_memory
 
 # Above it softplus(x) is x to the last bit of float64.
@@ -72,7 +73,7 @@ class LossModule:
 
     def __init__(self, module: nn.Module, device: torch.device) -> None:
         self._single, self._double = (
-            copy.deepcopy(module).requires_grad_(False).to(device, dtype)
+            in_precision(copy.deepcopy(module).requires_grad_(False), dtype, device)
             for dtype in (torch.float32, torch.float64)
         )
 

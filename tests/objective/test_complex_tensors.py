@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from oracles import cross_entropy
+from oracles import dense_hessian
 from torch import Tensor, nn
 
 from spectra import HessianOperator, InputError
@@ -38,23 +38,11 @@ def data() -> tuple[Tensor, Tensor]:
     return torch.randn(6, 3, generator=generator, dtype=DOUBLE), torch.arange(6) % 2
 
 
-def dense(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    shapes = {name: p.shape for name, p in model.named_parameters()}
-
-    def loss(flat: Tensor) -> Tensor:
-        parts = flat.split([shape.numel() for shape in shapes.values()])
-        named = {n: p.view(s) for (n, s), p in zip(shapes.items(), parts, strict=True)}
-        return cross_entropy(torch.func.functional_call(model, named, (images,)), labels).mean()
-
-    flat = torch.cat([p.detach().reshape(-1) for p in model.parameters()])
-    return torch.autograd.functional.hessian(loss, flat)
-
-
 @pytest.mark.parametrize(("dtype", "relative"), [(DOUBLE, 1e-12), (torch.float32, 1e-5)])
 def test_a_complex_buffer_keeps_its_imaginary_part(data, dtype, relative):
     model, (images, labels) = Phases(), data
     op = HessianOperator(model, images.to(dtype), labels, dtype=dtype)
-    expected = dense(model, images, labels)
+    expected = dense_hessian(model, images, labels)
     found = torch.stack([op.in_float64().matvec(row) for row in torch.eye(op.size, dtype=DOUBLE)])
     # Sums of some hundred terms, of buffers and parameters that were rounded to ``dtype``.
     assert float((found - expected).norm()) <= relative * float(expected.norm())
