@@ -178,23 +178,19 @@ TANGENT: dict[str, Callable[[], nn.Module]] = {
     "pool-first": lambda: nn.Sequential(nn.MaxPool2d(2), nn.ReLU(), conv(3, 4, 3), *head(4)),
 }  # fmt: skip
 
-# Nets that it does not: the gradient is linearised.
-LINEARIZE: dict[str, Callable[[], nn.Module]] = {
+# Nets that it does not.
+DOUBLE_BACKWARD: dict[str, Callable[[], nn.Module]] = {
     "control-flow-by-shape": control_flow_by_shape,
     "same-padding": lambda: nn.Sequential(conv(3, 4, 3, padding="same"), *head(4)),
     "tied-weights": tied,
     "overwritten-value": overwritten,
     "attention": attention,
-}
-
-# Nets that only double backward serves.
-DOUBLE_BACKWARD: dict[str, Callable[[], nn.Module]] = {
     "control-flow-by-value": control_flow_by_value,
     "no-forward-mode": without_jvp,
 }
-NETS = TANGENT | LINEARIZE | DOUBLE_BACKWARD
-# Tracing takes seconds: some nets stand for the others.
-LINEARIZED = [*sorted(LINEARIZE), "activations", "cosine-head", "max-pool"]
+NETS = TANGENT | DOUBLE_BACKWARD
+# Nets that torch.func refuses.
+WITHOUT_FUNC = ("control-flow-by-value", "no-forward-mode")
 # Relative to max|H| or ‖H v‖: sums of some thousand terms in float64, each way in another order.
 ROUNDING = 1e-12
 

@@ -86,9 +86,8 @@ class ClassSpectra:
 
     Cost: nothing between recordings. A recording takes at most ``num_probes · num_steps`` products
     of each loss (more where ``max_steps`` is more) and 11 to check them; :meth:`cost` says what
-    that is for one's images, and :attr:`took` what it was. Not counted are the checks of the first
-    recording, and a dozen traces for each loss, of a second each say, where a network's products
-    are made by ``torch.func.linearize`` (of transformers, for example).
+    that is for one's images, and :attr:`took` what it was. The checks of the first recording are
+    not counted.
 
     Args:
         data: see :func:`spectra.analyze_classes`.

@@ -37,8 +37,8 @@ class HessianOperator(ChunkedOperator):
     is kept between products.
 
     How products are made is chosen when the operator is built (:func:`spectra.products.choose`): by
-    a tangent pass over known layers, by ``torch.func.linearize`` of the gradient, or by double
-    backward; ``choice`` says which, and why not faster.
+    a tangent pass over known layers, or by double backward; ``choice`` says which, and why not
+    faster.
 
     Cost of a product: 6 forward passes over the images, 9 where the primal work is not kept.
 

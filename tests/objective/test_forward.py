@@ -43,7 +43,7 @@ def case() -> tuple[nn.Module, Tensor, Tensor]:
     return ByKeyword(), *images_and_labels(22)
 
 
-@pytest.mark.parametrize("products", ["auto", "linearize", "double-backward"])
+@pytest.mark.parametrize("products", ["auto", "double-backward"])
 def test_the_hessian_is_that_of_the_outputs_that_the_function_returns(case, products):
     model, images, labels = case
 

@@ -112,7 +112,7 @@ NETWORKS: dict[str, Callable[..., Case]] = {
 MORE: dict[str, Callable[..., Case]] = {
     **{
         way: lambda net, way=way: Case(hessian(net, products=way), net.hessian)
-        for way in ("linearize", "double-backward")
+        for way in ("tangent", "double-backward")
     },
     "stacked": lambda net: Case(hessian(net, tuning=Tuning(stacked=2)), net.hessian),
     "in-float64": lambda net: Case(hessian(net, dtype=torch.float32).in_float64(), net.hessian),

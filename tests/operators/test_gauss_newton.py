@@ -23,8 +23,8 @@ ROUNDING = 1e-12
 WAYS_OF_NETS = {
     "flatten-first": "tangent",
     "option-b": "tangent",
-    "tied-weights": "linearize",
-    "attention": "linearize",
+    "tied-weights": "double-backward",
+    "attention": "double-backward",
     "control-flow-by-value": "double-backward",
     "no-forward-mode": "double-backward",
 }

@@ -116,7 +116,7 @@ def test_result_bytes_do_not_depend_on_the_memory_budget(trained_nets, kind, dty
         assert torch.equal(products[0], products[2])
 
 
-@pytest.mark.parametrize("way", ["tangent", "linearize", "double-backward"])
+@pytest.mark.parametrize("way", ["tangent", "double-backward"])
 def test_autocast_around_a_caller_changes_no_byte(trained_nets, way):
     net = trained_nets["conv_resnet"]
     op = HessianOperator(net.model, net.images, net.labels, products=way)

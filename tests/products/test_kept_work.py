@@ -4,7 +4,6 @@ import pytest
 import torch
 from oracles import random_vector
 from product_nets import (
-    LINEARIZED,
     TANGENT,
     make_net,
     operator,
@@ -21,7 +20,7 @@ EACH_WAY = pytest.mark.parametrize("way", WAYS)
 @EACH_WAY
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
 def test_kept_primal_work_changes_no_byte(way, dtype):
-    model = make_net("same-padding" if way == "linearize" else "option-b")
+    model = make_net("option-b")
     ops = [operator(model, products=way, dtype=dtype, memory_budget=b) for b in (0, 2**40)]
     for name in "uv":  # the second product uses what the first one kept
         v = random_vector(ops[0].size, name, dtype=dtype)
@@ -30,10 +29,7 @@ def test_kept_primal_work_changes_no_byte(way, dtype):
 
 @pytest.mark.parametrize(
     ("way", "name"),
-    [
-        *((way, name) for way in ("tangent", "double-backward") for name in sorted(TANGENT)),
-        *(("linearize", name) for name in LINEARIZED),
-    ],
+    [(way, name) for way in WAYS for name in sorted(TANGENT)],
 )
 def test_a_product_leaves_the_next_one_as_it_was(way, name):
     op = operator(name, products=way, micro_chunk=7)

@@ -6,12 +6,10 @@ import pytest
 import torch
 from oracles import cross_entropy, dense_hessian, random_vector
 from product_nets import (
-    DOUBLE_BACKWARD,
-    LINEARIZE,
-    LINEARIZED,
     NETS,
     ROUNDING,
     TANGENT,
+    WITHOUT_FUNC,
     assert_same_product,
     images_and_labels,
     make_net,
@@ -20,12 +18,11 @@ from product_nets import (
 from torch import Tensor, nn
 
 from spectra import InputError
-from spectra.products import WAYS
 
 
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_double_backward_is_the_dense_hessian(name):
-    if name in DOUBLE_BACKWARD:
+    if name in WITHOUT_FUNC:
         pytest.skip("the oracle is torch.func, which these nets are there to be refused by")
     model = make_net(name)
     op = operator(model, products="double-backward")
@@ -63,23 +60,9 @@ def test_tangent_pass_gives_the_product_of_double_backward(name):
     )
 
 
-@pytest.mark.parametrize("name", LINEARIZED)
-def test_linearized_gradient_gives_the_product_of_double_backward(name):
-    model = make_net(name)
-    assert_same_product(
-        operator(model, products="linearize", micro_chunk=7),
-        operator(model, products="double-backward"),
-    )
-
-
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_the_fastest_way_that_serves_is_chosen(name):
-    wanted = next(
-        way
-        for way, nets in zip(WAYS, (TANGENT, LINEARIZE, DOUBLE_BACKWARD), strict=True)
-        if name in nets
-    )
-    assert operator(name).choice.name == wanted
+    assert operator(name).choice.name == ("tangent" if name in TANGENT else "double-backward")
 
 
 def test_the_choice_says_nothing_where_the_fastest_way_serves():
@@ -99,18 +82,8 @@ def test_the_choice_says_why_the_tangent_pass_does_not_serve(name, reason):
     assert operator(name).choice.reason == reason
 
 
-@pytest.mark.parametrize("name", DOUBLE_BACKWARD)
-def test_the_choice_says_why_nothing_but_double_backward_serves(name):
-    choice = operator(name).choice
-    assert choice.name == "double-backward"
-    tangent, linearize = choice.reason.split("; ", 1)
-    assert tangent.startswith("tangent: ")
-    assert linearize.startswith("linearize: ")
-    assert len(linearize) > len("linearize: ")
-
-
 def test_a_way_that_does_not_exist_is_refused():
-    with pytest.raises(InputError, match=r"one of tangent, linearize, double-backward or auto"):
+    with pytest.raises(InputError, match=r"one of tangent, double-backward or auto"):
         operator("no-bias", products="forward")
 
 
