@@ -30,11 +30,10 @@ MOVED = {
     "spectra.counting": "spectra.objective.counting",
     "spectra.products.workers": "spectra.objective.workers",
     "spectra.products.trace": "spectra.products.tangent.trace",
-    "spectra.products.layers": "spectra.products.tangent.layers",
     "spectra.products.affine": "spectra.products.tangent.affine",
     "spectra.products.convolution": "spectra.products.tangent.convolution",
-    "spectra.products.linear_maps": "spectra.products.tangent.linear_maps",
-    "spectra.products.pointwise": "spectra.products.tangent.pointwise",
+    "spectra.products.linear_maps": "spectra.products.layers.linear_maps",
+    "spectra.products.pointwise": "spectra.products.layers.pointwise",
     "spectra.products.flat_order": "spectra.products.tangent.flat_order",
     "spectra.products.folding": "spectra.products.tangent.folding",
     "spectra.hessian": "spectra.operators.hessian",
@@ -162,6 +161,9 @@ NOW_ROOMS = {
     "spectra.operators": {
         "spectra.operators.interface": ["ScaledOperator", "SymmetricOperator"],
         "spectra.operators.matrices": ["DenseOperator", "LambdaOperator"],
+    },
+    "spectra.products.layers": {
+        "spectra.products.layers.interface": ["Layer", "Saved"],
     },
     "spectra.products.tangent": {
         "spectra.products.tangent.products": ["TangentChunk", "TangentProducts"],

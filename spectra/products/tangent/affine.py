@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spectra.products.layers.interface import Layer, Saved
 from spectra.products.tangent.flat_order import AffineParts
 from spectra.products.tangent.folding import Direction, Folding, Moved
-from spectra.products.tangent.layers import Layer, Saved
 
 
 class TwoTerms(NamedTuple):

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spectra.products.layers.interface import packed
 from spectra.products.tangent.affine import Affine, TwoTerms
 from spectra.products.tangent.flat_order import AffineParts
-from spectra.products.tangent.layers import packed
 
 _convolution_backward = torch.ops.aten.convolution_backward
 

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.products.interface import ChunkHessian, Products
+from spectra.products.layers.interface import Saved, accumulate, in_order_of, packed
 from spectra.products.tangent.affine import Affine
 from spectra.products.tangent.convolution import Convolution
 from spectra.products.tangent.folding import Direction, Folding, Moved
-from spectra.products.tangent.layers import Saved, accumulate, in_order_of, packed
 from spectra.products.tangent.trace import Trace
 from spectra.products.tuning import DEFAULT, Tuning
 from spectra.system.allocator import out_of_memory

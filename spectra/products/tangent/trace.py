@@ -11,22 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from spectra.products.layers.interface import Layer
+from spectra.products.layers.linear_maps import LinearMap, MaxPool
+from spectra.products.layers.pointwise import Sum
 from spectra.products.tangent.affine import LinearLayer
 from spectra.products.tangent.convolution import Convolution
 from spectra.products.tangent.flat_order import AffineParts, Norm
-from spectra.products.tangent.layers import Layer
-from spectra.products.tangent.linear_maps import LinearMap, MaxPool
-from spectra.products.tangent.pointwise import Activation, Relu, Sum
+from spectra.products.tangent.known_layers import Call, known_layer
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
-_ACTIVATION_MODULES = (
-    nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.Softplus, nn.LeakyReLU, nn.ReLU6, nn.Mish,
-)  # fmt: skip
-_ACTIVATIONS = (
-    torch.tanh, F.tanh, torch.sigmoid, F.sigmoid, F.gelu, F.silu, F.elu, F.softplus, F.leaky_relu,
-    F.relu6, F.mish,
-)  # fmt: skip
 _LINEAR_MODULES = (
     nn.Identity, nn.Flatten, nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d,
     nn.AdaptiveAvgPool2d, nn.ZeroPad2d, *_DROPOUTS,
@@ -131,11 +125,10 @@ class _Reader:
             return Sum() if len(tensors) == 2 and len(node.args) == 2 else None
         if len(tensors) != 1 or not node.args or node.args[0] is not tensors[0]:
             return None
-        if node.target in (F.relu, torch.relu, F.relu_):
-            return Relu()
+        known = known_layer(Call(node.target, node.args, node.kwargs))
+        if known is not None:
+            return known.layer
         call = self._call(node)
-        if node.target in _ACTIVATIONS:
-            return Activation(call)
         if node.target is F.pad and not _is_zero_pad(node):
             return None
         if node.target is operator.getitem and not _keeps_the_batch(node.args[1]):
@@ -160,10 +153,9 @@ class _Reader:
             return None
         if type(module) in (*_CONVOLUTIONS, nn.Linear):
             return self._affine(node, module)
-        if type(module) is nn.ReLU:
-            return Relu()
-        if isinstance(module, _ACTIVATION_MODULES):
-            return Activation(_without_inplace(module))
+        known = known_layer(Call(type(module), node.args, node.kwargs, module))
+        if known is not None:
+            return known.layer
         if isinstance(module, _MAX_POOLS):
             return MaxPool(module)
         return LinearMap(module) if isinstance(module, _LINEAR_MODULES) else None
@@ -210,13 +202,6 @@ def _parameter_names(module: nn.Module, path: str, **kinds: str) -> dict[str, st
         if parameter is not None and parameter.requires_grad:
             found[kind] = f"{path}.{name}"
     return found
-
-
-def _without_inplace(module: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Return ``module`` as a function that leaves its input alone."""
-    if getattr(module, "inplace", False):
-        return lambda x: module(x.clone())
-    return module
 
 
 def _is_zero_pad(node: fx.Node) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from spectra.products.layers.interface import Layer, Saved, total, with_each_direction
 from spectra.products.tangent.folding import Direction, Moved
-from spectra.products.tangent.layers import Layer, Saved, total, with_each_direction
 
 _threshold_backward = torch.ops.aten.threshold_backward
 

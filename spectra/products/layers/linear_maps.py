@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spectra.products.layers.interface import Layer, Saved
 from spectra.products.tangent.folding import Direction, Moved
-from spectra.products.tangent.layers import Layer, Saved
 
 
 class LinearMap(Layer):
