@@ -1,5 +1,6 @@
 """``spectra bench``: our engine beside its peers, in one run."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +145,10 @@ def bench(
     trajectory takes a run's folder. Peers that are not installed are named and left out; 'make
     bench-env' installs them. Exits with an error if a peer's product, or ours, is wrong.
 
+    With --arch and without CHECKPOINT: building and 30 products with 64 samples and a small
+    network (bn-resnet, gn-resnet, convnext, vit, mixer, lstm, mlp, gpt; several joined by commas,
+    or all), ours and PyHessian's way, the worst ratio first.
+
     With --suite gpu: correctness against references that --prepare makes, products, extremes,
     densities, two trainings and their analysis, each kept as soon as it is there. OUTPUT/send then
     holds what is worth sending.
@@ -165,6 +170,11 @@ def bench(
         return
     if prepares or dry_run or prepared is not None or output is not None:
         raise InputError("--prepare, --prepared, --dry-run and -o go with --suite gpu; add it")
+    if checkpoint is None and loading.arch is not None:
+        if what != "products" or rest["source"] is not None:
+            raise InputError("--arch without a CHECKPOINT goes with --what products, without data")
+        _gallery(loading.arch, rest["rounds"], rest["dtype"], rest["seed"], as_json)
+        return
     wanted = ComparisonRequest(
         checkpoint=checkpoint,
         what=tuple(part.strip() for part in what.split(",") if part.strip()),
@@ -206,6 +216,30 @@ def _suite(
         click.echo(f"{results.status}; results and weights to send: {request.folder / 'send'}")
     if results.status == ABORTED:
         raise click.ClickException(str(results.reason))  # exit code 1
+
+
+def _gallery(arch: str, rounds: int, dtype: str, seed: int, as_json: bool) -> None:
+    from checkpoints.analysis.class_losses import TORCH_DTYPES
+    from cli.bench.gallery import gallery_table
+    from cli.bench.gallery.subjects import SAMPLES, chosen_names
+    from cli.bench.gallery.whole_costs import PRODUCTS, compare_gallery
+    from cli.bench.machine import machine_facts
+
+    names = chosen_names(arch)
+    with reporting("bench") as report:
+        rows = compare_gallery(
+            names, rounds=rounds, dtype=TORCH_DTYPES[dtype], seed=seed, on_progress=report.update
+        )
+    facts = replace(machine_facts("cpu", {}), threads=1)
+    if as_json:
+        print_json(gallery_table.as_plain(rows, facts))
+    else:
+        print_table("Building and products", gallery_table.COLUMNS, gallery_table.cells(rows))
+        click.echo(gallery_table.footnote(SAMPLES, PRODUCTS, rounds, dtype))
+        click.echo(f"{facts.cpu}, 1 thread of {facts.cores} cores, torch {facts.torch}")
+    wrong = [row.name for row in rows if not row.agrees]
+    if wrong:
+        raise SpectraError(f"products differ from float64: {', '.join(wrong)}")
 
 
 def _print(result: "ComparisonResult") -> None:
