@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call, jvp
+from torch.func import jvp
 
 from spectra.errors import InputError
 from spectra.findings.confidence import LEVEL, Interval
 from spectra.krylov.tridiagonal import FloatArray
 from spectra.objective.frozen_loss import FrozenLoss
+from spectra.objective.network.as_found import parameters_replaced
 from spectra.objective.short_memory import with_smaller_chunks
 from spectra.operators.hessian import HessianOperator
 from spectra.system.exact import exact_products
@@ -259,15 +260,15 @@ def _outputs_along(op: HessianOperator, vector: Tensor) -> Iterator[tuple[slice,
     direction = op.named(vector.to(op.device, op.dtype))
     for chunk in op.chunks():
         with torch.no_grad(), exact_products(op.device), quiet():
-            pair: Any = jvp(
-                lambda trained, chunk=chunk: functional_call(
-                    op.model, trained, (op.images[chunk],)
-                ),
-                (point,),
-                (direction,),
-            )
+            pair: Any = jvp(lambda moved, c=chunk: _outputs(op, moved, c), (point,), (direction,))
         yield chunk, pair[0].detach(), pair[1].detach()
     op.count.forwards += 2 * op.num_images
+
+
+def _outputs(op: HessianOperator, trained: dict[str, Tensor], chunk: slice) -> Tensor:
+    with parameters_replaced(op.model, trained):
+        outputs: Tensor = op.model(op.images[chunk])
+    return outputs
 
 
 def _slope(

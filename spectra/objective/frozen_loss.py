@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from spectra.errors import InputError, OperatorError
 from spectra.objective.images import LazyImages, frozen, select
 from spectra.objective.inputs import check_inputs, check_weights
+from spectra.objective.network.as_found import ParametersInPlace
+from spectra.objective.network.perturbed import perturbed
+from spectra.objective.network.weight_norm import write_out_weight_norms
 from spectra.objective.parameter_slices import ParameterSlices
 from spectra.objective.per_sample import (
     PerSampleLoss,
@@ -29,21 +32,6 @@ from spectra.system.precision import float32_precision
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-
-
-@contextmanager
-def perturbed(parameters: Sequence[Tensor], step: Sequence[Tensor]) -> Iterator[None]:
-    """Add ``step`` to the parameters inside the block; put their exact values back after it."""
-    weights = list(parameters)
-    kept = [torch.empty_like(w, requires_grad=False) for w in weights]
-    with torch.no_grad():
-        torch._foreach_copy_(kept, weights)
-        torch._foreach_add_(weights, list(step))
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            torch._foreach_copy_(weights, kept)
 
 
 @dataclass
@@ -101,7 +89,8 @@ class FrozenLoss:
         # Not a method: what is handed it would hold the operator that holds that, and a card's
         # memory would be free only when garbage is collected.
         self.sample_losses: PerSampleLoss = functools.partial(checked_losses, self.loss_function)
-        self._take_network(in_precision(copy.deepcopy(model), dtype, self.device).eval())
+        own = in_precision(copy.deepcopy(model), dtype, self.device).eval()
+        self._take_network(write_out_weight_norms(own))
         self.images = frozen(images, self.device, dtype)
         self.labels = labels.detach().to(self.device, copy=True)
         self._take_weights(torch.ones(len(labels)) if weights is None else weights)
@@ -123,6 +112,7 @@ class FrozenLoss:
         )
         self.size = self.parameter_slices.size
         self._displacement = _Displacement()
+        self._in_place = ParametersInPlace(model)
 
     def _take_weights(self, weights: Tensor) -> None:
         self.weights = weights.detach().to(self.device, self.dtype, copy=True)
@@ -272,6 +262,7 @@ class FrozenLoss:
                 f"the operator's own network must be on {self.device} in {self.dtype}, it was "
                 f"moved to {found.device} in {found.dtype}; build an operator there"
             )
+        self._in_place.check()
 
     def unflatten(self, v: Tensor) -> list[Tensor]:
         """Return ``v`` (P,) as one tensor a parameter, in the order of ``names``."""

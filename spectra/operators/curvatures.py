@@ -2,9 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, jvp
+from torch.func import jvp
 
 from spectra.errors import SpectraError
+from spectra.objective.network.as_found import parameters_replaced
 from spectra.operators.chunked import ChunkedOperator
 from spectra.products.choose import AGREEMENT
 from spectra.system.allocator import out_of_memory
@@ -85,7 +86,8 @@ def _along(op: ChunkedOperator, chunk: slice, point: Named, direction: Named) ->
     images, labels = op.images[chunk], op.labels[chunk]
 
     def losses(trained: Named) -> Tensor:
-        return op.sample_losses(functional_call(op.model, trained, (images,)), labels)
+        with parameters_replaced(op.model, trained):
+            return op.sample_losses(op.model(images), labels)
 
     def slopes(trained: Named) -> Tensor:
         return jvp(losses, (trained,), (direction,))[1]

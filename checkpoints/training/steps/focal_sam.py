@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.steps.directions import ascent, plus
 from checkpoints.training.steps.interface import AscentRule, Batch, trainable
-from spectra.objective.frozen_loss import perturbed
+from spectra.objective.network.perturbed import perturbed
 
 
 class FocalSAM(AscentRule):

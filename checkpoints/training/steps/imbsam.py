@@ -10,7 +10,7 @@ from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.steps.directions import ascent, plus
 from checkpoints.training.steps.interface import AscentRule, Batch, trainable
 from spectra.errors import InputError
-from spectra.objective.frozen_loss import perturbed
+from spectra.objective.network.perturbed import perturbed
 
 
 class ImbSAM(AscentRule):

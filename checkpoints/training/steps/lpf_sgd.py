@@ -10,7 +10,7 @@ from checkpoints.models.heads import CosineHead
 from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.steps.directions import Tensors, plus, standard_normal
 from checkpoints.training.steps.interface import Batch, StepRule, trainable
-from spectra.objective.frozen_loss import perturbed
+from spectra.objective.network.perturbed import perturbed
 
 
 class LowPassSGD(StepRule):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.steps.directions import Tensors, ascent
 from checkpoints.training.steps.interface import AscentRule, Batch
-from spectra.objective.frozen_loss import perturbed
+from spectra.objective.network.perturbed import perturbed
 
 
 class SAM(AscentRule):

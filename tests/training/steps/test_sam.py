@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from checkpoints.training.steps.interface import Batch
 from checkpoints.training.steps.sam import ASAM, SAM
 from spectra import make_generator
-from spectra.objective.frozen_loss import perturbed
+from spectra.objective.network.perturbed import perturbed
 
 # float64, a handful of products of numbers of order 1
 TIGHT = {"rtol": 1e-12, "atol": 1e-13}

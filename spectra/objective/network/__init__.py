@@ -1,0 +1,1 @@
+"""The operator's own network: written out where torch is inexact, and left as it was found."""
