@@ -77,6 +77,31 @@ def dense_hessian(
             module.training = mode
 
 
+def double_backward(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+) -> Callable[[Tensor], Tensor]:
+    """Return v -> H v of the mean loss in float64, by autograd alone; modules may be shared."""
+    double = copy.deepcopy(model).double().eval()
+    trained = [p for p in double.parameters() if p.requires_grad]
+    gradients = torch.autograd.grad(
+        loss(double(images.double()), labels).mean(), trained, create_graph=True
+    )
+
+    def product(v: Tensor) -> Tensor:
+        pieces = v.double().split([p.numel() for p in trained])
+        given = [piece.view_as(p) for piece, p in zip(pieces, trained, strict=True)]
+        found = torch.autograd.grad(
+            gradients, trained, given, retain_graph=True, materialize_grads=True
+        )
+        return torch.cat([f.reshape(-1) for f in found])
+
+    return product
+
+
 def dense_gauss_newton(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Return the matrix of :func:`gauss_newton_products`, (P, P)."""
     size = sum(p.numel() for p in model.parameters() if p.requires_grad)

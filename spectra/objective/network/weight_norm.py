@@ -1,6 +1,5 @@
 """Weight norm by its formula, whose derivatives torch gets right."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.weight_norm import WeightNorm

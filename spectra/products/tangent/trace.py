@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from spectra.objective.network.as_found import left_as_found
 from spectra.products.layers.interface import Layer
 from spectra.products.layers.linear_maps import LinearMap, MaxPool
 from spectra.products.layers.pointwise import Sum
@@ -67,7 +68,8 @@ def trace(model: nn.Module) -> Trace | None:
     if model.training:
         return None
     try:
-        graph = fx.symbolic_trace(model)
+        with left_as_found(model):
+            graph = fx.symbolic_trace(model)
     except Exception:  # whatever a stranger's forward pass raises when it is traced
         return None
     return _Reader(graph).read()
