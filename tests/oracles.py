@@ -55,7 +55,9 @@ def dense_hessian(
 
     By torch.func on the whole batch at once; the model runs in eval mode in float64.
     """
-    state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    # Not state_dict(), which holds a tied tensor under each of its names.
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    state = {k: v.detach().clone() for k, v in tensors}
     state = {k: v.double() if v.is_floating_point() else v for k, v in state.items()}
     trained = {k: state.pop(k) for k, p in model.named_parameters() if p.requires_grad}
     sizes = [t.numel() for t in trained.values()]

@@ -203,6 +203,7 @@ def _protocol(
         normalisation=normalisation.to_dict(),
         dtype=request.dtype,
         device=torch.device(request.device).type,
+        parameters=tuple(request.parameters),
         micro_chunk=request.micro_chunk,
         tuning=request.tuning,
         radius=radius,

@@ -97,6 +97,7 @@ class Losses:
             weights=choice.weights.repeat_interleave(views),
             dtype=dtype,
             device=request.device,
+            parameters=request.parameters or None,
             micro_chunk=request.micro_chunk,
             memory_budget=0,
             tuning=request.parsed_tuning,

@@ -35,6 +35,8 @@ class AnalysisRequest:
         images_per_class: limit; None: every image.
         dtype: ``float32`` or ``float64``.
         device: torch device.
+        parameters: names or globs of parameters or modules, such as ``layer3.*``: the Hessian by
+            these alone, the others held fixed; empty: by all.
         images: ``plain``, ``frozen:K``, ``frozen:all`` or ``fresh``, see
             :class:`checkpoints.data.ImageProtocol`; crops and flips are those of the recipe.
         radius: r of the verdict; None: the recipe's last ρ, else .1.
@@ -55,6 +57,7 @@ class AnalysisRequest:
     images_per_class: int | None = None
     dtype: str = "float32"
     device: str = "cpu"
+    parameters: tuple[str, ...] = ()
     images: str = "plain"
     radius: float | None = None
     tau: float = TAU
@@ -67,6 +70,9 @@ class AnalysisRequest:
     def __post_init__(self) -> None:
         from checkpoints.data.views import FRESH, ImageProtocol
 
+        given: object = self.parameters
+        if isinstance(given, str):
+            object.__setattr__(self, "parameters", (given,))
         solver = self.solver
         for name, value in (("radius", self.radius), ("tau", self.tau), ("tol", solver.tol)):
             if value is not None and not (value > 0 and math.isfinite(value)):
@@ -133,6 +139,10 @@ class TheoremRequest:
             raise InputError(
                 "num-batches must be at least 2 and batch-size at least 1, got "
                 f"{self.num_batches} and {self.batch_size}"
+            )
+        if self.analysis.parameters:
+            raise InputError(
+                "theorem is of all parameters, as SAM moves them; leave --parameters out"
             )
         if self.analysis.images == FRESH:
             raise InputError("theorem needs a fixed matrix; use --images plain or frozen:K")

@@ -1,5 +1,7 @@
 """What an analysis found: the table of its classes and what it holds under."""
 
+from collections.abc import Sequence
+
 import click
 
 from cli.display.tables import print_table
@@ -38,8 +40,8 @@ def print_analysis(analysis: Analysis) -> None:
     )  # fmt: skip
     recorded = f", {protocol.accuracy}" if protocol.accuracy else ""
     click.echo(
-        f"loss {protocol.loss}, reduction {protocol.reduction}, {protocol.split} images "
-        f"({protocol.images}), {protocol.dtype}, engine {settings.engine}, "
+        f"loss {protocol.loss}, reduction {protocol.reduction}{_by(protocol.parameters)}, "
+        f"{protocol.split} images ({protocol.images}), {protocol.dtype}, engine {settings.engine}, "
         f"{counted(settings.num_probes, 'probe')} x {counted(settings.num_steps, 'step')}, "
         f"seed {settings.seed}, r {protocol.radius}, τ {protocol.tau}; ± is the residual "
         f"norm; accuracy on test images{recorded}"
@@ -51,6 +53,10 @@ def print_analysis(analysis: Analysis) -> None:
             f"higher (class {', '.join(marked)}); raise --max-steps"
         )
     click.echo(_grounds(analysis))
+
+
+def _by(parameters: Sequence[str]) -> str:
+    return f", by parameters {' '.join(parameters)} alone" if parameters else ""
 
 
 def _grounds(analysis: Analysis) -> str:

@@ -61,6 +61,11 @@ SHOWN: Mapping[str, Shown | Flag] = {
         "fresh: a new draw at every product, as published, which is no fixed matrix.",
     ),
     "images_per_class": Shown(ANALYZED, "Random subset of each class. [all]"),
+    "parameters": Shown(
+        ANALYZED,
+        "Names or globs of parameters or modules, such as 'layer3.*': the Hessian by these alone. "
+        "Give it several times for several. [all]",
+    ),
     "radius": Shown(ANALYZED, "r of the verdict. [the recipe's ρ, else 0.1]"),
     "tau": Shown(ANALYZED, "Tolerance of the verdict."),
     "engine": Shown(SOLVER, choices=tuple(ENGINES)),
@@ -156,6 +161,7 @@ def _flag(name: str, shown: Shown | Flag) -> Flag:
     owner = next(c for c in (AnalysisRequest, SolverSettings) if name in c.__dataclass_fields__)
     default = None if shown.by_command else owner.__dataclass_fields__[name].default
     declaration = f"--{name.replace('_', '-')}"
+    several = default == ()
     settings: dict[str, Any] = {"default": default, "show_default": default is not None}
     kind = _plain_type(typing.get_type_hints(owner)[name])
     if kind is bool and shown.by_command:
@@ -166,6 +172,8 @@ def _flag(name: str, shown: Shown | Flag) -> Flag:
         settings["callback"] = _reading(shown.read)
     else:
         settings["type"] = click.Choice(shown.choices) if shown.choices else kind
+    if several:  # one value each time that the flag is given
+        settings |= {"multiple": True, "show_default": False}
     return Flag(declaration, heading=shown.heading, help=shown.help or None, **settings)
 
 
@@ -174,7 +182,7 @@ def _reading(read: Callable[[str], Any]) -> Callable[..., Any]:
 
 
 def _plain_type(hint: Any) -> type:
-    """Return ``int`` of ``int | None``."""
+    """Return ``int`` of ``int | None``, ``str`` of ``tuple[str, ...]``."""
     return next(t for t in (*typing.get_args(hint), hint) if t is not type(None))
 
 

@@ -7,7 +7,7 @@ from spectra import Analysis, InputError, LossAnalysis, Spectrum
 from spectra.results.provenance import AnalysisProtocol
 
 # Two results that differ in one of these are eigenvalues of different functions.
-SHARED = ("loss", "reduction", "images")
+SHARED = ("loss", "reduction", "images", "parameters")
 
 
 def require_comparable(analyses: Iterable[tuple[str, Analysis]]) -> None:
@@ -17,7 +17,7 @@ def require_comparable(analyses: Iterable[tuple[str, Analysis]]) -> None:
         analyses: (name, analysis); the name is for the error.
 
     Raises:
-        InputError: two of them differ in loss, reduction or images.
+        InputError: two of them differ in loss, reduction, images or parameters.
     """
     first: tuple[str, Analysis] | None = None
     for name, analysis in analyses:
@@ -72,6 +72,8 @@ def protocol_text(protocol: AnalysisProtocol) -> str:
     images = " ".join(said for said in (protocol.images, protocol.split) if said is not None)
     if images:
         parts.append(f"{images} images")
+    if protocol.parameters:
+        parts.append(f"by {' '.join(protocol.parameters)} alone")
     if protocol.images == "fresh":
         parts.append("a new draw at every product: not a fixed matrix")
     return ", ".join(parts)
@@ -106,6 +108,8 @@ def _listed(values: Iterable[int]) -> str:
 
 
 def _said(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(value) or "all"
     return "unstated" if value is None else repr(value)
 
 

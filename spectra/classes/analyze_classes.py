@@ -1,5 +1,6 @@
 """The spectra of single classes of a model that a caller has in hand."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from spectra.engines.settings import SolverSettings
 from spectra.findings.verdict import RADIUS, TAU
 from spectra.krylov.defaults import MAX_STEPS, NUM_PROBES, NUM_STEPS
 from spectra.objective.forward import Forward, WithForward
+from spectra.objective.parameter_slices import as_patterns
 from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
 from spectra.objective.plain_model import plain_model
 from spectra.operators.hessian import HessianOperator
@@ -42,6 +44,7 @@ def analyze_classes(
     images_per_class: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
+    parameters: str | Sequence[str] | None = None,
     micro_chunk: int | None = None,
     seed: int = 0,
     memory: int | None = None,
@@ -81,6 +84,8 @@ def analyze_classes(
         images_per_class: limit on the images of a class, drawn at random; None: every image.
         dtype: of the products.
         device: where to compute; None: where the model is, or a card that the images are on.
+        parameters: a name or glob of parameters or modules, or several, such as ``layer3.*``: the
+            Hessian by these alone; None: by all that have ``requires_grad``.
         micro_chunk: images in one piece of work; None: by image size.
         seed: of probes, the draw of images, and augmentations.
         memory: bytes that the process may hold in all, of a card's where it computes on one; None:
@@ -133,6 +138,7 @@ def analyze_classes(
         loss=loss,
         dtype=dtype,
         device=device,
+        parameters=parameters,
         micro_chunk=micro_chunk,
         memory=memory,
         radius=radius,
@@ -151,6 +157,7 @@ def analyze_chosen(
     loss: PerSampleLoss | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
+    parameters: str | Sequence[str] | None = None,
     micro_chunk: int | None = None,
     memory: int | None = None,
     radius: float = RADIUS,
@@ -170,6 +177,7 @@ def analyze_chosen(
         loss: per-sample loss; None: cross-entropy.
         dtype: of the products.
         device: where to compute; None: where the model is.
+        parameters: see :func:`analyze_classes`.
         micro_chunk: images in one piece of work; None: by image size.
         memory: bytes that the process may hold in all; None: see :func:`analyze_classes`.
         radius: r of the verdicts, parameter units.
@@ -190,6 +198,7 @@ def analyze_chosen(
             weights=weights,
             dtype=dtype,
             device=where,
+            parameters=parameters,
             micro_chunk=micro_chunk,
             memory_budget=0,
             check=check and first_check,
@@ -230,6 +239,7 @@ def analyze_chosen(
             images_per_class=chosen.per_class,
             dtype=str(dtype).removeprefix("torch."),
             device=where.type,
+            parameters=() if parameters is None else as_patterns(parameters),
             micro_chunk=micro_chunk,
             radius=radius,
             tau=tau,

@@ -3,7 +3,7 @@
 import copy
 import functools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
@@ -17,12 +17,8 @@ from spectra.objective.inputs import check_inputs, check_weights
 from spectra.objective.network.as_found import ParametersInPlace
 from spectra.objective.network.perturbed import perturbed
 from spectra.objective.network.weight_norm import write_out_weight_norms
-from spectra.objective.parameter_slices import ParameterSlices
-from spectra.objective.per_sample import (
-    PerSampleLoss,
-    checked_losses,
-    loss_on,
-)
+from spectra.objective.parameter_slices import ParameterSlices, train_alone
+from spectra.objective.per_sample import PerSampleLoss, checked_losses, loss_on
 from spectra.objective.placement import place
 from spectra.objective.plain_model import in_precision, plain_model
 from spectra.objective.short_memory import with_smaller_chunks
@@ -56,6 +52,7 @@ class FrozenLoss:
         dtype: of parameters and images.
         device: where to compute; None: see :func:`spectra.objective.placement.place`.
         micro_chunk: images in one piece of work.
+        parameters: names or globs; None: all that have ``requires_grad``.
 
     Attributes:
         parameter_slices: which entries of a vector belong to which parameter.
@@ -78,6 +75,7 @@ class FrozenLoss:
         dtype: torch.dtype,
         device: torch.device | str | None,
         micro_chunk: int,
+        parameters: str | Sequence[str] | None = None,
     ) -> None:
         check_mode()
         model = plain_model(model)
@@ -89,8 +87,10 @@ class FrozenLoss:
         # Not a method: what is handed it would hold the operator that holds that, and a card's
         # memory would be free only when garbage is collected.
         self.sample_losses: PerSampleLoss = functools.partial(checked_losses, self.loss_function)
-        own = in_precision(copy.deepcopy(model), dtype, self.device).eval()
-        self._take_network(write_out_weight_norms(own))
+        own = write_out_weight_norms(in_precision(copy.deepcopy(model), dtype, self.device).eval())
+        if parameters is not None:
+            train_alone(own, parameters)
+        self._take_network(own)
         self.images = frozen(images, self.device, dtype)
         self.labels = labels.detach().to(self.device, copy=True)
         self._take_weights(torch.ones(len(labels)) if weights is None else weights)

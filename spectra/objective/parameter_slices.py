@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spectra.errors import InputError
 
@@ -51,36 +51,101 @@ class ParameterSlices:
         """Return the parameters that match, in the order of these.
 
         Args:
-            patterns: one or several, each a name or a glob such as ``layer3.*``.
+            patterns: see :func:`matching`.
 
         Raises:
-            InputError: a pattern matches no name; the message lists near ones.
+            InputError: a pattern matches nothing; the message lists near names.
         """
-        given = [patterns] if isinstance(patterns, str) else patterns
-        if not (isinstance(given, Iterable) and all(isinstance(one, str) for one in given)):
-            raise InputError(f"parameters must be names or globs such as 'layer3.*', got {given!r}")
-        patterns = list(given)
-        for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in self.names):
-                raise InputError(
-                    f"no parameter matches {pattern!r}; near are {', '.join(self._near(pattern))}"
-                )
-        chosen = [
-            (name, shape)
-            for name, shape in zip(self.names, self.shapes, strict=True)
-            if any(fnmatchcase(name, pattern) for pattern in patterns)
-        ]
-        if not chosen:
-            raise InputError("no pattern is given; name parameters, such as 'layer3.*'")
-        return ParameterSlices(tuple(n for n, _ in chosen), tuple(s for _, s in chosen))
+        shapes = dict(zip(self.names, self.shapes, strict=True))
+        chosen = matching(self.names, patterns)
+        return ParameterSlices(chosen, tuple(shapes[name] for name in chosen))
 
     def positions_of(self, names: Sequence[str]) -> Tensor:
         """Return where the entries of the parameters ``names`` lie in a vector, int64 (k,)."""
         slices = self.slices
         return torch.cat([torch.arange(slices[n].start, slices[n].stop) for n in names])
 
-    def _near(self, pattern: str) -> list[str]:
-        bare = pattern.strip("*.")
-        near = [name for name in self.names if bare and bare in name]
-        near += difflib.get_close_matches(bare, self.names, n=_NEAR_NAMES, cutoff=0.0)
-        return list(dict.fromkeys(near))[:_NEAR_NAMES]
+
+def matching(names: Sequence[str], patterns: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of parameters that match, in the order of ``names``.
+
+    Args:
+        names: of parameters.
+        patterns: one or several, each a name or a glob, of a parameter or of a module that holds
+            it: ``layer3.0.conv1.weight``, ``layer3``, ``layer3.*`` and ``*.bias``. A parametrized
+            tensor goes by its own name: ``fc.weight`` of ``fc.parametrizations.weight.original0``.
+
+    Raises:
+        InputError: a pattern matches nothing; the message lists near names and the top-level ones.
+
+    >>> matching(["conv.weight", "fc.weight", "fc.bias"], "fc")
+    ('fc.weight', 'fc.bias')
+    """
+    given = as_patterns(patterns)
+    if not given:
+        raise InputError("no pattern is given; name parameters, such as 'layer3.*'")
+    found: set[str] = set()
+    for pattern in given:
+        matched = {name for name in names if _matches(name, pattern)}
+        if not matched:
+            top = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
+            raise InputError(
+                f"no parameter matches {pattern!r}; near are {', '.join(_near(names, pattern))}; "
+                f"at the top are {top}"
+            )
+        found |= matched
+    return tuple(name for name in names if name in found)
+
+
+def as_patterns(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one pattern, or several, as a tuple.
+
+    Raises:
+        InputError: it is no text.
+    """
+    several = (given,) if isinstance(given, str) else given
+    if not (isinstance(several, Iterable) and all(isinstance(one, str) for one in several)):
+        raise InputError(f"parameters must be names or globs such as 'layer3.*', got {given!r}")
+    return tuple(several)
+
+
+def train_alone(model: nn.Module, patterns: str | Sequence[str]) -> None:
+    """Have every parameter but those that match without ``requires_grad``; ``model`` is changed.
+
+    A tied parameter matches by each of its names.
+
+    Args:
+        model: one's own.
+        patterns: see :func:`matching`.
+
+    Raises:
+        InputError: a pattern matches nothing, or only what has no ``requires_grad`` already.
+    """
+    every = list(model.named_parameters(remove_duplicate=False))
+    chosen = {id(p) for n, p in every if n in set(matching([n for n, _ in every], patterns))}
+    trained = [p for _, p in every if p.requires_grad]
+    if not any(id(p) in chosen for p in trained):
+        raise InputError(
+            f"all parameters that match {patterns!r} have requires_grad=False; set it to True for "
+            "those that the Hessian is to be taken by"
+        )
+    for parameter in trained:
+        parameter.requires_grad_(id(parameter) in chosen)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return any(fnmatchcase(called, pattern) for called in _called(name))
+
+
+def _called(name: str) -> Iterator[str]:
+    """Yield a parameter's name and those of the modules that it lies in, innermost first."""
+    for full in dict.fromkeys((name, name.replace("parametrizations.", ""))):
+        parts = full.split(".")
+        yield from (".".join(parts[:k]) for k in range(len(parts), 0, -1))
+
+
+def _near(names: Sequence[str], pattern: str) -> list[str]:
+    bare = pattern.strip("*.")
+    near = [name for name in names if bare and bare in name]
+    near += difflib.get_close_matches(bare, names, n=_NEAR_NAMES, cutoff=0.0)
+    return list(dict.fromkeys(near))[:_NEAR_NAMES]

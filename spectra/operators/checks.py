@@ -1,9 +1,10 @@
 """Probes of a Hessian operator as it is built; the error of one names the likely cause."""
 
 import logging
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spectra.errors import NonFiniteError, OperatorError
 from spectra.objective.frozen_loss import FrozenLoss
@@ -21,12 +22,15 @@ SEPARABILITY_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-9}
 # Length of a central difference in float64: rounding 1e-9, hardly ever a kink within reach.
 STEP = 1e-7
 CHECKED_IMAGES = 16
+# Ours: names that a line holds.
+_NAMED = 6
 
 
 def check_losses(op: FrozenLoss) -> None:
     """Check that the first micro-chunk's losses are finite, fixed, and each its image's own.
 
-    A loss that no parameter reaches has a zero Hessian, which a warning says.
+    Parameters that the loss does not depend on have rows and columns of zeros, which a warning
+    says.
 
     Cost: three forward passes over one micro-chunk.
 
@@ -37,12 +41,7 @@ def check_losses(op: FrozenLoss) -> None:
     chunk = next(op.chunks())
     with torch.no_grad():
         losses, again = (op.chunk_losses(chunk) for _ in range(2))
-    with torch.enable_grad():
-        if not op.chunk_losses(slice(chunk.start, min(chunk.start + 2, chunk.stop))).requires_grad:
-            logger.warning(
-                "the loss depends on no trainable parameter, so its Hessian is zero: are the "
-                "outputs detached, or made under torch.no_grad or by another network?"
-            )
+    _say_what_is_unreached(op, slice(chunk.start, min(chunk.start + 2, chunk.stop)))
     if not torch.isfinite(losses).all():
         bad = int((~torch.isfinite(losses)).sum())
         raise NonFiniteError(
@@ -88,6 +87,45 @@ def check_products(op: ChunkedOperator) -> None:
             f"uᵀHv and vᵀHu differ by {gap:.2e} where {bound:.2e} is their scale: a custom "
             "backward is wrong in second order, or a part of the graph is detached"
         )
+
+
+@torch.enable_grad()
+def _say_what_is_unreached(op: FrozenLoss, few: slice) -> None:
+    """Warn where the losses of the first images do not depend on some parameters."""
+    losses = op.chunk_losses(few)
+    if not losses.requires_grad:
+        logger.warning(
+            "the loss depends on no trainable parameter, so its Hessian is zero: are the "
+            "outputs detached, or made under torch.no_grad or by another network?"
+        )
+        return
+    gradients = torch.autograd.grad(losses.sum(), op.parameters, allow_unused=True)
+    unreached = [n for n, g in zip(op.names, gradients, strict=True) if g is None]
+    if unreached:
+        logger.warning(
+            "no gradient reaches %d of %d parameters, so their rows and columns of the Hessian are "
+            "zero: %s",
+            len(unreached),
+            len(op.names),
+            _listed(unreached),
+        )
+
+
+def say_what_is_frozen(model: nn.Module) -> None:
+    """Warn where parameters have no ``requires_grad``: the Hessian is by the others alone."""
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    if frozen:
+        logger.warning(
+            "the Hessian is not by %d parameters that have requires_grad=False: %s",
+            len(frozen),
+            _listed(frozen),
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _check_separable(op: FrozenLoss, chunk: slice, losses: Tensor) -> None:

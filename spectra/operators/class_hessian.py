@@ -27,6 +27,7 @@ def class_hessian(
     loss: PerSampleLoss | None = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
+    parameters: str | Sequence[str] | None = None,
     memory: int | None = None,
     micro_chunk: int | None = None,
 ) -> HessianOperator:
@@ -49,6 +50,8 @@ def class_hessian(
         device: where to compute; None: where model and images are, see
             :func:`spectra.objective.placement.place`. Labels may be anywhere.
         dtype: of the products, float32 or float64.
+        parameters: a name or glob of parameters or modules, or several, such as ``layer3.*``: the
+            Hessian by these alone; None: by all that have ``requires_grad``.
         memory: bytes that work kept between products may take; None: 2 GiB, of a card half of what
             is free.
         micro_chunk: images in one piece of work; None: see :class:`spectra.HessianOperator`.
@@ -91,6 +94,7 @@ def class_hessian(
         loss=loss,
         dtype=dtype,
         device=device,
+        parameters=parameters,
         micro_chunk=micro_chunk,
         memory_budget=memory,
         label=label,

@@ -1,5 +1,6 @@
 """The exact Hessian of a weighted mean of per-sample losses over frozen images."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -12,7 +13,13 @@ from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.placement import place
 from spectra.objective.short_memory import default_budget, largest_chunk, with_smaller_chunks
 from spectra.objective.workers import default_micro_chunk
-from spectra.operators.checks import CHECKED_IMAGES, check_derivatives, check_losses, check_products
+from spectra.operators.checks import (
+    CHECKED_IMAGES,
+    check_derivatives,
+    check_losses,
+    check_products,
+    say_what_is_frozen,
+)
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.curvatures import curvatures
 from spectra.operators.gauss_newton import GaussNewtonOperator
@@ -24,7 +31,7 @@ from spectra.system.seeding import make_generator
 
 
 class HessianOperator(ChunkedOperator):
-    """H = Σ_i w_i ∇²ℓ_i / Σ_i w_i over the trainable parameters.
+    """H = Σ_i w_i ∇²ℓ_i / Σ_i w_i over the trainable parameters, or some of them.
 
     The network and the images are copied when the operator is built: the caller's model keeps its
     mode, gradients, dtype and device, and later changes to it change nothing here. The copy runs
@@ -51,6 +58,9 @@ class HessianOperator(ChunkedOperator):
         dtype: of parameters, images and products: float32 or float64.
         device: where to compute; None: where model and images are, and where one of them is on an
             accelerator, there, which is said.
+        parameters: a name or glob of parameters or modules, or several, such as ``layer3.*``: the
+            others are held fixed; None: all that have ``requires_grad``. Tied parameters match by
+            each of their names.
         micro_chunk: images in one piece of work; None: :func:`default_micro_chunk`, on a card
             halved until a chunk in work takes an eighth of the memory and half of what is free of
             it at most.
@@ -64,7 +74,8 @@ class HessianOperator(ChunkedOperator):
         label: names the random streams of what is estimated, such as ``8`` for a class.
 
     Raises:
-        InputError: shapes, labels or dtype are not as above, or there are no images.
+        InputError: shapes, labels or dtype are not as above, there are no images, or nothing
+            matches ``parameters``.
         NonFiniteError: loss or gradient is NaN or infinite.
         OperatorError: a check failed; the message names the likely cause.
 
@@ -87,6 +98,7 @@ class HessianOperator(ChunkedOperator):
         weights: Tensor | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
+        parameters: str | Sequence[str] | None = None,
         micro_chunk: int | None = None,
         memory_budget: int | None = None,
         products: str = "auto",
@@ -107,6 +119,7 @@ class HessianOperator(ChunkedOperator):
             dtype=dtype,
             device=device,
             micro_chunk=micro_chunk,
+            parameters=parameters,
         )
         self.label = label
         self.count = ImageCount()
@@ -118,6 +131,8 @@ class HessianOperator(ChunkedOperator):
             memory_budget = default_budget(device)
         self._kept = KeptWork(memory_budget, trims=device.type == "cpu")
         if check:
+            if parameters is None:
+                say_what_is_frozen(self.model)
             self._check_losses()
         self.choice = Choice(products)
         if products == "auto":

@@ -98,6 +98,7 @@ class Analysis:
         said = [
             f"loss {self.protocol.loss}" if self.protocol.loss else "",
             f"{images} images" if images else "",
+            f"by {' '.join(self.protocol.parameters)} alone" if self.protocol.parameters else "",
         ]
         stated = ", ".join(filter(None, said))
         return f"{self.checkpoint.title} ({stated})" if stated else self.checkpoint.title

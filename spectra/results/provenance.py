@@ -66,6 +66,8 @@ class AnalysisProtocol:
         normalisation: of the images: ``name``, ``mean``, ``std``, ``scale``.
         dtype: ``float32`` or ``float64``.
         device: kind of device.
+        parameters: names or globs of those that the Hessian is by; left out of files, and empty,
+            where it is by all.
         micro_chunk: images in one piece of work; None: by image size.
         tuning: how products were computed; left out of files where it is ``default``.
         radius: r of the verdicts, parameter units.
@@ -84,6 +86,7 @@ class AnalysisProtocol:
     normalisation: Description | None = None
     dtype: str | None = None
     device: str | None = None
+    parameters: tuple[str, ...] = field(default=(), metadata=WHEN_SET)
     micro_chunk: int | None = None
     tuning: str = field(default="default", metadata=WHEN_SET)
     radius: float | None = None

@@ -104,6 +104,12 @@ def test_a_panel_that_was_not_analyzed_names_what_was(record):
         density_panels(analysis(record("0"), record("8")), ("9",))
 
 
+def test_results_by_different_parameters_cannot_share_an_axis(record):
+    one, other = analysis(record()), analysis(record(), parameters=("layer3", "fc"))
+    with pytest.raises(InputError, match="parameters all and layer3 fc cannot share an axis"):
+        density_grid({"a": one, "b": other}, ("8",))
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("loss", "train"), ("reduction", "contribution"), ("images", "augmented")]
 )

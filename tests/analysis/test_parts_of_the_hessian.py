@@ -1,0 +1,66 @@
+"""Parts of the Hessian, as the command and its Python twins give them: some parameters."""
+
+import pytest
+import torch
+from command_line import SMALL, invoke, refused
+from oracles import hessian_of
+
+from checkpoints import AnalysisRequest, analyze
+from checkpoints.analysis.request import TheoremRequest
+from spectra import InputError, SolverSettings, analyze_classes, load_analysis
+
+DIGITS = "bundled:digits/ce-drw"
+SOLVER = SolverSettings(num_probes=1, num_steps=4, max_steps=4)
+
+
+def test_extremes_by_some_parameters_are_those_of_their_dense_block(net):
+    data = net.images, net.labels
+    found = analyze_classes(
+        net.model, data, "overall", parameters=["3", "5"], dtype=torch.float64, num_steps=200,
+        tol=1e-9,
+    )  # fmt: skip
+    values = torch.linalg.eigvalsh(hessian_of(net).restrict(["3.*", "5.*"]).dense())
+    (record,) = found.records
+    assert record.spectrum.size == len(values) == 39
+    # The residuals allowed, 1e-9 |θ|; an eigenvalue's error is quadratic in them.
+    assert record.lambda_min == pytest.approx(float(values[0]), rel=1e-9)
+    assert record.lambda_max == pytest.approx(float(values[-1]), rel=1e-9)
+    assert found.protocol.parameters == ("3", "5")
+    assert "by 3 5 alone" in repr(found)
+
+
+def test_the_command_says_which_parameters_and_keeps_them_in_the_file(tmp_path):
+    given = "--parameters", "linear.*", "--parameters", "conv1"
+    result = invoke("analyze", DIGITS, "--classes", "9", *given, "-o", tmp_path, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "by parameters linear.* conv1 alone" in " ".join(result.stdout.split())
+    found = load_analysis(tmp_path / "analysis.json")
+    assert found.protocol.parameters == ("linear.*", "conv1")
+    request = AnalysisRequest(classes="9", parameters=("linear.*", "conv1"), solver=SOLVER)
+    again = analyze(DIGITS, request=request).record("9")
+    assert again.spectrum.size == found.record("9").spectrum.size < 19_130
+
+
+def test_what_matches_nothing_is_one_line_that_lists_the_top_level(tmp_path):
+    line = refused("analyze", DIGITS, "--parameters", "layer9.*", "-o", tmp_path, *SMALL)
+    assert "no parameter matches 'layer9.*'" in line
+    assert "at the top are conv1, " in line
+
+
+def test_kept_results_of_other_parameters_are_not_taken(tmp_path):
+    sizes = []
+    for parameters in ((), ("linear",)):
+        request = AnalysisRequest(classes="9", parameters=parameters, solver=SOLVER)
+        found = analyze(DIGITS, request=request, units=tmp_path)
+        sizes.append(found.record("9").spectrum.size)
+    assert sizes[0] > sizes[1]
+
+
+def test_files_of_all_parameters_say_nothing_of_them(tmp_path):
+    analyze(DIGITS, request=AnalysisRequest(classes="9", solver=SOLVER)).save(tmp_path / "a.json")
+    assert "parameters" not in (tmp_path / "a.json").read_text("utf-8")
+
+
+def test_a_theorem_of_some_parameters_is_refused():
+    with pytest.raises(InputError, match="leave --parameters out"):
+        TheoremRequest(AnalysisRequest(parameters="linear"))
