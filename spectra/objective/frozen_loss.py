@@ -1,6 +1,5 @@
 """A weighted mean of per-sample losses over frozen images, as a function of the parameters."""
 
-import copy
 import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -15,12 +14,12 @@ from spectra.errors import InputError, OperatorError
 from spectra.objective.images import LazyImages, frozen, select
 from spectra.objective.inputs import check_inputs, check_weights
 from spectra.objective.network.as_found import ParametersInPlace
+from spectra.objective.network.own_copy import own_copy
 from spectra.objective.network.perturbed import perturbed
-from spectra.objective.network.weight_norm import write_out_weight_norms
 from spectra.objective.parameter_slices import ParameterSlices, train_alone
 from spectra.objective.per_sample import PerSampleLoss, checked_losses, loss_on
 from spectra.objective.placement import place
-from spectra.objective.plain_model import in_precision, plain_model
+from spectra.objective.plain_model import plain_model
 from spectra.objective.short_memory import with_smaller_chunks
 from spectra.system.allocator import give_back_free_memory
 from spectra.system.exact import check_mode, exact_products
@@ -87,7 +86,7 @@ class FrozenLoss:
         # Not a method: what is handed it would hold the operator that holds that, and a card's
         # memory would be free only when garbage is collected.
         self.sample_losses: PerSampleLoss = functools.partial(checked_losses, self.loss_function)
-        own = write_out_weight_norms(in_precision(copy.deepcopy(model), dtype, self.device).eval())
+        own = own_copy(model, dtype, self.device)
         if parameters is not None:
             train_alone(own, parameters)
         self._take_network(own)
@@ -166,7 +165,7 @@ class FrozenLoss:
     def _in_float64(self) -> Self:
         """Return the same in float64, with a network of its own."""
         double = self._copied(dtype=torch.float64)
-        double._take_network(in_precision(copy.deepcopy(self.model), torch.float64))
+        double._take_network(own_copy(self.model, torch.float64))
         double.images = frozen(self.images, self.device, torch.float64)
         double.weights = self.weights.to(torch.float64)
         return double

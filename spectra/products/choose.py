@@ -7,7 +7,6 @@ it agrees, but traces every chunk anew, which took from 25 times (group norm) to
 (attention) as long as double backward.
 """
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,8 +15,8 @@ from torch import Tensor, nn
 
 from spectra.errors import InputError, OperatorError, SpectraError
 from spectra.objective.images import LazyImages
+from spectra.objective.network.own_copy import own_copy
 from spectra.objective.per_sample import PerSampleLoss
-from spectra.objective.plain_model import in_precision
 from spectra.products.captured import CapturedProducts
 from spectra.products.double_backward import DoubleBackwardProducts
 from spectra.products.interface import Products
@@ -118,7 +117,7 @@ def choose(
         OperatorError: torch has no second derivative of network or loss.
     """
     few = slice(0, min(COMPARED_IMAGES, len(labels)))
-    double = in_precision(copy.deepcopy(model), torch.float64)
+    double = own_copy(model, torch.float64)
     batch = (images[few].double(), labels[few], torch.ones_like(weights[few]).double())
     generator = make_generator(0, "choice of products")
     # On the CPU, whatever the device: the same vector everywhere, and one upload.

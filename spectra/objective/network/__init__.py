@@ -1,1 +1,1 @@
-"""The operator's own network: written out where torch is inexact, and left as it was found."""
+"""The operator's own network: made fit for second derivatives, and left as it was found."""

@@ -1,0 +1,40 @@
+"""The operator's own copy of a network: what it leaves out, and that the caller's stays."""
+
+import pytest
+import torch
+from image_data import Compiled
+from torch import nn
+
+from spectra.objective.network.own_copy import own_copy
+
+DOUBLE = torch.float64
+
+
+def test_wrappers_anywhere_in_a_network_are_taken_off():
+    body = nn.Sequential(Compiled(nn.Linear(2, 2)), nn.DataParallel(nn.Linear(2, 2)))
+    copied = own_copy(nn.Sequential(body, nn.Linear(2, 2)), DOUBLE)
+    assert [name for name, _ in copied.named_parameters()][::2] == [
+        "0.0.weight", "0.1.weight", "1.weight",
+    ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+def test_a_weight_that_was_computed_is_copied():
+    model = nn.utils.weight_norm(nn.Linear(3, 2))
+    images = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    outputs = model(images)  # leaves a weight with a history
+    torch.testing.assert_close(own_copy(model, torch.float32)(images), outputs)
+    assert model.weight.grad_fn is not None
+
+
+class Silent(nn.Linear):
+    """Its train() returns nothing."""
+
+    def train(self, mode: bool = True) -> None:
+        super().train(mode)
+
+
+def test_a_network_whose_train_returns_nothing_is_copied_in_eval_mode():
+    copied = own_copy(Silent(2, 2), DOUBLE)
+    assert isinstance(copied, Silent)
+    assert not copied.training
