@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from layer_cases import assert_layer, draw
 
-from spectra.products.layers.group_norm import GroupNorm
-from spectra.products.layers.normalisation import Normalisation
-from spectra.products.layers.rows import LastAxes, Lengths
+from spectra.products.norms.group_norm import GroupNorm
+from spectra.products.norms.normalisation import Normalisation
+from spectra.products.norms.rows import LastAxes, Lengths
+from spectra.products.norms.running_norm import RunningNorm
 
 WHICH = [m for m in itertools.product([True, False], repeat=3) if any(m)]
 
@@ -73,3 +74,26 @@ def test_group_norm_without_bias_and_weight(weight, bias):
     layer = GroupNorm(2, 1e-2, has_weight=weight, has_bias=bias)
     values = (draw(3, 4, 5), draw(4))[: 1 + weight]
     assert_layer(layer, lambda x, g=None: F.group_norm(x, 2, g, None, 1e-2), values)
+
+
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize("places", [(), (3,), (2, 3)], ids=str)
+@pytest.mark.parametrize("moving", WHICH, ids=str)
+def test_batch_norm_by_running_averages(moving, places, n):
+    layer = RunningNorm(1e-2, has_weight=True, has_bias=True)
+    mean, variance = draw(5, name="mean"), draw(5, name="variance").abs()
+    values = (draw(n, 5, *places), mean, variance, draw(5, name="γ"), draw(5, name="β"))
+    assert_layer(
+        layer,
+        lambda x, m, v, g, b: F.batch_norm(x, m, v, g, b, eps=1e-2),
+        values,
+        (moving[0], False, False, *moving[1:]),
+    )
+
+
+def test_batch_norm_without_weight_and_bias():
+    values = (draw(3, 5, 2), draw(5, name="mean"), draw(5, name="variance").abs())
+    layer = RunningNorm(1e-2, has_weight=False, has_bias=False)
+    assert_layer(
+        layer, lambda x, m, v: F.batch_norm(x, m, v, eps=1e-2), values, (True, False, False)
+    )

@@ -62,9 +62,9 @@ class GroupNorm(Layer):
             pulled = torch.addcmul(-kept["shift"], kept["scale"], delta)
             found = [pulled.addcmul_(kept["turn"], values, value=-1)]
         if self.has_weight:
-            found.append(_over_images(kept["along"], 1) if wanted[1] else None)
+            found.append(over_images(kept["along"], 1) if wanted[1] else None)
         if self.has_bias:
-            found.append(_over_images(kept["sum"], 1) if wanted[-1] else None)
+            found.append(over_images(kept["sum"], 1) if wanted[-1] else None)
         return found
 
     def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
@@ -131,7 +131,7 @@ class GroupNorm(Layer):
                 bent.addcmul_(rate * kept["turn"], dx, value=-1)
             found = [below(bent, count)]
         for i, sums in enumerate([d_along] * self.has_weight + [d_sum] * self.has_bias, 1):
-            found.append(_over_images(sums, count) if wanted[i] else None)
+            found.append(over_images(sums, count) if wanted[i] else None)
         return found
 
     def _tangents(
@@ -140,8 +140,8 @@ class GroupNorm(Layer):
         """Return dx, (n, ...) or (K, n, ...), and dγ and dβ as they broadcast over it."""
         given, values = saved.input_tangents, saved.extra["values"]
         dx = apart(given[0], count, values)
-        d_weight = _of_channels(given[1], count, values.ndim) if self.has_weight else None
-        d_bias = _of_channels(given[-1], count, values.ndim) if self.has_bias else None
+        d_weight = of_channels(given[1], count, values.ndim) if self.has_weight else None
+        d_bias = of_channels(given[-1], count, values.ndim) if self.has_bias else None
         return dx, d_weight, d_bias
 
     def _mean(self, sums: Tensor, x: Tensor) -> Tensor:
@@ -161,7 +161,7 @@ def _sum(x: Tensor, ndim: int) -> Tensor:
     return x.sum(tuple(range(2 - ndim, 0)), keepdim=True) if ndim > 2 else x
 
 
-def _of_channels(parameter: Tensor | None, count: int, ndim: int) -> Tensor | None:
+def of_channels(parameter: Tensor | None, count: int, ndim: int) -> Tensor | None:
     """Return γ, β or K tangents of them as they broadcast over values of ``ndim`` axes."""
     if parameter is None:
         return None
@@ -169,6 +169,6 @@ def _of_channels(parameter: Tensor | None, count: int, ndim: int) -> Tensor | No
     return parameter.reshape(*[count, 1] * (count > 1), -1, *ones)
 
 
-def _over_images(sums: Tensor, count: int) -> Tensor:
+def over_images(sums: Tensor, count: int) -> Tensor:
     """Return sums (n, C, 1, ...) added up, (C,), or those of K directions, (K C,)."""
     return sums.sum(1 if count > 1 else 0).flatten()

@@ -15,7 +15,7 @@ from spectra.products.layers.directions import (
     summed_to,
 )
 from spectra.products.layers.interface import Layer, Saved
-from spectra.products.layers.rows import Rows
+from spectra.products.norms.rows import Rows
 from spectra.products.tangent.folding import Direction, Moved
 
 
