@@ -27,6 +27,7 @@ from figures.style.comparable import (
 from figures.style.page import finish_page, new_page
 from figures.style.spectral_axes import FLOOR, Window, density_curve, set_spectral_axes
 from spectra import Analysis, InputError, LossAnalysis, Spectrum, density_band
+from spectra.findings.verdict import NOT_THE_HESSIAN
 from spectra.results.provenance import AnalysisProtocol
 
 if TYPE_CHECKING:
@@ -76,11 +77,12 @@ class _Drawn:
         if self.record is None:
             return [self.extremes_text()]
         r = self.record
+        other = r.verdict.name == NOT_THE_HESSIAN
         return [
             f"{r.n:,} images, loss {number(r.loss)}",
             self.extremes_text(),
-            f"|λmin/λmax| {number(r.ratio)}   ‖g‖ {number(r.grad_norm)}",
-            r.verdict.name,
+            ("" if other else f"|λmin/λmax| {number(r.ratio)}   ") + f"‖g‖ {number(r.grad_norm)}",
+            "Gauss-Newton matrix" if other else r.verdict.name,
         ]
 
 

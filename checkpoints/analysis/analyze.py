@@ -28,7 +28,12 @@ from spectra.classes.each_loss import analyze_each, those_with_images
 from spectra.classes.identity import library_versions
 from spectra.errors import InputError
 from spectra.findings.verdict import RADIUS
-from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
+from spectra.results.provenance import (
+    GAUSS_NEWTON,
+    HESSIAN,
+    AnalysisProtocol,
+    CheckpointIdentity,
+)
 from spectra.system.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -204,6 +209,7 @@ def _protocol(
         dtype=request.dtype,
         device=torch.device(request.device).type,
         parameters=tuple(request.parameters),
+        matrix=GAUSS_NEWTON if request.gauss_newton else HESSIAN,
         micro_chunk=request.micro_chunk,
         tuning=request.tuning,
         radius=radius,

@@ -105,7 +105,9 @@ class Losses:
             label=label,
         )
         factor = choice.share if request.reduction == "global" else 1.0
-        return PreparedLoss(op, factor, draw, independent=views == 1)
+        return PreparedLoss(
+            op, factor, draw, independent=views == 1, gauss_newton=request.gauss_newton
+        )
 
     def _images(
         self, raw: Tensor, generator: torch.Generator

@@ -37,6 +37,8 @@ class AnalysisRequest:
         device: torch device.
         parameters: names or globs of parameters or modules, such as ``layer3.*``: the Hessian by
             these alone, the others held fixed; empty: by all.
+        gauss_newton: the Gauss-Newton matrix in place of the Hessian: the part of it that comes
+            from how the loss bends, without what the bending of the network adds.
         images: ``plain``, ``frozen:K``, ``frozen:all`` or ``fresh``, see
             :class:`checkpoints.data.ImageProtocol`; crops and flips are those of the recipe.
         radius: r of the verdict; None: the recipe's last ρ, else .1.
@@ -58,6 +60,7 @@ class AnalysisRequest:
     dtype: str = "float32"
     device: str = "cpu"
     parameters: tuple[str, ...] = ()
+    gauss_newton: bool = False
     images: str = "plain"
     radius: float | None = None
     tau: float = TAU
@@ -90,10 +93,16 @@ class AnalysisRequest:
                 "basis none repeats the products of a run, for which a tuning must give the same "
                 f"bytes each time; leave out --basis none or --tuning {self.tuning}"
             )
-        if ImageProtocol.parse(self.images).kind == FRESH and solver.certify_below:
+        fresh = ImageProtocol.parse(self.images).kind == FRESH
+        if fresh and solver.certify_below:
             raise InputError(
                 "nothing is certified of images fresh, which have no fixed matrix; leave out "
                 "--certify-below, or take --images plain or frozen:K"
+            )
+        if self.gauss_newton and (fresh or solver.engine != "spectra"):
+            raise InputError(
+                "the Gauss-Newton matrix is of fixed images, by engine spectra; leave out "
+                f"--gauss-newton, or --images {self.images} and --engine {solver.engine}"
             )
 
     @property
@@ -140,9 +149,10 @@ class TheoremRequest:
                 "num-batches must be at least 2 and batch-size at least 1, got "
                 f"{self.num_batches} and {self.batch_size}"
             )
-        if self.analysis.parameters:
+        if self.analysis.parameters or self.analysis.gauss_newton:
             raise InputError(
-                "theorem is of all parameters, as SAM moves them; leave --parameters out"
+                "theorem is of the Hessian by all parameters, as SAM moves them; leave out "
+                "--parameters and --gauss-newton"
             )
         if self.analysis.images == FRESH:
             raise InputError("theorem needs a fixed matrix; use --images plain or frozen:K")

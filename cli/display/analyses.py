@@ -7,6 +7,7 @@ import click
 from cli.display.tables import print_table
 from cli.display.words import counted, number, percent, with_residual
 from spectra import Analysis, LossAnalysis, SolverSettings
+from spectra.results.provenance import GAUSS_NEWTON
 
 
 def print_analysis(analysis: Analysis) -> None:
@@ -31,13 +32,18 @@ def print_analysis(analysis: Analysis) -> None:
         ]
         rows.append(row)
     epoch = "" if checkpoint.epoch is None else f" epoch {checkpoint.epoch}"
+    columns = ["class", "n", "accuracy", "loss", "λmin", "λmax", "|λmin/λmax|", "‖g‖",
+               "|g·vmin|/‖g‖", "verdict"]  # fmt: skip
+    matrix = "Hessian"
+    if protocol.matrix == GAUSS_NEWTON:  # which says nothing of saddles
+        matrix, kept = "Gauss-Newton matrix", [0, 1, 2, 3, 4, 5, 7]
+        columns, rows = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
     print_table(
-        f"{checkpoint.name}{epoch}: Hessian of each class's loss",
-        ["class", "n", "accuracy", "loss", "λmin", "λmax", "|λmin/λmax|", "‖g‖", "|g·vmin|/‖g‖",
-         "verdict"],
+        f"{checkpoint.name}{epoch}: {matrix} of each class's loss",
+        columns,
         rows,
-        optional=["|g·vmin|/‖g‖", "loss", "accuracy", "n"],
-    )  # fmt: skip
+        optional=[name for name in ("|g·vmin|/‖g‖", "loss", "accuracy", "n") if name in columns],
+    )
     recorded = f", {protocol.accuracy}" if protocol.accuracy else ""
     click.echo(
         f"loss {protocol.loss}, reduction {protocol.reduction}{_by(protocol.parameters)}, "

@@ -66,6 +66,11 @@ SHOWN: Mapping[str, Shown | Flag] = {
         "Names or globs of parameters or modules, such as 'layer3.*': the Hessian by these alone. "
         "Give it several times for several. [all]",
     ),
+    "gauss_newton": Shown(
+        ANALYZED,
+        "The Gauss-Newton matrix in place of the Hessian: what the bending of the network adds is "
+        "left out, and so are ratio and verdict.",
+    ),
     "radius": Shown(ANALYZED, "r of the verdict. [the recipe's ρ, else 0.1]"),
     "tau": Shown(ANALYZED, "Tolerance of the verdict."),
     "engine": Shown(SOLVER, choices=tuple(ENGINES)),

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from spectra import Analysis, InputError, LossAnalysis, Spectrum
-from spectra.results.provenance import AnalysisProtocol
+from spectra.results.provenance import HESSIAN, AnalysisProtocol
 
 # Two results that differ in one of these are eigenvalues of different functions.
-SHARED = ("loss", "reduction", "images", "parameters")
+SHARED = ("loss", "reduction", "images", "matrix", "parameters")
 
 
 def require_comparable(analyses: Iterable[tuple[str, Analysis]]) -> None:
@@ -17,7 +17,7 @@ def require_comparable(analyses: Iterable[tuple[str, Analysis]]) -> None:
         analyses: (name, analysis); the name is for the error.
 
     Raises:
-        InputError: two of them differ in loss, reduction, images or parameters.
+        InputError: two of them differ in loss, reduction, images, matrix or parameters.
     """
     first: tuple[str, Analysis] | None = None
     for name, analysis in analyses:
@@ -72,6 +72,8 @@ def protocol_text(protocol: AnalysisProtocol) -> str:
     images = " ".join(said for said in (protocol.images, protocol.split) if said is not None)
     if images:
         parts.append(f"{images} images")
+    if protocol.matrix != HESSIAN:
+        parts.append(f"matrix {protocol.matrix}")
     if protocol.parameters:
         parts.append(f"by {' '.join(protocol.parameters)} alone")
     if protocol.images == "fresh":

@@ -10,7 +10,7 @@ from spectra.errors import InputError
 from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.probes import draw_probe, probe_runs
 from spectra.krylov.spectrum import Spectrum
-from spectra.operators.hessian import HessianOperator
+from spectra.operators.chunked import ChunkedOperator
 from spectra.system.progress import Progress
 
 # Ours: what is left out must not matter beside an outlier 1000 times as large as the mean |λ|.
@@ -49,7 +49,7 @@ class DensityBound:
 
 
 def distance_bound(
-    rest: HessianOperator,
+    rest: ChunkedOperator,
     *,
     num_probes: int = BOUND_PROBES,
     failure: float = FAILURE,
@@ -81,7 +81,7 @@ def distance_bound(
 
 
 def density_by_active_images(
-    op: HessianOperator,
+    op: ChunkedOperator,
     *,
     num_probes: int,
     num_steps: int,

@@ -28,7 +28,7 @@ from spectra.krylov.rayleigh_quotients import (
     rayleigh_quotients,
 )
 from spectra.krylov.tolerance import Tolerance, product_rounding
-from spectra.operators.hessian import HessianOperator
+from spectra.operators.chunked import ChunkedOperator
 from spectra.system.progress import Progress, counted
 
 LARGEST_MIDDLE = 0.85
@@ -45,7 +45,7 @@ _TOLERANCE = Tolerance(ACTIVE_TOLERANCE)
 
 
 def extremes_by_active_images(
-    op: HessianOperator,
+    op: ChunkedOperator,
     *,
     generator: torch.Generator,
     warm: Extremes | None = None,
@@ -139,7 +139,7 @@ class _Refining:
         made: passes that corrections have taken, of at most MAX_REFINEMENTS.
     """
 
-    op: HessianOperator
+    op: ChunkedOperator
     model: PartModel
     growth: tuple[int, int]
     tolerance: Tolerance
@@ -216,7 +216,7 @@ class _Refining:
 
 
 def _lanczos(
-    op: HessianOperator,
+    op: ChunkedOperator,
     generator: torch.Generator,
     warm: Extremes | None,
     tolerance: Tolerance,

@@ -25,7 +25,12 @@ from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
 from spectra.objective.plain_model import plain_model
 from spectra.operators.hessian import HessianOperator
 from spectra.results.analysis import Analysis
-from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
+from spectra.results.provenance import (
+    GAUSS_NEWTON,
+    HESSIAN,
+    AnalysisProtocol,
+    CheckpointIdentity,
+)
 from spectra.system.progress import Progress
 
 
@@ -45,6 +50,7 @@ def analyze_classes(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
     parameters: str | Sequence[str] | None = None,
+    gauss_newton: bool = False,
     micro_chunk: int | None = None,
     seed: int = 0,
     memory: int | None = None,
@@ -86,6 +92,7 @@ def analyze_classes(
         device: where to compute; None: where the model is, or a card that the images are on.
         parameters: a name or glob of parameters or modules, or several, such as ``layer3.*``: the
             Hessian by these alone; None: by all that have ``requires_grad``.
+        gauss_newton: the Gauss-Newton matrix in place of the Hessian, without ratios and verdicts.
         micro_chunk: images in one piece of work; None: by image size.
         seed: of probes, the draw of images, and augmentations.
         memory: bytes that the process may hold in all, of a card's where it computes on one; None:
@@ -139,6 +146,7 @@ def analyze_classes(
         dtype=dtype,
         device=device,
         parameters=parameters,
+        gauss_newton=gauss_newton,
         micro_chunk=micro_chunk,
         memory=memory,
         radius=radius,
@@ -158,6 +166,7 @@ def analyze_chosen(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
     parameters: str | Sequence[str] | None = None,
+    gauss_newton: bool = False,
     micro_chunk: int | None = None,
     memory: int | None = None,
     radius: float = RADIUS,
@@ -178,6 +187,7 @@ def analyze_chosen(
         dtype: of the products.
         device: where to compute; None: where the model is.
         parameters: see :func:`analyze_classes`.
+        gauss_newton: the Gauss-Newton matrix in place of the Hessian.
         micro_chunk: images in one piece of work; None: by image size.
         memory: bytes that the process may hold in all; None: see :func:`analyze_classes`.
         radius: r of the verdicts, parameter units.
@@ -204,7 +214,7 @@ def analyze_chosen(
             check=check and first_check,
             label=label,
         )
-        return PreparedLoss(op)
+        return PreparedLoss(op, gauss_newton=gauss_newton)
 
     first_check = check
     where = computing_device(model, device, chosen.images)
@@ -240,6 +250,7 @@ def analyze_chosen(
             dtype=str(dtype).removeprefix("torch."),
             device=where.type,
             parameters=() if parameters is None else as_patterns(parameters),
+            matrix=GAUSS_NEWTON if gauss_newton else HESSIAN,
             micro_chunk=micro_chunk,
             radius=radius,
             tau=tau,

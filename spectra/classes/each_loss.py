@@ -12,6 +12,7 @@ from spectra.engines.settings import SolverSettings
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.verdict import RADIUS, TAU, check_thresholds
 from spectra.krylov.extremes import Extremes
+from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.fresh import Draw
 from spectra.operators.hessian import HessianOperator
 from spectra.system.progress import Progress, within
@@ -28,12 +29,14 @@ class PreparedLoss:
         factor: of the loss, see :class:`spectra.LossAnalysis`.
         draw: returns the images anew, where every product is to have a draw of its own.
         independent: whether the images are draws of their own; views of one image are not.
+        gauss_newton: whether the Gauss-Newton matrix is analyzed in its place.
     """
 
     op: HessianOperator
     factor: float = 1.0
     draw: Draw | None = None
     independent: bool = True
+    gauss_newton: bool = False
 
 
 class Prepare(Protocol):
@@ -92,9 +95,10 @@ def analyze_each(
         if check:
             logger.info("products by %s %s", loss.op.choice.label, loss.op.choice.reason)
         check = False
-        op, solver = within_limit(loss.op, settings, limit=memory)
+        matrix: ChunkedOperator = loss.op.gauss_newton() if loss.gauss_newton else loss.op
+        op, solver = within_limit(matrix, settings, limit=memory)
         progress = within(on_progress, f"class {label}")
-        if loss.draw is not None:
+        if loss.draw is not None and isinstance(op, HessianOperator):
             record = analyze_fresh(
                 op,
                 loss.draw,
@@ -120,7 +124,7 @@ def analyze_each(
                 on_progress=progress,
             )
         op.forget()  # or it would lie beside what the next class keeps
-        del op, loss
+        del op, matrix, loss
         yield record
 
 

@@ -13,9 +13,10 @@ from spectra.errors import InputError, NonFiniteError
 from spectra.findings.certificates import LARGEST, SMALLEST, Certificate, rounding_bound, unbounded
 from spectra.findings.confidence import ImageBootstrap, image_bootstrap
 from spectra.findings.loss_analysis import LossAnalysis
-from spectra.findings.verdict import RADIUS, TAU, decide
+from spectra.findings.verdict import NOT_THE_HESSIAN, RADIUS, TAU, Verdict, decide
 from spectra.krylov.extremes import Extremes
 from spectra.krylov.rayleigh_quotients import Eigenpair
+from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.hessian import HessianOperator
 from spectra.system.progress import Progress
 from spectra.system.seeding import make_generator
@@ -23,10 +24,13 @@ from spectra.system.seeding import make_generator
 # Ours: where a class has fewer images, which images it happens to have matters, and the bootstrap
 # costs less than the products.
 BOOTSTRAP_IMAGES = 250
+GAUSS_NEWTON_REASON = (
+    "the Gauss-Newton matrix leaves out how the network bends, and with it what makes a saddle"
+)
 
 
 def analyze_loss(
-    op: HessianOperator,
+    op: ChunkedOperator,
     *,
     label: str,
     classes: tuple[int, ...],
@@ -38,7 +42,10 @@ def analyze_loss(
     independent: bool = True,
     on_progress: Progress | None = None,
 ) -> LossAnalysis:
-    """Analyze the loss that ``op`` is the Hessian of.
+    """Analyze the loss that ``op`` is the Hessian of, or the Gauss-Newton matrix.
+
+    Of the Gauss-Newton matrix the verdict is :data:`spectra.findings.verdict.NOT_THE_HESSIAN`: it
+    is positive semidefinite for cross-entropy and the like, wherever the point is.
 
     Cost: num_probes · num_steps products, those that the extremes need beyond num_steps, four to
     check them, two of them in float64, and one gradient; without probes, see
@@ -87,21 +94,25 @@ def analyze_loss(
     small, large = result.extremes.smallest, result.extremes.largest
     converged = result.extremes.converged
     low, high = _certificates(result)
-    verdict = decide(
-        lambda_min=small.value,
-        lambda_max=large.value,
-        grad_norm=grad_norm,
-        converged=converged,
-        largest_converged=large.converged,
-        radius=radius,
-        tau=tau,
-        rounding=max(low.rounding, high.rounding),
-        residual_max=large.residual_norm,
-        lower_bound=low.beyond,
-        upper_bound=high.beyond,
-    )
-    bootstrap = None
-    if independent and settings.proof and 2 <= op.num_images <= BOOTSTRAP_IMAGES:
+    along = abs(float(gradient @ small.vector)) / grad_norm if grad_norm else 0.0
+    verdict, bootstrap = Verdict(NOT_THE_HESSIAN, GAUSS_NEWTON_REASON, radius, tau, None), None
+    judged = isinstance(op, HessianOperator)
+    if judged:
+        verdict = decide(
+            lambda_min=small.value,
+            lambda_max=large.value,
+            grad_norm=grad_norm,
+            converged=converged,
+            largest_converged=large.converged,
+            radius=radius,
+            tau=tau,
+            rounding=max(low.rounding, high.rounding),
+            residual_max=large.residual_norm,
+            lower_bound=low.beyond,
+            upper_bound=high.beyond,
+        )
+    small_class = 2 <= op.num_images <= BOOTSTRAP_IMAGES
+    if isinstance(op, HessianOperator) and independent and settings.proof and small_class:
         bootstrap = _bootstrap(op, label, settings, (small.vector, large.vector), factor)
     spectrum = result.spectrum
     if spectrum is not None and factor != 1.0:
@@ -120,7 +131,7 @@ def analyze_loss(
         converged=converged,
         steps=result.extremes.steps,
         grad_norm=grad_norm * factor,
-        grad_along_vmin=abs(float(gradient @ small.vector)) / grad_norm if grad_norm else 0.0,
+        grad_along_vmin=along if judged else None,
         spectrum=spectrum,
         verdict=verdict,
         certificates=(low.scaled(factor), high.scaled(factor)),

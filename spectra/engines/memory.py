@@ -10,7 +10,7 @@ from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.krylov.basis import bytes_per_vector, fixed_bytes
 from spectra.objective.short_memory import chunk_share
-from spectra.operators.hessian import HessianOperator
+from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.interface import SymmetricOperator
 from spectra.system.allocator import available_bytes, give_back_free_memory, resident_bytes
 
@@ -123,8 +123,8 @@ def forecast(
 
 
 def within_limit(
-    op: HessianOperator, settings: SolverSettings, *, limit: int | None = None
-) -> tuple[HessianOperator, SolverSettings]:
+    op: ChunkedOperator, settings: SolverSettings, *, limit: int | None = None
+) -> tuple[ChunkedOperator, SolverSettings]:
     """Return the operator with what memory is left for kept work, and settings for the rest.
 
     Cost: see :func:`forecast`.

@@ -22,7 +22,7 @@ from spectra.krylov.probes import draw_probe, naming_probe, probe_runs
 from spectra.krylov.spectrum import Spectrum
 from spectra.krylov.tolerance import product_rounding
 from spectra.krylov.tridiagonal import Tridiagonal
-from spectra.operators.hessian import HessianOperator
+from spectra.operators.chunked import ChunkedOperator
 from spectra.system.progress import Progress
 from spectra.system.seeding import make_generator
 
@@ -33,7 +33,7 @@ _BOUND_EVERY = 5
 
 
 def run_spectra(
-    op: HessianOperator,
+    op: ChunkedOperator,
     *,
     label: str,
     settings: SolverSettings,
@@ -87,7 +87,7 @@ def run_spectra(
 
 
 def _extremes_alone(
-    op: HessianOperator,
+    op: ChunkedOperator,
     label: str,
     settings: SolverSettings,
     warm: Extremes | None,
@@ -109,7 +109,7 @@ def _extremes_alone(
 
 
 def _carried_on(
-    op: HessianOperator, run: Lanczos, probe: str, settings: SolverSettings, steps: int
+    op: ChunkedOperator, run: Lanczos, probe: str, settings: SolverSettings, steps: int
 ) -> EngineResult:
     """Carry ``run`` on until the extremes converge, and to a bound from below if asked to."""
     if settings.certify_below:

@@ -6,7 +6,7 @@ from spectra.active.density_by_active_images import DensityBound
 from spectra.findings.certificates import Certificate
 from spectra.findings.confidence import ImageBootstrap
 from spectra.findings.product_noise import ProductNoise
-from spectra.findings.verdict import Verdict
+from spectra.findings.verdict import NOT_THE_HESSIAN, Verdict
 from spectra.krylov.extremes import Extremes
 from spectra.krylov.spectrum import Spectrum
 
@@ -87,5 +87,7 @@ class LossAnalysis:
 
     @property
     def ratio(self) -> float | None:
-        """|λmin / λmax|; None for a zero Hessian."""
+        """|λmin / λmax|; None for a zero matrix, and for the Gauss-Newton matrix."""
+        if self.verdict.name == NOT_THE_HESSIAN:
+            return None
         return abs(self.lambda_min / self.lambda_max) if self.lambda_max else None

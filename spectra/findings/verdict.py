@@ -17,7 +17,8 @@ MINIMUM = "minimum to tolerance"
 DESCENT = "descent"
 UNDECIDED = "undecided"
 NOT_A_MATRIX = "not a fixed matrix"  # of products that change
-VERDICTS = (SADDLE, NEGATIVE_DESCENT, MINIMUM, DESCENT, UNDECIDED, NOT_A_MATRIX)
+NOT_THE_HESSIAN = "not the Hessian"  # of the Gauss-Newton matrix, which sees no saddle
+VERDICTS = (SADDLE, NEGATIVE_DESCENT, MINIMUM, DESCENT, UNDECIDED, NOT_A_MATRIX, NOT_THE_HESSIAN)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from spectra.objective.parameter_slices import ParameterSlices
 from spectra.objective.short_memory import chunk_share, with_smaller_chunks
 from spectra.objective.workers import map_in_order
 from spectra.operators.interface import SymmetricOperator
-from spectra.products import ChunkHessian, KeptWork, Products, Tuning
+from spectra.products import Choice, ChunkHessian, KeptWork, Products, Tuning
 from spectra.system.exact import exact_products
+from spectra.system.precision import float32_precision
 
 # Ours: images on which the primal work of a chunk is measured, and that of one image, which is
 # asked for where a chunk may be too large for a card.
@@ -33,11 +34,13 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
 
     Attributes:
         count: of the images worked on, shared by all operators that were made of one.
+        choice: how products are made.
         tuning: how products are computed, apart from what they compute.
     """
 
     parameter_slices: ParameterSlices
     count: ImageCount
+    choice: Choice
     tuning: Tuning
     _products: Products
     _kept: KeptWork
@@ -133,6 +136,20 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
                 total[k] += product
                 scales[k] += product.double().norm()
         return total / self.total_weight, scales / self.total_weight
+
+    @with_smaller_chunks
+    def scores(self) -> Tensor:
+        """Return w_i ‖∂ℓ_i/∂outputs‖ for each image, shape (n,): how much curvature it can add.
+
+        Every term of an image's matrix carries the first or the second derivative of ℓ_i with
+        respect to the outputs; for cross-entropy both are of the size of 1 - p_y.
+
+        Cost: one forward pass.
+        """
+        with float32_precision(self.device, tf32=False):
+            found = torch.cat(list(self._map(self._chunk_scores)))
+        self.count.forwards += self.num_images
+        return found
 
     def chunk_product(self, chunk: slice, v: Tensor) -> Tensor:
         """Return Σ_i w_i M_i v over the images of ``chunk``, shape (P,), keeping nothing."""
@@ -235,3 +252,12 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
                 self.images[chunk], self.labels[chunk], self.weights[chunk]
             ),
         )
+
+    @torch.enable_grad()
+    def _chunk_scores(self, chunk: slice) -> Tensor:
+        with torch.no_grad():
+            outputs = self.model(self.images[chunk])
+        outputs.requires_grad_()
+        losses = self.sample_losses(outputs, self.labels[chunk])
+        (slope,) = torch.autograd.grad(losses.sum(), outputs)
+        return self.weights[chunk].abs() * slope.flatten(1).norm(dim=1)

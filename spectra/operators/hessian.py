@@ -182,20 +182,6 @@ class HessianOperator(ChunkedOperator):
         self.check_point()
         return curvatures(self, vectors)
 
-    @with_smaller_chunks
-    def scores(self) -> Tensor:
-        """Return w_i ‖∂ℓ_i/∂outputs‖ for each image, shape (n,): how much curvature it can add.
-
-        Every term of an image's Hessian carries the first or the second derivative of ℓ_i with
-        respect to the outputs; for cross-entropy both are of the size of 1 - p_y.
-
-        Cost: one forward pass.
-        """
-        with float32_precision(self.device, tf32=False):
-            found = torch.cat(list(self._map(self._chunk_scores)))
-        self.count.forwards += self.num_images
-        return found
-
     def _made(self, tuning: Tuning) -> Products:
         return make_products(self.choice.name, self.model, self.sample_losses, tuning)
 
@@ -243,12 +229,3 @@ class HessianOperator(ChunkedOperator):
             tuning=self.tuning,
             check=False,
         )
-
-    @torch.enable_grad()
-    def _chunk_scores(self, chunk: slice) -> Tensor:
-        with torch.no_grad():
-            outputs = self.model(self.images[chunk])
-        outputs.requires_grad_()
-        losses = self.sample_losses(outputs, self.labels[chunk])
-        (slope,) = torch.autograd.grad(losses.sum(), outputs)
-        return self.weights[chunk].abs() * slope.flatten(1).norm(dim=1)

@@ -12,6 +12,8 @@ from spectra.results.plain import WHEN_SET
 # kept as they came. Which names there are is theirs to say, and grows with them.
 PlainValue = bool | int | float | str | list[float | list[float]] | None
 Description = Mapping[str, PlainValue]
+# The matrices whose spectra are taken.
+HESSIAN, GAUSS_NEWTON = "hessian", "gauss-newton"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class AnalysisProtocol:
         device: kind of device.
         parameters: names or globs of those that the Hessian is by; left out of files, and empty,
             where it is by all.
+        matrix: ``hessian`` or ``gauss-newton``; left out of files of Hessians.
         micro_chunk: images in one piece of work; None: by image size.
         tuning: how products were computed; left out of files where it is ``default``.
         radius: r of the verdicts, parameter units.
@@ -87,6 +90,7 @@ class AnalysisProtocol:
     dtype: str | None = None
     device: str | None = None
     parameters: tuple[str, ...] = field(default=(), metadata=WHEN_SET)
+    matrix: str = field(default=HESSIAN, metadata=WHEN_SET)
     micro_chunk: int | None = None
     tuning: str = field(default="default", metadata=WHEN_SET)
     radius: float | None = None

@@ -1,13 +1,14 @@
-"""Parts of the Hessian, as the command and its Python twins give them: some parameters."""
+"""Parts of the Hessian, from the command and from Python: by some parameters, Gauss-Newton."""
 
 import pytest
 import torch
 from command_line import SMALL, invoke, refused
-from oracles import hessian_of
+from oracles import dense_gauss_newton, hessian_of
 
 from checkpoints import AnalysisRequest, analyze
 from checkpoints.analysis.request import TheoremRequest
 from spectra import InputError, SolverSettings, analyze_classes, load_analysis
+from spectra.findings.verdict import NOT_THE_HESSIAN
 
 DIGITS = "bundled:digits/ce-drw"
 SOLVER = SolverSettings(num_probes=1, num_steps=4, max_steps=4)
@@ -62,5 +63,42 @@ def test_files_of_all_parameters_say_nothing_of_them(tmp_path):
 
 
 def test_a_theorem_of_some_parameters_is_refused():
-    with pytest.raises(InputError, match="leave --parameters out"):
-        TheoremRequest(AnalysisRequest(parameters="linear"))
+    with pytest.raises(InputError, match="leave out --parameters and --gauss-newton"):
+        TheoremRequest(AnalysisRequest(parameters=("linear",)))
+
+
+@pytest.mark.parametrize("num_probes", [0, 1])
+def test_the_spectrum_of_the_gauss_newton_matrix_is_that_of_dense_jacobians(net, num_probes):
+    data = net.images, net.labels
+    found = analyze_classes(
+        net.model, data, "overall", gauss_newton=True, dtype=torch.float64, num_steps=200,
+        num_probes=num_probes, tol=1e-9,
+    )  # fmt: skip
+    values = torch.linalg.eigvalsh(dense_gauss_newton(net.model, net.images, net.labels))
+    (record,) = found.records
+    assert record.lambda_max == pytest.approx(float(values[-1]), rel=1e-9)
+    # 0, as 22 images of rank 2 leave most of 204 directions flat; "floor" counts 1e-4 λmax as 0.
+    assert abs(record.lambda_min) <= 1e-4 * record.lambda_max
+    assert record.lambda_min >= -1e-12 * record.lambda_max
+    assert record.products == "gauss-newton"
+
+
+def test_of_the_gauss_newton_matrix_neither_ratio_nor_verdict_is_told(tmp_path):
+    result = invoke("analyze", DIGITS, "--classes", "9", "--gauss-newton", "-o", tmp_path, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "Gauss-Newton matrix of each class's loss" in result.stdout
+    assert "verdict" not in result.stdout
+    found = load_analysis(tmp_path / "analysis.json")
+    assert found.protocol.matrix == "gauss-newton"
+    record = found.record("9")
+    assert (record.ratio, record.grad_along_vmin) == (None, None)
+    assert record.verdict.name == NOT_THE_HESSIAN
+    assert record.verdict.critical_radius is None
+
+
+@pytest.mark.parametrize(
+    "other", [{"images": "fresh"}, {"solver": SolverSettings(engine="pyhessian")}]
+)
+def test_the_gauss_newton_matrix_is_refused_where_there_is_none(other):
+    with pytest.raises(InputError, match=r"leave out --gauss-newton, or --images .* --engine"):
+        AnalysisRequest(gauss_newton=True, **other)

@@ -31,6 +31,7 @@ GIVEN = {
     "images": ("--images", "frozen:4", "frozen:4"),
     "images_per_class": ("--images-per-class", "7", 7),
     "parameters": ("--parameters", "layer3.*", ("layer3.*",)),
+    "gauss_newton": ("--gauss-newton", None, True),
     "radius": ("--radius", "0.5", 0.5),
     "tau": ("--tau", "0.01", 0.01),
     "engine": ("--engine", "pyhessian", "pyhessian"),

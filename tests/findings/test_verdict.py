@@ -19,7 +19,7 @@ from spectra import (
     decide,
 )
 
-SADDLE, NEGATIVE_DESCENT, MINIMUM, DESCENT, UNDECIDED, _ = VERDICTS
+SADDLE, NEGATIVE_DESCENT, MINIMUM, DESCENT, UNDECIDED, *_ = VERDICTS
 
 
 def name(lambda_min, lambda_max, grad_norm, *, low=True, high=True, **options) -> Verdict:
