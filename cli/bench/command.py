@@ -118,6 +118,11 @@ SUITE = "The suite for a GPU"
 @Flag(
     "--dry-run", heading=SUITE, is_flag=True, help="Walk the suite's steps on the CPU, at toy size."
 )
+@Flag(
+    "--recipes",
+    heading=SUITE,
+    help="What the suite trains, joined by commas, or none. [ce-drw-sam; ce-drw takes as long]",
+)
 @shared.output
 @shared.normalisation
 @shared.loading
@@ -132,6 +137,7 @@ def bench(
     prepares: bool,
     prepared: Path | None,
     dry_run: bool,
+    recipes: str | None,
     output: Path | None,
     loading: "LoadOptions",
     device: str,
@@ -150,13 +156,13 @@ def bench(
     or all), ours and PyHessian's way, the worst ratio first.
 
     With --suite gpu: correctness against references that --prepare makes, products, extremes,
-    densities, two trainings and their analysis, each kept as soon as it is there. OUTPUT/send then
+    a training and its analysis, densities, each kept as soon as it is there. OUTPUT/send then
     holds what is worth sending.
     """
     from cli.bench.comparison import tables
     from cli.bench.comparison.compare import run_comparison
     from cli.bench.comparison.request import ComparisonRequest
-    from cli.bench.gpu_ledger.suite_request import SuiteRequest
+    from cli.bench.gpu_ledger.suite_request import SuiteRequest, parse_recipes
 
     if suite is not None:
         request = SuiteRequest(
@@ -165,11 +171,14 @@ def bench(
             seconds,
             "cpu" if dry_run or prepares else pick_device(device),
             dry_run,
+            recipes=parse_recipes(recipes),
         )
         _suite(request, prepares, rest["source"], checkpoint or CHECKPOINT, as_json)
         return
-    if prepares or dry_run or prepared is not None or output is not None:
-        raise InputError("--prepare, --prepared, --dry-run and -o go with --suite gpu; add it")
+    if prepares or dry_run or any(x is not None for x in (prepared, output, recipes)):
+        raise InputError(
+            "--prepare, --prepared, --dry-run, --recipes and -o go with --suite gpu; add it"
+        )
     if checkpoint is None and loading.arch is not None:
         if what != "products" or rest["source"] is not None:
             raise InputError("--arch without a CHECKPOINT goes with --what products, without data")

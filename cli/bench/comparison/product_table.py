@@ -1,8 +1,11 @@
 """The table of products: everybody's time for one image and vector, and error against float64."""
 
 import gc
+import math
 import statistics
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -105,9 +108,13 @@ def compare_products(
     peers: Sequence[type[Peer]] = PEERS,
     seed: int = 0,
     memory_budget: int = ALL_KEPT,
+    seconds: float = math.inf,
     on_progress: Progress | None = None,
 ) -> ProductTable:
     """Time every installed peer and ourselves in turn, round after round, with equal settings.
+
+    All are built and asked in full float32: a graph of gradients that is built under torch's
+    defaults, which allow TF32 in convolutions, stays wrong by some per cent.
 
     Args:
         workload: whose Hessian.
@@ -117,8 +124,11 @@ def compare_products(
         peers: those that are not installed are passed over.
         seed: of the vectors.
         memory_budget: bytes for our kept primal work.
+        seconds: no round is begun that would not end within them, but the first; preparing peers
+            counts.
         on_progress: called with (what is running, rounds done, rounds).
     """
+    begun = time.monotonic()
     batch = peer_batch or min(len(workload), LARGEST_PEER_BATCH)
     ours = Ours(workload, micro_chunk or 0, memory_budget=memory_budget)
     generator = make_generator(seed, "bench vectors")
@@ -136,7 +146,8 @@ def compare_products(
         if on_progress:
             on_progress(f"preparing {kind.name} {kind.mode}", 0, rounds)
         try:
-            peer = kind(workload, batch)
+            with exact_products(vectors.device):
+                peer = kind(workload, batch)
             error = _error(peer, vectors, exact)
         except Exception as problem:  # whatever a stranger's library raises, memory included
             if isinstance(problem, SpectraError):
@@ -146,19 +157,25 @@ def compare_products(
             continue
         running.append(peer)
         errors.append(error)
-    seconds: list[list[float]] = [[] for _ in running]
-    peaks = []
-    for done in range(rounds):
-        for peer, times in zip(running, seconds, strict=True):
-            if on_progress:
-                on_progress(f"{peer.name} {peer.mode}", done, rounds)
-            times.append(_seconds(peer, vectors, workload.device))
-        peaks.append(best_convolution(dtype=workload.dtype, device=workload.device))
+    taken: list[list[float]] = [[] for _ in running]
+    peaks, longest = [], 0.0
+    with _little_garbage():
+        for done in range(rounds):
+            round_begun = time.monotonic()
+            if done and round_begun + longest > begun + seconds:
+                break
+            for peer, times in zip(running, taken, strict=True):
+                if on_progress:
+                    on_progress(f"{peer.name} {peer.mode}", done, rounds)
+                times.append(_seconds(peer, vectors, workload.device))
+            if done == 0 or workload.device == "cpu":  # a card's rate is always the same
+                peaks.append(best_convolution(dtype=workload.dtype, device=workload.device))
+            longest = max(longest, time.monotonic() - round_begun)
     flops = workload.product_flops()
     allowed = ALLOWED_ERROR[workload.dtype]
     milliseconds = [
         [1e3 * t / (len(workload) * peer.columns) for t in times]
-        for peer, times in zip(running, seconds, strict=True)
+        for peer, times in zip(running, taken, strict=True)
     ]
     best, middle = min(milliseconds[0]), statistics.median(milliseconds[0])
     rows = tuple(
@@ -177,7 +194,24 @@ def compare_products(
         for peer, times, error in zip(running, milliseconds, errors, strict=True)
     )
     peak = max(peaks, key=lambda rate: rate.flops)
-    return ProductTable(rows, len(workload), batch, rounds, flops, peak, allowed, tuple(failures))
+    return ProductTable(
+        rows, len(workload), batch, len(taken[0]), flops, peak, allowed, tuple(failures)
+    )
+
+
+@contextmanager
+def _little_garbage() -> Iterator[None]:
+    """Have collections look at what is made in the block alone; all that is older is left alone.
+
+    Before every product there is one, so that none takes place within it: over everything that
+    torch and four libraries have made, it takes longer than most products.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def single_column_rows(table: ProductTable) -> list[ProductRow]:

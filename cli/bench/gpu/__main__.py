@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from cli.bench.gpu.run_suite import ABORTED, run_suite
-from cli.bench.gpu_ledger.suite_request import SuiteRequest
+from cli.bench.gpu_ledger.suite_request import SuiteRequest, parse_recipes
 from cli.bench.gpu_references.make_references import prepare
 from cli.bench.gpu_references.sizes import CHECKPOINT, SECONDS
 from spectra.errors import SpectraError
@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--prepare", action="store_true", help="make the references, on the CPU")
     parser.add_argument("--data", help="images for --prepare, as npz:TRAIN.npz,TEST.npz")
     parser.add_argument("--checkpoint", default=CHECKPOINT, help="network for --prepare")
+    parser.add_argument("--recipes", help="to train, joined by commas, or none [ce-drw-sam]")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.prepare:
@@ -38,7 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         results = run_suite(
             SuiteRequest(
-                chosen.output, chosen.prepared, chosen.seconds, chosen.device, chosen.dry_run
+                chosen.output,
+                chosen.prepared,
+                chosen.seconds,
+                chosen.device,
+                chosen.dry_run,
+                recipes=parse_recipes(chosen.recipes),
             )
         )
     except SpectraError as error:

@@ -26,7 +26,8 @@ class Sizes:
         product_architecture: of the network in these.
         nodes: Lanczos steps of a density.
         float64_classes: whose float64 products are timed.
-        recipes: of the trainings, in the order of their start.
+        recipes: whose losses are referred to, and that may be trained.
+        trained: those that are, one after the other, unless the request says otherwise.
         train_architecture: of their network.
         train_overrides: fields of their recipes.
         keep_epochs: whose weights are kept; None: those of the paper's trajectories.
@@ -46,6 +47,7 @@ class Sizes:
     nodes: int
     float64_classes: tuple[int, ...]
     recipes: tuple[str, ...]
+    trained: tuple[str, ...]
     train_architecture: str
     train_overrides: Mapping[str, Any]
     keep_epochs: tuple[int, ...] | None
@@ -82,6 +84,7 @@ FULL = Sizes(
     nodes=100,
     float64_classes=(8, 3, 0),
     recipes=("ce-drw-sam", "ce-drw"),
+    trained=("ce-drw-sam",),  # another one would take as long again
     train_architecture="resnet32",
     train_overrides={},
     keep_epochs=None,
@@ -101,6 +104,7 @@ TOY = Sizes(
     nodes=4,
     float64_classes=(8,),
     recipes=("ce-drw-sam", "ce-drw"),
+    trained=("ce-drw-sam", "ce-drw"),
     train_architecture="resnet8",
     train_overrides={"epochs": 3, "batch_size": 32},
     keep_epochs=(2, 3),

@@ -12,7 +12,6 @@ from cli.bench.comparison.peer_libraries import (
     PEERS,
     Ours,
     Peer,
-    PyHessianRetained,
     missing_packages,
 )
 from cli.bench.comparison.product_table import ProductTable, compare_products
@@ -23,22 +22,28 @@ from cli.bench.gpu_steps.ways import EAGER, Way
 from cli.bench.workload import Workload, random_workload
 from spectra.system.allocator import available_bytes
 
-# Ours: PyHessian's graph of every image at once takes several times our kept work.
-RETAINED_IMAGES = 1000
+# Peers take batches of 128, so that an image costs them the same above it; and the graphs of every
+# image at once, as PyHessian keeps them, would not fit.
+IMAGES_OF_PEERS = 1000
 # Ours: what our kept work may take of the card; the rest is for products and peers.
 PART = 0.7
 MEASURED_IMAGES = 64
 
 
 def run(suite: Suite, step: Step) -> None:
-    """Time every installed peer and every right way of ours in turn, at each number of images."""
+    """Time every installed peer and every right way of ours in turn, at each number of images.
+
+    Each number of images has an equal part of what the step has left; rounds end there.
+    """
     for package in missing_packages():
         step.skip(f"peer {package}", f"{package} is not installed")
-    for n, rounds in suite.sizes.products:
-        step.item(f"{n} images", partial(_compared, suite, n, rounds))
+    sizes = suite.sizes.products
+    for done, (n, rounds) in enumerate(sizes):
+        seconds = step.left / (len(sizes) - done)
+        step.item(f"{n} images", partial(_compared, suite, n, rounds, seconds))
 
 
-def _compared(suite: Suite, n: int, rounds: int) -> dict[str, Any]:
+def _compared(suite: Suite, n: int, rounds: int, seconds: float) -> dict[str, Any]:
     data = suite.prepared.data if n <= len(suite.prepared.data.train) else None
     workload = random_workload(
         n,
@@ -51,11 +56,14 @@ def _compared(suite: Suite, n: int, rounds: int) -> dict[str, Any]:
     others = [way for way in right_ways(suite) if way is not EAGER]
     left_out: list[str] = []
     budget = 2**50
+    name, each = _small_part(workload)
     if suite.on_gpu:
-        others, left_out, budget = _that_fit(workload, others)
-    peers: list[type[Peer]] = [_ours(way, budget) for way in others]
-    peers += [p for p in PEERS if p is not PyHessianRetained or n <= RETAINED_IMAGES]
-    table = compare_products(workload, rounds=rounds, peers=peers, memory_budget=budget)
+        others, left_out, budget = _that_fit(workload, others, each)
+    peers: list[type[Peer]] = [_ours(way, budget, name) for way in others]
+    peers += [p for p in PEERS if n <= IMAGES_OF_PEERS]
+    table = compare_products(
+        workload, rounds=rounds, peers=peers, memory_budget=budget, seconds=seconds
+    )
     return {**as_plain(table), "subject": workload.name, "no_memory_for": left_out}
 
 
@@ -72,29 +80,43 @@ def as_plain(table: ProductTable) -> dict[str, Any]:
     }
 
 
-def _that_fit(workload: Workload, others: list[Way]) -> tuple[list[Way], list[str], int]:
-    """Return the ways whose kept work fits beside the default one's, the rest, and a budget."""
-    before = torch.cuda.memory_allocated(workload.device)
+def _small_part(workload: Workload) -> tuple[str, float]:
+    """Return how products are made, and the bytes of kept work of an image (0 on a CPU)."""
     few = min(len(workload), MEASURED_IMAGES)
     part = dataclasses.replace(workload, images=workload.images[:few], labels=workload.labels[:few])
+    on_gpu = torch.device(workload.device).type == "cuda"
+    before = torch.cuda.memory_allocated(workload.device) if on_gpu else 0
     op = part.operator(check=False)
+    if not on_gpu:
+        return op.choice.name, 0.0
     op.matvec(torch.ones(op.size, device=op.device))
-    each = (torch.cuda.memory_allocated(workload.device) - before) / few
-    del op
+    return op.choice.name, (torch.cuda.memory_allocated(workload.device) - before) / few
+
+
+def _that_fit(
+    workload: Workload, others: list[Way], each: float
+) -> tuple[list[Way], list[str], int]:
+    """Return the ways whose kept work fits beside the default one's, the rest, and a budget."""
     room = PART * available_bytes(workload.device)
     fit = max(0, int(room // max(1.0, each * len(workload))) - 1)
     return others[:fit], [way.name for way in others[fit:]], int(room / (1 + len(others[:fit])))
 
 
-def _ours(way: Way, budget: int) -> type[Peer]:
-    """Return our products made in another way than the default one, as a peer of them."""
+def _ours(way: Way, budget: int, products: str) -> type[Peer]:
+    """Return our products made in another way than the default one, as a peer of them.
+
+    ``products`` is what the default one has chosen: choosing again for each takes longer than the
+    products that are timed.
+    """
 
     class OursOtherwise(Ours):
         name, mode = OURS, way.name
         columns = way.stacked
 
         def __init__(self, workload: Workload, batch: int) -> None:
-            self.op = workload.operator(memory_budget=budget, check=False, **way.options)
+            self.op = workload.operator(
+                memory_budget=budget, check=False, products=products, **way.options
+            )
             for _ in range(WARM_UP):
                 self.products(torch.ones(self.columns, self.op.size, device=self.op.device))
 

@@ -1,4 +1,4 @@
-"""Step 8: the paper's trainings, a process each, side by side on one card."""
+"""Step 7: the paper's trainings, a process each, one after the other."""
 
 import os
 import statistics
@@ -23,36 +23,29 @@ GRACE = 10.0
 
 
 def run(suite: Suite, step: Step) -> None:
-    """Start the trainings one after the other, wait for both, stop them at the step's end.
+    """Run the trainings in turn; stop the one that runs at the step's end.
 
-    Every epoch's state is on disk, so what the limit cuts goes on where it stood, here or
-    elsewhere.
+    Side by side on an H100 two took as long as in turn, and neither was done early. Every epoch's
+    state is on disk, so what the limit cuts goes on where it stood, here or elsewhere.
     """
-    todo = [recipe for recipe in suite.sizes.recipes if step.done(recipe) is None]
-    started = time.monotonic()
-    running = {}
-    if step.left > 0:
-        running = {recipe: _start(suite, recipe) for recipe in todo}
-    ended: dict[str, float] = {}
-    try:
-        while len(ended) < len(running) and step.left > 0:
-            for recipe, process in running.items():
-                if recipe not in ended and process.poll() is not None:
-                    ended[recipe] = time.monotonic() - started
-            time.sleep(PAUSE)
-    finally:
-        for process in running.values():
-            _end(process)
-    for recipe in todo:
-        if recipe in running:
-            took = ended.get(recipe, time.monotonic() - started)
-            step.item(
-                recipe,
-                partial(_outcome, suite, recipe, took, running[recipe].returncode),
-                estimate=float("-inf"),  # it is done; only the account is left
-            )
-        else:
+    for recipe in suite.request.trained:
+        if step.done(recipe) is not None:
+            continue
+        if step.left <= 0:
             step.item(recipe, dict)  # which says that there was no time
+            continue
+        started = time.monotonic()
+        process = _start(suite, recipe)
+        try:
+            while process.poll() is None and step.left > 0:
+                time.sleep(PAUSE)
+        finally:
+            _end(process)
+        step.item(
+            recipe,
+            partial(_outcome, suite, recipe, time.monotonic() - started, process.returncode),
+            estimate=float("-inf"),  # it is done; only the account is left
+        )
     pack(suite.request.folder)
 
 

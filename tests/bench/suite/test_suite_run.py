@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from cli.bench.gpu import run_suite
-from cli.bench.gpu_ledger.suite_request import SuiteRequest
+from cli.bench.gpu_ledger.suite_request import SuiteRequest, parse_recipes
 from cli.bench.gpu_references import sizes
 from cli.bench.gpu_references.prepared_folder import read_prepared
 from cli.main import cli
@@ -74,6 +74,32 @@ def test_no_time_at_all_is_said_and_nothing_else_is_done(prepared_folder, tmp_pa
     assert found.status == "stopped"
     statuses = {item.status for s in found.steps.values() for item in s.items.values()}
     assert statuses <= {"skipped", "not here"}
+
+
+def test_a_run_without_trainings_gives_their_seconds_to_the_others(prepared_folder, tmp_path):
+    asked = {"prepared": prepared_folder, "seconds": 1e-6, "dry_run": True}
+    shares = {}
+    for name, recipes in (("with", None), ("without", ())):
+        request = SuiteRequest(tmp_path / name, recipes=recipes, **asked)
+        found = run_suite.run_suite(request, say=lambda line: None)
+        shares[name] = list(found.steps)
+    assert [s for s in shares["with"] if s not in shares["without"]] == ["trainings", "networks"]
+    assert run_suite.step_ends(())["densities"] == 1.0
+    assert run_suite.step_ends(())["products"] > 2 * run_suite.step_ends(("ce-drw",))["products"]
+
+
+def test_a_recipe_without_references_is_refused_in_one_line(tmp_path):
+    found = CliRunner().invoke(
+        cli, ["bench", "--suite", "gpu", "--dry-run", "--recipes", "ce", "-o", str(tmp_path)]
+    )
+    assert found.exit_code == 2
+    assert "recipes of the suite are ce-drw-sam, ce-drw, got ce; or none" in found.output
+
+
+def test_recipes_are_names_joined_by_commas_or_none():
+    assert parse_recipes("ce-drw-sam, ce-drw") == ("ce-drw-sam", "ce-drw")
+    assert parse_recipes("none") == ()
+    assert parse_recipes(None) is None
 
 
 def test_a_dry_run_has_one_thread_and_puts_the_setting_back(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import torch
 from suite_parts import ledger
 
 from cli.bench.gpu.summary_table import summary_rows
-from cli.bench.gpu_ledger.suite import Suite
+from cli.bench.gpu_ledger.suite import Suite, scaled_seconds
 from cli.bench.gpu_ledger.suite_request import SuiteRequest
 from cli.bench.gpu_references import sizes
 from cli.bench.gpu_references.prepared_folder import read_prepared
@@ -42,7 +42,7 @@ def test_an_error_that_is_no_number_is_wrong_too(tmp_path, error):
 
 def test_a_training_that_the_limit_cuts_goes_on_where_it_stood(prepared_folder, tmp_path):
     longer = dataclasses.replace(
-        sizes.TOY, recipes=("ce-drw",), train_overrides={"epochs": 40, "batch_size": 32},
+        sizes.TOY, trained=("ce-drw",), train_overrides={"epochs": 40, "batch_size": 32},
         keep_epochs=(40,),
     )  # fmt: skip
     asked = SuiteRequest(tmp_path, prepared_folder, device="cpu", sizes=longer)
@@ -74,13 +74,17 @@ def test_a_card_too_small_for_two_ways_compares_the_default_one(monkeypatch):
     workload = products.random_workload(
         4, seed=0, dtype=torch.float32, device="cpu", architecture="resnet8"
     )
-    taken = iter([0, 4000])  # 1,000 bytes an image
-    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: next(taken))
     monkeypatch.setattr(products, "available_bytes", lambda device: 10_000)
     others = list(ways(on_gpu=False))[1:]
-    fit, left_out, budget = products._that_fit(workload, others)
+    fit, left_out, budget = products._that_fit(workload, others, each=1000.0)
     # .7 of 10,000 bytes hold one set of 4,000: the default way's.
     assert (fit, left_out, budget) == ([], [way.name for way in others], 7000)
+
+
+def test_few_images_take_as_long_as_a_card_waits_for_launches():
+    assert scaled_seconds(2.0, 50, 83) == 2.0
+    assert scaled_seconds(2.0, 83, 2560) == 20.0
+    assert scaled_seconds(20.0, 2560, 5120) == 40.0
 
 
 def test_a_gpus_ways_begin_with_the_default_and_are_all_different():
