@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from checkpoints.data.dataset import Normalisation
 from checkpoints.models import Architecture, build_model
+from checkpoints.models.factories import Factory
 from checkpoints.recipes.recipe import Recipe
 from spectra.classes.identity import weights_digest
 from spectra.errors import InputError
@@ -23,6 +25,7 @@ class Checkpoint:
         name: short identity for tables and figures, without folders.
         state: state dict on the CPU: parameters and buffers.
         architecture: what to build before loading ``state``.
+        factory: what builds it, where it is none of ours; None: nobody has named the code.
         normalisation: what the network's images must go through; None: the data's default.
         epoch: epochs of training done.
         recipe: how it was trained.
@@ -46,6 +49,7 @@ class Checkpoint:
     seed: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    factory: Factory | None = None
 
     def model(self) -> nn.Module:
         """Build the network in eval mode with these weights.
@@ -55,7 +59,7 @@ class Checkpoint:
                 negative variance.
         """
         with torch.random.fork_rng(devices=[]):  # torch's own initialisation draws numbers
-            model = build_model(self.architecture)
+            model = self._built()
         expected = model.state_dict()
         # Absent in files from before torch 0.4.1; never used in eval mode.
         state = {
@@ -72,7 +76,7 @@ class Checkpoint:
                 f"{len(extra)} unexpected ({', '.join(extra[:3])}); name another with --arch"
             )
         for key in sorted(wanted):
-            if state[key].shape != expected[key].shape:
+            if not is_lazy(expected[key]) and state[key].shape != expected[key].shape:
                 raise InputError(
                     f"{self.name} does not fit {self.architecture.name}: {key} should have shape "
                     f"{tuple(expected[key].shape)}, got {tuple(state[key].shape)}; name another "
@@ -90,6 +94,22 @@ class Checkpoint:
                 )
         model.load_state_dict({**expected, **state})
         return model.eval()
+
+    def _built(self) -> nn.Module:
+        """Return the network with weights of its own.
+
+        Raises:
+            InputError: it is code of the user's own, which runs only when the user names it.
+        """
+        if self.factory is not None:
+            return self.factory.build(self.architecture.num_classes)
+        if ":" in self.architecture.name:
+            raise InputError(
+                f"{self.name} says that {self.architecture.name} builds its network, and code is "
+                "not run because a file names it; name it yourself with --arch "
+                f"{self.architecture.name}, or --arch FOLDER/FILE.py:NAME"
+            )
+        return build_model(self.architecture)
 
     @property
     def num_parameters(self) -> int:

@@ -8,8 +8,10 @@ from importlib import resources
 from pathlib import Path
 
 from checkpoints.checkpoint import Checkpoint
+from checkpoints.formats.folders import is_folder_of_weights
 from checkpoints.formats.foreign import load_foreign
 from checkpoints.formats.native import is_native, load_native
+from checkpoints.models.registry import factory_named
 from spectra.errors import InputError
 
 BUNDLED = "bundled:"
@@ -23,7 +25,8 @@ class LoadOptions:
     """What a stranger's file does not say; None: infer it, or fail and say what to give.
 
     Attributes:
-        arch: architecture name or ``module:factory``.
+        arch: architecture name, or what builds a network: ``net.py:Net``, ``module:NAME``,
+            ``timm:NAME``, ``hf:FOLDER``. Code is run only if it is named here.
         num_classes: outputs.
         head: ``linear`` or ``cosine``.
     """
@@ -38,7 +41,7 @@ def load_checkpoint(reference: str | Path, options: LoadOptions | None = None) -
 
     Args:
         reference: a file; a run's folder or ``bundled:digits/ce-drw``, which mean the last epoch;
-            or either of these with ``@EPOCH``.
+            or either of these with ``@EPOCH``; or a folder as ``save_pretrained`` writes it.
         options: for files of others; given values override what our own files say, too.
 
     Raises:
@@ -55,13 +58,16 @@ def load_checkpoint(reference: str | Path, options: LoadOptions | None = None) -
     if path.suffix == ".safetensors" and is_native(path):
         checkpoint = load_native(path)
         known = checkpoint.architecture
+        factory = None
+        if options.arch is not None and ":" in options.arch:
+            factory = factory_named(options.arch, (path.absolute().parent,), known.in_channels)
         architecture = replace(
             known,
-            name=options.arch or known.name,
+            name=factory.name if factory else options.arch or known.name,
             num_classes=known.num_classes if options.num_classes is None else options.num_classes,
             head=options.head or known.head,
         )
-        return replace(checkpoint, architecture=architecture)
+        return replace(checkpoint, architecture=architecture, factory=factory)
     return load_foreign(path, arch=options.arch, num_classes=options.num_classes, head=options.head)
 
 
@@ -73,7 +79,7 @@ def find_checkpoint(reference: str | Path) -> Path:
     """
     text, epoch = _split_epoch(str(reference))
     path = _place(text)
-    if path.is_file():
+    if path.is_file() or is_folder_of_weights(path):
         if epoch is not None:
             raise InputError(f"{text} is one file; @{epoch} goes with a run's folder")
         return path
@@ -107,7 +113,7 @@ def list_checkpoints(reference: str | Path) -> list[tuple[int | None, Path]]:
     folder = _place(str(reference))
     if not folder.exists():
         raise InputError(f"no checkpoint at {reference}; expected {_EXPECTED}")
-    if folder.is_file():
+    if folder.is_file() or is_folder_of_weights(folder):
         return [(None, folder)]
     found: list[tuple[int | None, Path]] = []
     own = sorted(folder.glob("epoch-*.safetensors"))

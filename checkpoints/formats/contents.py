@@ -1,8 +1,10 @@
 """Where a stranger's file keeps its weights, and what it keeps beside them."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,53 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from checkpoints.formats.inert import Array
 from spectra.errors import InputError
 
-STATE_KEYS = ("state_dict", "model_state_dict", "model", "net")
-AVERAGE_KEYS = ("model_ema", "state_dict_ema", "ema_state_dict", "ema")
+STATE_KEYS = (
+    "state_dict", "model_state_dict", "model", "net", "network", "weights", "model_weights",
+    "params", "state", "model_state", "module",
+)  # fmt: skip
+AVERAGE_KEYS = (
+    "model_ema", "state_dict_ema", "ema_state_dict", "ema", "ema_state", "params_ema", "swa",
+)  # fmt: skip
 METRIC_KEYS = ("best_acc1", "best_prec1", "best_acc", "acc")
 # Buffers that count: thop's operations and parameters, the networks in torch's AveragedModel.
 COUNTERS = ("total_ops", "total_params", "n_averaged")
-# Ours: {"model": {"state_dict": ...}} is seen, three levels are not; a pickle may hold itself.
-_DEPTH = 3
+_NO_WEIGHTS = re.compile(r"optim|sched|scaler|rng|random|grad", flags=re.IGNORECASE)
+# Ours: {"model": {"state_dict": ...}} is two levels, and a pickle may hold itself.
+_DEPTH = 5
+
+
+@dataclass(frozen=True)
+class Place:
+    """Weights somewhere in a file.
+
+    Attributes:
+        keys: that lead to them; none where they are bare.
+        state: dense tensors on the CPU, under the keys of the file.
+        aside: keys beside the way that lead to other weights.
+        ignored: keys among them that lead to no tensors.
+    """
+
+    keys: tuple[str, ...]
+    state: Mapping[str, Tensor]
+    aside: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was taken, and what was left aside or ignored."""
+        notes = []
+        if self.aside or any(key in AVERAGE_KEYS for key in self.keys):
+            rest = f"; left aside: {', '.join(self.aside[:3])}" if self.aside else ""
+            rest = rest or ", by its name an average"
+            notes.append(f"took the weights under {'.'.join(self.keys) or 'no key'}{rest}")
+        if self.ignored:
+            notes.append(
+                f"ignored what is no tensor among the weights: {', '.join(self.ignored[:3])}"
+            )
+        return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -26,88 +66,104 @@ class Found:
     """What a file holds.
 
     Attributes:
-        state: dense tensors on the CPU, under the keys of the file.
+        places: weights; those that are most likely meant come first.
         epoch: epochs of training done.
         metrics: numbers under ``METRIC_KEYS``.
-        notes: what was taken, and what was left aside.
+        notes: what else it tells.
     """
 
-    state: dict[str, Tensor]
-    epoch: int | None
-    metrics: dict[str, float]
-    notes: tuple[str, ...]
+    places: tuple[Place, ...]
+    epoch: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
-def find_state(path: Path, content: Any) -> Found:
-    """Find the weights in what ``path`` holds: bare, under a usual key, or an average alone.
+def find_weights(path: Path, content: Any) -> Found:
+    """Find the weights in what ``path`` holds: bare, or under keys inside keys.
 
     Raises:
         InputError: there are none, or they are sparse, quantised or complex.
     """
-    if not isinstance(content, Mapping):
+    parts = content
+    if isinstance(content, list | tuple):
+        parts = {str(number): part for number, part in enumerate(content)}
+    places = list(_places(parts)) if isinstance(parts, Mapping) else []
+    if not places and not isinstance(content, Mapping):
         raise InputError(
             f"{path} should hold a state dict, got {type(content).__name__}; save "
             "model.state_dict()"
         )
-    place = _place(content)
-    if place is None:
+    if not places:
         raise InputError(
-            f"{path} should hold weights, bare or under {', '.join(STATE_KEYS)}, got "
+            f"{path} should hold weights, bare or under {', '.join(STATE_KEYS[:4])}, got "
             f"{_keys(content)}; save model.state_dict()"
         )
-    inner, aside = content, list[str]()
-    for key in place:
-        aside += [str(k) for k, v in inner.items() if k != key and _holds_weights(v)]
-        inner = inner[key]
-    tensors = {str(k): v for k, v in inner.items() if isinstance(v, Tensor)}
-    others = sorted(str(k) for k, v in inner.items() if not isinstance(v, Tensor))
-    notes = []
-    if aside or any(key in AVERAGE_KEYS for key in place):
-        rest = f"; left aside: {', '.join(aside[:3])}" if aside else ", by its name an average"
-        notes.append(f"took the weights under {'.'.join(place)}{rest}")
-    if not place:
-        others = [k for k in others if k not in ("epoch", *METRIC_KEYS)]
-    if others:
-        notes.append(f"ignored what is no tensor among the weights: {', '.join(others[:3])}")
-    epoch = _number(content.get("epoch"))
-    metrics = {k: _number(content.get(k)) for k in METRIC_KEYS}
-    rho = _sam_radius(content.get("optimizer"))
-    if rho is not None:
-        notes.append(f"the optimizer state says that SAM's rho was {rho:g} when it was saved")
+    epoch = _number(parts.get("epoch"))
+    metrics = {k: _number(parts.get(k)) for k in METRIC_KEYS}
+    rho = _sam_radius(parts.get("optimizer"))
+    told = "the optimizer state says that SAM's rho was {:g} when it was saved"
     return Found(
-        state={
-            k: _plain(path, k, v)
-            for k, v in tensors.items()
-            if k.rpartition(".")[2] not in COUNTERS
-        },
+        places=tuple(_dense(path, place) for place in places),
         epoch=int(epoch) if epoch is not None and epoch.is_integer() and epoch >= 0 else None,
         metrics={k: v for k, v in metrics.items() if v is not None},
-        notes=tuple(notes),
+        notes=() if rho is None else (told.format(rho),),
     )
 
 
-def _place(content: Mapping[Any, Any], depth: int = _DEPTH) -> tuple[str, ...] | None:
-    """Return the keys that lead to the weights, none where they are bare; None: nowhere."""
+def _places(content: Mapping[Any, Any], depth: int = _DEPTH) -> Iterator[Place]:
+    """Yield the weights in a dictionary: under usual keys, bare, averages, under any other key."""
+    if isinstance(content, OrderedDict):
+        vars(content).clear()  # a pickle can give it attributes that hide its methods
+    inner = {str(k): v for k, v in content.items() if isinstance(v, Mapping)}
+    usual = [k for k in STATE_KEYS if k in inner]
+    averages = [k for k in AVERAGE_KEYS if k in inner]
+    others = [k for k in inner if k not in (*usual, *averages) and not _NO_WEIGHTS.search(k)]
+    below = {
+        key: list(_places(inner[key], depth - 1)) if depth else []
+        for key in (*usual, *averages, *others)
+    }
+    holding = [key for key in below if below[key]]
 
-    def under(keys: tuple[str, ...]) -> tuple[str, ...] | None:
+    def under(keys: list[str]) -> Iterator[Place]:
         for key in keys:
-            inner = content.get(key)
-            if depth and isinstance(inner, Mapping):
-                below = _place(inner, depth - 1)
-                if below is not None:
-                    return key, *below
-        return None
+            aside = tuple(k for k in holding if k != key)
+            for place in below[key]:
+                yield replace(place, keys=(key, *place.keys), aside=(*aside, *place.aside))
 
-    found = under(STATE_KEYS)
-    if found is None and any(
-        isinstance(v, Tensor) and str(k).endswith("weight") for k, v in content.items()
-    ):
-        return ()
-    return under(AVERAGE_KEYS) if found is None else found
+    yield from under(usual)
+    yield from _bare(content, tuple(holding))
+    yield from under(averages)
+    alone = [key for key in others if below[key]]
+    if len(alone) > 1:  # {"features": {...}, "head": {...}}: one network in parts
+        joined = dict(_joined({key: inner[key] for key in alone}, depth))
+        yield Place((), joined)
+    yield from under(others)
 
 
-def _holds_weights(value: Any) -> bool:
-    return isinstance(value, Mapping) and _place(value) is not None
+def _bare(content: Mapping[Any, Any], holding: tuple[str, ...]) -> Iterator[Place]:
+    tensors = {str(k): t for k, v in content.items() if (t := _tensor(v)) is not None}
+    weights = [k for k, v in tensors.items() if v.ndim and (k.endswith("weight") or "." in k)]
+    plain = [v for v in tensors.values() if v.ndim and v.is_floating_point()]
+    if weights or (plain and len(tensors) == len(content)):
+        known = ("epoch", *METRIC_KEYS)
+        ignored = sorted(k for k in map(str, content) if k not in (*tensors, *holding, *known))
+        yield Place((), tensors, holding, tuple(ignored))
+
+
+def _joined(content: Mapping[Any, Any], depth: int) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of dictionaries inside dictionaries, their keys joined by dots."""
+    for key, value in content.items():
+        tensor = _tensor(value)
+        if tensor is not None:
+            yield str(key), tensor
+        elif isinstance(value, Mapping) and depth:
+            yield from ((f"{key}.{k}", v) for k, v in _joined(value, depth - 1))
+
+
+def _tensor(value: Any) -> Tensor | None:
+    if isinstance(value, Array) and value.values.dtype.kind in "fiub":
+        return torch.from_numpy(value.values.copy())
+    return value if isinstance(value, Tensor) else None
 
 
 def _keys(content: Mapping[Any, Any]) -> str:
@@ -115,6 +171,16 @@ def _keys(content: Mapping[Any, Any]) -> str:
     inner = next((content[k] for k in STATE_KEYS if isinstance(content.get(k), Mapping)), content)
     names = [f"{k} = None" if v is None else str(k) for k, v in inner.items()]
     return ", ".join(sorted(names)[:5]) or "nothing"
+
+
+def _dense(path: Path, place: Place) -> Place:
+    """Return the place with plain tensors, and without what counts operations or networks."""
+    state = {
+        key: _plain(path, key, value)
+        for key, value in place.state.items()
+        if key.rpartition(".")[2] not in COUNTERS
+    }
+    return replace(place, state=state)
 
 
 def _plain(path: Path, key: str, value: Tensor) -> Tensor:

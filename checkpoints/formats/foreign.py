@@ -1,42 +1,44 @@
-"""Strangers' checkpoints: ``.pth .pt .th .pth.tar .safetensors`` files of other code bases."""
+"""Strangers' checkpoints: ``.pth .pt .th .pth.tar .ckpt .bin .safetensors``, and folders."""
 
-import re
-import warnings
-import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
+from torch import Tensor
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data.dataset import Normalisation
-from checkpoints.formats.contents import find_state
+from checkpoints.formats.contents import Found, Place, find_weights
+from checkpoints.formats.fitting import fit_to_network, is_beside
+from checkpoints.formats.folders import library_named_in, read_folder
 from checkpoints.formats.native import read_plain
 from checkpoints.formats.recognise import (
     HOLDERS,
     WRAPPERS,
     infer_architecture,
+    number_of_classes,
     rename_keys,
     strip_prefixes,
-    user_architecture,
 )
 from checkpoints.formats.run_names import read_names
+from checkpoints.formats.torch_files import read_torch, refuse_what_is_no_checkpoint
+from checkpoints.models import Architecture
+from checkpoints.models.factories import Factory
+from checkpoints.models.registry import factory_named
 from spectra.errors import InputError
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".th", ".tar", ".ckpt", ".bin", ".safetensors")
 
-# The published SAM code keeps numpy scalars beside the weights. They hold numbers and call nothing.
-_NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")
-_SCALAR: Any = np.float16(0).__reduce__()[0]
-_ADMITTED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    np.dtype,
-    *[type(np.dtype(code)) for code in _NUMBERS],
-    (_SCALAR, "numpy.core.multiarray.scalar"),
-    (_SCALAR, "numpy._core.multiarray.scalar"),
-]
+
+@dataclass(frozen=True)
+class _Network:
+    """Which network the weights are of."""
+
+    architecture: Architecture
+    state: dict[str, Tensor]
+    notes: tuple[str, ...]
+    factory: Factory | None = None
 
 
 def load_foreign(
@@ -52,15 +54,17 @@ def load_foreign(
 ) -> Checkpoint:
     """Read weights that another code base wrote, and infer what they are weights of.
 
-    Understood are a bare state dict, and one under ``state_dict``, ``model_state_dict``, ``model``
-    or ``net``, nested or not; averages (``model_ema``, ...) where there is nothing else; in
-    safetensors, torch's zip format or the older one; with the prefixes of DataParallel,
-    torch.compile and, unless ``arch`` is a factory, of an attribute that holds the whole network.
-    Nothing in the file is executed. Every option that is not None replaces what the file tells.
+    Understood are a bare state dict, and one under any key or keys inside keys, the usual ones
+    first (``state_dict``, ``model``, ``net`` ...), averages (``model_ema``, ...) where there is
+    nothing else; in safetensors, torch's zip format or the older one; and a folder as
+    ``save_pretrained`` writes it, in one file or in shards. What a factory builds tells which keys
+    are its own: whatever stands before all of them is taken off. Nothing in the file is executed.
+    Every option that is not None replaces what the file tells.
 
     Args:
-        path: the file; its name and its folder's may tell the recipe.
-        arch: one of ``ARCHITECTURES``, or ``module:factory``, whose keys are left as they are.
+        path: the file or folder; its name and its folder's may tell the recipe.
+        arch: one of ``ARCHITECTURES``, or what :func:`checkpoints.models.registry.factory_named`
+            takes; a module is looked for in the file's folder, too.
         num_classes: outputs.
         head: ``linear`` or ``cosine``.
         shortcut: ``A`` or ``B``.
@@ -72,7 +76,6 @@ def load_foreign(
         InputError: the file is damaged, holds more than tensors and plain values, or its
             architecture cannot be inferred.
     """
-    found = find_state(path, _read(path))
     options: dict[str, Any] = {
         "num_classes": num_classes,
         "head": head,
@@ -80,22 +83,25 @@ def load_foreign(
         "in_channels": in_channels,
         "image_size": image_size,
     }
+    _check_sizes(options)
+    found = _read(path)
+    if arch is None:
+        arch = library_named_in(path)
     try:
         if arch is not None and ":" in arch:
-            state = strip_prefixes(found.state, WRAPPERS)
-            architecture = user_architecture(state, arch, **options)
+            network = _of_factory(found.places, arch, path, options)
         else:
-            state = rename_keys(strip_prefixes(found.state, (*WRAPPERS, *HOLDERS)))
-            architecture = infer_architecture(state, arch=arch, **options)
+            network = _of_known_architecture(found.places, arch, options)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    architecture = network.architecture
     names = read_names(
         path.absolute().parent.name,
         path.name,
         head=architecture.head,
         num_classes=architecture.num_classes,
     )
-    notes = [*found.notes, *names.notes]
+    notes = [*network.notes, *found.notes, *names.notes]
     normalisation = normalisation or names.normalisation
     if normalisation is None:
         notes.append(
@@ -105,8 +111,9 @@ def load_foreign(
     stem = next((path.name.removesuffix(s) for s in SUFFIXES if path.name.endswith(s)), path.name)
     return Checkpoint(
         name=f"{names.label}_{stem}" if names.label else stem,
-        state=state,
+        state=network.state,
         architecture=architecture,
+        factory=network.factory,
         normalisation=normalisation,
         epoch=found.epoch,
         recipe=names.recipe,
@@ -117,71 +124,72 @@ def load_foreign(
     )
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> Found:
     if path.is_dir():
-        raise InputError(f"expected a checkpoint file, got the folder {path}; name a file in it")
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
-    if size == 0:
-        raise InputError(f"{path} is empty; download or copy it again")
+        return Found((Place((), read_folder(path)),))
+    refuse_what_is_no_checkpoint(path)
     if path.suffix == ".safetensors":
-        return read_plain(path)
-    try:
-        with torch.serialization.safe_globals(_ADMITTED), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch warns of is in the error, if it matters
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises nearly anything on a damaged file
-        raise InputError(_unreadable(path, str(error))) from None
-    _check_sums(path)
-    return content
+        return find_weights(path, read_plain(path))
+    return find_weights(path, read_torch(path))
 
 
-def _begins(path: Path, *starts: bytes) -> bool:
-    with path.open("rb") as file:
-        return file.read(4).startswith(starts)
-
-
-def _check_sums(path: Path) -> None:
-    """Hold a zip file against its checksums, which torch writes and does not read."""
-    if not _begins(path, b"PK\x03\x04"):
-        return
-    part = "the list of its parts"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                part = info.filename
-                if not info.CRC:  # torch was told to write none
-                    continue
-                with archive.open(info) as file:
-                    while file.read(2**20):
-                        pass
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError):
+def _of_factory(
+    places: Sequence[Place], arch: str, path: Path, options: dict[str, Any]
+) -> _Network:
+    """Build what the user named, and find its weights."""
+    folder = (path if path.is_dir() else path.absolute().parent).resolve()
+    state = places[0].state
+    first = next((value for value in state.values() if value.ndim == 4), None)
+    channels = options["in_channels"] or (3 if first is None else first.shape[1])
+    factory = factory_named(arch, (folder,), channels)
+    classes = options["num_classes"] or factory.num_classes or number_of_classes(state)
+    if classes is None and factory.asks_classes:
         raise InputError(
-            f"{path} is damaged: {part} does not match its checksum; download or copy it again"
-        ) from None
-
-
-def _unreadable(path: Path, message: str) -> str:
-    """Say in one line what torch says in many."""
-    if match := re.search(
-        r"(?:GLOBAL|global|class|function) ['\"]?([A-Za-z_][\w.]*\.\w+)", message
-    ):
-        return (
-            f"{path} asks for {match[1]}, and only tensors and plain values are read from "
-            "strangers' files; save model.state_dict() where the file comes from"
+            f"cannot tell the number of classes of {factory.name} from its weights; give it with "
+            "--num-classes"
         )
-    if "TorchScript" in message:
-        return f"{path} is a TorchScript archive; save model.state_dict() where it comes from"
-    told = message.rpartition("WeightsUnpickler error: ")[2].strip() or "no reason given"
-    reason = re.split(r"\.\s|\n", told)[0][:120]
-    if "Unsupported operand" in reason and _begins(path, b"\x80", b"PK\x03\x04"):
-        return (
-            f"{path} holds a pickle instruction that torch.save does not write ({reason}), or is "
-            "damaged; save model.state_dict() with torch.save where the file comes from"
+    model = factory.build(classes)
+    fitted = fit_to_network(places, model, factory.name)
+    classes = options["num_classes"] or factory.num_classes or number_of_classes(fitted.state)
+    if classes is None:
+        raise InputError(
+            f"cannot tell the number of classes of {factory.name} from its weights; give it with "
+            "--num-classes"
         )
-    return (
-        f"{path} is no readable checkpoint, or it was cut short ({reason}); expected a file "
-        "that torch.save wrote, download or copy it again"
+    architecture = Architecture(
+        factory.name,
+        classes,
+        channels,
+        options["image_size"] or 32,
+        options["head"] or "linear",
+        options["shortcut"] or "A",
     )
+    return _Network(architecture, fitted.state, (*fitted.place.notes, *fitted.notes), factory)
+
+
+def _of_known_architecture(
+    places: Sequence[Place], arch: str | None, options: dict[str, Any]
+) -> _Network:
+    """Infer which of our architectures the weights are of."""
+    complaint: InputError | None = None
+    for place in places:
+        own = {key: value for key, value in place.state.items() if not is_beside(key)}
+        beside = [key for key in place.state if key not in own]
+        try:
+            state = rename_keys(strip_prefixes(own, (*WRAPPERS, *HOLDERS)))
+            architecture = infer_architecture(state, arch=arch, **options)
+        except InputError as error:
+            complaint = complaint or error
+            continue
+        notes = place.notes
+        if beside:
+            notes += (f"left aside what {architecture.name} does not have: {beside[0]}",)
+        return _Network(architecture, state, notes)
+    raise complaint or InputError("the file holds no weights")
+
+
+def _check_sizes(options: dict[str, Any]) -> None:
+    """Raise InputError where an option is no size, before anything is read or built by it."""
+    names = ("num_classes", "in_channels", "image_size")
+    classes, channels, size = (1 if options[k] is None else options[k] for k in names)
+    Architecture("given", classes, channels, size)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from checkpoints.choices import CIFAR_DEPTHS
+from checkpoints.formats.fitting import is_counter, shown_keys
 from checkpoints.models import Architecture, build_model
 from spectra.errors import InputError
 
@@ -15,7 +16,10 @@ WRAPPERS = ("module.", "_orig_mod.")
 """Prefixes of DataParallel and torch.compile."""
 HOLDERS = ("model.", "backbone.", "net.")
 """Usual names of the attribute that holds a whole network: Lightning's modules, and others."""
-_FACTORY = "name it with --arch (module:factory for a network of your own)"
+_FACTORY = (
+    "name it with --arch: --arch net.py:Net for the class Net in your own file net.py, "
+    "--arch timm:NAME, or --arch hf:FOLDER"
+)
 
 
 def strip_prefixes(state: State, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
@@ -63,12 +67,11 @@ def infer_architecture(
     weight = state.get("linear.weight")
     if weight is None or weight.ndim != 2:
         near = [k for k in state if re.search(r"\.(linear|fc|classifier)\.weight$", k)]
-        raise InputError(
-            "no classifier linear.weight, fc.weight or classifier.weight"
-            + (f", though there is {near[0]}" if near else "")
-            + f"; {_FACTORY}"
-        )
-    if not any(re.match(r"layer\d+\.", key) for key in state) and (arch or "softmax") == "softmax":
+        raise InputError(_unknown(state, f", though there is {near[0]}" if near else ""))
+    residual = any(re.match(r"layer\d+\.", key) for key in state)
+    if arch is None and not residual and not set(state) <= {"linear.weight", "linear.bias"}:
+        raise InputError(_unknown(state))
+    if not residual and (arch or "softmax") == "softmax":
         channels, size = _pixels(weight.shape[1], in_channels, image_size)
         found = Architecture(
             "softmax", _given(num_classes, weight.shape[0]), channels, size, head or "linear"
@@ -91,35 +94,21 @@ def infer_architecture(
     return found
 
 
-def user_architecture(
-    state: State,
-    name: str,
-    *,
-    num_classes: int | None = None,
-    head: str | None = None,
-    shortcut: str | None = None,
-    in_channels: int | None = None,
-    image_size: int | None = None,
-) -> Architecture:
-    """Describe a user's ``module:factory``; classes and channels are read from its outer layers.
+def number_of_classes(state: State) -> int | None:
+    """Return the outputs of the last layer with a bias; None: there is none."""
+    last = [key for key, value in state.items() if key.endswith("weight") and value.ndim >= 2]
+    for key in reversed(last):
+        bias = state.get(key.removesuffix("weight") + "bias")
+        if bias is not None and bias.shape == state[key].shape[:1]:
+            return len(bias)
+    return None
 
-    Raises:
-        InputError: the number of classes is not given and cannot be read.
-    """
-    if num_classes is None:
-        last = [key for key, value in state.items() if key.endswith("weight") and value.ndim == 2]
-        bias = state.get(last[-1].removesuffix("weight") + "bias") if last else None
-        if bias is None or bias.shape != state[last[-1]].shape[:1]:
-            raise InputError(
-                f"cannot tell the number of classes of {name} from its weights; give it with "
-                "--num-classes"
-            )
-        num_classes = len(bias)
-    if in_channels is None:
-        first = next((value for value in state.values() if value.ndim == 4), None)
-        in_channels = 3 if first is None else first.shape[1]
-    return Architecture(
-        name, num_classes, in_channels, _given(image_size, 32), head or "linear", shortcut or "A"
+
+def _unknown(state: State, more: str = "") -> str:
+    """Say that nothing is known of a network with these keys, and what to type."""
+    return (
+        f"these are weights of no architecture that is known here{more}; they are "
+        f"{shown_keys(state)}; {_FACTORY}"
     )
 
 
@@ -140,8 +129,8 @@ def _resnet_name(state: State) -> str:
         return f"resnet{depth}"
     seen = f"stages of {', '.join(map(str, blocks))} blocks" if blocks else "no layer1, layer2, ..."
     raise InputError(
-        f"expected the keys of a CIFAR ResNet-{{{', '.join(map(str, CIFAR_DEPTHS))}}}, a "
-        f"digits-resnet or a softmax regression, got {seen}; {_FACTORY}"
+        f"expected the keys of a CIFAR ResNet-{{{', '.join(map(str, CIFAR_DEPTHS))}}} or of a "
+        f"digits-resnet, got {seen}; {_FACTORY}"
     )
 
 
@@ -151,7 +140,7 @@ def _head(state: State, weight: Tensor, width: int) -> str:
     if weight.shape == (width, width):
         raise InputError(
             f"a head of shape {tuple(weight.shape)} without bias could be (in, out) or (out, in); "
-            "give --head cosine if its columns are the classes, --arch module:factory otherwise"
+            "give --head cosine if its columns are the classes, --arch FILE.py:CLASS otherwise"
         )
     if weight.shape[0] == width:
         return "cosine"
@@ -177,8 +166,8 @@ def _pixels(inputs: int, in_channels: int | None, image_size: int | None) -> tup
 def _check_fit(state: State, arch: Architecture) -> None:
     with torch.device("meta"):
         model = build_model(arch)
-    ours = {k: tuple(v.shape) for k, v in model.state_dict().items() if not _is_counter(k)}
-    theirs = {k: tuple(v.shape) for k, v in state.items() if not _is_counter(k)}
+    ours = {k: tuple(v.shape) for k, v in model.state_dict().items() if not is_counter(k)}
+    theirs = {k: tuple(v.shape) for k, v in state.items() if not is_counter(k)}
     wrong = [
         f"{key} is {theirs.get(key, 'absent')} and should be {ours.get(key, 'absent')}"
         for key in sorted({*ours, *theirs})
@@ -189,9 +178,6 @@ def _check_fit(state: State, arch: Architecture) -> None:
             f"the weights do not fit {arch.name} with {arch.num_classes} classes, a {arch.head} "
             f"head and shortcut {arch.shortcut}: {wrong[0]}"
             + (f" ({len(wrong) - 1} more)" if len(wrong) > 1 else "")
-            + "; correct this with --arch, --num-classes or --head"
+            + "; correct this with --arch (net.py:Net for a network of your own), --num-classes or "
+            "--head"
         )
-
-
-def _is_counter(key: str) -> bool:
-    return key.endswith("num_batches_tracked")

@@ -1,16 +1,22 @@
-"""Architectures by name, and user models as ``module:factory``."""
+"""Architectures by name, and networks of others as ``module:NAME``."""
 
-import importlib
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from checkpoints.choices import ARCHITECTURES, CIFAR_DEPTHS
+from checkpoints.models.factories import Factory, own_factory
+from checkpoints.models.libraries import HUGGING_FACE, TIMM, hugging_face_factory, timm_factory
 from checkpoints.models.resnet import ResNet
+from checkpoints.own_code import recorded_name
 from spectra.errors import InputError
 from spectra.results.provenance import PlainValue
+
+FACTORIES = "FOLDER/FILE.py:CLASS or module:function of your own, timm:NAME or hf:FOLDER"
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,8 @@ class Architecture:
     """What is needed to build a network again.
 
     Attributes:
-        name: one of :data:`checkpoints.choices.ARCHITECTURES`, or ``module:factory``.
+        name: one of :data:`checkpoints.choices.ARCHITECTURES`, or ``module:NAME`` and the others
+            that :func:`factory_named` takes.
         num_classes: outputs.
         in_channels: channels of the images.
         image_size: height = width of the images in pixels.
@@ -47,8 +54,8 @@ class Architecture:
                 )
 
     def to_dict(self) -> dict[str, PlainValue]:
-        """Return the plain form that checkpoints store."""
-        return asdict(self)
+        """Return the plain form that checkpoints store; factories without their folders."""
+        return {**asdict(self), "name": recorded_name(self.name)}
 
 
 class SoftmaxRegression(nn.Module):
@@ -75,7 +82,7 @@ def build_model(arch: Architecture) -> nn.Module:
     if arch.shortcut not in ("A", "B"):
         raise InputError(f"shortcut must be A or B, got {arch.shortcut!r}")
     if ":" in arch.name:
-        return _user_model(arch)
+        return _named_model(arch)
     if arch.name == "softmax":
         if arch.head != "linear":
             raise InputError("architecture softmax has a linear head only")
@@ -93,21 +100,34 @@ def build_model(arch: Architecture) -> nn.Module:
         depth = (int(match[1]) - 2) // 6
         return ResNet(blocks=(depth,) * 3, planes=(16, 32, 64), **common)
     raise InputError(
-        f"unknown architecture {arch.name!r}; expected one of {', '.join(ARCHITECTURES)} or "
-        "module:factory, a callable that takes num_classes and returns a torch module"
+        f"unknown architecture {arch.name!r}; expected one of {', '.join(ARCHITECTURES)}, or "
+        f"{FACTORIES}"
     )
 
 
-def _user_model(arch: Architecture) -> nn.Module:
-    module_name, _, factory_name = arch.name.partition(":")
+def factory_named(
+    text: str, folders: Sequence[Path] = (), in_channels: int | None = None
+) -> Factory:
+    """Return the factory that the user named: own code, timm's, or a Hugging Face folder's.
+
+    Args:
+        text: ``module:NAME``, ``FOLDER/FILE.py:NAME``, ``timm:NAME`` or ``hf:FOLDER``.
+        folders: where a module of the user's own is looked for, too.
+        in_channels: of the images, for timm.
+
+    Raises:
+        InputError: there is no such thing, or a library is not installed.
+    """
+    kind = text.partition(":")[0]
+    if kind == TIMM:
+        return timm_factory(text, in_channels)
+    if kind == HUGGING_FACE:
+        return hugging_face_factory(text)
+    return own_factory(text, folders)
+
+
+def _named_model(arch: Architecture) -> nn.Module:
     try:
-        factory = getattr(importlib.import_module(module_name), factory_name)
-        model = factory(num_classes=arch.num_classes)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(
-            f"cannot build {arch.name!r} as module:factory called with num_classes="
-            f"{arch.num_classes}: {error}"
-        ) from error
-    if not isinstance(model, nn.Module):
-        raise InputError(f"{arch.name!r} returned {type(model).__name__}, not a torch module")
-    return model
+        return factory_named(arch.name, in_channels=arch.in_channels).build(arch.num_classes)
+    except InputError as error:
+        raise InputError(f"cannot build {arch.name!r}: {error}") from error

@@ -9,6 +9,7 @@ from checkpoints.analysis.named_classes import parse_selection
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.trajectory import analyze_trajectory
 from checkpoints.data import ImageData, load_data
+from checkpoints.load import LoadOptions
 from checkpoints.studies.study import Study, load_study
 from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.job import TrainingJob
@@ -136,6 +137,7 @@ class _Unit:
             replace(request, split=split, device=self.device),
             folder=self.folder / kind / self.run / split,
             epochs=epochs,
+            options=LoadOptions(arch=self.study.arch),
             data=self.data,
             on_progress=within(self.on_progress, self.run),
         )

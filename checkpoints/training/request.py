@@ -30,7 +30,7 @@ class TrainRequest:
     Attributes:
         recipe: a name, the path of a TOML file, or a recipe itself.
         data: where the images come from, and their profile.
-        arch: architecture name or ``module:factory``; None: digits-resnet for small images,
+        arch: architecture name or ``net.py:Net``; None: digits-resnet for small images,
             else resnet32.
         overrides: recipe fields to change.
         seed: of weights, order and augmentation.
@@ -84,7 +84,7 @@ def train(
         epochs: how many; schedules scale with it. None: the recipe's.
         keep_epochs: epochs to keep a checkpoint of in ``output``, beside the last; None: those of
             the paper's trajectories, scaled. :func:`checkpoints.list_checkpoints` finds them.
-        arch: architecture name or ``module:factory``; None: digits-resnet for small images, else
+        arch: architecture name or ``net.py:Net``; None: digits-resnet for small images, else
             resnet32.
         start: checkpoint to begin from, see :class:`TrainRequest`.
         device: where; None: the CPU.
@@ -116,7 +116,7 @@ def train(
     with _folder(output) as folder:
         job = training_job(request, folder, data=given)
         kept = train_job(job, device=device or "cpu", resume=resume, on_progress=on_progress)
-        return load_checkpoint(kept[-1])
+        return load_checkpoint(kept[-1], LoadOptions(arch=arch))
 
 
 @contextmanager

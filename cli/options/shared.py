@@ -80,7 +80,8 @@ loading = bundle(
     Flag(
         "--arch",
         heading=WEIGHTS,
-        help=f"Architecture: {', '.join(choices.ARCHITECTURES)} or module:factory.",
+        help=f"Architecture: {', '.join(choices.ARCHITECTURES)}; or net.py:Net, module:NAME, "
+        "timm:NAME, hf:FOLDER.",
     ),
     Flag("--num-classes", heading=WEIGHTS, type=int, help="Outputs."),
     Flag("--head", heading=WEIGHTS, type=click.Choice(choices.HEADS), help="Its last layer."),

@@ -239,6 +239,9 @@ def net(num_classes):
 def no_argument():
     return nn.Linear(1, 1)
 
+def two_arguments(num_classes, width):
+    return nn.Linear(1, 1)
+
 def not_a_module(num_classes):
     return 3
 
@@ -262,8 +265,12 @@ def test_a_users_factory_is_called_with_the_number_of_classes(user_module):
     assert build(f"{user_module}:net", num_classes=7)[1].out_features == 7
 
 
+def test_a_users_factory_without_arguments_is_called_without(user_module):
+    assert build(f"{user_module}:no_argument").out_features == 1
+
+
 @pytest.mark.parametrize(
-    "factory", ["absent", "no_argument", "not_a_module", "refuses", "constant", ""]
+    "factory", ["absent", "two_arguments", "not_a_module", "refuses", "constant", ""]
 )
 def test_a_users_factory_that_does_not_work_is_refused_in_one_line(user_module, factory):
     with pytest.raises(InputError) as error:

@@ -2,6 +2,7 @@ import collections
 import contextlib
 import os
 import pickle
+import warnings
 import zipfile
 
 import pytest
@@ -23,14 +24,18 @@ class Command:
         return os.system, (f"touch {self.target}",)
 
 
-@pytest.fixture(params=["zip", "legacy", "plain pickle"])
+@pytest.fixture(
+    params=[(kind, n) for kind in ("zip", "legacy", "plain pickle") for n in (2, 3, 4, 5)],
+    ids=lambda param: f"{param[0]}, protocol {param[1]}",
+)
 def hostile(request, save, tmp_path):
+    kind, protocol = request.param
     content = {"state_dict": state(), "epoch": Command(tmp_path / "executed")}
-    if request.param == "plain pickle":
+    if kind == "plain pickle":
         path = tmp_path / "net.pth"
-        path.write_bytes(pickle.dumps(Command(tmp_path / "executed"), protocol=2))
+        path.write_bytes(pickle.dumps(Command(tmp_path / "executed"), protocol=protocol))
         return path
-    return save(content, _use_new_zipfile_serialization=request.param == "zip")
+    return save(content, _use_new_zipfile_serialization=kind == "zip", pickle_protocol=protocol)
 
 
 def test_a_command_in_a_pickle_is_not_executed(hostile, tmp_path):
@@ -58,7 +63,10 @@ def test_what_a_hostile_pickle_asks_for_is_named(hostile):
 
 
 def test_a_pickled_network_is_refused_with_what_to_do(save):
-    one_line(save(build_model(Architecture("softmax", 10))), r"save model\.state_dict\(\)")
+    told = r"whole pickled network \(checkpoints.*SoftmaxRegression\).*save model\.state_dict\(\)"
+    for protocol in (2, 4):
+        network = build_model(Architecture("softmax", 10))
+        one_line(save(network, pickle_protocol=protocol), told)
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
@@ -96,9 +104,37 @@ def test_a_folder_is_refused(tmp_path):
     one_line(tmp_path, "got the folder")
 
 
-def test_a_newer_pickle_protocol_is_refused_with_torchs_reason(tmp_path):
+def test_a_plain_pickle_of_a_state_dict_is_refused_with_what_to_do(tmp_path):
+    for protocol in (2, 4):
+        (tmp_path / "net.pth").write_bytes(pickle.dumps(state(), protocol=protocol))
+        one_line(tmp_path / "net.pth", "was written by pickle, not by torch.save")
+
+
+def test_a_pickle_of_something_else_is_refused(tmp_path):
     (tmp_path / "net.pth").write_bytes(pickle.dumps({"a": 1}, protocol=4))
-    one_line(tmp_path / "net.pth", r"does not write \(Unsupported operand 149\)")
+    one_line(tmp_path / "net.pth", "no readable checkpoint")
+
+
+def test_a_torchscript_archive_is_refused(tmp_path):
+    archive = tmp_path / "net.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch advises against TorchScript
+        torch.jit.script(torch.nn.Linear(2, 2)).save(archive)
+    one_line(archive, "TorchScript archive")
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><title>sign in</title>", "is a web page"),
+        (b"\x89HDF\r\n", "is an HDF5 file"),
+    ],
+)
+def test_what_stands_in_place_of_a_checkpoint_is_named(tmp_path, content, complaint, suffix):
+    (tmp_path / f"net.{suffix}").write_bytes(content)
+    one_line(tmp_path / f"net.{suffix}", complaint)
 
 
 def test_an_absent_file_is_refused(tmp_path):

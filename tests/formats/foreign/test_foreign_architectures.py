@@ -1,7 +1,6 @@
 import pytest
 import torch
-from foreign_files import arch, prefixed, rename, state, user_network
-from torch import nn
+from foreign_files import arch, prefixed, rename, state
 
 from checkpoints.formats.foreign import load_foreign
 from checkpoints.models import Architecture, build_model
@@ -94,13 +93,13 @@ def test_a_wider_network_is_not_taken_for_a_known_one(save):
 
 
 def test_a_network_without_a_known_head_asks_for_an_architecture(save):
-    with pytest.raises(InputError, match="module:factory"):
+    with pytest.raises(InputError, match=r"--arch net\.py:Net for the class Net"):
         load_foreign(save({"encoder.weight": torch.zeros(4, 4)}))
 
 
 def test_a_head_inside_a_part_of_the_network_is_named(save):
     weights = {**prefixed(state(), "backbone."), "projector.weight": torch.zeros(2, 2)}
-    with pytest.raises(InputError, match=r"though there is backbone\.linear\.weight; name it"):
+    with pytest.raises(InputError, match=r"though there is backbone\.linear\.weight; they are"):
         load_foreign(save(weights))
 
 
@@ -121,26 +120,18 @@ def test_options_replace_what_cannot_be_read(save):
     assert arch(save(state(in_channels=1)), image_size=28).image_size == 28
 
 
-# Networks of the user's own
+def test_the_message_on_an_unknown_network_shows_its_keys_and_no_softmax_regression(save):
+    weights = {"stem.weight": torch.zeros(8, 3, 3, 3), "blocks.0.w": torch.zeros(4, 4)}
+    weights |= {"blocks.1.w": torch.zeros(4, 4), "fc.weight": torch.zeros(3, 4)}
+    with pytest.raises(InputError) as error:
+        load_foreign(save(weights))
+    told = str(error.value)
+    assert "no architecture that is known here" in told
+    assert "stem.weight (8, 3, 3, 3); blocks.0.w (4, 4) and 1 more of blocks.*" in told
+    assert "softmax" not in told
 
 
-def test_the_keys_of_a_users_network_are_left_as_they_are(save):
-    path = save({"module.fc.weight": torch.zeros(4, 2), "module.fc.bias": torch.zeros(4)})
-    assert set(load_foreign(path, arch="mine:net").state) == {"fc.weight", "fc.bias"}
-
-
-def test_an_attribute_that_holds_all_of_a_users_network_stays_in_its_keys(save):
-    path = save({"model.fc.weight": torch.zeros(4, 2), "model.fc.bias": torch.zeros(4)})
-    assert set(load_foreign(path, arch="mine:net").state) == {"model.fc.weight", "model.fc.bias"}
-
-
-def test_a_users_network_is_built_from_its_factory(save):
-    path = save(user_network(6).state_dict())
-    loaded = load_foreign(path, arch=f"{__name__}:user_network")
-    assert loaded.architecture.num_classes == 6
-    assert isinstance(loaded.model()[2], nn.Linear)
-
-
-def test_classes_of_a_users_network_without_bias_are_asked_for(save):
-    with pytest.raises(InputError, match="--num-classes"):
-        load_foreign(save({"out.weight": torch.zeros(4, 2)}), arch="mine:net")
+def test_a_criterion_beside_a_known_network_is_noted(save):
+    loaded = load_foreign(save({**state(), "criterion.weight": torch.ones(10)}))
+    assert loaded.architecture.name == "resnet8"
+    assert any("criterion.weight" in note for note in loaded.notes)
