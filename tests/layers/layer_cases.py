@@ -84,8 +84,9 @@ def still(count: int) -> Direction:
 
 def stacked(directions: Tensor) -> Tensor:
     """Return K tangents as layers have them: one below the other, without an axis for K."""
-    count, *shape = directions.shape
-    return directions.reshape(shape if count == 1 else [count * shape[0], *shape[1:]])
+    if len(directions) == 1:
+        return directions[0]
+    return directions.flatten(0, 1) if directions.ndim > 1 else directions
 
 
 def picked(found: Sequence[Tensor | None], moving: Sequence[bool]) -> list[Tensor | None]:

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from layer_cases import assert_layer, draw
 
-from spectra.products.layers.attention import Attention
 from spectra.products.layers.softmax import LogSoftmax, Softmax
+from spectra.products.sequences.attention import Attention
 
 MOVING = [m for m in itertools.product([True, False], repeat=3) if any(m)]
 

@@ -53,10 +53,16 @@ def summed_to(tangents: Tensor, count: int, shape: Sequence[int]) -> Tensor:
         for i, size in enumerate(shape)
         if size == 1 and tangents.shape[lead + extra + i] != 1
     ]
-    found = tangents.sum(axes) if axes else tangents
-    return found.reshape(*tangents.shape[:lead], *shape)
+    if not axes:
+        return tangents
+    return tangents.sum(axes).reshape(tangents.shape[:lead] + torch.Size(shape))
 
 
 def plus_product(before: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
     """Return before + left right, entry by entry."""
     return left * right if before is None else torch.addcmul(before, left, right)
+
+
+def shape_of(value: Tensor) -> Tensor:
+    """Return a tensor of the shape of ``value`` that holds one number."""
+    return value.new_empty(()).expand_as(value)

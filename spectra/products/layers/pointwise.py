@@ -7,6 +7,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from spectra.products.layers.directions import (
+    apart,
+    below,
+    plus_product,
+    shape_of,
+    spread,
+    summed_to,
+)
 from spectra.products.layers.interface import Layer, Saved, total, with_each_direction
 from spectra.products.tangent.folding import Direction, Moved
 
@@ -96,6 +104,72 @@ class Activation(Layer):
                 None if dx is None else _times(dx, saved.extra["bend"]),
             )
         ]
+
+
+class PRelu(Layer):
+    """x where it is above 0, else a x; of the values x and a, one a channel or one for all.
+
+    Its cotangents are those of a product, of a and min(x, 0).
+    """
+
+    def value(self, *inputs: Tensor) -> Tensor:
+        """Return max(x, 0) + a min(x, 0)."""
+        return torch.prelu(*inputs)
+
+    def pull(self, saved: Saved, wanted: Sequence[bool]) -> list[Tensor | None]:
+        """Return δ times the slope, and Σ δ min(x, 0); keep these, and δ where x is not above 0."""
+        x, a = saved.inputs
+        delta, kept = saved.cotangent, saved.extra
+        spread_a = a.view(-1, *[1] * (x.ndim - 2)) if a.numel() > 1 else a
+        kept["a"] = shape_of(a)
+        kept["slope"] = torch.where(x > 0, 1.0, spread_a)
+        if wanted[1]:
+            kept["below"], kept["delta"] = x.clamp_max(0), delta.masked_fill(x > 0, 0.0)
+        return [
+            delta * kept["slope"] if wanted[0] else None,
+            self._summed(delta * kept["below"], saved, 1) if wanted[1] else None,
+        ]
+
+    def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
+        """Return dx times the slope plus da min(x, 0)."""
+        kept, count = saved.extra, direction.count
+        dx, da = self._tangents(saved, count)
+        found = None if dx is None else dx * kept["slope"]
+        return below(found if da is None else plus_product(found, kept["below"], da), count)
+
+    def pull_tangent(
+        self,
+        saved: Saved,
+        d_delta: Tensor | None,
+        direction: Direction,
+        moved: Moved,
+        wanted: Sequence[bool],
+    ) -> list[Tensor | None]:
+        """Return the tangents by the product rule; where x is above 0, a is not read."""
+        kept, count = saved.extra, direction.count
+        dx, da = self._tangents(saved, count)
+        d_delta = apart(d_delta, count, kept["slope"])
+        of_x = of_a = None
+        if d_delta is not None:
+            of_x = d_delta * kept["slope"] if wanted[0] else None
+            of_a = d_delta * kept["below"] if wanted[1] else None
+        if da is not None and wanted[0]:
+            of_x = plus_product(of_x, kept["delta"], da)
+        if dx is not None and wanted[1]:
+            of_a = plus_product(of_a, kept["delta"], dx)
+        return [below(of_x, count), None if of_a is None else self._summed(of_a, saved, count)]
+
+    def _tangents(self, saved: Saved, count: int) -> tuple[Tensor | None, Tensor | None]:
+        """Return dx, and da as it broadcasts over it."""
+        (dx, da), slope = saved.input_tangents, saved.extra["slope"]
+        ones = [1] * (slope.ndim - 2)
+        da = spread(da, count, (saved.extra["a"].numel(), *ones), slope.ndim)
+        return apart(dx, count, slope), da
+
+    def _summed(self, terms: Tensor, saved: Saved, count: int) -> Tensor:
+        """Return the sums over all that reads the same entry of a, (A,) or (K A,)."""
+        size, ones = saved.extra["a"].numel(), [1] * (saved.extra["slope"].ndim - 2)
+        return summed_to(terms, count, (size, *ones)).flatten()
 
 
 class Sum(Layer):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectra.products.layers.directions import apart, below, spread, summed_to
+from spectra.products.layers.directions import apart, below, shape_of, spread, summed_to
 from spectra.products.layers.interface import Layer, Saved
 from spectra.products.layers.softmax import centred, moved_pull, pulled_softmax
 from spectra.products.tangent.folding import Direction, Moved
@@ -47,9 +47,9 @@ class Attention(Layer):
         q, k, v, *masks = saved.inputs
         delta, kept = saved.cotangent, saved.extra
         kept["p"] = p = _stack(self._probabilities(q, k, masks))
-        kept["like"] = _shape_of(delta)
+        kept["like"] = shape_of(delta)
         for name, value in zip((*_NAMES, "mask"), saved.inputs, strict=False):
-            kept[f"like {name}"] = _shape_of(value)
+            kept[f"like {name}"] = shape_of(value)
         for name, value in zip(_NAMES, (q, k, v), strict=True):
             kept[name] = self._matrices(value, kept, 1)
         kept["q"] = kept["q"] * self._scale(q)
@@ -190,8 +190,3 @@ def _each(stack: Tensor, count: int) -> Tensor:
 def _plus(before: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
     """Return left right, the matrices of two stacks multiplied, added to ``before`` in place."""
     return torch.bmm(left, right) if before is None else before.baddbmm_(left, right)
-
-
-def _shape_of(value: Tensor) -> Tensor:
-    """Return a tensor of the shape of ``value`` that holds one number."""
-    return value.new_empty(()).expand_as(value)

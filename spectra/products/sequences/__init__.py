@@ -1,0 +1,1 @@
+"""Layers of networks that read sequences: embeddings, attention, recurrent layers."""
