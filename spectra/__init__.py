@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         image_bootstrap,
         negative_mass,
     )
+    from spectra.findings.counted_eigenpairs import counted_eigenpairs
     from spectra.findings.loss_analysis import LossAnalysis
     from spectra.findings.product_noise import ProductNoise, product_noise
     from spectra.findings.verdict import VERDICTS, Verdict, decide
@@ -79,6 +80,7 @@ else:  # tests/test_public_api.py holds the two equal
                 "image_bootstrap",
                 "negative_mass",
             ],
+            "spectra.findings.counted_eigenpairs": ["counted_eigenpairs"],
             "spectra.findings.loss_analysis": ["LossAnalysis"],
             "spectra.findings.product_noise": ["ProductNoise", "product_noise"],
             "spectra.findings.verdict": ["VERDICTS", "Verdict", "decide"],
@@ -120,6 +122,7 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "class_hessian",
     "slq",
     "extreme_eigenpairs",
+    "counted_eigenpairs",
     # What is found
     "Analysis",
     "LossAnalysis",

@@ -10,6 +10,7 @@ from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.data_of import data_for
 from checkpoints.analysis.named_classes import parse_selection
 from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.analysis.vectors import analyzed_parameters, save_vectors, vectors_path
 from checkpoints.analysis.warm import WarmStarts
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData, Normalisation
@@ -45,6 +46,7 @@ def analyze(
     request: AnalysisRequest | None = None,
     *,
     units: Path | None = None,
+    vectors: Path | None = None,
     warm: WarmStarts | None = None,
     on_progress: Progress | None = None,
 ) -> Analysis:
@@ -57,6 +59,8 @@ def analyze(
         request: what to compute; None: the spectrum of every class.
         units: folder in which each loss's result is kept as soon as it is there, and from which a
             repeated call takes what an interrupted one had finished.
+        vectors: folder for the eigenvectors of each loss, see
+            :func:`checkpoints.analysis.vectors.save_vectors`; None: they are not kept.
         warm: eigenvectors of the checkpoint before, and where to keep this one's.
         on_progress: called with (``class 8`` say, steps done, steps planned).
 
@@ -78,7 +82,8 @@ def analyze(
     if not isinstance(data, ImageData):
         data, _ = data_for(checkpoint, data)
     with suitable_threads(data):
-        return _analyze(checkpoint, data, request or AnalysisRequest(), units, warm, on_progress)
+        request = request or AnalysisRequest()
+        return _analyze(checkpoint, data, request, units, vectors, warm, on_progress)
 
 
 def _analyze(
@@ -86,6 +91,7 @@ def _analyze(
     data: ImageData,
     request: AnalysisRequest,
     units: Path | None,
+    vectors: Path | None,
     warm: WarmStarts | None,
     on_progress: Progress | None,
 ) -> Analysis:
@@ -103,6 +109,10 @@ def _analyze(
         versions=library_versions(),
     )
     finished = {label: _finished(header, units, label) for label in chosen}
+    if vectors is not None:
+        parameters = analyzed_parameters(losses.model, request)
+        # What was kept of a loss holds no vectors.
+        finished |= {label: None for label in chosen if not vectors_path(vectors, label).exists()}
     todo = {label: classes for label, classes in chosen.items() if finished[label] is None}
     if "all" in request.classes:
         split_counts = data.split(request.split).counts(data.num_classes)
@@ -121,6 +131,8 @@ def _analyze(
         on_progress=on_progress,
     ):
         label = found.label
+        if vectors is not None and found.extremes is not None:
+            save_vectors(vectors, label, found.extremes, parameters)
         if warm is not None and found.extremes is not None:
             warm.save(label, found.extremes)
         # Without its vectors: a class's basis is not to stay while the next one runs.

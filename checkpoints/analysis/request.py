@@ -99,6 +99,11 @@ class AnalysisRequest:
                 "nothing is certified of images fresh, which have no fixed matrix; leave out "
                 "--certify-below, or take --images plain or frozen:K"
             )
+        if fresh and solver.top:
+            raise InputError(
+                "images fresh have no fixed matrix, and so no eigenpairs; leave out --top, or take "
+                "--images plain or frozen:K"
+            )
         if self.gauss_newton and (fresh or solver.engine != "spectra"):
             raise InputError(
                 "the Gauss-Newton matrix is of fixed images, by engine spectra; leave out "

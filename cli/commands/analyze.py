@@ -47,6 +47,13 @@ if TYPE_CHECKING:
     help="Print what is known of each λmin and λmax, and why.",
 )
 @shared.output
+@Flag(
+    "--save-vectors",
+    heading=OUTPUT,
+    is_flag=True,
+    help="Keep the eigenvectors of each loss, of --top or of λmin and λmax: "
+    "vectors-8.safetensors for class 8.",
+)
 @Flag("--no-figures", heading=OUTPUT, is_flag=True, help="Write no figures.")
 @shared.as_json
 def analyze(
@@ -56,6 +63,7 @@ def analyze(
     loading: "LoadOptions",
     asked: AskedAnalysis,
     output: Path | None,
+    save_vectors: bool,
     no_figures: bool,
     certificates: bool,
     compare_protocols: bool,
@@ -85,15 +93,24 @@ def analyze(
     if compare_protocols:
         _compare(loaded, data, request, folder, compared, as_json=as_json)
     else:
-        analysis, written = _analyze(loaded, data, request, folder, draw=not no_figures)
+        analysis, written = _analyze(
+            loaded, data, request, folder, draw=not no_figures, keep_vectors=save_vectors
+        )
         _show(analysis, written, certificates=certificates, as_json=as_json)
 
 
 def _analyze(
-    loaded: "Checkpoint", data: "ImageData", request: "AnalysisRequest", folder: Path, *, draw: bool
+    loaded: "Checkpoint",
+    data: "ImageData",
+    request: "AnalysisRequest",
+    folder: Path,
+    *,
+    draw: bool,
+    keep_vectors: bool,
 ) -> "tuple[Analysis, list[Path]]":
     """Return what was found, and the files that hold it."""
     from checkpoints import analyze as analyze_checkpoint
+    from checkpoints.analysis.vectors import vectors_path
     from figures import draw_analysis
     from spectra import save_analysis
     from spectra.results.tables import certificate_lines, to_csv
@@ -105,6 +122,7 @@ def _analyze(
             data,
             request,
             units=folder / "units",
+            vectors=folder if keep_vectors else None,
             on_progress=report.update,
         )
     save_analysis(folder / "analysis.json", analysis)
@@ -112,6 +130,8 @@ def _analyze(
     text = "\n".join(certificate_lines(analysis.records)) + "\n"
     write_atomically(folder / "certificates.txt", text.encode())
     written = [folder / name for name in ("analysis.json", "table.csv", "certificates.txt")]
+    if keep_vectors:
+        written += [vectors_path(folder, record.label) for record in analysis.records]
     if draw:
         written += draw_analysis(analysis, folder)
     return analysis, written

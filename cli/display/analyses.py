@@ -7,6 +7,7 @@ import click
 from cli.display.tables import print_table
 from cli.display.words import counted, number, percent, with_residual
 from spectra import Analysis, LossAnalysis, SolverSettings
+from spectra.findings.counted_eigenpairs import CountedEigenvalue
 from spectra.results.provenance import GAUSS_NEWTON
 
 
@@ -59,6 +60,28 @@ def print_analysis(analysis: Analysis) -> None:
             f"higher (class {', '.join(marked)}); raise --max-steps"
         )
     click.echo(_grounds(analysis))
+    for record in analysis.records:
+        if record.top is not None:
+            _print_top(record)
+
+
+def _print_top(record: LossAnalysis) -> None:
+    """Print the eigenvalues at both ends, one of each a line."""
+    assert record.top is not None
+    ends = zip(record.top.lowest, record.top.highest, strict=True)
+    print_table(
+        f"class {record.label}: eigenvalues from either end, copies counted",
+        ["rank", "lowest", "highest"],
+        [
+            [str(rank), *(_marked(value, sign) for value, sign in zip(pair, "≤≥", strict=True))]
+            for rank, pair in enumerate(ends, 1)
+        ],
+    )
+
+
+def _marked(value: CountedEigenvalue, sign: str) -> str:
+    """Return value and residual, ``sign`` before one that has not converged."""
+    return ("" if value.converged else sign) + with_residual(value.value, value.residual)
 
 
 def _by(parameters: Sequence[str]) -> str:

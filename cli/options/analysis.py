@@ -71,6 +71,7 @@ SHOWN: Mapping[str, Shown | Flag] = {
         "The Gauss-Newton matrix in place of the Hessian: what the bending of the network adds is "
         "left out, and so are ratio and verdict.",
     ),
+    "top": Shown(ANALYZED, "Eigenpairs from either end, copies counted. 0: λmin and λmax alone."),
     "radius": Shown(ANALYZED, "r of the verdict. [the recipe's ρ, else 0.1]"),
     "tau": Shown(ANALYZED, "Tolerance of the verdict."),
     "engine": Shown(SOLVER, choices=tuple(ENGINES)),

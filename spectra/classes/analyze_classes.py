@@ -46,6 +46,7 @@ def analyze_classes(
     tol: float | None = None,
     max_steps: int = MAX_STEPS,
     certify_below: bool = False,
+    top: int = 0,
     images_per_class: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
@@ -87,6 +88,8 @@ def analyze_classes(
         tol: relative residual asked of the extremes; None: .01 beside a density, else .03.
         max_steps: limit on the steps of the run that the extremes come from.
         certify_below: go on until λmin is bounded from below too.
+        top: eigenvalues wanted at each end, copies counted; 0: λmin and λmax alone. Vectors are
+            those of :func:`spectra.counted_eigenpairs`.
         images_per_class: limit on the images of a class, drawn at random; None: every image.
         dtype: of the products.
         device: where to compute; None: where the model is, or a card that the images are on.
@@ -127,6 +130,7 @@ def analyze_classes(
         tol=tol,
         max_steps=max_steps,
         certify_below=certify_below,
+        top=top,
         seed=seed,
     )
     images = choose_of_data(

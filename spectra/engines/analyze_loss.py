@@ -3,6 +3,7 @@
 import math
 import pkgutil
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from spectra.engines.settings import ENGINES, SolverSettings
 from spectra.errors import InputError, NonFiniteError
 from spectra.findings.certificates import LARGEST, SMALLEST, Certificate, rounding_bound, unbounded
 from spectra.findings.confidence import ImageBootstrap, image_bootstrap
+from spectra.findings.counted_eigenpairs import BothEnds, counted_eigenpairs
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.verdict import NOT_THE_HESSIAN, RADIUS, TAU, Verdict, decide
 from spectra.krylov.extremes import Extremes
@@ -49,7 +51,9 @@ def analyze_loss(
 
     Cost: num_probes · num_steps products, those that the extremes need beyond num_steps, four to
     check them, two of them in float64, and one gradient; without probes, see
-    :func:`spectra.extremes_by_active_images`.
+    :func:`spectra.extremes_by_active_images`. With ``settings.top`` that of
+    :func:`spectra.counted_eigenpairs` besides; where it finds an eigenvalue further out than the
+    run did, that is λmin or λmax.
 
     Args:
         op: operator over the frozen images.
@@ -87,8 +91,11 @@ def analyze_loss(
     try:
         run: Callable[..., EngineResult] = pkgutil.resolve_name(ENGINES[settings.engine])
         result = run(op, label=label, settings=settings, warm=warm, on_progress=on_progress)
+        counted = None if not settings.top else _counted(op, label, settings, on_progress)
     except NonFiniteError as error:
         raise NonFiniteError(f"class {label}: {error}") from error
+    if counted is not None:
+        result = replace(result, extremes=_further_out(result.extremes, counted))
     gradient = op.gradient()
     grad_norm = float(gradient.norm())
     small, large = result.extremes.smallest, result.extremes.largest
@@ -142,8 +149,36 @@ def analyze_loss(
         overlaps=_overlaps(result.extremes, warm),
         bootstrap=bootstrap,
         density=result.density,
-        extremes=result.extremes,
+        top=None if counted is None else BothEnds.of(counted, factor=factor),
+        extremes=result.extremes if counted is None else counted,
     )
+
+
+def _counted(
+    op: ChunkedOperator, label: str, settings: SolverSettings, on_progress: Progress | None
+) -> Extremes:
+    return counted_eigenpairs(
+        op,
+        min(settings.top, op.size),
+        tol=settings.tolerance.tol,
+        floor=settings.tolerance.floor,
+        max_steps=settings.max_steps,
+        generator=make_generator(settings.seed, "counted", label),
+        basis=settings.basis,
+        max_basis=settings.max_basis,
+        proof=settings.proof,
+        on_progress=on_progress,
+    )
+
+
+def _further_out(found: Extremes, counted: Extremes) -> Extremes:
+    """Return ``found``, an end of it that of ``counted`` where that lies further out."""
+    low, high = found.smallest, found.largest
+    if counted.smallest.value < low.value:
+        low = counted.smallest
+    if counted.largest.value > high.value:
+        high = counted.largest
+    return found.with_pairs((low, high))
 
 
 def _certificates(result: EngineResult) -> tuple[Certificate, Certificate]:

@@ -1,6 +1,6 @@
 """What every engine takes; nothing here imports torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spectra.errors import InputError, check_integer
 from spectra.krylov.defaults import (
@@ -12,6 +12,7 @@ from spectra.krylov.defaults import (
     TOLERANCE,
 )
 from spectra.krylov.tolerance import Tolerance
+from spectra.system.files import WHEN_SET
 
 # The function of each engine, which is imported when it is first asked for.
 ENGINES = {
@@ -42,6 +43,7 @@ class SolverSettings:
         max_basis: Lanczos vectors that fit into memory; None: any number.
         density_images: ``all``, or ``auto``: those of most curvature, where a stated bound on the
             error allows it (:mod:`spectra.active.density_by_active_images`).
+        top: eigenpairs wanted at each end, copies counted; 0: λmin and λmax alone.
     """
 
     engine: str = "spectra"
@@ -57,9 +59,10 @@ class SolverSettings:
     basis: str = "device"
     max_basis: int | None = None
     density_images: str = "all"
+    top: int = field(default=0, metadata=WHEN_SET)
 
     def __post_init__(self) -> None:
-        for name in ("num_probes", "num_steps", "max_steps", "seed"):
+        for name in ("num_probes", "num_steps", "max_steps", "seed", "top"):
             value = getattr(self, name)
             check_integer(name, value)
             object.__setattr__(self, name, int(value))  # NumPy's integers too
@@ -71,10 +74,12 @@ class SolverSettings:
         self.tolerance  # noqa: B018 - raises where it is none, before any work
         if self.density_images not in ("all", "auto"):
             raise InputError(f"density_images must be all or auto, got {self.density_images!r}")
-        if self.engine != "spectra" and (self.num_probes < 1 or self.certify_below):
+        if self.top < 0:
+            raise InputError(f"top must be at least 0, got {self.top}")
+        if self.engine != "spectra" and (self.num_probes < 1 or self.certify_below or self.top):
             raise InputError(
-                f"engine {self.engine} needs at least one probe and bounds nothing from below; "
-                "use engine spectra"
+                f"engine {self.engine} needs at least one probe, bounds nothing from below and "
+                "counts no eigenpairs; use engine spectra"
             )
         if self.certify_below and self.basis == "half":
             raise InputError(

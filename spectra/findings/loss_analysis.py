@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from spectra.active.density_by_active_images import DensityBound
 from spectra.findings.certificates import Certificate
 from spectra.findings.confidence import ImageBootstrap
+from spectra.findings.counted_eigenpairs import BothEnds
 from spectra.findings.product_noise import ProductNoise
 from spectra.findings.verdict import NOT_THE_HESSIAN, Verdict
 from spectra.krylov.extremes import Extremes
@@ -49,7 +50,9 @@ class LossAnalysis:
         density: how far ``spectrum`` can be from that of all images; None: it is that of all.
         noise: where every product had a new draw of the images; the extremes are then Ritz values,
             without residual or certificate, of no matrix.
-        extremes: the vectors, for a warm start; not part of a result file.
+        top: the eigenvalues at both ends, copies counted, where they were asked for.
+        extremes: the vectors of λmin and λmax, for a warm start, or of ``top``; not part of a
+            result file.
     """
 
     label: str
@@ -78,6 +81,7 @@ class LossAnalysis:
     bootstrap: ImageBootstrap | None = None
     density: DensityBound | None = None
     noise: ProductNoise | None = None
+    top: BothEnds | None = None
     extremes: Extremes | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -108,7 +108,8 @@ def extreme_eigenpairs(
     What Lanczos cannot see is multiplicity: from one start vector, an eigenvalue comes out once,
     however often it is repeated, and the next one follows. Copies appear only where the Krylov
     space closes, which is left for a new direction k times, or late, from rounding. Eigenvalues
-    closer than the residuals allow may come out as one, too.
+    closer than the residuals allow may come out as one, too. :func:`spectra.counted_eigenpairs`
+    finds copies, at twice the cost.
 
     Cost: from ``min_steps`` to ``max_steps`` products, and two for each pair, one of them in
     float64; one vector a step. Twice the steps with ``basis="none"``, for a second pass.

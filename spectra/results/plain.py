@@ -10,16 +10,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from spectra.errors import InputError
 
 T = TypeVar("T")
-
-# For ``field(metadata=...)``: written only where it is not the default.
-WHEN_SET: Final[Mapping[str, Any]] = {"when_set": True}
 _KINDS = {
     "int": "an integer", "float": "a number", "bool": "true or false", "str": "text",
     "array": "a list", "object": "an object", "null": "null",
@@ -35,7 +32,7 @@ def to_plain(value: Any) -> Any:
     """Return dataclasses as dictionaries and tuples as lists, all the way down.
 
     Fields are written in their order under their names, or as :func:`written_as` and
-    :data:`WHEN_SET` say.
+    :data:`spectra.system.files.WHEN_SET` say.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {

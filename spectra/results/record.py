@@ -9,6 +9,7 @@ import numpy as np
 from spectra.active.density_by_active_images import DensityBound
 from spectra.findings.certificates import Certificate
 from spectra.findings.confidence import ImageBootstrap, negative_mass
+from spectra.findings.counted_eigenpairs import BothEnds
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.product_noise import ProductNoise
 from spectra.findings.verdict import Verdict
@@ -65,6 +66,7 @@ def class_key(label: str) -> int | str:
 
 def record_to_plain(record: LossAnalysis) -> dict[str, Any]:
     """Return the row and what it rests on, documented in docs/file-formats.md."""
+    asked = {} if record.top is None else {"top": to_plain(record.top)}
     return {
         **row(record),
         "verdict_detail": to_plain(record.verdict),
@@ -73,6 +75,7 @@ def record_to_plain(record: LossAnalysis) -> dict[str, Any]:
         "noise": to_plain(record.noise),
         "bootstrap": to_plain(record.bootstrap),
         "spectrum": None if record.spectrum is None else _quadrature(record.spectrum),
+        **asked,
     }
 
 
@@ -118,7 +121,7 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         label: the key ``class``.
-        verdict_detail, certificates, density_bound, noise, bootstrap, spectrum: see
+        verdict_detail, certificates, density_bound, noise, bootstrap, spectrum, top: see
             :func:`record_to_plain`.
     """
 
@@ -150,6 +153,7 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
     bootstrap: ImageBootstrap | None = None
     density_bound: DensityBound | None = None
     noise: ProductNoise | None = None
+    top: BothEnds | None = None
 
     def __post_init__(self) -> None:
         if len(self.certificates) not in (0, 2):
@@ -189,6 +193,7 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
             bootstrap=self.bootstrap,
             density=self.density_bound,
             noise=self.noise,
+            top=self.top,
         )
 
 

@@ -3,10 +3,14 @@
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+
+# For ``field(metadata=...)`` of what files hold: written only where it is not the default.
+WHEN_SET: Final[Mapping[str, Any]] = {"when_set": True}
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -1,13 +1,16 @@
-"""Parts of the Hessian, from the command and from Python: by some parameters, Gauss-Newton."""
+"""Parts of the Hessian, from the command and from Python: by parameters, Gauss-Newton, top."""
+
+import json
 
 import pytest
 import torch
 from command_line import SMALL, invoke, refused
 from oracles import dense_gauss_newton, hessian_of
+from safetensors import safe_open
 
-from checkpoints import AnalysisRequest, analyze
+from checkpoints import AnalysisRequest, analyze, load_checkpoint, load_data
 from checkpoints.analysis.request import TheoremRequest
-from spectra import InputError, SolverSettings, analyze_classes, load_analysis
+from spectra import InputError, SolverSettings, analyze_classes, class_hessian, load_analysis
 from spectra.findings.verdict import NOT_THE_HESSIAN
 
 DIGITS = "bundled:digits/ce-drw"
@@ -102,3 +105,45 @@ def test_of_the_gauss_newton_matrix_neither_ratio_nor_verdict_is_told(tmp_path):
 def test_the_gauss_newton_matrix_is_refused_where_there_is_none(other):
     with pytest.raises(InputError, match=r"leave out --gauss-newton, or --images .* --engine"):
         AnalysisRequest(gauss_newton=True, **other)
+
+
+@pytest.mark.parametrize("num_probes", [0, 1])
+def test_the_top_eigenvalues_are_those_of_the_dense_hessian(net, num_probes, tmp_path):
+    found = analyze_classes(
+        net.model, (net.images, net.labels), "overall", top=4, dtype=torch.float64,
+        num_probes=num_probes, tol=1e-9,
+    )  # fmt: skip
+    found.save(tmp_path / "found.json")
+    (record,) = load_analysis(tmp_path / "found.json").records
+    assert record.top == found.records[0].top
+    low, high = ([v.value for v in end] for end in (record.top.lowest, record.top.highest))
+    assert low == pytest.approx(net.eigenvalues[:4].tolist(), rel=1e-9)
+    assert high == pytest.approx(net.eigenvalues.flip(0)[:4].tolist(), rel=1e-9)
+    assert all(v.converged for v in (*record.top.lowest, *record.top.highest))
+
+
+def test_top_eigenpairs_are_printed_and_their_vectors_kept(tmp_path):
+    given = "--top", 2, "--parameters", "linear", "--save-vectors", "--max-steps", 60
+    result = invoke("analyze", DIGITS, "--classes", "9", *given, "-o", tmp_path, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "class 9: eigenvalues from either end, copies counted" in result.stdout
+    assert "vectors-9.safetensors" in result.stdout
+    record = load_analysis(tmp_path / "analysis.json").record("9")
+    with safe_open(tmp_path / "vectors-9.safetensors", "pt") as file:
+        vectors = file.get_tensor("highest").double()
+        header = json.loads(file.metadata()["spectra"])
+    checkpoint, data = load_checkpoint(DIGITS), load_data()
+    images = checkpoint.normalisation(data.train.images)
+    H = class_hessian(checkpoint.model(), images, data.train.labels, 9, parameters="linear")
+    assert header["names"] == H.names
+    # Vectors are kept in float32, whose rounding moves a Rayleigh quotient by its square.
+    quotient = float(vectors[0] @ H.in_float64().matvec(vectors[0]))
+    assert quotient == pytest.approx(record.top.highest[0].value, rel=1e-6)
+    (tmp_path / "vectors-9.safetensors").unlink()
+    invoke("analyze", DIGITS, "--classes", "9", *given, "-o", tmp_path, *SMALL)
+    assert (tmp_path / "vectors-9.safetensors").exists()
+
+
+def test_top_of_fresh_images_is_refused():
+    with pytest.raises(InputError, match="leave out --top"):
+        AnalysisRequest(images="fresh", solver=SolverSettings(top=2))

@@ -32,6 +32,7 @@ GIVEN = {
     "images_per_class": ("--images-per-class", "7", 7),
     "parameters": ("--parameters", "layer3.*", ("layer3.*",)),
     "gauss_newton": ("--gauss-newton", None, True),
+    "top": ("--top", "3", 3),
     "radius": ("--radius", "0.5", 0.5),
     "tau": ("--tau", "0.01", 0.01),
     "engine": ("--engine", "pyhessian", "pyhessian"),

@@ -11,8 +11,8 @@ from checkpoints.choices import SIZES
 from checkpoints.data import DataRequest, ImageData
 from checkpoints.data.sources import DATA_VARIABLE, data_folder
 from spectra.errors import InputError
-from spectra.results.plain import WHEN_SET, from_plain, to_plain
-from spectra.system.files import write_json
+from spectra.results.plain import from_plain, to_plain
+from spectra.system.files import WHEN_SET, write_json
 
 # Numbers by quantity; of a list, the value and its standard deviation.
 Published = Mapping[str, int | float | list[int | float]]

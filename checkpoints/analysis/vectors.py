@@ -1,0 +1,57 @@
+"""Eigenvectors of a loss in a file of their own: a checkpoint's result holds their values alone."""
+
+import copy
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from checkpoints.analysis.request import AnalysisRequest
+from spectra import Extremes
+from spectra.objective.parameter_slices import ParameterSlices, train_alone
+from spectra.system.files import write_atomically
+
+
+def save_vectors(folder: Path, label: str, found: Extremes, slices: ParameterSlices) -> Path:
+    """Write the eigenvectors of one loss as ``vectors-8.safetensors``, in float32.
+
+    ``lowest``, shape (k, P), from λmin upwards, and ``highest`` from λmax downwards; the header key
+    ``spectra`` holds JSON: ``names`` and ``shapes`` of the parameters in the order of a vector.
+
+    Args:
+        folder: where the file goes.
+        label: of the loss.
+        found: its eigenpairs.
+        slices: the parameters that its vectors are of.
+
+    Returns:
+        The file.
+    """
+
+    def rows(pairs: tuple[Tensor, ...]) -> Tensor:
+        return torch.stack(pairs).float().cpu()
+
+    tensors = {
+        "lowest": rows(tuple(pair.vector for pair in found.lowest)),
+        "highest": rows(tuple(pair.vector for pair in found.highest)),
+    }
+    header = {"names": slices.names, "shapes": [list(shape) for shape in slices.shapes]}
+    path = vectors_path(folder, label)
+    write_atomically(path, save(tensors, metadata={"spectra": json.dumps(header)}))
+    return path
+
+
+def vectors_path(folder: Path, label: str) -> Path:
+    """Return where the eigenvectors of a loss lie."""
+    return folder / f"vectors-{label}.safetensors"
+
+
+def analyzed_parameters(model: nn.Module, request: AnalysisRequest) -> ParameterSlices:
+    """Return the parameters that a request's matrices are by; ``model`` is not changed."""
+    own = copy.deepcopy(model)
+    if request.parameters:
+        train_alone(own, request.parameters)
+    trained = [(name, p.shape) for name, p in own.named_parameters() if p.requires_grad]
+    return ParameterSlices(tuple(n for n, _ in trained), tuple(shape for _, shape in trained))
