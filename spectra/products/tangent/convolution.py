@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spectra.products.layers.interface import packed
@@ -36,6 +37,13 @@ class Convolution(Affine):
             and max(module.stride) > 1
             and not any(module.padding)
             and module.weight.shape[1] < 16
+        )
+        # Depthwise filters wider than three columns, whose gradient is taken by strips.
+        self.has_wide_filters = (
+            isinstance(module, nn.Conv2d)
+            and module.groups == module.in_channels > 1
+            and module.weight.shape[3] > 3
+            and module.dilation == (1, 1)
         )
         self.options: tuple[Any, ...] = (
             list(module.stride), list(module.padding), list(module.dilation), False,
@@ -73,6 +81,8 @@ class Convolution(Affine):
     def _gradient(self, delta: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """Return the gradient of a weight of the shape of ``weight``."""
         # Without the bias: asking for both halves the speed on narrow layers (oneDNN, AVX2).
+        if self.has_wide_filters and delta.device.type == "cpu" and x.shape[2] >= weight.shape[2]:
+            return self._gradient_by_strips(delta, x, weight)
         strides, *options = self.options
         if self.skips:
             places: tuple[Any, ...] = (..., *(slice(None, None, step) for step in strides))
@@ -81,6 +91,28 @@ class Convolution(Affine):
         return _convolution_backward(
             delta, x, weight, None, strides, *options, [False, True, False]
         )[1]
+
+    def _gradient_by_strips(self, delta: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        """Return the gradient of wide depthwise filters, three of their columns at a time.
+
+        oneDNN 3.12 has a fast way for filters of three columns alone: one of 7x7 takes 20 times as
+        long as one of 7x3 otherwise, and a third as long by strips.
+        """
+        (stride, step), (above, beside), dilation, *_ = self.options
+        padded = F.pad(x, (beside, beside))
+        delta = packed(delta, torch.channels_last)
+        reach, width = (delta.shape[3] - 1) * step, weight.shape[3]
+        strips = []
+        for start in range(0, width, 3):
+            columns = min(3, width - start)
+            shape = (*weight.shape[:3], columns)
+            strip = packed(padded[..., start : start + reach + columns], torch.channels_last)
+            found = _convolution_backward(
+                delta, strip, weight.new_empty(shape), None, [stride, step], [above, 0], dilation,
+                *self.options[3:], [False, True, False],
+            )  # fmt: skip
+            strips.append(found[1])
+        return torch.cat(strips, 3)
 
     def apply_each(self, x: Tensor, weights: Tensor, biases: Tensor | None) -> Tensor:
         """Return weight_k ∗ x + bias_k, (K, n, ...), by one convolution of K O channels."""
