@@ -22,6 +22,11 @@ class OperatorError(SpectraError, ValueError):
     """A Hessian operator failed its determinism, symmetry or separability check."""
 
 
+def first_line(error: BaseException, most: int = 200) -> str:
+    """Return the first line of an error's message, cut after ``most`` characters."""
+    return " ".join(str(error).strip().partition("\n")[0].split())[:most]
+
+
 def is_number(value: object) -> bool:
     """Say whether ``value`` is a real number, of Python or of NumPy; True and False are none."""
     return isinstance(value, Real) and not isinstance(value, bool)

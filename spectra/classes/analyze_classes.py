@@ -19,10 +19,10 @@ from spectra.classes.labels import Classes
 from spectra.engines.settings import SolverSettings
 from spectra.findings.verdict import RADIUS, TAU
 from spectra.krylov.defaults import MAX_STEPS, NUM_PROBES, NUM_STEPS
-from spectra.objective.forward import Forward, WithForward
 from spectra.objective.parameter_slices import as_patterns
 from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
 from spectra.objective.plain_model import plain_model
+from spectra.objective.samples.forward import Forward
 from spectra.operators.hessian import HessianOperator
 from spectra.results.analysis import Analysis
 from spectra.results.provenance import (
@@ -205,9 +205,10 @@ def analyze_chosen(
     def prepare(label: str, classes: tuple[int, ...], *, check: bool) -> PreparedLoss:
         images, labels, weights = chosen.of_loss(label)
         op = HessianOperator(
-            network,
+            model,
             images,
             labels,
+            forward=forward,
             loss=loss,
             weights=weights,
             dtype=dtype,
@@ -222,7 +223,6 @@ def analyze_chosen(
 
     first_check = check
     where = computing_device(model, device, chosen.images)
-    network = model if forward is None else WithForward(model, forward)
     with caller_left_alone():
         records = [
             replace(record, extremes=None)  # a class's vectors are not to stay

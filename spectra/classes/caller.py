@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from spectra.engines.memory import default_limit
 from spectra.errors import InputError, is_number
-from spectra.objective.images import LazyImages
 from spectra.objective.placement import device_of_model, indexed, place
+from spectra.objective.samples.input_tree import Samples
 from spectra.system.allocator import resident_bytes
 from spectra.system.seeding import derive_seed
 
@@ -69,7 +69,7 @@ def caller_left_alone() -> Iterator[None]:
 def computing_device(
     model: nn.Module,
     device: torch.device | str | None,
-    images: Tensor | LazyImages | None = None,
+    images: Samples | None = None,
 ) -> torch.device:
     """Return where to compute: ``device``, or a card that ``images`` are on, or the model's.
 

@@ -11,7 +11,7 @@ from spectra.classes.identity import images_digest
 from spectra.classes.image_source import image_source
 from spectra.classes.labels import Classes, labels_named, losses_of, parts_of
 from spectra.errors import InputError, check_count
-from spectra.objective.images import LazyImages, select
+from spectra.objective.samples.input_tree import Samples, select
 from spectra.system.progress import Progress
 from spectra.system.seeding import make_generator
 
@@ -95,7 +95,7 @@ class ChosenImages:
         per_class: limit on the images of a class, or None.
     """
 
-    images: Tensor | LazyImages
+    images: Samples
     labels: Tensor
     losses: dict[str, tuple[int, ...]]
     choices: dict[str, ImageChoice]
@@ -111,13 +111,12 @@ class ChosenImages:
             "digest": images_digest(self.images, self.labels),
         }
 
-    def of_loss(self, label: str) -> tuple[Tensor | LazyImages, Tensor, Tensor]:
+    def of_loss(self, label: str) -> tuple[Samples, Tensor, Tensor]:
         """Return images (n, ...), labels (n,) and weights (n,) of one loss."""
         choice = self.choices[label]
         images = self.images
         if len(choice.index) != len(images):
-            device = images.device if isinstance(images, Tensor) else "cpu"
-            images = select(images, choice.index.to(device))
+            images = select(images, choice.index)
         return images, self.labels[choice.index], choice.weights
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spectra._version import __version__
 from spectra.objective.images import LazyImages
+from spectra.objective.samples.input_tree import InputTree, Samples, forms
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:
@@ -27,12 +28,17 @@ def weights_digest(state: Mapping[str, Tensor]) -> str:
     return h.hexdigest()
 
 
-def images_digest(images: Tensor | LazyImages, labels: Tensor) -> str | None:
+def images_digest(images: Samples, labels: Tensor) -> str | None:
     """Return the SHA-256 of images and labels, in order; None of lazy images, which cost more."""
-    if isinstance(images, LazyImages):
-        return None
-    h = hashlib.sha256(repr(tuple(images.shape)).encode())
-    for values in (images, labels):
+    if isinstance(images, InputTree):
+        h = hashlib.sha256(repr(forms(images)).encode())
+        held = list(images.leaves.values())
+    else:
+        h = hashlib.sha256(repr(tuple(images.shape)).encode())
+        held = [images]
+    for values in (*held, labels):
+        if isinstance(values, LazyImages):
+            return None
         h.update(values.detach().cpu().contiguous().numpy().tobytes())
     return h.hexdigest()
 

@@ -17,10 +17,10 @@ from spectra.classes.labels import Classes
 from spectra.engines.analyze_loss import BOOTSTRAP_IMAGES
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError, check_integer
-from spectra.objective.forward import Forward
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.placement import indexed
 from spectra.objective.plain_model import plain_model
+from spectra.objective.samples.forward import Forward
 from spectra.results.analysis import Analysis
 from spectra.system.progress import Progress
 

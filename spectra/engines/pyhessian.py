@@ -52,7 +52,7 @@ class PyHessianOperator(SymmetricOperator):
         scale = op.num_images / op.total_weight
 
         def criterion(outputs: Tensor, index: Tensor) -> Tensor:
-            losses = op.loss_function(outputs, op.labels[index])
+            losses = op.sample_losses(outputs, op.labels[index])
             return scale * (op.weights[index] * losses).mean()
 
         if batches is None:

@@ -214,7 +214,7 @@ def slopes(op: HessianOperator, vector: Tensor) -> Tensor:
     found = []
     for chunk, outputs, tangent in _outputs_along(op, vector):
         slope = _slope(op, outputs.requires_grad_(), chunk)
-        found.append((slope * tangent).flatten(1).sum(1).double())
+        found.append(_of_images(slope * tangent, chunk).sum(1).double())
     return torch.cat(found)
 
 
@@ -233,7 +233,7 @@ def gauss_newton_form(op: HessianOperator, vector: Tensor) -> float:
     for chunk, outputs, tangent in _outputs_along(op, vector):
         slope = _slope(op, outputs.requires_grad_(), chunk, create_graph=True)
         (bent,) = torch.autograd.grad((slope * tangent).sum(), outputs, materialize_grads=True)
-        single = (bent * tangent).flatten(1).sum(1).double()
+        single = _of_images(bent * tangent, chunk).sum(1).double()
         total += float((op.weights[chunk].double() * single).sum())
     return total / op.total_weight
 
@@ -269,6 +269,11 @@ def _outputs(op: HessianOperator, trained: dict[str, Tensor], chunk: slice) -> T
     with parameters_replaced(op.model, trained):
         outputs: Tensor = op.model(op.images[chunk])
     return outputs
+
+
+def _of_images(values: Tensor, chunk: slice) -> Tensor:
+    """Return numbers at the outputs as one row an image, also where outputs are (n,)."""
+    return values.reshape(chunk.stop - chunk.start, -1)
 
 
 def _slope(

@@ -1,25 +1,30 @@
 """A weighted mean of per-sample losses over frozen images, as a function of the parameters."""
 
-import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from spectra.errors import InputError, OperatorError
-from spectra.objective.images import LazyImages, frozen, select
-from spectra.objective.inputs import check_inputs, check_weights
-from spectra.objective.network.as_found import ParametersInPlace
+from spectra.errors import InputError, check_count
+from spectra.objective.losses.fit import fit_loss
 from spectra.objective.network.own_copy import own_copy
-from spectra.objective.network.perturbed import perturbed
-from spectra.objective.parameter_slices import ParameterSlices, train_alone
-from spectra.objective.per_sample import PerSampleLoss, checked_losses, loss_on
+from spectra.objective.parameter_slices import train_alone
+from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.placement import place
 from spectra.objective.plain_model import plain_model
+from spectra.objective.point import NetworkPoint
+from spectra.objective.samples.chunk_size import default_chunk
+from spectra.objective.samples.forward import Forward, network_of
+from spectra.objective.samples.input_tree import (
+    as_samples,
+    described,
+    forms,
+    frozen,
+    select,
+)
+from spectra.objective.samples.inputs import check_inputs, check_weights
 from spectra.objective.short_memory import with_smaller_chunks
 from spectra.system.allocator import give_back_free_memory
 from spectra.system.exact import check_mode, exact_products
@@ -29,14 +34,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-@dataclass
-class _Displacement:
-    """Whether parameters, which a loss shares with what is made of it, are away from w just now."""
-
-    now: bool = False
-
-
-class FrozenLoss:
+class FrozenLoss(NetworkPoint):
     """L(w) = Σ_i w_i ℓ_i / Σ_i w_i at one point, and its gradient; copies of all it is given.
 
     It does not change, but for the size of its chunks where memory ends: :meth:`with_weights` and
@@ -44,17 +42,19 @@ class FrozenLoss:
 
     Args:
         model: see :class:`spectra.HessianOperator`, here and below.
-        images: (n, ...).
+        images: (n, ...), or a tree of such tensors.
         labels: int64 (n,).
-        loss: per-sample loss; one that is a module may have its tensors anywhere.
+        forward: makes what the model returns of model and images.
+        loss: per-sample loss, whose tensors may be anywhere.
         weights: w_i >= 0, shape (n,), or None.
         dtype: of parameters and images.
         device: where to compute; None: see :func:`spectra.objective.placement.place`.
-        micro_chunk: images in one piece of work.
+        micro_chunk: images in one piece of work; None: see
+            :func:`spectra.objective.samples.chunk_size.default_chunk`.
         parameters: names or globs; None: all that have ``requires_grad``.
 
     Attributes:
-        parameter_slices: which entries of a vector belong to which parameter.
+        model: maps images, as they are held, to outputs (n, C).
         sample_losses: outputs (n, C) and labels (n,) to ℓ_i (n,), unweighted, which it checks to be
             one value an image.
 
@@ -66,52 +66,45 @@ class FrozenLoss:
     def __init__(
         self,
         model: nn.Module,
-        images: Tensor | LazyImages,
+        images: Any,
         labels: Tensor,
         *,
+        forward: Forward | None = None,
         loss: PerSampleLoss | None,
         weights: Tensor | None,
         dtype: torch.dtype,
         device: torch.device | str | None,
-        micro_chunk: int,
+        micro_chunk: int | None,
         parameters: str | Sequence[str] | None = None,
     ) -> None:
         check_mode()
-        model = plain_model(model)
-        self.device = place(model, images, device)
-        check_inputs(images, labels, weights, dtype, micro_chunk)
+        model, samples = plain_model(model), as_samples(images)
+        self.device = place(model, samples, device)
+        check_inputs(samples, labels, weights, dtype)
+        if micro_chunk is not None:
+            check_count("micro_chunk", micro_chunk)
         self.dtype = dtype
-        self.micro_chunk = micro_chunk
-        self.loss_function = loss_on(self.device, loss)
-        # Not a method: what is handed it would hold the operator that holds that, and a card's
-        # memory would be free only when garbage is collected.
-        self.sample_losses: PerSampleLoss = functools.partial(checked_losses, self.loss_function)
+        self.images = frozen(samples, self.device, dtype)
+        self.labels = labels.detach().to(self.device, copy=True)
+        self._take_weights(torch.ones(len(labels)) if weights is None else weights)
         own = own_copy(model, dtype, self.device)
         if parameters is not None:
             train_alone(own, parameters)
-        self._take_network(own)
-        self.images = frozen(images, self.device, dtype)
-        self.labels = labels.detach().to(self.device, copy=True)
-        self._take_weights(torch.ones(len(labels)) if weights is None else weights)
+        with float32_precision(self.device, tf32=False):
+            self._take_network(network_of(own, self.images, forward))
+            self.sample_losses = fit_loss(loss, *self._two_images(), of_all=self.labels)
+            self.micro_chunk = micro_chunk or default_chunk(self.model, self.images, self.device)
 
-    def _take_network(self, model: nn.Module) -> None:
-        """Have ``model``, which nobody else has, as the network, and a point of its own."""
-        self.model = model
-        self.names: list[str] = []
-        self.parameters: list[nn.Parameter] = []
-        for name, parameter in model.named_parameters():
-            parameter.grad = None
-            if parameter.requires_grad:
-                self.names.append(name)
-                self.parameters.append(parameter)
-        if not self.parameters:
-            raise InputError("the model has no parameter with requires_grad; nothing to analyze")
-        self.parameter_slices = ParameterSlices(
-            tuple(self.names), tuple(p.shape for p in self.parameters)
-        )
-        self.size = self.parameter_slices.size
-        self._displacement = _Displacement()
-        self._in_place = ParametersInPlace(model)
+    @torch.no_grad()
+    def _two_images(self) -> tuple[Tensor, Tensor]:
+        """Return the outputs of two images, of different labels if there are such, and labels."""
+        others = torch.nonzero(self.labels != self.labels[0])[:1, 0]
+        second = others if len(others) else torch.ones_like(self.labels[:1]) % self.num_images
+        index = torch.cat([torch.zeros_like(second), second])
+        outputs = self.model(select(self.images, index)[:])
+        if self.num_images == 1:  # a second one, as if it were another image's
+            outputs = torch.cat([outputs[:1], outputs[1:].flip(-1)])
+        return outputs, self.labels[index]
 
     def _take_weights(self, weights: Tensor) -> None:
         self.weights = weights.detach().to(self.device, self.dtype, copy=True)
@@ -145,11 +138,10 @@ class FrozenLoss:
         Raises:
             InputError: the shape is another.
         """
-        if images.shape != self.images.shape:
-            raise InputError(
-                f"images must have shape {tuple(self.images.shape)}, got {tuple(images.shape)}"
-            )
-        return self._copied(images=frozen(images, self.device, self.dtype))
+        found = frozen(as_samples(images), self.device, self.dtype)
+        if forms(found) != forms(self.images):
+            raise InputError(f"images must have {described(self.images)}, got {described(found)}")
+        return self._copied(images=found)
 
     def with_weights(self, weights: Tensor) -> Self:
         """Return the mean over these images with other weights w_i, shape (n,).
@@ -216,10 +208,16 @@ class FrozenLoss:
     @with_smaller_chunks
     @torch.no_grad()
     def accuracy(self) -> float:
-        """Return the fraction of the frozen images whose largest output is at their label."""
+        """Return the fraction of the frozen images whose largest output is at their label.
+
+        Of a single output, label 1 is predicted where it is positive.
+
+        Raises:
+            InputError: there are several outputs a class.
+        """
         with float32_precision(self.device, tf32=False):
             right = [
-                (self.model(self.images[c]).argmax(1) == self.labels[c]).sum()
+                (self.sample_losses.predicted(self.model(self.images[c])) == self.labels[c]).sum()
                 for c in self.chunks()
             ]
         return int(torch.stack(right).sum()) / self.num_images
@@ -228,49 +226,6 @@ class FrozenLoss:
         """Return w_i ℓ_i for the images of ``chunk``."""
         losses = self.sample_losses(self.model(self.images[chunk]), self.labels[chunk])
         return self.weights[chunk] * losses
-
-    @contextmanager
-    def moved(self, step: Tensor) -> Iterator[None]:
-        """Have the parameters at w + step, shape (P,), inside the block: for losses and gradients.
-
-        Products are refused there, for kept work is of w: of this operator and of all that share
-        its parameters.
-        """
-        pieces = self.unflatten(step.to(self.device))
-        with perturbed(self.parameters, [e.to(self.dtype) for e in pieces]):
-            before, self._displacement.now = self._displacement.now, True
-            try:
-                yield
-            finally:
-                self._displacement.now = before
-
-    def check_point(self) -> None:
-        """Raise OperatorError unless the network is as it was when the operator was built.
-
-        Raises:
-            OperatorError: its parameters are moved, or are elsewhere or in another dtype.
-        """
-        if self._displacement.now:
-            raise OperatorError(
-                "a product was asked for while the parameters are moved: products are of the point "
-                "at which the operator was built; ask for it outside of the block of moved()"
-            )
-        found = self.parameters[0]
-        if found.device != self.device or found.dtype != self.dtype:
-            raise OperatorError(
-                f"the operator's own network must be on {self.device} in {self.dtype}, it was "
-                f"moved to {found.device} in {found.dtype}; build an operator there"
-            )
-        self._in_place.check()
-
-    def unflatten(self, v: Tensor) -> list[Tensor]:
-        """Return ``v`` (P,) as one tensor a parameter, in the order of ``names``."""
-        pieces = v.split(self.parameter_slices.sizes)
-        return [piece.view_as(p) for piece, p in zip(pieces, self.parameters, strict=True)]
-
-    def named(self, v: Tensor) -> dict[str, Tensor]:
-        """Return ``v`` (P,) as one tensor a parameter, by name."""
-        return dict(zip(self.names, self.unflatten(v), strict=True))
 
     def _map(self, work: Callable[[slice], T]) -> Iterator[T]:
         """Yield ``work`` of each chunk, in their order."""

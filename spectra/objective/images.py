@@ -9,9 +9,6 @@ from torch import Tensor
 
 from spectra.errors import InputError
 
-# Images looked at in one piece, where all have to be.
-_PIECE = 1024
-
 
 class LazyImages:
     """n images of which only those asked for exist, for :class:`spectra.HessianOperator`.
@@ -47,6 +44,11 @@ class LazyImages:
         self._make = make
         self._positions = torch.arange(num_images, device=device)
         first = make(self._positions[:1])
+        if not isinstance(first, Tensor):
+            raise InputError(
+                f"make must return one tensor, got {type(first).__name__}; for several inputs give "
+                "a dictionary or tuple of LazyImages"
+            )
         self._example_shape = first.shape[1:]
         self.device, self.dtype = self._positions.device, first.dtype
 
@@ -74,32 +76,17 @@ class LazyImages:
         return part
 
     def to(self, device: torch.device, dtype: torch.dtype) -> LazyImages:
-        """Return the same images on ``device`` in ``dtype``; they are made where they were."""
+        """Return the same images on ``device`` in ``dtype``; they are made where they were.
+
+        Integers and truth values stay what they are.
+        """
         moved = self._copy()
-        moved.device, moved.dtype = torch.device(device), dtype
+        moved.device = torch.device(device)
+        if self.dtype.is_floating_point:
+            moved.dtype = dtype
         return moved
 
     def _copy(self) -> LazyImages:
         copy = object.__new__(LazyImages)
         copy.__dict__ |= self.__dict__
         return copy
-
-
-def select(images: Tensor | LazyImages, index: Tensor) -> Tensor | LazyImages:
-    """Return the images at positions ``index``, int64 (k,)."""
-    return images.select(index) if isinstance(images, LazyImages) else images[index]
-
-
-def frozen(
-    images: Tensor | LazyImages, device: torch.device, dtype: torch.dtype
-) -> Tensor | LazyImages:
-    """Return images on ``device`` that nobody else changes: a copy, but of lazy ones."""
-    if isinstance(images, LazyImages):
-        return images.to(device, dtype)
-    return images.detach().to(device, dtype, copy=True)
-
-
-def all_finite(images: Tensor | LazyImages) -> bool:
-    """Return whether no value is NaN or infinite."""
-    pieces = (images[i : i + _PIECE] for i in range(0, len(images), _PIECE))
-    return all(bool(torch.isfinite(piece).all()) for piece in pieces)

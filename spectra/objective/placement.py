@@ -4,16 +4,16 @@ import functools
 import logging
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from spectra.errors import InputError
-from spectra.objective.images import LazyImages
+from spectra.objective.samples.input_tree import Samples
 
 logger = logging.getLogger(__name__)
 
 
 def place(
-    model: nn.Module, images: Tensor | LazyImages, device: torch.device | str | None = None
+    model: nn.Module, images: Samples, device: torch.device | str | None = None
 ) -> torch.device:
     """Return the device to compute on; nothing is moved.
 

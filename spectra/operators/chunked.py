@@ -260,4 +260,4 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         outputs.requires_grad_()
         losses = self.sample_losses(outputs, self.labels[chunk])
         (slope,) = torch.autograd.grad(losses.sum(), outputs)
-        return self.weights[chunk].abs() * slope.flatten(1).norm(dim=1)
+        return self.weights[chunk].abs() * slope.reshape(len(losses), -1).norm(dim=1)

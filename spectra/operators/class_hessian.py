@@ -10,16 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from spectra.errors import InputError
-from spectra.objective.forward import Forward, WithForward
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.placement import place
 from spectra.objective.plain_model import plain_model
+from spectra.objective.samples.forward import Forward
+from spectra.objective.samples.input_tree import samples_of, select
 from spectra.operators.hessian import HessianOperator
 
 
 def class_hessian(
     model: nn.Module,
-    images: Tensor | npt.NDArray[Any],
+    images: Any,
     labels: Tensor | npt.NDArray[Any] | Sequence[int],
     classes: int | Iterable[int] | None,
     *,
@@ -39,13 +40,15 @@ def class_hessian(
     Cost: some ten products over a few images, which check network and loss.
 
     Args:
-        model: maps images to outputs (n, C); copied, and left as it is. A wrapper of
+        model: maps images to outputs (n, C), or to something that holds them, see
+            :class:`spectra.HessianOperator`; copied, and left as it is. A wrapper of
             ``torch.compile`` or of data parallelism is taken off.
-        images: normalised, (n, ...).
+        images: normalised, (n, ...), or token ids, as a tensor or array, lazy ones, or a
+            dictionary, tuple or list of such inputs.
         labels: integers, (n,); int64 where they are a tensor.
         classes: which labels to keep; None for every image.
-        forward: returns the outputs, given model and images, where ``model(images)`` does not;
-            such as ``lambda model, images: model(pixel_values=images).logits``.
+        forward: makes what the model returns of model and images, where ``model(images)`` does not;
+            such as ``lambda model, images: model(pixel_values=images)``.
         loss: per-sample loss; cross-entropy of the outputs where None.
         device: where to compute; None: where model and images are, see
             :func:`spectra.objective.placement.place`. Labels may be anywhere.
@@ -69,28 +72,25 @@ def class_hessian(
         >>> H.label, H.num_images, H.size, (H @ torch.ones(15)).shape
         ('2', 2, 15, torch.Size([15]))
     """
-    model = plain_model(model)
-    images = _as_tensor("images", images, "f", "floats")
-    labels = _as_tensor("labels", labels, "iu", "integers")
-    if forward is not None:
-        model = WithForward(model, forward)
-    device, label = place(model, images, device), "overall"
+    labels = _as_labels(labels)
+    samples, label = samples_of(images, len(labels) if labels.ndim else 0), "overall"
+    device = place(plain_model(model), samples, device)
     if classes is not None:
-        if labels.shape != images.shape[:1]:
+        if labels.shape != (len(samples),):
             raise InputError(
-                f"labels must have shape {tuple(images.shape[:1])}, one an image, got "
-                f"{tuple(labels.shape)}"
+                f"labels must have shape ({len(samples)},), one an image, got {tuple(labels.shape)}"
             )
         wanted = _class_labels(classes)
         label = ",".join(str(c) for c in wanted)
         keep = torch.isin(labels, torch.tensor(wanted, device=labels.device))
         if not keep.any():
             raise InputError(f"no image has a label among {wanted}")
-        images, labels = images[keep.to(images.device)], labels[keep]
+        samples, labels = select(samples, torch.nonzero(keep)[:, 0]), labels[keep]
     return HessianOperator(
         model,
-        images,
+        samples,
         labels,
+        forward=forward,
         loss=loss,
         dtype=dtype,
         device=device,
@@ -101,20 +101,20 @@ def class_hessian(
     )
 
 
-def _as_tensor(name: str, value: object, kinds: str, what: str) -> Tensor:
-    """Return an array or list of numbers whose NumPy kind is among ``kinds`` as a tensor."""
+def _as_labels(value: object) -> Tensor:
+    """Return an array or list of integers as a tensor."""
     if isinstance(value, Tensor):
         return value
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):  # a ragged list
         array = np.empty(0, dtype=object)
-    if array.dtype.kind not in kinds:
+    if array.dtype.kind not in "iu":
         raise InputError(
-            f"{name} must be a tensor or an array of {what}, got {type(value).__name__} of "
+            f"labels must be a tensor or an array of integers, got {type(value).__name__} of "
             f"{array.dtype}"
         )
-    return torch.as_tensor(array.astype(np.int64) if "i" in kinds else array)
+    return torch.as_tensor(array.astype(np.int64))
 
 
 def _class_labels(classes: int | Iterable[int]) -> list[int]:

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from spectra.errors import InputError
 from spectra.objective.counting import ImageCount
-from spectra.objective.images import LazyImages, select
 from spectra.objective.per_sample import PerSampleLoss
-from spectra.objective.placement import place
+from spectra.objective.samples.forward import Forward
+from spectra.objective.samples.input_tree import select
 from spectra.objective.short_memory import default_budget, largest_chunk, with_smaller_chunks
-from spectra.objective.workers import default_micro_chunk
 from spectra.operators.checks import (
     CHECKED_IMAGES,
     check_derivatives,
@@ -50,10 +50,17 @@ class HessianOperator(ChunkedOperator):
     Cost of a product: 6 forward passes over the images, 9 where the primal work is not kept.
 
     Args:
-        model: maps images (n, ...) to outputs (n, C). Buffers are frozen too.
-        images: (n, ...), already normalised; lazy ones are made again at every product.
+        model: maps images (n, ...) to outputs (n, C), or to something that holds them: an object or
+            dictionary with ``logits``, a tuple whose first tensor they are. Buffers are frozen too.
+        images: (n, ...), already normalised, or token ids; lazy ones are made again at every
+            product. A tuple of such tensors goes to ``model(*images)``, a dictionary, such as of
+            ids and a mask, to ``model(**images)``. Integers and truth values stay what they are.
         labels: int64 (n,).
-        loss: per-sample loss of outputs and labels.
+        forward: makes what the model returns of model and images, such as
+            ``lambda model, batch: model(batch)["scores"]``; it gets a tree as it is.
+        loss: per-sample loss of outputs and labels, with class weights or without. For a network
+            with a single output, (n, 1) or (n,), one that takes it, such as
+            ``torch.nn.BCEWithLogitsLoss(reduction="none")``.
         weights: w_i >= 0, shape (n,); None for a plain mean over the images.
         dtype: of parameters, images and products: float32 or float64.
         device: where to compute; None: where model and images are, and where one of them is on an
@@ -61,9 +68,9 @@ class HessianOperator(ChunkedOperator):
         parameters: a name or glob of parameters or modules, or several, such as ``layer3.*``: the
             others are held fixed; None: all that have ``requires_grad``. Tied parameters match by
             each of their names.
-        micro_chunk: images in one piece of work; None: :func:`default_micro_chunk`, on a card
-            halved until a chunk in work takes an eighth of the memory and half of what is free of
-            it at most.
+        micro_chunk: images in one piece of work; None: see
+            :func:`spectra.objective.samples.chunk_size.default_chunk`, on a card halved until a
+            chunk in work takes an eighth of the memory and half of what is free of it at most.
         memory_budget: bytes that kept primal work may take; None: 2 GiB, of a card half of what is
             free.
         products: ``auto``, or a key of :data:`spectra.products.WAYS`.
@@ -91,9 +98,10 @@ class HessianOperator(ChunkedOperator):
     def __init__(
         self,
         model: nn.Module,
-        images: Tensor | LazyImages,
+        images: Any,
         labels: Tensor,
         *,
+        forward: Forward | None = None,
         loss: PerSampleLoss | None = None,
         weights: Tensor | None = None,
         dtype: torch.dtype = torch.float32,
@@ -106,14 +114,11 @@ class HessianOperator(ChunkedOperator):
         check: bool = True,
         label: str = "",
     ) -> None:
-        device = place(model, images, device)
-        fitted = micro_chunk is None and device.type == "cuda"
-        if micro_chunk is None:
-            micro_chunk = default_micro_chunk(images, device)
         super().__init__(
             model,
             images,
             labels,
+            forward=forward,
             loss=loss,
             weights=weights,
             dtype=dtype,
@@ -128,8 +133,8 @@ class HessianOperator(ChunkedOperator):
         measured = isinstance(tuning, str)
         self.tuning = DEFAULT if isinstance(tuning, str) else tuning
         if memory_budget is None:
-            memory_budget = default_budget(device)
-        self._kept = KeptWork(memory_budget, trims=device.type == "cpu")
+            memory_budget = default_budget(self.device)
+        self._kept = KeptWork(memory_budget, trims=self.device.type == "cpu")
         if check:
             if parameters is None:
                 say_what_is_frozen(self.model)
@@ -146,8 +151,8 @@ class HessianOperator(ChunkedOperator):
                     self.tuning,
                 )
         self._products = self._made(self.tuning)
-        if fitted:
-            self.shrink_chunks(largest_chunk(device))
+        if micro_chunk is None and self.device.type == "cuda":
+            self.shrink_chunks(largest_chunk(self.device))
         if measured and self.choice.name == "tangent":
             self._measure()
         self.choice = replace(self.choice, tuning=self.tuning.describe())
@@ -221,7 +226,7 @@ class HessianOperator(ChunkedOperator):
             self.model,
             select(self.images, few),
             self.labels[few],
-            loss=self.loss_function,
+            loss=self.sample_losses,
             weights=weights if weights.sum() > 0 else None,
             dtype=torch.float64,
             memory_budget=0,

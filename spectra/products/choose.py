@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from spectra.errors import InputError, OperatorError, SpectraError
-from spectra.objective.images import LazyImages
 from spectra.objective.network.own_copy import own_copy
 from spectra.objective.per_sample import PerSampleLoss
+from spectra.objective.samples.input_tree import Samples, in_dtype
 from spectra.products.captured import CapturedProducts
 from spectra.products.double_backward import DoubleBackwardProducts
 from spectra.products.interface import Products
@@ -95,7 +95,7 @@ def make_products(
 def choose(
     model: nn.Module,
     loss: PerSampleLoss,
-    images: Tensor | LazyImages,
+    images: Samples,
     labels: Tensor,
     weights: Tensor,
     tuning: Tuning = DEFAULT,
@@ -118,7 +118,11 @@ def choose(
     """
     few = slice(0, min(COMPARED_IMAGES, len(labels)))
     double = own_copy(model, torch.float64)
-    batch = (images[few].double(), labels[few], torch.ones_like(weights[few]).double())
+    batch = (
+        in_dtype(images[few], torch.float64),
+        labels[few],
+        torch.ones_like(weights[few]).double(),
+    )
     generator = make_generator(0, "choice of products")
     # On the CPU, whatever the device: the same vector everywhere, and one upload.
     drawn = [
@@ -126,7 +130,7 @@ def choose(
         for p in double.parameters()
         if p.requires_grad
     ]
-    vector = torch.cat(drawn).to(batch[0].device)
+    vector = torch.cat(drawn).to(labels.device)
     oracle = DoubleBackwardProducts(double, loss)
     try:
         wanted = oracle.linearise(*batch).product(oracle.direction(vector))

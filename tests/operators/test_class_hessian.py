@@ -85,10 +85,10 @@ def test_arrays_and_lists_are_taken_for_tensors(net):
     ("changes", "complaint"),
     [
         ({"model": None}, "model must be a torch.nn.Module, got NoneType"),
-        ({"images": None}, "images must be a tensor or an array of floats, got NoneType"),
+        ({"images": None}, "images must be a tensor or an array of numbers, .* got NoneType"),
         (
             {"images": [[1.0], [2.0, 3.0]]},
-            "images must be a tensor or an array of floats, got list",
+            "images must be of one shape: setting an array element",
         ),
         ({"labels": None}, "labels must be a tensor or an array of integers, got NoneType"),
         ({"labels": [0.5] * 22}, "labels must be a tensor or an array of integers, got list"),

@@ -76,7 +76,7 @@ def test_measured_products_are_the_products(caplog):
 
 def test_every_candidate_is_timed_and_compared():
     model = make_net("option-a").double().eval()
-    loss = operator("option-a").loss_function
+    loss = operator("option-a").sample_losses
     images, labels = images_and_labels()
     batch = images.double(), labels, torch.ones(7, dtype=torch.float64)
     vector = random_vector(sum(p.numel() for p in model.parameters()), "v")

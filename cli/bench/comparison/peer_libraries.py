@@ -224,7 +224,7 @@ class _SummedLoss(nn.Module):
     def forward(self, outputs: Tensor, index: Tensor) -> Tensor:
         """Map outputs (n, C) and positions (n,) to a number."""
         host = self._host
-        losses = host.loss_function(outputs, host.labels[index])
+        losses = host.sample_losses(outputs, host.labels[index])
         return (host.weights[index] * losses).sum() / host.total_weight
 
 

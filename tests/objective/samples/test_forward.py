@@ -9,7 +9,7 @@ from oracles import ULPS, build_net, dense_hessian, images_and_labels, random_ve
 from torch import Tensor, nn
 
 from spectra import HessianOperator, class_hessian
-from spectra.objective.forward import WithForward
+from spectra.objective.samples.forward import WithForward
 
 DOUBLE = torch.float64
 

@@ -5,16 +5,15 @@ import math
 import torch
 from torch import Tensor
 
-from spectra.errors import InputError, NonFiniteError, check_count
-from spectra.objective.images import LazyImages, all_finite
+from spectra.errors import InputError, NonFiniteError
+from spectra.objective.samples.input_tree import InputTree, Samples, all_finite
 
 
 def check_inputs(
-    images: Tensor | LazyImages,
+    samples: Samples,
     labels: Tensor,
     weights: Tensor | None,
     dtype: torch.dtype,
-    micro_chunk: int,
 ) -> None:
     """Check what a Hessian operator is given.
 
@@ -24,19 +23,18 @@ def check_inputs(
     """
     if dtype not in (torch.float32, torch.float64):
         raise InputError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
-    if not images.dtype.is_floating_point:
-        raise InputError(f"images must be normalised floats, got {images.dtype}")
-    if not len(images):
+    if not isinstance(samples, InputTree) and not samples.ndim:
+        raise InputError("images must have shape (n, ...), got a single number")
+    if not len(samples):
         raise InputError("there are no images; choose a class that has some")
-    if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
+    if labels.shape != (len(samples),) or labels.dtype != torch.int64:
         raise InputError(
-            f"labels must be int64 of shape ({len(images)},), got {labels.dtype} of shape "
+            f"labels must be int64 of shape ({len(samples)},), got {labels.dtype} of shape "
             f"{tuple(labels.shape)}"
         )
     if int(labels.min()) < 0:
         raise InputError(f"labels must not be negative, got {int(labels.min())}")
-    check_count("micro_chunk", micro_chunk)
-    if not all_finite(images):
+    if not all_finite(samples):
         raise NonFiniteError("images hold NaN or infinity")
     if weights is not None:
         check_weights(weights, labels)

@@ -1,0 +1,1 @@
+"""What a network is given and gives: samples of several tensors, calls, outputs, chunks."""
