@@ -29,7 +29,7 @@ MOVED = {
     "spectra.frozen_loss": "spectra.objective.frozen_loss",
     "spectra.counting": "spectra.objective.counting",
     "spectra.products.workers": "spectra.objective.workers",
-    "spectra.products.trace": "spectra.products.tangent.trace",
+    "spectra.products.trace": "spectra.products.reading.trace",
     "spectra.products.affine": "spectra.products.tangent.affine",
     "spectra.products.convolution": "spectra.products.tangent.convolution",
     "spectra.products.linear_maps": "spectra.products.layers.linear_maps",

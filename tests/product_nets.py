@@ -175,18 +175,18 @@ TANGENT: dict[str, Callable[[], nn.Module]] = {
     "flatten-first": lambda: nn.Sequential(
         nn.Flatten(), nn.Linear(432, 3), nn.BatchNorm1d(3), nn.Tanh(), nn.Linear(3, 4)
     ),
+    "same-padding": lambda: nn.Sequential(conv(3, 4, 3, padding="same"), *head(4)),
+    "tied-weights": tied,
+    "attention": attention,
+    "no-forward-mode": without_jvp,
     "pool-first": lambda: nn.Sequential(nn.MaxPool2d(2), nn.ReLU(), conv(3, 4, 3), *head(4)),
 }  # fmt: skip
 
 # Nets that it does not.
 DOUBLE_BACKWARD: dict[str, Callable[[], nn.Module]] = {
     "control-flow-by-shape": control_flow_by_shape,
-    "same-padding": lambda: nn.Sequential(conv(3, 4, 3, padding="same"), *head(4)),
-    "tied-weights": tied,
     "overwritten-value": overwritten,
-    "attention": attention,
     "control-flow-by-value": control_flow_by_value,
-    "no-forward-mode": without_jvp,
 }
 NETS = TANGENT | DOUBLE_BACKWARD
 # Nets that torch.func refuses.

@@ -23,10 +23,11 @@ ROUNDING = 1e-12
 WAYS_OF_NETS = {
     "flatten-first": "tangent",
     "option-b": "tangent",
-    "tied-weights": "double-backward",
-    "attention": "double-backward",
+    "tied-weights": "tangent",
+    "attention": "tangent",
     "control-flow-by-value": "double-backward",
-    "no-forward-mode": "double-backward",
+    "overwritten-value": "double-backward",
+    "no-forward-mode": "tangent",
 }
 
 

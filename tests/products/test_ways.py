@@ -73,9 +73,7 @@ def test_the_choice_says_nothing_where_the_fastest_way_serves():
     ("name", "reason"),
     [
         ("control-flow-by-shape", "tangent: not a chain of known layers"),
-        ("same-padding", "tangent: not a chain of known layers"),
         ("overwritten-value", "tangent: differs from double backward"),
-        ("tied-weights", "tangent: differs from double backward"),
     ],
 )
 def test_the_choice_says_why_the_tangent_pass_does_not_serve(name, reason):

@@ -18,11 +18,33 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from spectra.products.tangent.folding import Direction, Moved
+
+
+@dataclass
+class KeptGraph:
+    """Torch's graph of Jᵀ u of one operation, kept between products.
+
+    Attributes:
+        output: of the operation, as a function of ``leaves``.
+        leaves: what it is differentiated by.
+        dual: u.
+        pulled: Jᵀ u, by leaf; None where the output does not depend on one.
+        nbytes: that the graph holds.
+        bent: of the product in progress, the derivatives of Jᵀ u by the leaves along a direction.
+    """
+
+    output: Tensor
+    leaves: dict[int, Tensor]
+    dual: Tensor
+    pulled: dict[int, Tensor]
+    nbytes: int
+    bent: list[Tensor | None] = field(default_factory=list)
 
 
 @dataclass
@@ -35,6 +57,9 @@ class Saved:
         delta: cotangent of its output.
         extra: what else the layer wants to keep.
         input_tangents: of the product in progress.
+        shapes: of the inputs, which stay when the inputs are let go.
+        others: what a layer keeps of inputs that nothing moves, such as sizes.
+        graph: what a layer that torch's graph serves keeps.
     """
 
     inputs: tuple[Tensor, ...]
@@ -42,6 +67,12 @@ class Saved:
     delta: Tensor | None = None
     extra: dict[str, Tensor] = field(default_factory=dict)
     input_tangents: tuple[Tensor | None, ...] = ()
+    shapes: tuple[torch.Size, ...] = ()
+    others: tuple[Any, ...] = ()
+    graph: KeptGraph | None = None
+
+    def __post_init__(self) -> None:
+        self.shapes = tuple(getattr(x, "shape", torch.Size()) for x in self.inputs)
 
     @property
     def cotangent(self) -> Tensor:
@@ -61,8 +92,8 @@ class Saved:
     @property
     def tensors(self) -> list[Tensor]:
         """What is kept between products."""
-        kept = (*self.inputs, self.output, self.delta, *self.extra.values())
-        return [t for t in kept if t is not None]
+        kept = (*self.inputs, self.output, self.delta, *self.extra.values(), *self.others)
+        return [t for t in kept if isinstance(t, Tensor)]
 
 
 class Layer(ABC):
@@ -127,6 +158,16 @@ def with_each_direction(
     return found.flatten(0, 1)
 
 
+def by_direction(
+    function: Callable[[Tensor], Tensor], stacked: Tensor, shape: torch.Size, count: int
+) -> Tensor:
+    """Return ``function`` of each of K tangents, (K n, ...), of a value of this shape."""
+    if count == 1:
+        return function(stacked)
+    found = torch.stack([function(d) for d in stacked.reshape(count, *shape).unbind()])
+    return found.flatten(0, 1) if found.ndim > 1 else found
+
+
 def accumulate(
     cotangents: dict[str, Tensor | None],
     names: tuple[str, ...],
@@ -146,8 +187,9 @@ def accumulate(
 
 def in_order_of(cotangent: Tensor | None, output: Tensor | None) -> Tensor:
     """Return ``cotangent`` in the memory order of ``output``, which fast convolutions need."""
-    assert cotangent is not None
     assert output is not None
+    if cotangent is None:  # nothing that the loss depends on reads it
+        return torch.zeros_like(output)
     if output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last):
         return packed(cotangent, torch.channels_last)
     return cotangent

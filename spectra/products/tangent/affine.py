@@ -38,6 +38,8 @@ class Affine(Layer):
     keeps = frozenset({"inputs", "delta"})
     # Whether it reads W' and dW' joined.
     joins = False
+    # The axis of the output's channels.
+    channels = 1
 
     def __init__(self, parts: AffineParts) -> None:
         self.parts = parts
@@ -91,11 +93,11 @@ class Affine(Layer):
 
     def bias_gradient(self, delta: Tensor, count: int = 1) -> Tensor:
         """Return δ summed over images and places, (O,), or (K, O) of K δ."""
+        channels = self.channels % delta.ndim
         if count > 1:
-            delta = delta.unflatten(0, (count, -1))
-        channels = 1 if count == 1 else 2
+            delta, channels = delta.unflatten(0, (count, -1)), channels + 1
         summed = [i for i in range(count > 1, delta.ndim) if i != channels]
-        return delta.sum(summed)
+        return delta.sum(summed) if summed else delta
 
     def value(self, *inputs: Tensor) -> Tensor:
         """Return W' ∗ x + b'."""
@@ -122,7 +124,13 @@ class Affine(Layer):
             return self.apply(x, d_weight, d_bias)
         if dx is not None:
             return self.apply(dx, self.weight, d_bias)
-        return None if d_bias is None else _spread(d_bias, saved.cotangent)
+        return None if d_bias is None else self._spread(d_bias, saved.cotangent)
+
+    def _spread(self, bias: Tensor, like: Tensor) -> Tensor:
+        """Return one value a channel in the shape of ``like``."""
+        shape = [1] * like.ndim
+        shape[self.channels] = -1
+        return bias.view(shape).expand_as(like)
 
     def _tangents(
         self, saved: Saved, d_weight: Tensor | None, d_bias: Tensor | None
@@ -138,7 +146,7 @@ class Affine(Layer):
             return (found.unflatten(0, (-1, n)) + own).flatten(0, 1)
         if d_bias is None:
             return found
-        spread = torch.stack([_spread(b, saved.cotangent) for b in d_bias])
+        spread = torch.stack([self._spread(b, saved.cotangent) for b in d_bias])
         if found is None:
             return spread.flatten(0, 1)
         return (found.unflatten(0, (-1, n)) + spread).flatten(0, 1)
@@ -194,7 +202,9 @@ class Affine(Layer):
 
 
 class LinearLayer(Affine):
-    """A linear layer on (n, features)."""
+    """A linear layer on (n, ..., features)."""
+
+    channels = -1
 
     def apply(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return x weightᵀ + bias."""
@@ -202,7 +212,9 @@ class LinearLayer(Affine):
 
     def apply_pair(self, terms: TwoTerms, bias: Tensor | None) -> Tensor:
         """Return value weightᵀ + second otherᵀ + bias."""
-        return F.linear(terms.value, terms.weight, bias).addmm_(terms.second, terms.other.T)
+        found = F.linear(terms.value, terms.weight, bias)
+        _rows(found).addmm_(_rows(terms.second), terms.other.T)
+        return found
 
     def pulled(self, delta: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """Return δ weight."""
@@ -210,13 +222,15 @@ class LinearLayer(Affine):
 
     def pulled_pair(self, terms: TwoTerms, x: Tensor) -> Tensor:
         """Return value weight + second other."""
-        return (terms.value @ terms.weight).addmm_(terms.second, terms.other)
+        found = terms.value @ terms.weight
+        _rows(found).addmm_(_rows(terms.second), terms.other)
+        return found
 
     def gradient(self, delta: Tensor, x: Tensor) -> Tensor:
         """Return δᵀ x."""
-        return delta.T @ x
+        return _rows(delta).T @ _rows(x)
 
 
-def _spread(bias: Tensor, like: Tensor) -> Tensor:
-    """Return one value a channel in the shape of ``like``."""
-    return bias.view(1, -1, *[1] * (like.ndim - 2)).expand_as(like)
+def _rows(values: Tensor) -> Tensor:
+    """Return (n, ..., features) as rows, (N, features)."""
+    return values if values.ndim == 2 else values.reshape(-1, values.shape[-1])

@@ -42,31 +42,33 @@ class _Chunk(ChunkHessian):
     ) -> None:
         self.products = products
         self.chunk = chunk = products.linearise(images, labels, weights)
-        self.rest = BentOutputs(
-            lambda: products.trace.rest(chunk.features),
-            [chunk.features, *chunk.leaves],
+        rest = chunk.rest
+        self.bent = BentOutputs(
+            lambda: rest.network(rest.features),
+            [rest.features, *rest.leaves],
             lambda outputs: (weights * products.loss(outputs, labels)).sum(),
         )
 
     @property
     def nbytes(self) -> int:
-        return self.chunk.nbytes + self.rest.nbytes
+        return self.chunk.nbytes + self.bent.nbytes
 
     @torch.no_grad()
     def product(self, direction: Direction) -> Tensor:
-        chunk, leaves = self.chunk, self.chunk.leaves
-        along = [v.view_as(leaf) for v, leaf in zip(direction.rest, leaves, strict=True)]
+        chunk, rest = self.chunk, self.chunk.rest
+        of_rest = direction.rest[len(self.products.own) :]
+        along = [v.view_as(leaf) for v, leaf in zip(of_rest, rest.leaves, strict=True)]
         tangent = chunk.tangent_of_features(direction)
         if tangent is not None:
-            tangent = tangent.view_as(chunk.features)
-        bent, *of_rest = self.rest.product([tangent, *along])
+            tangent = tangent.reshape(rest.features.shape)
+        bent, *gradients = self.bent.product([tangent, *along])
         found = Moved()
         found.rest = [
             (torch.zeros_like(leaf) if g is None else g).reshape(-1)
-            for g, leaf in zip(of_rest, leaves, strict=True)
+            for g, leaf in zip(gradients, rest.leaves, strict=True)
         ]
         chunk.let_go_of_tangents()
         if bent is None:
-            bent = torch.zeros_like(chunk.features)
+            bent = torch.zeros_like(rest.features)
         still = self.products.folding.still()
         return chunk.pulled_back(self.products.packed(bent), still, found, None)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.products.interface import ChunkHessian, Products
+from spectra.products.layers.from_graph import Fixed
 from spectra.products.layers.interface import Saved, accumulate, in_order_of, packed
+from spectra.products.reading.trace import Trace
 from spectra.products.tangent.affine import Affine
 from spectra.products.tangent.convolution import Convolution
 from spectra.products.tangent.folding import Direction, Folding, Moved
-from spectra.products.tangent.trace import Trace
+from spectra.products.tangent.rest import Rest
 from spectra.products.tuning import DEFAULT, Tuning
-from spectra.system.allocator import out_of_memory
-
-# Ours: for so many outputs at most the loss's second derivatives are written out: 1,024 numbers an
-# image, fewer than an activation of a CIFAR network has. They cost as many passes through the loss
-# as there are outputs, batched in one.
-MOST_OUTPUTS = 32
 
 
 class TangentProducts(Products):
-    """Products of a network that :func:`spectra.products.tangent.trace.trace` can read.
+    """Products of a network that :func:`spectra.products.reading.read` can read.
 
     Work on a chunk: 3 forward units once (values, cotangents, gradients of folded layers), 6 for
-    each product. What comes after the traced layers, the loss included, is small. Where it has no
-    parameters and few outputs, its second derivatives are written out for each image, C² numbers;
-    else it goes through a kept graph of double backward.
+    each product. What comes after the layers, the loss included, is small, see :mod:`.rest`.
 
     Args:
         model: in eval mode.
@@ -50,19 +46,20 @@ class TangentProducts(Products):
         layers = [s.layer for s in affine if isinstance(s.layer, Affine)]
         shapes = {n: p.shape for n, p in self.trained.items()}
         # Values that depend on a parameter: only they have tangents and cotangents.
-        self.moving: set[str] = set()
+        self.moving: set[str] = set(traced.parameters)
         self.last_use: dict[str, int] = {}
         for i, step in enumerate(traced.steps):
             own = isinstance(step.layer, Affine) and step.layer.parts.names
-            if own or self.moving & set(step.inputs):
+            if not isinstance(step.layer, Fixed) and (own or self.moving & set(step.inputs)):
                 self.moving.add(step.output)
             for name in step.inputs:
                 self.last_use[name] = i
-        self.rest_names = [name for name in traced.rest_names if name in shapes]
+        self.own = {value: self.trained[name] for value, name in traced.parameters.items()}
+        self.leaves = [self.trained[name] for name in traced.rest_names]
         self.folding = Folding(
             [layer.parts for layer in layers],
             shapes,
-            self.rest_names,
+            [*traced.parameters.values(), *traced.rest_names],
             channels_last=tuning.channels_last,
             paired=[
                 i
@@ -95,79 +92,41 @@ class TangentChunk(ChunkHessian):
     ) -> None:
         self.products = products
         trace = products.trace
-        values, self.saved = {trace.image: products.packed(images)}, []
+        values: dict[str, Any] = {trace.batch: images, **trace.constants}
+        if isinstance(images, Tensor):
+            values[trace.batch] = products.packed(images)
+        values |= {name: parameter.detach() for name, parameter in products.own.items()}
+        self.saved: list[Saved] = []
         with torch.no_grad():
             for i, step in enumerate(trace.steps):
                 inputs = tuple(values[name] for name in step.inputs)
                 output = step.layer.value(*inputs)
                 self.saved.append(Saved(inputs, output))
                 values[step.output] = output
-                for name in step.inputs:
+                for name in set(step.inputs):
                     if products.last_use[name] == i:
                         del values[name]
-        self._finish(values[trace.features], labels, weights)
+        self.rest = Rest(
+            values[trace.features],
+            trace.rest,
+            products.leaves,
+            lambda outputs: (weights * products.loss(outputs, labels)).sum(),
+        )
         self._pull()
-
-    def _finish(self, features: Tensor, labels: Tensor, weights: Tensor) -> None:
-        """Take the rest of the network and the loss, and keep the graph of their gradient."""
-        trace = self.products.trace
-        known = dict(trace.rest.named_parameters())
-        # Not functional_call with copies: it writes to the module, which other threads are reading.
-        self.leaves = [known[name] for name in self.products.rest_names]
-        with torch.enable_grad():
-            # In the order that the network itself would see: a view may depend on it.
-            self.features = features.detach().contiguous().requires_grad_()
-            outputs = trace.rest(self.features)
-            loss = (weights * self.products.loss(outputs, labels)).sum()
-            self.rest_gradients = torch.autograd.grad(
-                loss, [self.features, *self.leaves], create_graph=True, materialize_grads=True
-            )
-        self.bends = self._bends()
-        if self.bends is not None:  # of the graph nothing more is asked
-            self.rest_gradients = (self.rest_gradients[0].detach(),)
-
-    @torch.enable_grad()
-    def _bends(self) -> Tensor | None:
-        """Return w_i ∇²ℓ_i by the features, (n, C, C), where they are the few outputs; else None.
-
-        A product with them is one operation, where a pass through the graph takes some thirty. It
-        is from them whether work is kept or not, for its bytes are not to depend on memory.
-        """
-        slope = self.rest_gradients[0]
-        if self.leaves or slope.ndim != 2 or slope.shape[1] > MOST_OUTPUTS:
-            return None
-        if not slope.requires_grad:
-            return slope.new_zeros((*slope.shape, slope.shape[1]))
-        n, count = slope.shape
-        # An image's slope depends on its own features alone: images need not be told apart.
-        rows = torch.eye(count, dtype=slope.dtype, device=slope.device)
-        try:
-            (found,) = torch.autograd.grad(
-                slope,
-                self.features,
-                rows[:, None].expand(count, n, count),
-                is_grads_batched=True,
-                materialize_grads=True,
-            )
-        except RuntimeError as error:  # a stranger's loss that cannot be batched
-            if out_of_memory(error):
-                raise
-            return None
-        return found.transpose(0, 1)
 
     @torch.no_grad()
     def _pull(self) -> None:
         """Take the cotangents back through the layers."""
         products = self.products
         trace, moving = products.trace, products.moving
-        cotangents: dict[str, Tensor | None] = {trace.features: self.rest_gradients[0].detach()}
+        cotangents: dict[str, Tensor | None] = {trace.features: self.rest.slope}
         weights: dict[int, Tensor] = {}
         biases: dict[int, Tensor] = {}
         for step, saved in zip(reversed(trace.steps), reversed(self.saved), strict=True):
             if step.output not in moving:
                 saved.keep(frozenset())
                 continue
-            saved.delta = in_order_of(cotangents.pop(step.output), saved.output)
+            saved.delta = in_order_of(cotangents.pop(step.output, None), saved.output)
             wanted = [name in moving for name in step.inputs]
             pulled = step.layer.pull(saved, wanted)
             accumulate(cotangents, step.inputs, pulled, wanted)
@@ -184,22 +143,36 @@ class TangentChunk(ChunkHessian):
         Cost: 6 forward units a vector.
         """
         found = Moved()
-        d_delta = self._rest_product(self.tangent_of_features(direction), direction, found)
+        tangent, count = self.tangent_of_features(direction), direction.count
+        along = direction.rest[len(self.products.own) :]
+        d_delta, found.rest = self.rest.products(tangent, along, count)
+        d_delta = self.products.packed(d_delta)
         return self.pulled_back(d_delta, direction, found, self.gradients)
 
     @torch.no_grad()
     def tangent_of_features(self, direction: Direction) -> Tensor | None:
         """Return the tangent of what the rest reads; each layer has those of its inputs then."""
         trace, moving = self.products.trace, self.products.moving
-        tangents: dict[str, Tensor | None] = {trace.image: None}
+        tangents: dict[str, Tensor | None] = dict.fromkeys((trace.batch, *trace.constants))
+        tangents |= self._parameter_tangents(direction)
         for i, (step, saved) in enumerate(zip(trace.steps, self.saved, strict=True)):
             saved.input_tangents = tuple(tangents[name] for name in step.inputs)
             moved = step.output in moving
             tangents[step.output] = step.layer.tangent(saved, direction) if moved else None
-            for name in step.inputs:
+            for name in set(step.inputs):
                 if self.products.last_use[name] == i:
                     del tangents[name]
         return tangents[trace.features]
+
+    def _parameter_tangents(self, direction: Direction) -> dict[str, Tensor | None]:
+        """Return the tangents of the values that are parameters, one direction below the other."""
+        own = self.products.own
+        if not direction.rest:
+            return dict.fromkeys(own)
+        return {
+            name: piece.view_as(p) if direction.count == 1 else piece.reshape(-1, *p.shape[1:])
+            for (name, p), piece in zip(own.items(), direction.rest, strict=False)
+        }
 
     def pulled_back(
         self,
@@ -219,65 +192,35 @@ class TangentChunk(ChunkHessian):
                 continue
             wanted = [name in moving for name in step.inputs]
             pulled = step.layer.pull_tangent(
-                saved, cotangents.pop(step.output), direction, found, wanted
+                saved, cotangents.pop(step.output, None), direction, found, wanted
             )
             saved.input_tangents = ()
             accumulate(cotangents, step.inputs, pulled, wanted)
+        shape = (-1,) if direction.count == 1 else (direction.count, -1)
+        own = []
+        for name, parameter in self.products.own.items():
+            moved = cotangents.get(name)
+            if moved is None:
+                moved = parameter.new_zeros(direction.count * parameter.numel())
+            own.append(moved.reshape(shape))
+        found.rest = own + found.rest
         return self.products.folding.unfold(direction, found, gradients)
 
     def let_go_of_tangents(self) -> None:
         """Have no layer hold a tangent of its inputs."""
         for step, saved in zip(self.products.trace.steps, self.saved, strict=True):
             saved.input_tangents = (None,) * len(step.inputs)
-
-    def _rest_product(self, tangent: Tensor | None, direction: Direction, found: Moved) -> Tensor:
-        """Return the tangent of the features' cotangent; the rest's Hessian is symmetric."""
-        count, n = direction.count, len(self.features)
-        if self.bends is not None:
-            if tangent is None:
-                return torch.zeros_like(self.features).repeat(count, 1)
-            stacked = tangent.view(count, n, -1)
-            return torch.einsum("ncd,knd->knc", self.bends, stacked).flatten(0, 1)
-        if count == 1:
-            d_delta, *found.rest = self._rest_alone(tangent, direction.rest)
-            return self.products.packed(d_delta)
-        each = [
-            self._rest_alone(
-                None if tangent is None else tangent[k * n : (k + 1) * n],
-                [r[k] for r in direction.rest],
-            )
-            for k in range(count)
-        ]
-        d_delta, *found.rest = (torch.stack(parts) for parts in zip(*each, strict=True))
-        return self.products.packed(d_delta.flatten(0, 1))
-
-    def _rest_alone(self, tangent: Tensor | None, along: list[Tensor]) -> list[Tensor]:
-        """Return tangents of the cotangent of the features, and of the gradients, flat."""
-        leaves = [self.features, *self.leaves]
-        moves = [tangent, *(v.view_as(p) for v, p in zip(along, self.leaves, strict=True))]
-        pairs = [
-            (g, d)
-            for g, d in zip(self.rest_gradients, moves, strict=True)
-            if d is not None and g.requires_grad
-        ]
-        if not pairs:
-            moved = tuple(torch.zeros_like(leaf) for leaf in leaves)
-        else:
-            moved = torch.autograd.grad(
-                [g for g, _ in pairs],
-                leaves,
-                [d for _, d in pairs],
-                retain_graph=True,
-                materialize_grads=True,
-            )
-        return [moved[0], *(m.reshape(-1) for m in moved[1:])]
+            if saved.graph is not None:
+                saved.graph.bent = []
 
     @property
     def nbytes(self) -> int:
         """Bytes of the tensors that are kept."""
         kept = [t for saved in self.saved for t in saved.tensors]
+        bends = self.rest.bends
         storages = {
             t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()
-            for t in (*kept, *(self.gradients or ()), *([] if self.bends is None else [self.bends]))
+            for t in (*kept, *(self.gradients or ()), *([] if bends is None else [bends]))
         }
-        return sum(storages.values())
+        graphs = sum(saved.graph.nbytes for saved in self.saved if saved.graph is not None)
+        return graphs + sum(storages.values())

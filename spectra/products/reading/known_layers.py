@@ -8,65 +8,16 @@ write its layer in :mod:`spectra.products.layers` and a maker into a table below
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
-from spectra.products.layers.interface import Layer
 from spectra.products.layers.pointwise import Activation, Relu
-
-# A value of the network, or the name of a tensor that the called module owns, such as "weight".
-Source = fx.Node | str
-
-
-@dataclass(frozen=True)
-class Call:
-    """One operation of a network in eval mode, as it is called.
-
-    Attributes:
-        target: the type of a module, a function, or the name of a method.
-        args: positional arguments, values of the network as nodes; of a method, its tensor first.
-        kwargs: the same by keyword.
-        module: the module that is called, if one is.
-        item: of an operation that returns several values, the place of the one that is wanted,
-            such as ``(0,)``; empty where it returns one.
-    """
-
-    target: Any
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    module: nn.Module | None = None
-    item: tuple[int, ...] = ()
-
-    def argument(self, place: int, name: str, default: Any = None) -> Any:
-        """Return an argument by its place, or else by its name."""
-        return self.args[place] if len(self.args) > place else self.kwargs.get(name, default)
-
-    @property
-    def sources(self) -> list[fx.Node]:
-        """All values of the network among the arguments, each once, in their order."""
-        found: dict[fx.Node, None] = {}
-        fx.map_arg((self.args, dict(self.kwargs)), lambda node: found.setdefault(node))
-        return list(found)
-
-    def takes_one(self) -> bool:
-        """Say whether one value is the first argument, and no other argument is a value."""
-        return bool(self.args) and self.sources == [self.args[0]]
-
-
-@dataclass(frozen=True)
-class Known:
-    """A layer, and where its inputs come from."""
-
-    layer: Layer
-    inputs: tuple[Source, ...]
-
-
-Maker = Callable[[Call], Known | None]
+from spectra.products.reading import rearranging
+from spectra.products.reading.calls import Call, Known, Maker
 
 
 def _relu(call: Call) -> Known | None:
@@ -93,18 +44,24 @@ def _of_one(call: Call) -> Callable[[Tensor], Tensor]:
 
 
 MODULES: dict[type[nn.Module], Maker] = {
+    **rearranging.MODULES,
     nn.ReLU: _relu,
     **dict.fromkeys(
         (nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.Softplus, nn.LeakyReLU, nn.ReLU6,
          nn.Mish), _activation),
 }  # fmt: skip
 FUNCTIONS: dict[Callable[..., Any], Maker] = {
+    **rearranging.FUNCTIONS,
     **dict.fromkeys((F.relu, torch.relu, F.relu_), _relu),
     **dict.fromkeys(
         (torch.tanh, F.tanh, torch.sigmoid, F.sigmoid, F.gelu, F.silu, F.elu, F.softplus,
          F.leaky_relu, F.relu6, F.mish), _activation),
 }  # fmt: skip
-METHODS: dict[str, Maker] = {}
+METHODS: dict[str, Maker] = {
+    **rearranging.METHODS,
+    "relu": _relu,
+    **dict.fromkeys(("tanh", "sigmoid"), _activation),
+}
 
 
 def known_layer(call: Call) -> Known | None:

@@ -1,10 +1,13 @@
-"""Reading a network as layers with known tangents, and a rest that is left to torch."""
+"""Reading a network that is a chain of known layers, as convolutional ones are, and a small rest.
+
+The rest, often a head that normalises, goes through torch's graph. What is read here and how stays
+as it is: the bytes of products follow from it. Whatever else there is, :mod:`.graph` reads.
+"""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -14,14 +17,22 @@ from torch import Tensor, fx, nn
 from spectra.objective.network.as_found import left_as_found
 from spectra.products.layers.interface import Layer
 from spectra.products.layers.linear_maps import LinearMap, MaxPool
-from spectra.products.layers.pointwise import Sum
-from spectra.products.tangent.affine import LinearLayer
-from spectra.products.tangent.convolution import Convolution
-from spectra.products.tangent.flat_order import AffineParts, Norm
-from spectra.products.tangent.known_layers import Call, known_layer
+from spectra.products.layers.pointwise import Activation, Relu, Sum
+from spectra.products.reading.affine_parts import CONVOLUTIONS, affine_layer, is_affine, is_folded
+from spectra.products.reading.trace import Step, Trace
+from spectra.products.tangent.affine import Affine
 
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# Ours: operations and linear layers after the chain. A cosine head has 8 operations, the classifier
+# of a VGG has 3 linear layers; attention has more of both.
+_LARGEST_REST, _MOST_LINEAR = 16, 3
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+_ACTIVATION_MODULES = (
+    nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.Softplus, nn.LeakyReLU, nn.ReLU6, nn.Mish,
+)  # fmt: skip
+_ACTIVATIONS = (
+    torch.tanh, F.tanh, torch.sigmoid, F.sigmoid, F.gelu, F.silu, F.elu, F.softplus, F.leaky_relu,
+    F.relu6, F.mish,
+)  # fmt: skip
 _LINEAR_MODULES = (
     nn.Identity, nn.Flatten, nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d,
     nn.AdaptiveAvgPool2d, nn.ZeroPad2d, *_DROPOUTS,
@@ -31,53 +42,24 @@ _MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
 _METHODS = ("view", "reshape", "flatten", "mean", "contiguous", "size")
 
 
-@dataclass(frozen=True)
-class Step:
-    """A layer, where its inputs come from, and the name of what it makes."""
+def read_chain(model: nn.Module) -> Trace | None:
+    """Read ``model``, in eval mode; None where it is no chain with a small rest.
 
-    layer: Layer
-    inputs: tuple[str, ...]
-    output: str
-
-
-@dataclass(frozen=True)
-class Trace:
-    """A network as steps from the images to ``features``, and the rest.
-
-    Attributes:
-        steps: in the order of computation.
-        image: name of the images.
-        features: name of the value that the rest reads.
-        rest: maps features to outputs.
-        rest_names: names, in the network, of the rest's trainable parameters.
+    The steps are the longest leading part that is made of the layers above and hands on one value.
+    What comes after it (a head that normalises, say) may be anything, but no convolution.
     """
-
-    steps: tuple[Step, ...]
-    image: str
-    features: str
-    rest: nn.Module
-    rest_names: tuple[str, ...]
-
-
-def trace(model: nn.Module) -> Trace | None:
-    """Read ``model``, in eval mode; None where it is not made of known layers.
-
-    The steps are the longest leading part that is made of known layers and hands on one value;
-    what comes after it (a head that normalises, say) may be anything, but no convolution.
-    """
-    if model.training:
-        return None
     try:
         with left_as_found(model):
             graph = fx.symbolic_trace(model)
     except Exception:  # whatever a stranger's forward pass raises when it is traced
         return None
-    return _Reader(graph).read()
+    names = {id(p): n for n, p in model.named_parameters() if p.requires_grad}
+    return _Reader(graph, names).read()
 
 
 class _Reader:
-    def __init__(self, graph: fx.GraphModule) -> None:
-        self.graph = graph
+    def __init__(self, graph: fx.GraphModule, names: Mapping[int, str]) -> None:
+        self.graph, self.names = graph, names
         self.nodes = list(graph.graph.nodes)
         self.modules = dict(graph.named_modules())
         self.folded: dict[
@@ -98,14 +80,14 @@ class _Reader:
             steps.append((self.folded.get(node, node), step))
         while steps and not self._is_cut([images[0], *(node for node, _ in steps)]):
             steps.pop()
-        if not any(isinstance(step.layer, Convolution | LinearLayer) for _, step in steps):
+        if not any(isinstance(step.layer, Affine) for _, step in steps):
             return None
         features = steps[-1][0]
         done = {node for node, _ in steps} | set(self.folded)
         rest = self._rest(features, done)
-        if any(isinstance(module, _CONVOLUTIONS) for module in rest.modules()):
+        if not _is_small(rest):
             return None
-        names = tuple(n for n, p in rest.named_parameters() if p.requires_grad)
+        names = tuple(self.names[id(p)] for p in rest.parameters() if p.requires_grad)
         return Trace(tuple(step for _, step in steps), images[0].name, features.name, rest, names)
 
     def _step(self, node: fx.Node) -> Step | None:
@@ -127,10 +109,11 @@ class _Reader:
             return Sum() if len(tensors) == 2 and len(node.args) == 2 else None
         if len(tensors) != 1 or not node.args or node.args[0] is not tensors[0]:
             return None
-        known = known_layer(Call(node.target, node.args, node.kwargs))
-        if known is not None:
-            return known.layer
+        if node.target in (F.relu, torch.relu, F.relu_):
+            return Relu()
         call = self._call(node)
+        if node.target in _ACTIVATIONS:
+            return Activation(call)
         if node.target is F.pad and not _is_zero_pad(node):
             return None
         if node.target is operator.getitem and not _keeps_the_batch(node.args[1]):
@@ -153,33 +136,26 @@ class _Reader:
         module = self.modules[str(node.target)]
         if len(node.all_input_nodes) != 1 or len(node.args) != 1:
             return None
-        if type(module) in (*_CONVOLUTIONS, nn.Linear):
+        if type(module) in (*CONVOLUTIONS, nn.Linear):
             return self._affine(node, module)
-        known = known_layer(Call(type(module), node.args, node.kwargs, module))
-        if known is not None:
-            return known.layer
+        if type(module) is nn.ReLU:
+            return Relu()
+        if isinstance(module, _ACTIVATION_MODULES):
+            return Activation(_without_inplace(module))
         if isinstance(module, _MAX_POOLS):
             return MaxPool(module)
         return LinearMap(module) if isinstance(module, _LINEAR_MODULES) else None
 
     def _affine(self, node: fx.Node, module: nn.Module) -> Layer | None:
-        if isinstance(module, _CONVOLUTIONS) and (
-            module.padding_mode != "zeros" or isinstance(module.padding, str)
-        ):
+        if not is_affine(module):
             return None
-        names = _parameter_names(module, str(node.target), weight="weight", bias="bias")
         users, norm = list(node.users), None
         if len(users) == 1 and users[0].op == "call_module":
             after = self.modules[str(users[0].target)]
-            if isinstance(after, Norm) and after.track_running_stats:
+            if is_folded(after):
                 norm = after
                 self.folded[node] = users[0]
-                names |= _parameter_names(after, str(users[0].target), gamma="weight", beta="bias")
-        if isinstance(module, _CONVOLUTIONS):
-            return Convolution(AffineParts(names, module, norm))
-        if isinstance(module, nn.Linear):
-            return LinearLayer(AffineParts(names, module, norm))
-        return None
+        return affine_layer(module, norm, self.names)
 
     def _is_cut(self, done: list[fx.Node]) -> bool:
         """Say whether nothing but the last of ``done`` is read outside of it."""
@@ -196,14 +172,22 @@ class _Reader:
         return fx.GraphModule(self.graph, graph)
 
 
-def _parameter_names(module: nn.Module, path: str, **kinds: str) -> dict[str, str]:
-    """Return the full names of a module's trainable parameters by what they are called here."""
-    found = {}
-    for kind, name in kinds.items():
-        parameter = getattr(module, name)
-        if parameter is not None and parameter.requires_grad:
-            found[kind] = f"{path}.{name}"
-    return found
+def _is_small(rest: fx.GraphModule) -> bool:
+    """Say whether ``rest`` is a head: a few operations, linear layers among them at most."""
+    owners = [m for m in rest.modules() if any(True for _ in m.parameters(recurse=False))]
+    layers = [m for m in owners if type(m) not in (fx.GraphModule, nn.Module)]
+    return (
+        len(rest.graph.nodes) <= _LARGEST_REST
+        and all(type(m) is nn.Linear for m in layers)
+        and len(layers) <= _MOST_LINEAR
+    )
+
+
+def _without_inplace(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return ``module`` as a function that leaves its input alone."""
+    if getattr(module, "inplace", False):
+        return lambda x: module(x.clone())
+    return module
 
 
 def _is_zero_pad(node: fx.Node) -> bool:

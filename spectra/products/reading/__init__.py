@@ -1,0 +1,1 @@
+"""Reading a network as steps of known layers."""

@@ -1,0 +1,61 @@
+"""Networks of any operations: the tangent pass gives the products of double backward."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from graph_nets import CASES, Case
+from oracles import cross_entropy, random_vector
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from spectra.products import Products, Tuning, make_products
+
+# Relative to ‖H v‖: sums of some thousand terms in float64, each way in another order.
+ROUNDING = 1e-10
+
+
+def products(case: Case, way: str, **options) -> Products:
+    return make_products(way, case.model, cross_entropy, Tuning(**options))
+
+
+def summed(made: Products, case: Case, v: Tensor, chunk: int) -> Tensor:
+    """Return H v by chunks, the last of which is smaller."""
+    n = len(case.labels)
+    weights = torch.linspace(0.5, 2, n, dtype=torch.float64)
+    direction = made.direction(v)
+    parts = [slice(i, min(i + chunk, n)) for i in range(0, n, chunk)]
+    return sum(
+        made.linearise(case.batch[part], case.labels[part], weights[part]).product(direction)
+        for part in parts
+    )
+
+
+@pytest.fixture(params=sorted(CASES))
+def case(request) -> Iterator[Case]:
+    with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
+        yield CASES[request.param]()
+
+
+def test_a_tangent_pass_gives_the_products_of_double_backward(case):
+    v = random_vector(case.size, "v")
+    expected = summed(products(case, "double-backward"), case, v, 5)
+    found = summed(products(case, "tangent"), case, v, 3)
+    assert float((found - expected).norm()) <= ROUNDING * float(expected.norm())
+
+
+def test_vectors_taken_together_are_those_one_by_one(case):
+    vectors = torch.stack([random_vector(case.size, i) for i in range(3)])
+    made = products(case, "tangent")
+    expected = torch.stack([summed(made, case, v, 5) for v in vectors])
+    found = summed(made, case, vectors, 5)
+    assert float((found - expected).norm()) <= ROUNDING * float(expected.norm())
+
+
+def test_frozen_parameters_leave_the_products_of_the_others(case):
+    for i, parameter in enumerate(case.model.parameters()):
+        parameter.requires_grad_(i % 3 != 1)
+    v = random_vector(case.size, "v")
+    expected = summed(products(case, "double-backward"), case, v, 5)
+    found = summed(products(case, "tangent"), case, v, 5)
+    assert float((found - expected).norm()) <= ROUNDING * float(expected.norm())
