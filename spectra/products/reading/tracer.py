@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import fx, nn
 
+from spectra.objective.network.as_found import left_as_found
 from spectra.products.reading.written_out import WRITTEN_OUT
 
 
@@ -32,7 +33,8 @@ def traced(network: nn.Module) -> tuple[nn.Module, fx.Graph] | None:
     while True:
         root, tracer = Root(network), _Tracer(whole)
         try:
-            return root, tracer.trace(root)
+            with left_as_found(network):
+                return root, tracer.trace(root)
         except Exception:  # whatever a stranger's forward pass raises when it is traced
             failed = tracer.failed
             if failed is None or type(failed) in whole or failed is network:
