@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         draw_study,
         draw_trajectories,
     )
+    from figures.layers import plot_layers
     from figures.overlaps import plot_overlaps
     from figures.protocol_ratios import plot_protocols, plot_protocols_over_training
     from figures.published import plot_published
@@ -40,6 +41,7 @@ else:  # tests/test_public_api.py holds the two equal
                 "draw_study",
                 "draw_trajectories",
             ],
+            "figures.layers": ["plot_layers"],
             "figures.overlaps": ["plot_overlaps"],
             "figures.protocol_ratios": ["plot_protocols", "plot_protocols_over_training"],
             "figures.published": ["plot_published"],
@@ -60,6 +62,7 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "draw_study",
     "draw_reproduction",
     # Spectra of one checkpoint
+    "plot_layers",
     "plot_density",
     "density_grid",
     "density_panels",

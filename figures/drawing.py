@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from figures.accuracy import class_accuracies, plot_accuracy
 from figures.contrast import plot_contrast
 from figures.density import density_grid, density_panels
+from figures.layers import plot_layers
 from figures.overlaps import plot_overlaps
 from figures.protocol_ratios import plot_protocols
 from figures.published import plot_published
@@ -45,7 +46,7 @@ def draw_analysis(
     sigma: float | None = None,
     formats: Sequence[str] = WRITTEN_FORMATS,
 ) -> list[Path]:
-    """Draw the densities of the records that have one, up to five panels a page.
+    """Draw the densities of the records that have one, up to five panels a page, and the layers.
 
     Args:
         analysis: one result.
@@ -75,6 +76,9 @@ def draw_analysis(
         name = "density" if len(pages) == 1 else f"density-{k + 1}"
         figure = density_panels(analysis, page, sigma=sigma, title=analysis.checkpoint.title)
         written += save_figure(figure, folder / name, formats)
+    if any(record.layers for record in analysis.records):
+        figure = plot_layers(analysis, title=analysis.checkpoint.title)
+        written += save_figure(figure, folder / "layers", formats)
     return written
 
 

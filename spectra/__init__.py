@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         negative_mass,
     )
     from spectra.findings.counted_eigenpairs import counted_eigenpairs
+    from spectra.findings.layers import LayerSpectrum, layer_spectra
     from spectra.findings.loss_analysis import LossAnalysis
     from spectra.findings.product_noise import ProductNoise, product_noise
     from spectra.findings.verdict import VERDICTS, Verdict, decide
@@ -81,6 +82,7 @@ else:  # tests/test_public_api.py holds the two equal
                 "negative_mass",
             ],
             "spectra.findings.counted_eigenpairs": ["counted_eigenpairs"],
+            "spectra.findings.layers": ["LayerSpectrum", "layer_spectra"],
             "spectra.findings.loss_analysis": ["LossAnalysis"],
             "spectra.findings.product_noise": ["ProductNoise", "product_noise"],
             "spectra.findings.verdict": ["VERDICTS", "Verdict", "decide"],
@@ -123,6 +125,7 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "slq",
     "extreme_eigenpairs",
     "counted_eigenpairs",
+    "layer_spectra",
     # What is found
     "Analysis",
     "LossAnalysis",
@@ -131,6 +134,7 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "Spectrum",
     "Extremes",
     "Eigenpair",
+    "LayerSpectrum",
     "Verdict",
     "VERDICTS",
     "Certificate",

@@ -99,10 +99,10 @@ class AnalysisRequest:
                 "nothing is certified of images fresh, which have no fixed matrix; leave out "
                 "--certify-below, or take --images plain or frozen:K"
             )
-        if fresh and solver.top:
+        if fresh and (solver.top or solver.per_layer):
             raise InputError(
-                "images fresh have no fixed matrix, and so no eigenpairs; leave out --top, or take "
-                "--images plain or frozen:K"
+                "images fresh have no fixed matrix, and so no eigenpairs; leave out --top and "
+                "--per-layer, or take --images plain or frozen:K"
             )
         if self.gauss_newton and (fresh or solver.engine != "spectra"):
             raise InputError(

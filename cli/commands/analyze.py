@@ -113,6 +113,7 @@ def _analyze(
     from checkpoints.analysis.vectors import vectors_path
     from figures import draw_analysis
     from spectra import save_analysis
+    from spectra.findings.layers import layers_to_csv
     from spectra.results.tables import certificate_lines, to_csv
     from spectra.system.files import write_atomically
 
@@ -130,6 +131,10 @@ def _analyze(
     text = "\n".join(certificate_lines(analysis.records)) + "\n"
     write_atomically(folder / "certificates.txt", text.encode())
     written = [folder / name for name in ("analysis.json", "table.csv", "certificates.txt")]
+    if request.solver.per_layer:
+        table = layers_to_csv((record.label, record.layers) for record in analysis.records)
+        write_atomically(folder / "layers.csv", table.encode())
+        written.append(folder / "layers.csv")
     if keep_vectors:
         written += [vectors_path(folder, record.label) for record in analysis.records]
     if draw:

@@ -63,6 +63,8 @@ def print_analysis(analysis: Analysis) -> None:
     for record in analysis.records:
         if record.top is not None:
             _print_top(record)
+        if record.layers:
+            _print_layers(record)
 
 
 def _print_top(record: LossAnalysis) -> None:
@@ -76,6 +78,26 @@ def _print_top(record: LossAnalysis) -> None:
             [str(rank), *(_marked(value, sign) for value, sign in zip(pair, "≤≥", strict=True))]
             for rank, pair in enumerate(ends, 1)
         ],
+    )
+
+
+def _print_layers(record: LossAnalysis) -> None:
+    """Print the extremes and the trace of every layer's block."""
+    rows = []
+    for layer in record.layers:
+        below, above = ("", "") if layer.converged else ("≤", "≥")
+        row = [
+            layer.name,
+            f"{layer.size:,}",
+            below + with_residual(layer.lambda_min, layer.residual_min),
+            above + with_residual(layer.lambda_max, layer.residual_max),
+            with_residual(layer.trace, layer.trace_error or None),
+        ]
+        rows.append(row)
+    print_table(
+        f"class {record.label}: blocks of the layers; ± of a trace is its standard error",
+        ["layer", "parameters", "λmin", "λmax", "trace"],
+        rows,
     )
 
 

@@ -72,6 +72,10 @@ SHOWN: Mapping[str, Shown | Flag] = {
         "left out, and so are ratio and verdict.",
     ),
     "top": Shown(ANALYZED, "Eigenpairs from either end, copies counted. 0: λmin and λmax alone."),
+    "per_layer": Shown(
+        ANALYZED,
+        "λmin, λmax and trace of every layer's block too: 20 products a layer, or more.",
+    ),
     "radius": Shown(ANALYZED, "r of the verdict. [the recipe's ρ, else 0.1]"),
     "tau": Shown(ANALYZED, "Tolerance of the verdict."),
     "engine": Shown(SOLVER, choices=tuple(ENGINES)),

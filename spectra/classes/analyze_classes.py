@@ -47,6 +47,7 @@ def analyze_classes(
     max_steps: int = MAX_STEPS,
     certify_below: bool = False,
     top: int = 0,
+    per_layer: bool = False,
     images_per_class: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
@@ -90,6 +91,8 @@ def analyze_classes(
         certify_below: go on until λmin is bounded from below too.
         top: eigenvalues wanted at each end, copies counted; 0: λmin and λmax alone. Vectors are
             those of :func:`spectra.counted_eigenpairs`.
+        per_layer: find λmin, λmax and trace of every layer's block too, see
+            :func:`spectra.layer_spectra`.
         images_per_class: limit on the images of a class, drawn at random; None: every image.
         dtype: of the products.
         device: where to compute; None: where the model is, or a card that the images are on.
@@ -131,6 +134,7 @@ def analyze_classes(
         max_steps=max_steps,
         certify_below=certify_below,
         top=top,
+        per_layer=per_layer,
         seed=seed,
     )
     images = choose_of_data(

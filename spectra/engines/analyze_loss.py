@@ -14,6 +14,7 @@ from spectra.errors import InputError, NonFiniteError
 from spectra.findings.certificates import LARGEST, SMALLEST, Certificate, rounding_bound, unbounded
 from spectra.findings.confidence import ImageBootstrap, image_bootstrap
 from spectra.findings.counted_eigenpairs import BothEnds, counted_eigenpairs
+from spectra.findings.layers import LayerSpectrum, layer_spectra
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.verdict import NOT_THE_HESSIAN, RADIUS, TAU, Verdict, decide
 from spectra.krylov.extremes import Extremes
@@ -53,7 +54,8 @@ def analyze_loss(
     check them, two of them in float64, and one gradient; without probes, see
     :func:`spectra.extremes_by_active_images`. With ``settings.top`` that of
     :func:`spectra.counted_eigenpairs` besides; where it finds an eigenvalue further out than the
-    run did, that is λmin or λmax.
+    run did, that is λmin or λmax. With ``settings.per_layer`` that of
+    :func:`spectra.layer_spectra`.
 
     Args:
         op: operator over the frozen images.
@@ -92,6 +94,7 @@ def analyze_loss(
         run: Callable[..., EngineResult] = pkgutil.resolve_name(ENGINES[settings.engine])
         result = run(op, label=label, settings=settings, warm=warm, on_progress=on_progress)
         counted = None if not settings.top else _counted(op, label, settings, on_progress)
+        layers = () if not settings.per_layer else _layers(op, settings, on_progress)
     except NonFiniteError as error:
         raise NonFiniteError(f"class {label}: {error}") from error
     if counted is not None:
@@ -150,6 +153,7 @@ def analyze_loss(
         bootstrap=bootstrap,
         density=result.density,
         top=None if counted is None else BothEnds.of(counted, factor=factor),
+        layers=tuple(layer.scaled(factor) for layer in layers),
         extremes=result.extremes if counted is None else counted,
     )
 
@@ -166,6 +170,19 @@ def _counted(
         generator=make_generator(settings.seed, "counted", label),
         basis=settings.basis,
         max_basis=settings.max_basis,
+        proof=settings.proof,
+        on_progress=on_progress,
+    )
+
+
+def _layers(
+    op: ChunkedOperator, settings: SolverSettings, on_progress: Progress | None
+) -> tuple[LayerSpectrum, ...]:
+    return layer_spectra(
+        op,
+        tolerance=settings.tolerance,
+        max_steps=settings.max_steps,
+        seed=settings.seed,
         proof=settings.proof,
         on_progress=on_progress,
     )

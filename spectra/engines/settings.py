@@ -44,6 +44,7 @@ class SolverSettings:
         density_images: ``all``, or ``auto``: those of most curvature, where a stated bound on the
             error allows it (:mod:`spectra.active.density_by_active_images`).
         top: eigenpairs wanted at each end, copies counted; 0: λmin and λmax alone.
+        per_layer: find λmin, λmax and trace of every layer's block too.
     """
 
     engine: str = "spectra"
@@ -60,6 +61,7 @@ class SolverSettings:
     max_basis: int | None = None
     density_images: str = "all"
     top: int = field(default=0, metadata=WHEN_SET)
+    per_layer: bool = field(default=False, metadata=WHEN_SET)
 
     def __post_init__(self) -> None:
         for name in ("num_probes", "num_steps", "max_steps", "seed", "top"):
@@ -76,10 +78,11 @@ class SolverSettings:
             raise InputError(f"density_images must be all or auto, got {self.density_images!r}")
         if self.top < 0:
             raise InputError(f"top must be at least 0, got {self.top}")
-        if self.engine != "spectra" and (self.num_probes < 1 or self.certify_below or self.top):
+        more = self.certify_below or self.top or self.per_layer
+        if self.engine != "spectra" and (self.num_probes < 1 or more):
             raise InputError(
-                f"engine {self.engine} needs at least one probe, bounds nothing from below and "
-                "counts no eigenpairs; use engine spectra"
+                f"engine {self.engine} needs at least one probe, bounds nothing from below, counts "
+                "no eigenpairs and knows no layers; use engine spectra"
             )
         if self.certify_below and self.basis == "half":
             raise InputError(

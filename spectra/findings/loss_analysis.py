@@ -6,6 +6,7 @@ from spectra.active.density_by_active_images import DensityBound
 from spectra.findings.certificates import Certificate
 from spectra.findings.confidence import ImageBootstrap
 from spectra.findings.counted_eigenpairs import BothEnds
+from spectra.findings.layers import LayerSpectrum
 from spectra.findings.product_noise import ProductNoise
 from spectra.findings.verdict import NOT_THE_HESSIAN, Verdict
 from spectra.krylov.extremes import Extremes
@@ -51,6 +52,7 @@ class LossAnalysis:
         noise: where every product had a new draw of the images; the extremes are then Ritz values,
             without residual or certificate, of no matrix.
         top: the eigenvalues at both ends, copies counted, where they were asked for.
+        layers: λmin, λmax and trace of the block of each layer, where they were asked for.
         extremes: the vectors of λmin and λmax, for a warm start, or of ``top``; not part of a
             result file.
     """
@@ -82,6 +84,7 @@ class LossAnalysis:
     density: DensityBound | None = None
     noise: ProductNoise | None = None
     top: BothEnds | None = None
+    layers: tuple[LayerSpectrum, ...] = ()
     extremes: Extremes | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -10,6 +10,7 @@ from spectra.active.density_by_active_images import DensityBound
 from spectra.findings.certificates import Certificate
 from spectra.findings.confidence import ImageBootstrap, negative_mass
 from spectra.findings.counted_eigenpairs import BothEnds
+from spectra.findings.layers import LayerSpectrum
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.product_noise import ProductNoise
 from spectra.findings.verdict import Verdict
@@ -67,6 +68,8 @@ def class_key(label: str) -> int | str:
 def record_to_plain(record: LossAnalysis) -> dict[str, Any]:
     """Return the row and what it rests on, documented in docs/file-formats.md."""
     asked = {} if record.top is None else {"top": to_plain(record.top)}
+    if record.layers:
+        asked["layers"] = to_plain(record.layers)
     return {
         **row(record),
         "verdict_detail": to_plain(record.verdict),
@@ -121,8 +124,8 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         label: the key ``class``.
-        verdict_detail, certificates, density_bound, noise, bootstrap, spectrum, top: see
-            :func:`record_to_plain`.
+        verdict_detail, certificates, density_bound, noise, bootstrap, spectrum, top,
+            layers: see :func:`record_to_plain`.
     """
 
     label: int | str = msgspec.field(name="class")
@@ -154,6 +157,7 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
     density_bound: DensityBound | None = None
     noise: ProductNoise | None = None
     top: BothEnds | None = None
+    layers: tuple[LayerSpectrum, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.certificates) not in (0, 2):
@@ -194,6 +198,7 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
             density=self.density_bound,
             noise=self.noise,
             top=self.top,
+            layers=self.layers,
         )
 
 

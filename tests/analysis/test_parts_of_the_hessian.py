@@ -1,4 +1,4 @@
-"""Parts of the Hessian, from the command and from Python: by parameters, Gauss-Newton, top."""
+"""Parts of the Hessian, from the command and Python: parameters, Gauss-Newton, top, layers."""
 
 import json
 
@@ -147,3 +147,18 @@ def test_top_eigenpairs_are_printed_and_their_vectors_kept(tmp_path):
 def test_top_of_fresh_images_is_refused():
     with pytest.raises(InputError, match="leave out --top"):
         AnalysisRequest(images="fresh", solver=SolverSettings(top=2))
+
+
+def test_layers_are_printed_drawn_and_kept(tmp_path):
+    given = "--parameters", "linear", "--parameters", "conv1", "--per-layer", "--num-probes", 0
+    result = invoke("analyze", DIGITS, "--classes", "9", *given, "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "class 9: blocks of the layers" in result.stdout
+    record = load_analysis(tmp_path / "analysis.json").record("9")
+    assert [layer.name for layer in record.layers] == ["conv1", "linear"]
+    lines = (tmp_path / "layers.csv").read_text("utf-8").splitlines()
+    assert [line.split(",")[1] for line in lines[1:]] == ["conv1", "linear"]
+    assert (tmp_path / "layers.png").exists()
+    # A block's eigenvalues lie between those of the whole (Cauchy).
+    assert record.lambda_min - record.residual_min <= min(x.lambda_min for x in record.layers)
+    assert max(x.lambda_max for x in record.layers) <= record.lambda_max + record.residual_max

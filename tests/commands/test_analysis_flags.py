@@ -33,6 +33,7 @@ GIVEN = {
     "parameters": ("--parameters", "layer3.*", ("layer3.*",)),
     "gauss_newton": ("--gauss-newton", None, True),
     "top": ("--top", "3", 3),
+    "per_layer": ("--per-layer", None, True),
     "radius": ("--radius", "0.5", 0.5),
     "tau": ("--tau", "0.01", 0.01),
     "engine": ("--engine", "pyhessian", "pyhessian"),
