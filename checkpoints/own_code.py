@@ -19,6 +19,11 @@ from typing import Any
 
 from spectra.errors import InputError
 
+
+class NoSuchCodeError(InputError):
+    """There is no module or file of the name that somebody gave."""
+
+
 FORM = "expected module:NAME or FOLDER/FILE.py:NAME"
 _OURS = ("spectra", "checkpoints", "figures", "cli")
 
@@ -157,7 +162,7 @@ def _module(place: str, folders: Sequence[Path]) -> tuple[ModuleType, Path | Non
         found = (_in_folder(place, folder) for folder in folders)
         here = next((file for file in found if file is not None), None)
         if here is None:
-            raise InputError(
+            raise NoSuchCodeError(
                 f"there is no module {place}: no {place.replace('.', '/')}.py in {Path.cwd()}"
                 + "".join(f" or {folder}" for folder in folders)
                 + ", and none is installed; name the file as FOLDER/FILE.py:NAME"
@@ -172,7 +177,7 @@ def _file(path: Path, folders: Sequence[Path]) -> Path:
     for candidate in (path, *(folder / path for folder in folders if not path.is_absolute())):
         if candidate.is_file():
             return candidate.resolve()
-    raise InputError(f"there is no file {path}; {FORM}")
+    raise NoSuchCodeError(f"there is no file {path}; {FORM}")
 
 
 def _in_folder(module: str, folder: Path) -> Path | None:

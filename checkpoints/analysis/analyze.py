@@ -156,7 +156,7 @@ def test_accuracy(
         return _recorded(checkpoint, data)
     return evaluate(
         checkpoint.model().to(device),
-        normalisation(data.test.images.to(device)),
+        normalisation(data.test.inputs.to(device)),
         data.test.labels.to(device),
         num_classes=data.num_classes,
         loss=CrossEntropy(),

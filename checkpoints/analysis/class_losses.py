@@ -11,7 +11,8 @@ from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.choices import DTYPES, REDUCTIONS
 from checkpoints.data import ImageData, ImageProtocol, Normalisation
-from checkpoints.data.views import FRESH, FROZEN
+from checkpoints.data.dataset import Labelled
+from checkpoints.data.views import FROZEN, PLAIN
 from spectra import HessianOperator, LazyImages, make_generator
 from spectra.classes.chosen_images import choose_images
 from spectra.classes.each_loss import PreparedLoss
@@ -88,7 +89,7 @@ class Losses:
         subset = data.split(request.split).subset(choice.index)
         dtype, views = TORCH_DTYPES[request.dtype], protocol.views
         generator = make_generator(request.solver.seed, "augmentation", request.split, label)
-        images, draw = self._images(subset.images, generator)
+        images, draw = self._inputs(subset, generator)
         op = HessianOperator(
             self.model,
             images,
@@ -109,22 +110,22 @@ class Losses:
             op, factor, draw, independent=views == 1, gauss_newton=request.gauss_newton
         )
 
-    def _images(
-        self, raw: Tensor, generator: torch.Generator
+    def _inputs(
+        self, chosen: Labelled, generator: torch.Generator
     ) -> tuple[Tensor | LazyImages, Draw | None]:
-        """Return the images that the protocol makes of ``raw``, and how to draw them anew."""
+        """Return the images that the protocol makes of the chosen, and how to draw them anew."""
         dtype = TORCH_DTYPES[self.request.dtype]
-        raw = raw.to(self.request.device)  # a quarter of what the finished images would be
 
         def finish(images: Tensor) -> Tensor:
             return self.normalisation(images, dtype)
 
+        if self.protocol.kind == PLAIN:
+            return finish(chosen.inputs.to(self.request.device)), None
+        raw = chosen.images.to(self.request.device)  # a quarter of what the finished would be
         if self.protocol.kind == FROZEN:
             return self.protocol.frozen(raw, finish, generator), None
-        if self.protocol.kind == FRESH:
-            draw = self.protocol.fresh(raw, finish, generator)
-            return draw(), draw
-        return finish(raw), None
+        draw = self.protocol.fresh(raw, finish, generator)
+        return draw(), draw
 
 
 def _image_protocol(request: AnalysisRequest, checkpoint: Checkpoint) -> ImageProtocol:

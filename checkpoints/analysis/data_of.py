@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import DataRequest, ImageData, Normalisation, load_data
-from checkpoints.data.normalisations import from_images, parse_normalisation
+from checkpoints.data.dataset import AS_GIVEN, LabelledInputs
+from checkpoints.data.normalisations import STD_FLOOR, from_images, parse_normalisation
+from checkpoints.data.sources import EXPECTED, RECORDED
 from spectra.errors import InputError
 from spectra.results.plain import from_plain
 
@@ -29,11 +33,10 @@ def data_for(
     known = _known(checkpoint)
     if source is None and known is None:
         raise InputError(
-            f"{checkpoint.name} does not say what it was trained on; give --data "
-            "(digits, cifar10:FOLDER, cifar100:FOLDER or npz:TRAIN.npz,TEST.npz)"
+            f"{checkpoint.name} does not say what it was trained on; give --data ({EXPECTED})"
         )
     if source is None:
-        source = known.found_at() if known else ""
+        source = known.found_at(checkpoint.name) if known else ""
     if request is None:
         request = DataRequest(source)
         if known is not None and known.source == source.partition(":")[0]:
@@ -48,18 +51,75 @@ def data_for(
         request = replace(request, source=source)
     data = load_data(request)
     outputs = checkpoint.architecture.num_classes
-    if data.num_classes > outputs:
-        raise InputError(
-            f"data {data.name} has {data.num_classes} classes, {checkpoint.name} has {outputs} "
-            "outputs; give the data it was trained on with --data"
-        )
-    notes: tuple[str, ...] = ()
+    _check_classes(checkpoint.name, outputs, data)
+    _check_images(checkpoint, data)
+    notes = data.notes
     if known is not None and known.digest and data.digest() != known.digest:
-        notes = (
+        notes += (
             f"the training images of {data.name} are not those that {checkpoint.name} was "
             "trained on (digests differ)",
         )
     return replace(data, num_classes=outputs), notes
+
+
+def _check_classes(name: str, outputs: int, data: ImageData) -> None:
+    """Raise InputError where a network with ``outputs`` cannot be one of these classes."""
+    lowest = int(data.train.labels.min())
+    if data.num_classes > outputs and lowest > 0 and data.num_classes - lowest <= outputs:
+        raise InputError(
+            f"labels of {data.name} run from {lowest} to {data.num_classes - 1}, and {name} has "
+            f"{outputs} outputs, counted from 0; subtract {lowest} from the labels"
+        )
+    fixed = data.description.get("source") in ("digits", "cifar10", "cifar100")
+    if data.num_classes > outputs or (fixed and data.num_classes < outputs):
+        raise InputError(
+            f"data {data.name} has {data.num_classes} classes, {name} has {outputs} "
+            "outputs; give the data it was trained on with --data"
+        )
+
+
+def _check_images(checkpoint: Checkpoint, data: ImageData) -> None:
+    """Raise InputError where a network of ours takes images of other channels, or other inputs."""
+    architecture, shape = checkpoint.architecture, data.train.shape
+    if ":" in architecture.name:
+        return
+    if len(shape) != 3:
+        raise InputError(
+            f"{checkpoint.name} takes images (channels, height, width), and a sample of "
+            f"{data.name} has shape {shape}; name its own network with --arch"
+        )
+    if shape[0] != architecture.in_channels:
+        kinds = {1: "grey, 1 channel", 3: "colour, 3 channels"}
+        takes, there = (kinds.get(n, f"{n} channels") for n in (architecture.in_channels, shape[0]))
+        raise InputError(
+            f"{checkpoint.name} takes images in {takes}, those of {data.name} are in {there}; give "
+            "the images it was trained on with --data, or convert these"
+        )
+
+
+def _of_floats(inputs: LabelledInputs, name: str, asked: str) -> Normalisation:
+    """Return a normalisation of float images, whose pixels must go from 0 to 1.
+
+    Raises:
+        InputError: they are no images, or do not.
+    """
+    images = inputs.inputs
+    if not isinstance(images, Tensor) or images.ndim != 4 or not images.is_floating_point():
+        raise InputError(
+            f"--normalisation {asked} is for images, and the inputs of {name} are taken as they "
+            "are; leave it out"
+        )
+    lowest, highest = float(images.min()), float(images.max())
+    if lowest < 0 or highest > 1:
+        raise InputError(
+            f"--normalisation {asked} takes uint8 images, or floats from 0 to 1; those of {name} "
+            f"go from {lowest:.3g} to {highest:.3g}: leave it out if they are normalised already"
+        )
+    if asked == "data":
+        mean, std = images.double().mean((0, 2, 3)), images.double().std((0, 2, 3), correction=0)
+        stds = tuple(max(one, STD_FLOOR) for one in std.tolist())
+        return Normalisation("data", tuple(mean.tolist()), stds, 1.0)
+    return replace(parse_normalisation(asked, channels=images.shape[1], scale=1.0), scale=1.0)
 
 
 def normalisation_for(
@@ -76,6 +136,8 @@ def normalisation_for(
     Raises:
         InputError: ``asked`` reads wrong, or is of other channels.
     """
+    if isinstance(data.train, LabelledInputs):
+        return AS_GIVEN if asked is None else _of_floats(data.train, data.name, asked)
     if asked is None:
         return checkpoint.normalisation or data.normalisation
     images, scale = data.train.images, data.normalisation.scale
@@ -124,8 +186,19 @@ class _KnownData:
     selection_seed: int = 0
     digest: str | None = None
 
-    def found_at(self) -> str:
-        """Return the source as a request names it; of files, without their folder."""
+    def found_at(self, checkpoint: str) -> str:
+        """Return the source as a request names it; of files, without their folder.
+
+        Raises:
+            InputError: a file or code that is not looked for because a checkpoint names it.
+        """
+        if self.source not in RECORDED:
+            hint = f"FOLDER/{self.name}" if self.source == "folder" else f"{self.name}"
+            raise InputError(
+                f"{checkpoint} says that it was trained on {self.source} {self.name}, and neither "
+                "folders nor code are taken because a file names them; give it yourself, such as "
+                f"--data {'folder:' if self.source == 'folder' else ''}{hint}"
+            )
         if self.source != "npz":
             return self.source
         files = [f"{name}.npz" for name in (self.name, self.test_name) if name]

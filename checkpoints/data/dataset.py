@@ -4,7 +4,7 @@ import functools
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -40,13 +40,79 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def inputs(self) -> Tensor:
+        """What a network is given, before normalisation: the images."""
+        return self.images
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channels, height, width)."""
+        return tuple(self.images.shape[1:])
+
     def subset(self, index: Tensor) -> "LabelledImages":
         """Return the images at the positions ``index`` (n,), in that order."""
         return LabelledImages(self.images[index], self.labels[index])
 
     def counts(self, num_classes: int) -> tuple[int, ...]:
         """Return the number of images of each class."""
-        return tuple(torch.bincount(self.labels, minlength=num_classes).tolist())
+        return _counts(self.labels, num_classes)
+
+
+@dataclass(frozen=True)
+class LabelledInputs:
+    """Inputs of one split as the network takes them: finished images, token ids, or several.
+
+    Attributes:
+        inputs: (n, ...): floats that are not normalised again unless that is asked for, or
+            integers that stay integers.
+        labels: int64 (n,), 0 <= label < number of classes.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.labels.dtype != torch.int64 or self.labels.shape != (len(self.inputs),):
+            raise InputError(
+                f"labels must be int64 of shape ({len(self.inputs)},), got "
+                f"{self.labels.dtype} of shape {tuple(self.labels.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def images(self) -> Tensor:
+        """Never: what needs pixels of 8 bits (training, augmentations) cannot have them.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "this needs images of 8-bit pixels (uint8), and the data are inputs as the network "
+            "takes them; give images as uint8"
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample."""
+        return tuple(self.inputs.shape[1:])
+
+    def subset(self, index: Tensor) -> "LabelledInputs":
+        """Return the samples at the positions ``index`` (n,), in that order."""
+        return LabelledInputs(self.inputs[index], self.labels[index])
+
+    def counts(self, num_classes: int) -> tuple[int, ...]:
+        """Return the number of samples of each class."""
+        return _counts(self.labels, num_classes)
+
+
+Labelled: TypeAlias = LabelledImages | LabelledInputs
+
+
+def _counts(labels: Tensor, num_classes: int) -> tuple[int, ...]:
+    return tuple(torch.bincount(labels, minlength=num_classes).tolist())
 
 
 @dataclass(frozen=True)
@@ -66,11 +132,16 @@ class Normalisation:
     scale: float = 255.0
 
     def __call__(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Return uint8 images (n, channels, h, w) as normalised floats on the same device."""
-        if images.shape[1] != len(self.mean):
+        """Return images (n, channels, h, w) as normalised floats on the same device.
+
+        Without channels (``AS_GIVEN``): any inputs, unchanged but for the dtype of floats.
+        """
+        if not self.mean:
+            return images.to(dtype) if images.is_floating_point() else images
+        if images.ndim != 4 or images.shape[1] != len(self.mean):
             raise InputError(
-                f"normalisation {self.name} has {len(self.mean)} channels, the images have "
-                f"{images.shape[1]}; choose another with --normalisation"
+                f"normalisation {self.name} has {len(self.mean)} channels, the images are "
+                f"{tuple(images.shape[1:])}; choose another with --normalisation"
             )
         mean, std = _constants(self, dtype, images.device)
         return (images.to(dtype) / self.scale - mean) / std
@@ -93,6 +164,10 @@ class Normalisation:
             std=tuple(float(x) for x in fields["std"]),
             scale=float(fields["scale"]),
         )
+
+
+AS_GIVEN = Normalisation("as given", mean=(), std=(), scale=1.0)
+"""Of inputs that are what the network takes: nothing is done to them."""
 
 
 @functools.lru_cache(maxsize=64)
@@ -118,18 +193,24 @@ class ImageData:
         num_classes: C; ``train.labels`` need not hold every class.
         normalisation: the default for networks trained on this data.
         description: plain values that rebuild the data (no paths).
+        notes: what was taken for what when they were read.
     """
 
     name: str
-    train: LabelledImages
-    test: LabelledImages | None
+    train: Labelled
+    test: Labelled | None
     num_classes: int
     normalisation: Normalisation
     description: Description = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.test is not None and self.test.images.shape[1:] != self.train.images.shape[1:]:
-            there, here = (tuple(s.images.shape[1:]) for s in (self.test, self.train))
+        if self.test is not None and type(self.test) is not type(self.train):
+            raise InputError(
+                f"training and test images of {self.name} must be of one kind, uint8 or floats"
+            )
+        if self.test is not None and self.test.shape != self.train.shape:
+            there, here = self.test.shape, self.train.shape
             raise InputError(
                 f"test images of {self.name} must have the (channels, height, width) of its "
                 f"training images, {here}, got {there}"
@@ -140,7 +221,7 @@ class ImageData:
         """Training images of each class."""
         return self.train.counts(self.num_classes)
 
-    def split(self, name: str) -> LabelledImages:
+    def split(self, name: str) -> Labelled:
         """Return the split ``train`` or ``test``."""
         if name == "train":
             return self.train
@@ -159,7 +240,7 @@ class ImageData:
     @cached_property
     def _digest(self) -> str:
         h = hashlib.sha256()
-        h.update(repr(tuple(self.train.images.shape)).encode())
-        h.update(self.train.images.contiguous().numpy().tobytes())
+        h.update(repr(tuple(self.train.inputs.shape)).encode())
+        h.update(self.train.inputs.contiguous().numpy().tobytes())
         h.update(self.train.labels.contiguous().numpy().tobytes())
         return h.hexdigest()

@@ -1,8 +1,6 @@
-"""Data by name: ``digits``, ``cifar10``, ``cifar100``, or ``npz:TRAIN.npz[,TEST.npz]``."""
+"""Data by name: digits, CIFAR, npz files, folders of images, or code of the user's own."""
 
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,21 +9,31 @@ import numpy.typing as npt
 import torch
 
 from checkpoints.data.cifar import read_cifar
-from checkpoints.data.dataset import ImageData, LabelledImages
+from checkpoints.data.dataset import (
+    AS_GIVEN,
+    ImageData,
+    Labelled,
+    LabelledImages,
+    LabelledInputs,
+    Normalisation,
+)
+from checkpoints.data.image_folders import read_folder
 from checkpoints.data.longtail import class_counts, select_long_tail
 from checkpoints.data.normalisations import CIFAR, from_images
+from checkpoints.data.npz_files import read_npz
+from checkpoints.data.own_data import read_own
+from checkpoints.own_code import NoSuchCodeError
 from spectra.errors import InputError
 from spectra.results.provenance import PlainValue
 
 DATA_VARIABLE = "SPECTRA_DATA"
 DIGITS_TEST_PER_CLASS = 50
-# Ours: five times the classes of ImageNet-21k; counting them takes memory in proportion.
-MAX_CLASSES = 100_000
-# What numpy, zipfile and zlib raise on a file that is no intact npz (a plain .npy: TypeError).
-_DAMAGE = (
-    OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+# The kinds of source that a checkpoint can name and that are then looked for by themselves.
+RECORDED = ("digits", "cifar10", "cifar100", "npz")
+EXPECTED = (
+    "digits, cifar10[:FOLDER], cifar100[:FOLDER], npz:TRAIN.npz[,TEST.npz], "
+    "folder:PATH[,SIZE] or FILE.py:FUNCTION of your own"
+)
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,9 @@ class DataRequest:
     """What the user asked for.
 
     Attributes:
-        source: ``digits``, ``cifar10[:FOLDER]``, ``cifar100[:FOLDER]``, ``npz:TRAIN[,TEST]``.
-        profile: ``exp``, ``step`` or ``none``; None: ``none`` for npz, else ``exp``.
+        source: ``digits``, ``cifar10[:FOLDER]``, ``cifar100[:FOLDER]``, ``npz:TRAIN[,TEST]``,
+            ``folder:PATH[,SIZE]``, or ``FILE.py:FUNCTION`` of the user's own, which is run.
+        profile: ``exp``, ``step`` or ``none``; None: ``exp`` for digits and CIFAR, else ``none``.
         imbalance_factor: smallest over largest class; None: .05 for digits, .01 for CIFAR.
         n_max: size of the largest class; None: N / C, or the smallest class where that is less.
         selection_seed: of the subset; the published subsets use 0 for every training seed.
@@ -64,37 +73,24 @@ def load_data(request: DataRequest | str | None = None) -> ImageData:
         (124, 88, 63, 45, 32, 23, 16, 12, 8, 6)
     """
     request = DataRequest(request) if isinstance(request, str) else request or DataRequest()
-    kind, _, place = request.source.partition(":")
-    test: LabelledImages | None
     if request.n_max is not None and request.n_max < 1:
         raise InputError(f"n_max must be at least 1, got {request.n_max}")
     if request.selection_seed < 0:
         raise InputError(f"selection_seed must not be negative, got {request.selection_seed}")
-    if kind == "digits":
-        if place:
-            raise InputError(f"digits take no folder, got {request.source!r}")
-        train, test = _digits()
-        scale, default_factor = 16.0, 0.05
-    elif kind in ("cifar10", "cifar100"):
-        train, test = read_cifar(_cifar_folder(kind, place), kind)
-        scale, default_factor = 255.0, 0.01
-    elif kind == "npz":
-        train, test = _npz(place)
-        scale, default_factor = 255.0, 0.01
-    else:
-        raise InputError(
-            f"unknown data source {request.source!r}; expected digits, cifar10[:FOLDER], "
-            "cifar100[:FOLDER] or npz:TRAIN.npz[,TEST.npz]"
-        )
+    found = _read(request.source)
+    train, test, kind = found.train, found.test, found.kind
     num_classes = int(max(train.labels.max(), test.labels.max() if test else 0)) + 1
-    profile = request.profile or ("none" if kind == "npz" else "exp")
-    factor = request.imbalance_factor if request.imbalance_factor is not None else default_factor
+    as_it_is = kind not in ("digits", "cifar10", "cifar100")
+    profile = request.profile or ("none" if as_it_is else "exp")
+    factor = request.imbalance_factor
+    if factor is None:
+        factor = 0.05 if kind == "digits" else 0.01
     description: dict[str, PlainValue] = {
         "source": kind,
         "profile": profile,
         "selection_seed": request.selection_seed,
     }
-    if not (kind == "npz" and profile == "none"):
+    if not (as_it_is and profile == "none"):
         available = train.counts(num_classes)
         n_max = request.n_max or min(len(train) // num_classes, min(available))
         if profile == "none":
@@ -106,25 +102,82 @@ def load_data(request: DataRequest | str | None = None) -> ImageData:
         train = train.subset(torch.from_numpy(kept))
         description |= {"imbalance_factor": factor, "n_max": n_max}
     elif request.n_max is not None or request.imbalance_factor is not None:
-        raise InputError("npz data is taken as it is; give --profile to cut it to a long tail")
-    name = kind
+        raise InputError(f"{kind} data is taken as it is; give --profile to cut it to a long tail")
     if kind == "npz":
-        name, *more = [Path(part).stem for part in place.split(",") if part]
-        description |= {"test_name": more[0] if more else None}
-    photographs = kind != "digits" and train.images.shape[1] == 3
+        description |= {"test_name": found.test_name}
     return ImageData(
-        name=name,
+        name=found.name,
         train=train,
         test=test,
         num_classes=num_classes,
-        normalisation=CIFAR if photographs else from_images(train.images, scale),
-        description=description | {"name": name},
+        normalisation=_default_normalisation(train, kind),
+        description=description | {"name": found.name},
+        notes=(*found.notes, *_about_labels(found.name, train, test)),
+    )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a source holds."""
+
+    kind: str
+    name: str
+    train: Labelled
+    test: Labelled | None
+    notes: tuple[str, ...] = ()
+    test_name: str | None = None
+
+
+def _read(source: str) -> _Source:
+    kind, _, place = source.partition(":")
+    train: Labelled
+    test: Labelled | None
+    if kind == "digits":
+        if place:
+            raise InputError(f"digits take no folder, got {source!r}")
+        train, test = _digits()
+        return _Source(kind, kind, train, test)
+    if kind in ("cifar10", "cifar100"):
+        train, test = read_cifar(_cifar_folder(kind, place), kind)
+        return _Source(kind, kind, train, test)
+    if kind == "npz":
+        train, test, notes = _npz(place)
+        name, *more = [Path(part).stem for part in place.split(",") if part]
+        return _Source(kind, name, train, test, notes, more[0] if more else None)
+    if kind == "folder":
+        train, test, notes = read_folder(place)
+        return _Source(kind, Path(place.partition(",")[0]).resolve().name, train, test, notes)
+    if not kind or not place:
+        raise InputError(f"unknown data source {source!r}; expected {EXPECTED}")
+    try:
+        name, train, test = read_own(source)
+    except NoSuchCodeError as error:
+        raise InputError(f"unknown data source {source!r}; expected {EXPECTED}: {error}") from None
+    return _Source("own code", name, train, test)
+
+
+def _default_normalisation(train: Labelled, kind: str) -> Normalisation:
+    """Return what images of this kind go through where nobody says otherwise."""
+    if isinstance(train, LabelledInputs):
+        return AS_GIVEN
+    if kind != "digits" and train.shape[0] == 3:
+        return CIFAR
+    return from_images(train.images, 16.0 if kind == "digits" else 255.0)
+
+
+def _about_labels(name: str, train: Labelled, test: Labelled | None) -> tuple[str, ...]:
+    lowest = min(int(part.labels.min()) for part in (train, test) if part is not None)
+    if lowest == 0:
+        return ()
+    return (
+        f"labels of {name} start at {lowest}, and classes are counted from 0: if they are numbered "
+        f"from {lowest}, subtract {lowest}",
     )
 
 
 def recipe_family(data: ImageData) -> str:
     """Return the family of hyperparameters that fits the data: by name, size and classes."""
-    if data.description["source"] == "digits" or data.train.images.shape[-1] < 16:
+    if data.description["source"] == "digits" or data.train.shape[-1] < 16:
         return "digits"
     return "cifar100" if data.num_classes == 100 else "cifar10"
 
@@ -159,12 +212,13 @@ def _cifar_folder(kind: str, place: str) -> Path:
     return folder
 
 
-def _npz(place: str) -> tuple[LabelledImages, LabelledImages | None]:
+def _npz(place: str) -> tuple[Labelled, Labelled | None, tuple[str, ...]]:
     parts = [Path(part).expanduser() for part in place.split(",") if part]
     if not 1 <= len(parts) <= 2:
         raise InputError(f"expected npz:TRAIN.npz[,TEST.npz], got {('npz:' + place)!r}")
-    read = [_read_npz(_existing(part)) for part in parts]
-    return read[0], read[1] if len(read) == 2 else None
+    read = [read_npz(_existing(part)) for part in parts]
+    notes = tuple(note for _, told in read for note in told)
+    return read[0][0], read[1][0] if len(read) == 2 else None, notes
 
 
 def _existing(path: Path) -> Path:
@@ -172,50 +226,6 @@ def _existing(path: Path) -> Path:
     if not path.exists() and folder is not None and (folder / path).exists():
         return folder / path
     return path
-
-
-def _read_npz(path: Path) -> LabelledImages:
-    try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-            if not {"images", "labels"} <= set(file.files):
-                raise InputError(
-                    f"{path} must hold the arrays images and labels, it holds "
-                    f"{', '.join(file.files) or 'none'}"
-                )
-            images, labels = np.asarray(file["images"]), np.asarray(file["labels"])
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except _DAMAGE as error:
-        # numpy takes what is no zip archive for a pickle, and advises to load it as one.
-        reason = "it is no npz archive" if "pickle" in str(error) else error
-        raise InputError(
-            f"cannot read {path} as an npz file of images and labels: {reason}"
-        ) from error
-    if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
-        images = images.transpose(0, 3, 1, 2)
-    if images.dtype != np.uint8 or images.ndim != 4:
-        raise InputError(
-            f"{path}: images must be uint8 of shape (n, channels, h, w) or (n, h, w, channels), "
-            f"got {images.dtype} of shape {images.shape}"
-        )
-    if not images.size:
-        raise InputError(
-            f"{path}: at least one image of at least one pixel is needed, got shape {images.shape}"
-        )
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-        raise InputError(
-            f"{path}: labels must be integers of shape ({len(images)},), "
-            f"got {labels.dtype} of shape {labels.shape}"
-        )
-    if labels.min() < 0 or labels.max() >= MAX_CLASSES:
-        wrong = labels.min() if labels.min() < 0 else labels.max()
-        raise InputError(
-            f"{path}: labels must number the classes from 0 and lie below {MAX_CLASSES}, "
-            f"got {wrong}"
-        )
-    return _labelled(images, labels.astype(np.int64))
 
 
 def _labelled(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> LabelledImages:

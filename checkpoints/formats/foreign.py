@@ -106,7 +106,7 @@ def load_foreign(
     if normalisation is None:
         notes.append(
             "the file does not tell how images were normalised: the data's default is used unless "
-            "--normalisation says otherwise"
+            "--normalisation says otherwise (cifar, imagenet, none or m1,m2,m3/s1,s2,s3)"
         )
     stem = next((path.name.removesuffix(s) for s in SUFFIXES if path.name.endswith(s)), path.name)
     return Checkpoint(
@@ -149,7 +149,12 @@ def _of_factory(
             "--num-classes"
         )
     model = factory.build(classes)
-    fitted = fit_to_network(places, model, factory.name)
+    try:
+        fitted = fit_to_network(places, model, factory.name)
+    except InputError:
+        if factory.renamed is None or not path.is_dir():
+            raise
+        fitted = fit_to_network((Place((), dict(factory.renamed(path))),), model, factory.name)
     classes = options["num_classes"] or factory.num_classes or number_of_classes(fitted.state)
     if classes is None:
         raise InputError(

@@ -2,12 +2,12 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from checkpoints.own_code import OwnCode, import_own, needs
 from spectra.errors import InputError
@@ -25,12 +25,15 @@ class Factory:
         call: builds it; takes the number of classes, or None.
         num_classes: outputs, where the factory itself fixes them.
         asks_classes: whether it cannot be called without their number.
+        renamed: reads the weights of a folder under the names that the library has for them now;
+            None: they have no others.
     """
 
     name: str
     call: Callable[[int | None], Any]
     num_classes: int | None = None
     asks_classes: bool = False
+    renamed: Callable[[Path], Mapping[str, Tensor]] | None = None
 
     def build(self, num_classes: int | None = None) -> nn.Module:
         """Build the network.

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from torch import Tensor
+
 from checkpoints.models.factories import Factory
 from checkpoints.own_code import error_in_one_line, read_arguments
 from spectra.errors import InputError
@@ -81,10 +83,29 @@ def hugging_face_factory(text: str) -> Factory:
     def call(classes: int | None) -> Any:
         return _built(name, lambda: kind(config))
 
-    return Factory(name, call, getattr(config, "num_labels", None))
+    def renamed(weights: Path) -> Mapping[str, Tensor]:
+        model, told = _built(
+            name,
+            lambda: kind.from_pretrained(
+                str(weights),
+                local_files_only=True,
+                trust_remote_code=False,
+                weights_only=True,
+                output_loading_info=True,
+                dtype="auto",
+            ),
+        )
+        if missing := [*told["missing_keys"], *map(str, told["mismatched_keys"])]:
+            raise InputError(
+                f"{weights} lacks {len(missing)} weights of {name}, {missing[0]} first"
+            )
+        found: Mapping[str, Tensor] = model.state_dict()
+        return found
+
+    return Factory(name, call, getattr(config, "num_labels", None), renamed=renamed)
 
 
-def _classifier(library: ModuleType, name: str, listed: Any) -> Callable[[Any], Any]:
+def _classifier(library: ModuleType, name: str, listed: Any) -> Any:
     """Return the class that a configuration names, or what makes a classifier of it."""
     for wanted in listed:
         kind = getattr(library, str(wanted), None)

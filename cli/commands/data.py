@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from checkpoints.choices import ARCHIVE_NAMES
-from cli.display.lines import print_json
+from cli.display.lines import note, print_json
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import plain_text
@@ -37,7 +37,7 @@ def show(source: str, profile: dict[str, Any], as_json: bool) -> None:
         "name": found.name,
         "description": found.description,
         "digest": found.digest(),
-        "image_shape": list(found.train.images.shape[1:]),
+        "image_shape": list(found.train.shape),
         "class_counts": list(counts),
         "test_counts": list(tests),
         "groups": {name: list(classes) for name, classes in groups.items()},
@@ -51,9 +51,13 @@ def show(source: str, profile: dict[str, Any], as_json: bool) -> None:
     print_table(
         f"{found.name}: {sum(counts)} training images", ["class", "group", "n", "test"], rows
     )
-    channels, height, width = found.train.images.shape[1:]
+    for text in found.notes:
+        note(f"note: {text}")
+    shape = found.train.shape
+    what = "images" if len(shape) == 3 else "samples"
+    axes = " (channels, height, width)" if len(shape) == 3 else ""
     click.echo(
-        f"images {channels} x {height} x {width} (channels, height, width); normalisation "
+        f"{what} {' x '.join(map(str, shape))}{axes}; normalisation "
         f"{plain_text(found.normalisation.to_dict())}"
     )
     click.echo(f"{plain_text(found.description)}\nsha256 {summary['digest']}")

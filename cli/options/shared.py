@@ -40,8 +40,9 @@ source = Flag(
     "--data",
     "source",
     heading=DATA,
-    help="digits, cifar10[:FOLDER], cifar100[:FOLDER] or npz:TRAIN.npz[,TEST.npz]; "
-    "missing places are looked up in SPECTRA_DATA.",
+    help="digits, cifar10[:FOLDER], cifar100[:FOLDER], npz:TRAIN.npz[,TEST.npz], "
+    "folder:PATH[,SIZE] (one folder of images a class), or FILE.py:FUNCTION of your own; missing "
+    "places are looked up in SPECTRA_DATA.",
 )
 normalisation = Flag(
     "--normalisation",

@@ -74,7 +74,50 @@ def test_description_of_an_npz_names_files_without_folders(tmp_path):
     assert str(tmp_path) not in str(load_data(DataRequest(source)).description)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "uint16"])
+@pytest.mark.parametrize("shape", [(6, 8, 8, 2), (6, 7, 9, 4), (6, 5, 4, 3)])
+def test_channels_are_the_fewer_of_the_second_axis_and_the_last_and_it_is_said(tmp_path, shape):
+    images = np.zeros(shape, dtype=np.uint8)
+    data = load_data(write_npz(tmp_path / "a.npz", images=images, labels=np.arange(6) % 2))
+    assert data.train.shape == (shape[3], shape[1], shape[2])
+    assert any("(n, height, width, channels)" in note for note in data.notes)
+
+
+def test_images_without_an_axis_of_channels_have_one(tmp_path):
+    images = pictures(6, channels=1)
+    data = load_data(write_npz(tmp_path / "a.npz", images=images[:, 0], labels=np.arange(6) % 2))
+    assert torch.equal(data.train.images, torch.from_numpy(images))
+    assert any("one channel" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, ">f4"])
+def test_float_images_are_what_the_network_takes(tmp_path, kind):
+    images = (pictures(6) / 255 - 0.5).astype(kind)
+    data = load_data(write_npz(tmp_path / "a.npz", images=images, labels=np.arange(6) % 2))
+    finished = data.normalisation(data.train.inputs, torch.float64)
+    np.testing.assert_array_equal(finished.numpy(), images.astype(np.float64))
+
+
+def test_training_on_float_images_is_refused_in_one_line(tmp_path):
+    images = pictures(6).astype(np.float32)
+    data = load_data(write_npz(tmp_path / "a.npz", images=images, labels=np.arange(6) % 2))
+    with pytest.raises(InputError, match=r"needs images of 8-bit pixels \(uint8\)"):
+        _ = data.train.images
+
+
+def test_labels_that_do_not_start_at_0_are_said(tmp_path):
+    data = load_data(write_npz(tmp_path / "a.npz", images=pictures(6), labels=np.arange(6) % 2 + 1))
+    assert any("start at 1, and classes are counted from 0" in note for note in data.notes)
+
+
+def test_a_git_lfs_pointer_is_named(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(InputError, match="git lfs pull"):
+        load_data(DataRequest(f"npz:{tmp_path / 'a.npz'}"))
+
+
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int8", "int16", "int32", "int64", "uint16", "uint64", ">i2", ">i8"]
+)
 def test_labels_of_any_integer_type_are_read(tmp_path, dtype):
     labels = np.array([0, 1, 1], dtype=dtype)
     source = write_npz(tmp_path / "a.npz", images=pictures(3), labels=labels)
@@ -99,7 +142,7 @@ BAD_ARRAYS = {
     "no images": {"labels": np.arange(3)},
     "other names": {"x": pictures(3), "y": np.arange(3)},
     "objects": {"images": pictures(3), "labels": OBJECTS},
-    "float images": {"images": pictures(3).astype(np.float32), "labels": np.arange(3)},
+    "images that are NaN": {"images": np.full((3, 1, 2, 2), np.nan), "labels": np.arange(3)},
     "int64 images": {"images": pictures(3).astype(np.int64), "labels": np.arange(3)},
     "flat images": {"images": pictures(3).reshape(3, -1), "labels": np.arange(3)},
     "float labels": {"images": pictures(3), "labels": np.arange(3.0)},

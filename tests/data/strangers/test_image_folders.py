@@ -1,0 +1,84 @@
+import sys
+
+import numpy as np
+import pytest
+import torch
+from npz_files import pictures
+
+from checkpoints.data import load_data
+from spectra.errors import InputError
+
+image_files = pytest.importorskip("PIL.Image")
+
+
+def write_folder(folder, counts=(3, 2), *, channels=3, size=4, classes=("cat", "dog")):
+    for label, (name, count) in enumerate(zip(classes, counts, strict=True)):
+        (folder / name).mkdir(parents=True)
+        for number, image in enumerate(pictures(count, channels=channels, size=size, seed=label)):
+            pixels = image[0] if channels == 1 else image.transpose(1, 2, 0)
+            image_files.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_each_folder_is_a_class_in_alphabetical_order(tmp_path, channels):
+    data = load_data(f"folder:{write_folder(tmp_path / 'pets', channels=channels)}")
+    wanted = [pictures(n, channels=channels, seed=c) for c, n in enumerate((3, 2))]
+    assert torch.equal(data.train.images, torch.from_numpy(np.concatenate(wanted)))
+    assert data.train.labels.tolist() == [0, 0, 0, 1, 1]
+    assert (data.name, data.class_counts) == ("pets", (3, 2))
+    assert data.notes == ("classes of pets by folder: 0 cat, 1 dog",)
+
+
+@pytest.mark.parametrize("test", ["test", "val"])
+def test_train_and_test_folders_are_splits(tmp_path, test):
+    write_folder(tmp_path / "pets" / "train")
+    write_folder(tmp_path / "pets" / test, (1, 4))
+    data = load_data(f"folder:{tmp_path / 'pets'}")
+    assert data.class_counts == (3, 2)
+    assert data.test.counts(2) == (1, 4)
+
+
+def test_images_are_resized_when_a_size_is_given(tmp_path):
+    write_folder(tmp_path / "pets", size=9)
+    assert load_data(f"folder:{tmp_path / 'pets'},4").train.shape == (3, 4, 4)
+
+
+def test_paths_are_not_recorded(tmp_path):
+    data = load_data(f"folder:{write_folder(tmp_path / 'pets')}")
+    assert data.description["source"] == "folder"
+    assert str(tmp_path) not in str(data.description)
+
+
+def refused(source, message):
+    with pytest.raises(InputError, match=message) as error:
+        load_data(source)
+    assert "\n" not in str(error.value)
+
+
+def test_sizes_that_differ_are_refused_with_how_to_resize(tmp_path):
+    write_folder(tmp_path / "pets", classes=("a", "b"))
+    write_folder(tmp_path / "pets", (1,), size=5, classes=("c",))
+    refused(f"folder:{tmp_path / 'pets'}", r"4x4 and .* is 5x5; resize them with folder:PATH,SIZE")
+
+
+def test_a_missing_pillow_is_said(tmp_path, monkeypatch):
+    write_folder(tmp_path / "pets")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    refused(f"folder:{tmp_path / 'pets'}", "pip install pillow")
+
+
+def test_what_is_no_folder_of_classes_is_refused(tmp_path):
+    refused(f"folder:{tmp_path / 'absent'}", "there is no folder")
+    refused(f"folder:{tmp_path}", "holds no folders; expected one folder of images a class")
+    (tmp_path / "a").mkdir()
+    refused(f"folder:{tmp_path}", "holds no images")
+    refused(f"folder:{tmp_path},big", "SIZE in pixels")
+    (tmp_path / "a" / "x.png").write_bytes(b"no image")
+    refused(f"folder:{tmp_path}", "cannot read the image")
+
+
+def test_test_classes_that_training_lacks_are_refused(tmp_path):
+    write_folder(tmp_path / "pets" / "train")
+    write_folder(tmp_path / "pets" / "test", classes=("cat", "fox"))
+    refused(f"folder:{tmp_path / 'pets'}", "has classes that .* has not: fox")
