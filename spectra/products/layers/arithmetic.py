@@ -14,7 +14,7 @@ from spectra.products.tangent.folding import Direction, Moved
 
 
 class Arithmetic(Layer):
-    """A function of two values, entry by entry."""
+    """A function of two values, entry by entry; one that does not move may be a plain number."""
 
     def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
         """Return the tangent of the output."""
@@ -30,6 +30,9 @@ class Arithmetic(Layer):
         assert saved.output is not None
         kept = saved.extra
         kept["like"] = shape_of(saved.output)
+        saved.inputs = tuple(
+            x if isinstance(x, Tensor) else saved.cotangent.new_tensor(x) for x in saved.inputs
+        )
         kept["like 0"], kept["like 1"] = (shape_of(value) for value in saved.inputs)
         return self._summed(saved, self.pulled(saved, wanted), 1, wanted)
 
@@ -104,7 +107,8 @@ class WeightedSum(Arithmetic):
 
     def value(self, *inputs: Tensor) -> Tensor:
         """Return x + α y."""
-        return torch.add(*inputs, alpha=self.weight)
+        x, y = inputs
+        return x + (y if self.weight == 1 else self.weight * y)
 
     def moved(self, saved: Saved, dx: Tensor | None, dy: Tensor | None) -> Tensor | None:
         """Return dx + α dy."""

@@ -152,7 +152,7 @@ def with_each_direction(
     """Return an elementwise ``function`` of tangents (K n, ...) and of values (n, ...)."""
     # Where K is 1 without a view: it may change the stride of an axis of length 1, by which a
     # convolution that follows would take the memory order for another.
-    if len(stacked) == len(values):
+    if values.ndim == 0 or len(stacked) == len(values):
         return function(stacked, values)
     found = function(stacked.unflatten(0, (-1, len(values))), values[None])
     return found.flatten(0, 1)

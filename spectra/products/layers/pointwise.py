@@ -63,10 +63,11 @@ class Activation(Layer):
 
     Args:
         function: elementwise and twice differentiable almost everywhere.
+        bends: whether φ'' is anything but 0.
     """
 
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[[Tensor], Tensor], *, bends: bool = True) -> None:
+        self.function, self.bends = function, bends
 
     def value(self, *inputs: Tensor) -> Tensor:
         """Return φ(x)."""
@@ -76,11 +77,14 @@ class Activation(Layer):
         """Return φ'(x) δ; keep φ'(x) and φ''(x) δ."""
         with torch.enable_grad():
             x = saved.inputs[0].detach().requires_grad_()
-            (slope,) = torch.autograd.grad(self.function(x).sum(), x, create_graph=True)
-            bend = torch.zeros_like(x)
-            if slope.requires_grad:
-                (bend,) = torch.autograd.grad(slope.sum(), x, materialize_grads=True)
-        saved.extra.update(slope=slope.detach(), bend=bend * saved.cotangent)
+            y = self.function(x).sum()
+            (slope,) = torch.autograd.grad(y, x, create_graph=self.bends)
+            if self.bends:
+                bend = torch.zeros_like(x)
+                if slope.requires_grad:
+                    (bend,) = torch.autograd.grad(slope.sum(), x, materialize_grads=True)
+                saved.extra["bend"] = bend * saved.cotangent
+        saved.extra["slope"] = slope.detach()
         return [saved.extra["slope"] * saved.cotangent]
 
     def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
@@ -101,7 +105,7 @@ class Activation(Layer):
         return [
             total(
                 None if d_delta is None else _times(d_delta, saved.extra["slope"]),
-                None if dx is None else _times(dx, saved.extra["bend"]),
+                None if dx is None or not self.bends else _times(dx, saved.extra["bend"]),
             )
         ]
 

@@ -25,13 +25,13 @@ class GroupNorm(Layer):
     channel: all that takes a pass over the places are a few sums and a few additions.
 
     Args:
-        groups: how many the channels, the second axis, are divided into.
+        groups: how many the channels, the second axis, are divided into; None: each is one.
         eps: added to the variance.
         has_weight: whether γ is among the values, after x.
         has_bias: whether β is, after these.
     """
 
-    def __init__(self, groups: int, eps: float, *, has_weight: bool, has_bias: bool) -> None:
+    def __init__(self, groups: int | None, eps: float, *, has_weight: bool, has_bias: bool) -> None:
         self.groups, self.eps = groups, eps
         self.has_weight, self.has_bias = has_weight, has_bias
 
@@ -40,7 +40,7 @@ class GroupNorm(Layer):
         x = inputs[0]
         weight = inputs[1] if self.has_weight else None
         bias = inputs[-1] if self.has_bias else None
-        return torch.group_norm(x, self.groups, weight, bias, self.eps)
+        return torch.group_norm(x, self.groups or x.shape[1], weight, bias, self.eps)
 
     def pull(self, saved: Saved, wanted: Sequence[bool]) -> list[Tensor | None]:
         """Return x̄, Σ δ x̂ and Σ δ; keep x̂, δ and their sums."""
@@ -146,12 +146,12 @@ class GroupNorm(Layer):
 
     def _mean(self, sums: Tensor, x: Tensor) -> Tensor:
         """Return the mean over each group of what is summed over the places, one a channel."""
-        size = x.shape[1] // self.groups
-        share = self.groups * len(x) / x.numel()
+        number = self.groups or x.shape[1]
+        size, share = x.shape[1] // number, number * len(x) / x.numel()
         if size == 1:
             return sums * share
         channels = 1 - x.ndim
-        groups = sums.unflatten(channels, (self.groups, size)).sum(channels, keepdim=True)
+        groups = sums.unflatten(channels, (number, size)).sum(channels, keepdim=True)
         expanded = groups.mul_(share).expand(*groups.shape[:channels], size, *[1] * (x.ndim - 2))
         return expanded.reshape(sums.shape)
 
