@@ -147,7 +147,6 @@ class HessianOperator(ChunkedOperator):
                     self.sample_losses,
                     self.images,
                     self.labels,
-                    self.weights,
                     self.tuning,
                 )
         self._products = self._made(self.tuning)

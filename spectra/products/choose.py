@@ -9,6 +9,7 @@ it agrees, but traces every chunk anew, which took from 25 times (group norm) to
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -100,20 +101,19 @@ def choose(
     loss: PerSampleLoss,
     images: Samples,
     labels: Tensor,
-    weights: Tensor,
     tuning: Tuning = DEFAULT,
 ) -> Choice:
     """Return the tangent pass where it agrees with double backward on a few images in float64.
 
-    Elsewhere double backward is returned. Two products are compared: the second one must not
-    depend on what the first one left behind.
+    Elsewhere double backward is returned. The images come in two chunks, the second of one image:
+    what is read must not depend on how many there are. Two products are compared: the second one
+    must not depend on what the first one left behind.
 
     Args:
         model: in eval mode; not modified.
         loss: per-sample.
         images: the first of them are used.
         labels: theirs.
-        weights: theirs.
         tuning: of the products.
 
     Raises:
@@ -121,11 +121,7 @@ def choose(
     """
     few = slice(0, min(COMPARED_IMAGES, len(labels)))
     double = own_copy(model, torch.float64)
-    batch = (
-        in_dtype(images[few], torch.float64),
-        labels[few],
-        torch.ones_like(weights[few]).double(),
-    )
+    batch = _batch(images, labels, few)
     generator = make_generator(0, "choice of products")
     # On the CPU, whatever the device: the same vector everywhere, and one upload.
     drawn = [
@@ -149,8 +145,13 @@ def choose(
         products = WAYS["tangent"](double, loss, tuning)
         if products is None:
             return Choice("double-backward", "tangent: not a chain of known layers")
-        kept = products.linearise(*batch)
-        agree = all(_agree(kept.product(products.direction(vector)), wanted) for _ in range(2))
+        parts = [slice(0, few.stop - 1), slice(few.stop - 1, few.stop)][few.stop == 1 :]
+        kept = [products.linearise(*_batch(images, labels, part)) for part in parts]
+        direction = products.direction(vector)
+        agree = all(
+            _agree(torch.stack([chunk.product(direction) for chunk in kept]).sum(0), wanted)
+            for _ in range(2)
+        )
     except Exception as error:  # whatever a stranger's operations raise
         if out_of_memory(error) or isinstance(error, SpectraError):
             raise
@@ -158,6 +159,12 @@ def choose(
     if agree:
         return Choice("tangent")
     return Choice("double-backward", "tangent: differs from double backward")
+
+
+def _batch(images: Samples, labels: Tensor, few: slice) -> tuple[Any, Tensor, Tensor]:
+    """Return some of the images in float64, with weights of one."""
+    ones = torch.ones(few.stop - few.start, dtype=torch.float64, device=labels.device)
+    return in_dtype(images[few], torch.float64), labels[few], ones
 
 
 def _agree(found: Tensor, wanted: Tensor) -> bool:

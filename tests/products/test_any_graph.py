@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from graph_nets import CASES, Case
+from graph_nets import CASES, Block, Case, made, tokens
 from oracles import cross_entropy, random_vector
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from spectra.products import Products, Tuning, make_products
+from spectra import HessianOperator
+from spectra.products import Choice, Products, Tuning, make_products
 
 # Relative to ‖H v‖: sums of some thousand terms in float64, each way in another order.
 ROUNDING = 1e-10
@@ -59,3 +60,33 @@ def test_frozen_parameters_leave_the_products_of_the_others(case):
     expected = summed(products(case, "double-backward"), case, v, 5)
     found = summed(products(case, "tangent"), case, v, 5)
     assert float((found - expected).norm()) <= ROUNDING * float(expected.norm())
+
+
+class Answer:
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+
+class TwoInputs(nn.Module):
+    """Takes tokens and a mask by keyword, has options, and returns an object."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.body = nn.Embedding(11, 6), Block(6)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, input_ids: Tensor, mask: Tensor | None = None, scale: float = 1.0) -> Answer:
+        x = self.body(self.tokens(input_ids))
+        if mask is not None:
+            x = x * mask[..., None]
+        return Answer(self.head(x.mean(1)) * scale)
+
+
+def test_inputs_by_name_and_options_of_the_forward_pass_are_read():
+    model = made(TwoInputs, tokens)().model
+    ids = tokens()
+    op = HessianOperator(
+        model, {"input_ids": ids, "mask": ids > 3}, torch.arange(5) % 3, dtype=torch.float64,
+        micro_chunk=3,
+    )  # fmt: skip
+    assert op.choice == Choice("tangent")

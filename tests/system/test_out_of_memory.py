@@ -74,7 +74,7 @@ def test_choosing_how_to_make_products_does_so_too(monkeypatch, error):
     model, images, labels = problem()
     monkeypatch.setitem(WAYS, "tangent", raises(error))
     with pytest.raises(type(error)) as caught:
-        choose(model.eval(), nn.CrossEntropyLoss(reduction="none"), images, labels, torch.ones(5))
+        choose(model.eval(), nn.CrossEntropyLoss(reduction="none"), images, labels)
     assert caught.value is error
 
 
@@ -82,6 +82,6 @@ def test_a_way_that_fails_otherwise_is_passed_over(monkeypatch):
     model, images, labels = problem()
     monkeypatch.setitem(WAYS, "tangent", raises(OTHER[0]))
     loss = nn.CrossEntropyLoss(reduction="none")
-    found = choose(model.eval(), loss, images, labels, torch.ones(5))
+    found = choose(model.eval(), loss, images, labels)
     assert found.name == "double-backward"
     assert "cannot be multiplied" in found.reason
