@@ -25,7 +25,13 @@ _SEVERAL = (
 )  # fmt: skip
 _RECURRENT = (nn.LSTM, nn.GRU, nn.RNN)
 # What is asked of a tensor whose answer no parameter moves.
-_QUERIES = ("size", "dim", "numel", "nelement", "ndimension", "stride", "is_floating_point")
+_QUERIES = (
+    "size", "dim", "numel", "nelement", "ndimension", "stride", "is_floating_point",
+    "gt", "ge", "lt", "le", "eq", "ne", "argmax", "argmin", "isnan", "isinf",
+    operator.gt, operator.ge, operator.lt, operator.le, operator.eq, operator.ne,
+    torch.gt, torch.ge, torch.lt, torch.le, torch.eq, torch.ne, torch.argmax, torch.argmin,
+    torch.isnan, torch.isinf,
+)  # fmt: skip
 _ATTRIBUTES = ("shape", "ndim", "dtype", "device", "requires_grad", "is_cuda", "layout")
 _NOTHING = (
     nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout,
