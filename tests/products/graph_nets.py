@@ -209,6 +209,24 @@ class Stranger(nn.Module):
         return self.head(y / y.detach().new_tensor(2.0)) / (1 + self.temperature**2)
 
 
+class Products(nn.Module):
+    """Products of matrices and vectors, some of which are parameters, that broadcast."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Linear(8, 6), nn.Linear(6, 3)
+        self.matrix, self.vector = nn.Parameter(torch.ones(6, 6)), nn.Parameter(torch.ones(6))
+        self.heads = nn.Parameter(torch.ones(2, 1, 6, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.matmul(self.stem(x), self.matrix)
+        weights = torch.einsum("ntc,c->nt", x, self.vector)
+        scores = torch.bmm(x, x.transpose(1, 2)) + (x @ self.vector)[..., None]
+        y = torch.einsum("nts,nsc->ntc", scores, x) * weights.unsqueeze(-1)
+        y = (y @ self.heads).sum(0).repeat(1, 1, 2)
+        return self.head(y.mean(1)) + (self.vector @ self.matrix) @ self.vector
+
+
 def images(n: int = 5) -> Tensor:
     return torch.randn(n, 3, 8, 8, generator=make_generator(0, "graph images")).double()
 
@@ -259,5 +277,6 @@ CASES: dict[str, Callable[[], Case]] = {
     "gpt": made(Gpt, tokens),
     "gated": made(Gated, sequences),
     "lstm": made(Recurrent, sequences),
+    "products": made(Products, sequences),
     "stranger": made(Stranger, sequences),
 }

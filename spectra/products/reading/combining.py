@@ -13,6 +13,7 @@ from torch import fx, nn
 from spectra.products.layers.arithmetic import Product, Quotient, WeightedSum
 from spectra.products.layers.interface import Layer
 from spectra.products.layers.linear import Linear
+from spectra.products.layers.matrix_products import MatrixProduct, NamedAxes
 from spectra.products.layers.pointwise import PRelu
 from spectra.products.layers.softmax import LogSoftmax, Softmax
 from spectra.products.reading.calls import Call, Known, Maker
@@ -41,6 +42,24 @@ def _sum(sign: float) -> Maker:
         return Known(WeightedSum(sign * factor), (x, y))
 
     return make
+
+
+def _named_axes(call: Call) -> Known | None:
+    """Return a product of two values in Einstein's notation, without repeated or lone letters."""
+    equation, values = call.args[0], call.args[1:]
+    if len(values) == 1 and isinstance(values[0], (tuple, list)):
+        values = tuple(values[0])
+    if not isinstance(equation, str) or len(values) != 2 or not _are_values(*values):
+        return None
+    terms, arrow, result = equation.replace(" ", "").partition("->")
+    first, _, second = terms.partition(",")
+    letters = set(first) | set(second) | set(result)
+    plain = bool(arrow) and all(letter.isalpha() for letter in letters)
+    once = all(len(set(axes)) == len(axes) for axes in (first, second, result))
+    shared = all(sum(x in axes for axes in (first, second, result)) > 1 for x in letters)
+    if not (plain and once and shared):
+        return None
+    return Known(NamedAxes(first, second, result), values)
 
 
 def _linear(call: Call) -> Known | None:
@@ -109,6 +128,8 @@ FUNCTIONS: dict[Callable[..., Any], Maker] = {
     **dict.fromkeys((operator.mul, operator.imul, torch.mul, torch.multiply), _of_two(Product)),
     **dict.fromkeys((operator.truediv, operator.itruediv, torch.div), _of_two(Quotient)),
     F.linear: _linear,
+    **dict.fromkeys((operator.matmul, torch.matmul, torch.bmm, torch.mm), _of_two(MatrixProduct)),
+    torch.einsum: _named_axes,
     **dict.fromkeys((F.prelu, torch.prelu), _prelu),
     F.embedding: _embedding,
     **dict.fromkeys((F.softmax, torch.softmax), _softmax(Softmax)),
@@ -120,6 +141,7 @@ METHODS: dict[str, Maker] = {
     **dict.fromkeys(("sub", "sub_"), _sum(-1)),
     **dict.fromkeys(("mul", "mul_"), _of_two(Product)),
     **dict.fromkeys(("div", "div_"), _of_two(Quotient)),
+    **dict.fromkeys(("matmul", "bmm", "mm"), _of_two(MatrixProduct)),
     "softmax": _softmax(Softmax),
     "log_softmax": _softmax(LogSoftmax),
 }
