@@ -7,14 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spectra.errors import InputError
+from spectra.errors import InputError, OperatorError
 from spectra.objective.counting import ImageCount
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.samples.forward import Forward
-from spectra.objective.samples.input_tree import select
 from spectra.objective.short_memory import default_budget, largest_chunk, with_smaller_chunks
 from spectra.operators.checks import (
-    CHECKED_IMAGES,
+    FewImages,
     check_derivatives,
     check_losses,
     check_products,
@@ -156,8 +155,7 @@ class HessianOperator(ChunkedOperator):
             self._measure()
         self.choice = replace(self.choice, tuning=self.tuning.describe())
         if check:
-            self._check_products()
-            check_derivatives(self._few_images())
+            self._check_products(may_change=products == "auto")
 
     def gauss_newton(self) -> GaussNewtonOperator:
         """Return G, the part of H that comes from how the loss bends; H - G is the rest.
@@ -206,30 +204,16 @@ class HessianOperator(ChunkedOperator):
             check_losses(self)
 
     @with_smaller_chunks
-    def _check_products(self) -> None:
+    def _check_products(self, *, may_change: bool) -> None:
+        """Check products; where those of a faster way are wrong, go over to double backward."""
         with float32_precision(self.device, tf32=False):
-            check_products(self)
-
-    @torch.no_grad()
-    def _few_images(self) -> "HessianOperator":
-        """Return the operator of a few images, in float64, unchecked and without cache.
-
-        Those of the largest loss: on images fitted to rounding, differences show nothing else.
-        """
-        with float32_precision(self.device, tf32=False):
-            losses = torch.cat([self.chunk_losses(chunk) for chunk in self.chunks()])
-        # Not counted: a run checks its first loss alone, and a resumed run's first is another.
-        few = losses.argsort(descending=True, stable=True)[:CHECKED_IMAGES].sort().values
-        weights = self.weights[few]
-        return HessianOperator(
-            self.model,
-            select(self.images, few),
-            self.labels[few],
-            loss=self.sample_losses,
-            weights=weights if weights.sum() > 0 else None,
-            dtype=torch.float64,
-            memory_budget=0,
-            products=self.choice.name,
-            tuning=self.tuning,
-            check=False,
-        )
+            few = FewImages(self)
+            known = check_derivatives(few.in_float64(0))
+            try:
+                check_products(few, known)
+            except OperatorError as error:
+                if not may_change or self.choice.name == "double-backward":
+                    raise
+                self.choice = Choice("double-backward", f"{self.choice.name}: {error}")
+                self._products = self._made(self.tuning)
+                check_products(FewImages(self), known)

@@ -1,0 +1,14 @@
+"""What is checked of a Hessian operator as it is built; each error names the likely cause."""
+
+from spectra.operators.checks.derivatives import check_derivatives
+from spectra.operators.checks.few_images import FewImages
+from spectra.operators.checks.losses import check_losses, say_what_is_frozen
+from spectra.operators.checks.own_precision import check_products
+
+__all__ = [
+    "FewImages",
+    "check_derivatives",
+    "check_losses",
+    "check_products",
+    "say_what_is_frozen",
+]

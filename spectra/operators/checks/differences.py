@@ -1,0 +1,102 @@
+"""A gradient and a product in float64, and central differences to compare them with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spectra.errors import NonFiniteError
+from spectra.objective.frozen_loss import FrozenLoss
+from spectra.operators.chunked import ChunkedOperator
+from spectra.system.exact import exact_products
+from spectra.system.seeding import make_generator
+
+INFINITE = (
+    "a Hessian-vector product holds NaN or infinity while the loss is finite: a second derivative "
+    "is infinite somewhere (sqrt or norm at 0?)"
+)
+
+
+@dataclass(frozen=True)
+class Derivatives:
+    """Loss, gradient and product of an operator, as backward passes give them.
+
+    Attributes:
+        value: the loss.
+        gradient: shape (P,).
+        slopes: ‖·‖ of the gradient by each parameter, shape (B,); 0 where it does not reach.
+        vector: of length 1, with parts of about one length in each parameter that gradients reach,
+            a third of it along the gradient; shape (P,).
+        product: H times it, shape (P,).
+    """
+
+    value: float
+    gradient: Tensor
+    slopes: Tensor
+    vector: Tensor
+    product: Tensor
+
+
+def derivatives(op: ChunkedOperator, attempt: int) -> Derivatives:
+    """Return the derivatives of ``op``, in float64, along the direction of an attempt.
+
+    Cost: a forward and backward pass, and a product.
+
+    Raises:
+        NonFiniteError: the product holds NaN or infinity.
+    """
+    value, gradient = value_and_gradient(op)
+    slopes = block_norms(op, gradient)
+    vector = _direction(op, gradient, slopes, attempt)
+    product = op.matvec(vector)
+    if not product.norm().isfinite():
+        raise NonFiniteError(INFINITE)
+    return Derivatives(value, gradient, slopes, vector, product)
+
+
+def value_and_gradient(op: FrozenLoss) -> tuple[float, Tensor]:
+    """Return the mean loss and its gradient, (P,), of one forward and one backward pass."""
+    value = 0.0
+    gradient: Tensor | None = None
+    with exact_products(op.device), torch.enable_grad():
+        for chunk in op.chunks():
+            loss = op.chunk_losses(chunk).sum()
+            value += float(loss.detach())
+            if loss.requires_grad:
+                pieces = torch.autograd.grad(loss, op.parameters, materialize_grads=True)
+                flat = torch.cat([piece.reshape(-1) for piece in pieces])
+                gradient = flat if gradient is None else gradient.add_(flat)
+    if gradient is None:  # no parameter reaches the loss
+        gradient = torch.zeros(op.size, dtype=op.dtype, device=op.device)
+    return value / op.total_weight, gradient.div_(op.total_weight)
+
+
+def central_difference(op: FrozenLoss, vector: Tensor, step: float) -> tuple[float, Tensor]:
+    """Return the derivatives of loss and gradient along ``vector``, (P,), by central differences.
+
+    Cost: two forward and backward passes.
+    """
+    with op.moved(step * vector):
+        up, gradient = value_and_gradient(op)
+    with op.moved(-step * vector):
+        down, other = value_and_gradient(op)
+    return (up - down) / (2 * step), gradient.sub_(other).div_(2 * step)
+
+
+def block_norms(op: FrozenLoss, vector: Tensor) -> Tensor:
+    """Return the norm of each parameter's part of ``vector``, shape (B,)."""
+    return torch.stack(torch._foreach_norm(op.unflatten(vector)))
+
+
+def _direction(op: FrozenLoss, gradient: Tensor, slopes: Tensor, attempt: int) -> Tensor:
+    """Return the direction of an attempt; see :class:`Derivatives`."""
+    generator = make_generator(0, "derivative check", attempt)
+    vector = torch.rand(op.size, generator=generator).to(op.device, op.dtype).sub_(0.5)
+    pieces = op.unflatten(vector)
+    # Zero where no gradient reaches.
+    torch._foreach_mul_(pieces, list((slopes > 0) / block_norms(op, vector)))
+    along = torch.where(slopes > 0, 0.5 / slopes, 0.0)
+    torch._foreach_add_(pieces, torch._foreach_mul(op.unflatten(gradient), list(along)))
+    return vector.div_(vector.norm())
