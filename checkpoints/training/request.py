@@ -62,6 +62,7 @@ def train(
     device: torch.device | str | None = None,
     execution: Execution = EXACT,
     resume: bool = False,
+    other_execution: bool = False,
     on_progress: Progress | None = None,
 ) -> Checkpoint:
     """Train a network and return its last checkpoint.
@@ -90,6 +91,8 @@ def train(
         device: where; None: the CPU.
         execution: how the passes are computed.
         resume: go on with the run that ``output`` holds, if it holds one.
+        other_execution: and also where it was begun in another execution, see
+            :func:`checkpoints.training.run.train_job`.
         on_progress: called after each epoch with (loss and accuracy, epochs done, epochs planned).
 
     Raises:
@@ -115,7 +118,13 @@ def train(
     given = data if isinstance(data, ImageData) else None
     with _folder(output) as folder:
         job = training_job(request, folder, data=given)
-        kept = train_job(job, device=device or "cpu", resume=resume, on_progress=on_progress)
+        kept = train_job(
+            job,
+            device=device or "cpu",
+            resume=resume,
+            other_execution=other_execution,
+            on_progress=on_progress,
+        )
         return load_checkpoint(kept[-1], LoadOptions(arch=arch))
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from checkpoints.formats.native import RESUME_KEY
 from checkpoints.recipes.recipe import Recipe
+from checkpoints.training.epochs_by_execution import ComputedEpochs
 from checkpoints.training.evaluation import EpochMetrics
 from spectra.errors import InputError
 from spectra.system.files import write_atomically
@@ -27,11 +28,13 @@ class TrainingState:
         epoch: epochs done.
         tensors: ``model.*`` and ``momentum.*``.
         history: the metrics of every epoch so far.
+        computed: which epochs were computed how.
     """
 
     epoch: int
     tensors: dict[str, Tensor]
     history: list[dict[str, Any]]
+    computed: tuple[ComputedEpochs, ...] = ()
 
     @classmethod
     def capture(
@@ -40,6 +43,7 @@ class TrainingState:
         optimizer: torch.optim.SGD,
         epoch: int,
         history: list[dict[str, Any]],
+        computed: tuple[ComputedEpochs, ...] = (),
     ) -> "TrainingState":
         """Take the state of a run."""
         tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
@@ -47,7 +51,7 @@ class TrainingState:
             buffer = optimizer.state[parameter].get("momentum_buffer")
             if buffer is not None:
                 tensors[f"momentum.{name}"] = buffer
-        return cls(epoch, host_copies(tensors), history)
+        return cls(epoch, host_copies(tensors), history, computed)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.SGD) -> None:
         """Put the state back; tensors are copied, so that their alignment is torch's own."""
@@ -79,12 +83,24 @@ def host_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def save_state(path: Path, state: TrainingState, identity: dict[str, Any]) -> None:
     """Write the state atomically, with the identity of the run it belongs to."""
-    header = {"epoch": state.epoch, "history": state.history, "identity": identity}
+    header = {
+        "epoch": state.epoch,
+        "history": state.history,
+        "identity": identity,
+        "computed": [asdict(entry) for entry in state.computed],
+    }
     write_atomically(path, safetensors.torch.save(state.tensors, {RESUME_KEY: json.dumps(header)}))
 
 
-def load_state(path: Path, *, expected: dict[str, Any]) -> TrainingState:
+def load_state(
+    path: Path, *, expected: dict[str, Any], other_execution: bool = False
+) -> TrainingState:
     """Read what :func:`save_state` wrote.
+
+    Args:
+        path: of the state.
+        expected: identity of the run that goes on.
+        other_execution: whether its execution may be another one.
 
     Raises:
         InputError: the file is damaged, or belongs to a run with another identity.
@@ -96,12 +112,19 @@ def load_state(path: Path, *, expected: dict[str, Any]) -> TrainingState:
         raise _damaged(path, error) from error
     identity = _with_new_fields(header["identity"])
     for key in expected:
-        if identity.get(key) != expected[key]:
+        if identity.get(key) != expected[key] and not (key == "execution" and other_execution):
+            go_on = "add --other-execution to go on, " if key == "execution" else ""
             raise InputError(
-                f"{path.parent} holds a run with another {key}; choose another -o or remove it "
-                f"(there: {_difference(identity.get(key), expected[key])})"
+                f"{path.parent} holds a run with another {key}; {go_on}choose another -o or remove "
+                f"it (there: {_difference(identity.get(key), expected[key])})"
             )
-    return TrainingState(int(header["epoch"]), tensors, list(header["history"]))
+    try:
+        computed = tuple(ComputedEpochs(**entry) for entry in header.get("computed", ()))
+    except TypeError as error:
+        raise _damaged(path, error) from error
+    if not computed:  # of a version that did not record it
+        computed = (ComputedEpochs(1, identity.get("execution"), None),)
+    return TrainingState(int(header["epoch"]), tensors, list(header["history"]), computed)
 
 
 def before_switch(identity: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Train one network by one recipe, with checkpoints and exact resumption."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.formats.native import save_native
 from checkpoints.models import build_model, initialise
 from checkpoints.recipes.schedules import drw_switch
+from checkpoints.training.epochs_by_execution import ComputedEpochs, computed_note, go_on
 from checkpoints.training.evaluation import EpochMetrics
 from checkpoints.training.job import TrainingJob, checkpoint_path, state_path
 from checkpoints.training.resume import (
@@ -36,6 +37,7 @@ def train_job(
     *,
     device: torch.device | str = "cpu",
     resume: bool = False,
+    other_execution: bool = False,
     on_progress: Progress | None = None,
 ) -> list[Path]:
     """Train and return the paths of the kept checkpoints, the last epoch's last.
@@ -48,6 +50,8 @@ def train_job(
         job: what to train.
         device: where.
         resume: go on from the last finished epoch if there is one.
+        other_execution: go on also where the run was begun in another execution, such as on a GPU
+            that is gone: to other bytes, and the checkpoints say which epochs were computed how.
         on_progress: called after each epoch with (loss and accuracy, epochs done, epochs planned);
             :func:`checkpoints.training.resume.load_history` then has all its numbers.
 
@@ -59,23 +63,32 @@ def train_job(
     job.execution.check_device(torch.device(device))
     job.check()
     with suitable_threads(job.data), locked(job.folder):
-        _train(job, torch.device(device), resume, on_progress)
+        _train(job, torch.device(device), resume, other_execution, on_progress)
     return [checkpoint_path(job.folder, e) for e in job.kept]
 
 
 def _train(
-    job: TrainingJob, device: torch.device, resume: bool, on_progress: Progress | None
+    job: TrainingJob,
+    device: torch.device,
+    resume: bool,
+    other_execution: bool,
+    on_progress: Progress | None,
 ) -> None:
     recipe, identity = job.recipe, job.identity()
     model = job.execution.place(_first_model(job), device)
     optimizer = descent(recipe, model, device)
     common = shared_path(job.shared, identity) if job.shared and job.shares else None
-    state = _state_to_go_on_from(job, model, identity, common, resume=resume)
+    state = _state_to_go_on_from(
+        job, model, identity, common, resume=resume, other_execution=other_execution
+    )
     done = job.begun
     history: list[dict[str, Any]] = []
+    computed: tuple[ComputedEpochs, ...] = ()
     if state is not None:
-        done, history = state.epoch, state.history
+        done, history, computed = state.epoch, state.history, state.computed
         state.restore(model, optimizer)
+    if done < recipe.epochs:
+        computed = go_on(computed, done, job.execution, device.type)
     _check_none_lost(job, done)
     trainer = Trainer(
         recipe, job.data, model, optimizer, seed=job.seed, device=device, execution=job.execution
@@ -84,9 +97,10 @@ def _train(
         metrics = replace(trainer.run_epoch(epoch), test=trainer.validate())
         history.append(metrics.to_dict())
         if epoch + 1 in job.kept:
-            _keep(job, model, epoch + 1, metrics.to_dict())
-        state = TrainingState.capture(model, optimizer, epoch + 1, history)
-        if common is not None and epoch + 1 == drw_switch(recipe.epochs):
+            _keep(job, model, epoch + 1, metrics.to_dict(), computed)
+        state = TrainingState.capture(model, optimizer, epoch + 1, history, computed)
+        at_switch = epoch + 1 == drw_switch(recipe.epochs)
+        if common is not None and at_switch and len(computed) == 1:
             save_state(common, state, before_switch(identity))
         save_state(state_path(job.folder), state, identity)
         if on_progress:
@@ -100,6 +114,7 @@ def _state_to_go_on_from(
     common: Path | None,
     *,
     resume: bool,
+    other_execution: bool,
 ) -> TrainingState | None:
     """Return the state of the run, or what a run like it left at the switch; None: begin.
 
@@ -109,7 +124,7 @@ def _state_to_go_on_from(
     if own.exists():
         if not resume:
             raise InputError(f"{job.folder} holds a run already; add --resume or choose another -o")
-        return load_state(own, expected=identity)
+        return load_state(own, expected=identity, other_execution=other_execution)
     if not resume and any((job.folder / "checkpoints").glob("epoch-*.safetensors")):
         raise InputError(f"{job.folder} holds checkpoints already; choose another -o")
     if job.begun in job.kept:
@@ -151,7 +166,13 @@ def _said(metrics: EpochMetrics) -> str:
     return f"loss {metrics.train_loss:.3g}{tested}"
 
 
-def _keep(job: TrainingJob, model: nn.Module, epoch: int, metrics: Mapping[str, Any]) -> None:
+def _keep(
+    job: TrainingJob,
+    model: nn.Module,
+    epoch: int,
+    metrics: Mapping[str, Any],
+    computed: Sequence[ComputedEpochs] = (),
+) -> None:
     """Write the checkpoint of ``model`` after ``epoch`` epochs."""
     checkpoint = Checkpoint(
         name=job.name or f"{job.data.name}/{job.recipe.name}",
@@ -167,7 +188,10 @@ def _keep(job: TrainingJob, model: nn.Module, epoch: int, metrics: Mapping[str, 
         versions={"hessian-spectra": __version__, "torch": torch.__version__},
         notes=tuple(
             note
-            for note in (None if job.start is None else _lineage(job.start), job.execution.note)
+            for note in (
+                None if job.start is None else _lineage(job.start),
+                computed_note(computed, epoch) or job.execution.note,
+            )
             if note
         ),
     )

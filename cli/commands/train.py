@@ -52,6 +52,13 @@ if TYPE_CHECKING:
     help="Epochs to keep, such as 10,50,100. [scaled from the paper's]",
 )
 @Flag("--resume", heading=OUTPUT, is_flag=True, help="Go on with a run that was interrupted.")
+@Flag(
+    "--other-execution",
+    heading=OUTPUT,
+    is_flag=True,
+    help="With --resume: also where it was begun in another precision or layout, compiled or "
+    "captured. To other bytes; the checkpoints say which epochs were computed how.",
+)
 @shared.as_json
 def train(
     recipe: str,
@@ -64,6 +71,7 @@ def train(
     keep: str | None,
     start: str | None,
     resume: bool,
+    other_execution: bool,
     execution: "Execution",
     output: Path | None,
     seed: int,
@@ -77,6 +85,8 @@ def train(
     from checkpoints.training.resume import load_history
     from checkpoints.training.run import train_job
 
+    if other_execution and not resume:
+        raise InputError("--other-execution goes with --resume; add it")
     overrides: dict[str, Any] = dict(_assignment(text) for text in settings)
     overrides |= {k: v for k, v in (("epochs", epochs), ("rho", rho)) if v is not None}
     request = TrainRequest(
@@ -104,7 +114,13 @@ def train(
             trained = True
             report.update(f"{job.recipe.name} {what}", epoch, epochs)
 
-        kept = train_job(job, device=chosen, resume=resume, on_progress=on_progress)
+        kept = train_job(
+            job,
+            device=chosen,
+            resume=resume,
+            other_execution=other_execution,
+            on_progress=on_progress,
+        )
     last = load_history(state_path(folder))[-1] if trained else None
     if as_json:
         last_epoch = None if last is None else last.to_dict()

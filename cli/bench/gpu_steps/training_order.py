@@ -122,7 +122,8 @@ def run_order(folder: Path) -> None:
         if order.parent is not None and os.getppid() != order.parent:
             sys.exit("the process that started this training is gone")
 
-    train_job(job, device=order.device, resume=True, on_progress=on_progress)
+    # Which way is the fastest may be another one than when it was begun.
+    train_job(job, device=order.device, resume=True, other_execution=True, on_progress=on_progress)
 
 
 if __name__ == "__main__":
