@@ -75,7 +75,8 @@ def make_products(
 ) -> Products:
     """Return products of ``model``, in eval mode, made in the named way.
 
-    The layout is the tangent pass's; the other ways take torch's own.
+    The layout is the tangent pass's; the other ways take torch's own. Recorded graphs are the
+    default of the tangent pass on a CUDA device.
 
     Raises:
         InputError: there is no such way, or it does not fit the network; graphs without CUDA.
@@ -88,9 +89,12 @@ def make_products(
             f"products {name} cannot read this network: its forward pass is not a chain of known "
             "layers; use auto"
         )
-    if not tuning.graphs:
-        return products
     device = next(iter(products.trained.values())).device
+    graphs = tuning.graphs
+    if graphs is None:
+        graphs = name == "tangent" and device.type == "cuda"
+    if not graphs:
+        return products
     if device.type != "cuda":
         raise InputError(f"graphs need a CUDA device, got {device}; leave graphs out of the tuning")
     return CapturedProducts(products, CudaRecorder(device, share_memory=True))

@@ -20,16 +20,18 @@ MOST_STACKED = 64
 class Tuning:
     """Choices that change the speed of products and their rounding, nothing else.
 
-    The defaults are what was measured on CPUs. The others are for GPUs and off until one has
-    shown them right and faster: ``spectra bench --suite gpu`` compares each with the defaults and
-    with float64.
+    The defaults are what was measured: on CPUs, and of recorded graphs on a GPU, where they gave
+    the same bytes and took .3 to .8 of the time. The others are for GPUs and off, for they give
+    other bytes: ``spectra bench --suite gpu`` compares each with the defaults and with float64.
 
     Attributes:
         layout: memory order of images and activations, ``channels-last`` or ``contiguous``.
         deterministic: on CUDA, only those of cuDNN's kernels that give the same bytes each time.
             The backward pass of max pooling, which is torch's own, has none.
         benchmark: on CUDA, let cuDNN time its convolutions and take the fastest.
-        graphs: on CUDA, record a chunk's product once and replay it: one launch for hundreds.
+        graphs: on CUDA, record a chunk's product once and replay it: one launch for hundreds. None:
+            where products are a tangent pass on a CUDA device; what cannot be recorded, or is not
+            the product when it is replayed, is made without, which the log says.
         stacked: vectors that a pass takes together; 1: one after the other.
 
     Raises:
@@ -39,7 +41,7 @@ class Tuning:
     layout: str = "channels-last"
     deterministic: bool = True
     benchmark: bool = False
-    graphs: bool = False
+    graphs: bool | None = None
     stacked: int = 1
 
     def __post_init__(self) -> None:
@@ -66,7 +68,7 @@ class Tuning:
             *([self.layout] if self.layout != DEFAULT.layout else []),
             *([] if self.deterministic else ["not deterministic"]),
             *(["benchmarked kernels"] if self.benchmark else []),
-            *(["graphs"] if self.graphs else []),
+            *([] if self.graphs is None else ["graphs" if self.graphs else "no graphs"]),
             *([f"{self.stacked} vectors a pass"] if self.stacked > 1 else []),
         ]
         return ", ".join(parts)
@@ -79,7 +81,7 @@ def parse_tuning(text: str, *, deterministic: bool = False) -> Tuning | str:
     """Read ``default``, ``measured``, or words joined by commas.
 
     Words: a layout; ``benchmark``, which takes the fastest kernels, deterministic or not;
-    ``graphs``; ``stacked:K``.
+    ``graphs`` and ``no-graphs``; ``stacked:K``.
 
     Args:
         text: such as ``contiguous,graphs,stacked:4``.
@@ -103,14 +105,14 @@ def parse_tuning(text: str, *, deterministic: bool = False) -> Tuning | str:
             changes["layout"] = word
         elif word == "benchmark":
             changes |= {"benchmark": True, "deterministic": False}
-        elif word == "graphs":
-            changes["graphs"] = True
+        elif word in ("graphs", "no-graphs"):
+            changes["graphs"] = word == "graphs"
         elif kind == "stacked" and number.isdecimal():
             changes["stacked"] = int(number)
         elif word != "default" or len(words) > 1:
             raise InputError(
                 f"tuning must be default, {MEASURED}, or words among {', '.join(LAYOUTS)}, "
-                f"benchmark, graphs and stacked:K joined by commas, got {text!r}"
+                f"benchmark, graphs, no-graphs and stacked:K joined by commas, got {text!r}"
             )
     if not words:
         raise InputError(f"tuning must be default, {MEASURED} or words, got {text!r}")

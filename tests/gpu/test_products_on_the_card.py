@@ -13,7 +13,7 @@ CEILINGS = {
     "scores": 150,
     "Lanczos steps": 400 * STEPS,
 }
-BUILD = {"launches": 4350, "waits": 94}
+BUILD = {"launches": 4550, "waits": 100}
 REPLAYED_PRODUCT = 10
 
 
@@ -66,6 +66,17 @@ def test_views_are_cut_on_the_card_and_a_fresh_draw_is_all_that_is_uploaded(
     found = facts("protocols")[kind]
     assert found["differs by"] <= rounding
     assert found["waits"] <= waits, found["waits_at"]
+
+
+def test_products_are_recorded_by_default_and_a_replay_gives_the_same_bytes(facts):
+    found = facts("graphs")
+    assert [one["same bytes"] for one in found["products"]] == [True] * 3
+    assert found["recorded as"] == "tangent"
+
+
+@pytest.mark.usefixtures("counted")
+def test_nothing_is_recorded_without_graphs_or_a_tangent_pass(facts):
+    assert facts("graphs")["replayed of others"] == 0
 
 
 def test_a_recorded_product_is_the_product_and_is_replayed_without_waiting(

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -137,17 +138,20 @@ class Card:
         return before
 
     @contextmanager
-    def recorded(self, graph: object, **_: object) -> Iterator[None]:
-        """Record the block into ``graph``, a :class:`Graph`; see ``torch.cuda.graph``."""
+    def recorded(self, graph: Graph, **_: object) -> Iterator[None]:
+        """Record the block into ``graph``; see ``torch.cuda.graph``."""
+        graph.card = self.current()
         self._library.pretended_begin_recording()
         try:
             yield
         finally:
             self._library.pretended_end_recording(graph.number)
 
-    def replay(self, number: int) -> None:
-        """Make a graph's calls again."""
-        self._library.pretended_replay(number)
+    def replay(self, graph: Graph) -> None:
+        """Make a graph's calls again, on the card that it was recorded on, as torch does."""
+        before = self.exchange(graph.card)
+        self._library.pretended_replay(graph.number)
+        self.exchange(before)
 
     def drop(self, number: int) -> None:
         """Forget a graph."""
@@ -180,27 +184,24 @@ class Stream:
         """Wait for what is done already."""
 
 
-def _graph_of(card: Card) -> type:
+class Graph:
+    """What ``torch.cuda.CUDAGraph`` is."""
+
     numbers = itertools.count()
 
-    class Graph:
-        """What ``torch.cuda.CUDAGraph`` is."""
+    def __init__(self, of: Card, **_: object) -> None:
+        self.of, self.number, self.card = of, next(self.numbers), 0
 
-        def __init__(self, **_: object) -> None:
-            self.number = next(numbers)
+    def replay(self) -> None:
+        """Make its calls again."""
+        self.of.replay(self)
 
-        def replay(self) -> None:
-            """Make its calls again."""
-            card.replay(self.number)
+    def reset(self) -> None:
+        """Forget its calls."""
+        self.of.drop(self.number)
 
-        def reset(self) -> None:
-            """Forget its calls."""
-            card.drop(self.number)
-
-        def __del__(self) -> None:
-            self.reset()
-
-    return Graph
+    def __del__(self) -> None:
+        self.reset()
 
 
 def _place() -> str:
@@ -258,7 +259,7 @@ def _dress(card: Card) -> None:
         "get_device_name": lambda d=None: properties.name,
         "get_device_properties": lambda d=None: properties,
         "get_device_capability": lambda d=None: (properties.major, properties.minor),
-        "CUDAGraph": _graph_of(card),
+        "CUDAGraph": partial(Graph, card),
         "Stream": Stream,
         "current_stream": Stream,
         "graph": card.recorded,

@@ -26,6 +26,7 @@ CPU = torch.device("cpu")
     [
         ("default", DEFAULT),
         ("contiguous, graphs", Tuning(layout="contiguous", graphs=True)),
+        ("no-graphs", Tuning(graphs=False)),
         ("stacked:4", Tuning(stacked=4)),
         ("benchmark", Tuning(benchmark=True, deterministic=False)),
         ("measured", "measured"),
@@ -41,6 +42,7 @@ def test_a_tuning_reads_as_it_is_named(text, expected):
         "",
         "nhwc",
         "default,graphs",
+        "no-contiguous",
         "stacked:",
         "stacked:0",
         "stacked:65",

@@ -138,7 +138,8 @@ def compare_products(
         on_progress("float64 products", 0, rounds)
     exact = _exact_products(workload, vectors)
     running: list[Peer] = [ours, OursSeveral(workload, 0, one=ours)]
-    errors = [_error(peer, vectors, exact) for peer in running]
+    # Twice: on a GPU the second product is recorded, and the third one is what is timed.
+    errors = [max(_error(peer, vectors, exact) for _ in range(2)) for peer in running]
     failures = []
     for kind in peers:
         if not kind.installed():

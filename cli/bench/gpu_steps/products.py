@@ -18,13 +18,15 @@ from cli.bench.comparison.product_table import ProductTable, compare_products
 from cli.bench.gpu_ledger.step import Step
 from cli.bench.gpu_ledger.suite import Suite
 from cli.bench.gpu_steps.tunings import WARM_UP, right_ways
-from cli.bench.gpu_steps.ways import EAGER, Way
+from cli.bench.gpu_steps.ways import EAGER, GRAPHS, Way
 from cli.bench.workload import Workload, random_workload
 from spectra.system.allocator import available_bytes
 
-# Peers take batches of 128, so that an image costs them the same above it; and the graphs of every
-# image at once, as PyHessian keeps them, would not fit.
+# Peers, which take them all in one batch where the card has room, gain nothing from more; and the
+# graphs of more, as PyHessian keeps them, would not fit.
 IMAGES_OF_PEERS = 1000
+# Ours, above what PyHessian's graph of the gradient of ResNet-32 keeps of an image.
+BYTES_OF_PEERS = 20e6
 # Ours: what our kept work may take of the card; the rest is for products and peers.
 PART = 0.7
 MEASURED_IMAGES = 64
@@ -53,7 +55,9 @@ def _compared(suite: Suite, n: int, rounds: int, seconds: float) -> dict[str, An
         data=data,
         architecture=suite.sizes.product_architecture,
     )
-    others = [way for way in right_ways(suite) if way is not EAGER]
+    # The table's own first rows are of the default way.
+    default = GRAPHS if suite.on_gpu else EAGER
+    others = [way for way in right_ways(suite) if way is not default]
     left_out: list[str] = []
     budget = 2**50
     name, each = _small_part(workload)
@@ -61,8 +65,14 @@ def _compared(suite: Suite, n: int, rounds: int, seconds: float) -> dict[str, An
         others, left_out, budget = _that_fit(workload, others, each)
     peers: list[type[Peer]] = [_ours(way, budget, name) for way in others]
     peers += [p for p in PEERS if n <= IMAGES_OF_PEERS]
+    room = (1 - PART) * available_bytes(suite.device) if suite.on_gpu else 0.0
     table = compare_products(
-        workload, rounds=rounds, peers=peers, memory_budget=budget, seconds=seconds
+        workload,
+        rounds=rounds,
+        peer_batch=n if n * BYTES_OF_PEERS <= room and n <= IMAGES_OF_PEERS else None,
+        peers=peers,
+        memory_budget=budget,
+        seconds=seconds,
     )
     return {**as_plain(table), "subject": workload.name, "no_memory_for": left_out}
 

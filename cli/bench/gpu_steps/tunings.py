@@ -1,4 +1,4 @@
-"""Step 3: each way of making products that is off by default: as right, and how fast?"""
+"""Step 3: each way of making products: as right as the eager one, and how fast?"""
 
 from functools import partial
 from typing import Any

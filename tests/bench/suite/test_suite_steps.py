@@ -14,7 +14,8 @@ from cli.bench.gpu_references import sizes
 from cli.bench.gpu_references.prepared_folder import read_prepared
 from cli.bench.gpu_steps import correctness, products, trainings, tunings
 from cli.bench.gpu_steps.training_order import HISTORY
-from cli.bench.gpu_steps.ways import training_ways, ways
+from cli.bench.gpu_steps.ways import EAGER, GRAPHS, training_ways, ways
+from spectra.products import Tuning
 
 
 def test_a_way_that_falls_back_is_heard_and_does_not_count_as_served(tmp_path):
@@ -87,7 +88,10 @@ def test_few_images_take_as_long_as_a_card_waits_for_launches():
     assert scaled_seconds(20.0, 2560, 5120) == 40.0
 
 
-def test_a_gpus_ways_begin_with_the_default_and_are_all_different():
+def test_a_gpus_ways_begin_with_the_eager_one_hold_the_default_and_are_all_different():
     for found in (ways(on_gpu=True), training_ways(on_gpu=True)):
         assert len({way.name for way in found}) == len(found)
-    assert ways(on_gpu=True)[0].options == {}
+    assert EAGER.options == {"tuning": Tuning(graphs=False)}
+    assert GRAPHS.options == {}
+    assert (ways(on_gpu=True)[0], ways(on_gpu=False)[0]) == (EAGER, EAGER)
+    assert GRAPHS in ways(on_gpu=True)
