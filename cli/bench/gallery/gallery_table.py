@@ -37,7 +37,7 @@ def cells(rows: Sequence[GalleryRow]) -> list[list[str]]:
 def footnote(num_samples: int, num_products: int, rounds: int, dtype: str) -> str:
     """Return the settings that the table holds under."""
     return (
-        f"seconds of building and {num_products} products, {num_samples} samples, {dtype}, one "
+        f"processor seconds of building and {num_products} products, {num_samples} samples, {dtype}, one "
         f"thread, {rounds} rounds in turn; ours with its checks; PyHessian's way: the gradient "
         "with its graph once, then a torch.autograd.grad for each product; ratio: ours over "
         "PyHessian's, below 1 we are faster; errors: of a product, ours and PyHessian's, against "

@@ -75,5 +75,5 @@ class SmallGPT(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Map token ids (n, length) to logits."""
         places = torch.arange(ids.shape[1], device=ids.device)
-        x = self.tokens(ids.long()) + self.positions(places)
+        x = self.tokens(ids) + self.positions(places)
         return self.head(self.norm(self.blocks(x))[:, -1])

@@ -42,7 +42,7 @@ class Subject:
     Attributes:
         name: a key of :data:`NETWORKS`.
         model: float32, in eval mode, with random weights.
-        inputs: (n, ...).
+        inputs: (n, ...), floats or token ids.
         labels: int64 (n,).
     """
 
@@ -95,7 +95,7 @@ def chosen_names(word: str) -> tuple[str, ...]:
 
 def _samples(name: str, n: int, generator: torch.Generator) -> Tensor:
     if name == "gpt":
-        return torch.randint(VOCABULARY, (n, LENGTH), generator=generator).float()
+        return torch.randint(VOCABULARY, (n, LENGTH), generator=generator)
     if name == "lstm":
         return torch.randn(n, LENGTH, FEATURES, generator=generator)
     return torch.randn(n, 3, 16, 16, generator=generator)
