@@ -37,11 +37,11 @@ def cells(rows: Sequence[GalleryRow]) -> list[list[str]]:
 def footnote(num_samples: int, num_products: int, rounds: int, dtype: str) -> str:
     """Return the settings that the table holds under."""
     return (
-        f"processor seconds of building and {num_products} products, {num_samples} samples, {dtype}, one "
-        f"thread, {rounds} rounds in turn; ours with its checks; PyHessian's way: the gradient "
-        "with its graph once, then a torch.autograd.grad for each product; ratio: ours over "
-        "PyHessian's, below 1 we are faster; errors: of a product, ours and PyHessian's, against "
-        "a float64 double backward"
+        f"processor seconds of building and {num_products} products, {num_samples} samples, "
+        f"{dtype}, one thread, {rounds} rounds in turn; ours with its checks; PyHessian's way: the "
+        "gradient with its graph once, then a torch.autograd.grad for each product; ratio: ours "
+        "over PyHessian's, below 1 we are faster; errors: of a product, ours and PyHessian's, "
+        "against a float64 double backward"
     )
 
 
