@@ -61,7 +61,7 @@ class OwnCode:
         Raises:
             InputError: it fails, with the file and line of its code.
         """
-        with importing_from(self.folder), _in_one_line(f"{self.name} failed"):
+        with importing_from(self.folder), in_one_line(f"{self.name} failed"):
             return self.found(*self.positional, **{**self.named, **arguments})
 
 
@@ -142,7 +142,7 @@ def error_in_one_line(error: BaseException) -> str:
 
 
 @contextmanager
-def _in_one_line(what: str) -> Iterator[None]:
+def in_one_line(what: str) -> Iterator[None]:
     """Turn whatever the user's code raises into an InputError that says where it did."""
     try:
         yield
@@ -169,7 +169,7 @@ def _module(place: str, folders: Sequence[Path]) -> tuple[ModuleType, Path | Non
             )
     if here is not None:
         return _import_file(here, place)
-    with _in_one_line(f"{place} cannot be imported"):
+    with in_one_line(f"{place} cannot be imported"):
         return importlib.import_module(place), None
 
 
@@ -201,7 +201,7 @@ def _import_file(file: Path, place: str) -> tuple[ModuleType, Path]:
         parts.insert(0, folder.name)
         folder = folder.parent
     name = ".".join(parts)
-    with importing_from(folder), _in_one_line(f"{place} cannot be imported"):
+    with importing_from(folder), in_one_line(f"{place} cannot be imported"):
         if _is_free(name, folder) and all(part.isidentifier() for part in parts):
             return importlib.import_module(name), folder
         unlike = f"{file.stem}_named_by_the_user"

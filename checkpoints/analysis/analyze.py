@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from checkpoints.analysis.class_losses import Losses
-from checkpoints.analysis.data_of import data_for
+from checkpoints.analysis.data_of import data_for, finished
 from checkpoints.analysis.named_classes import parse_selection
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.vectors import analyzed_parameters, save_vectors, vectors_path
@@ -29,6 +29,7 @@ from spectra.classes.each_loss import analyze_each, those_with_images
 from spectra.classes.identity import library_versions
 from spectra.errors import InputError
 from spectra.findings.verdict import RADIUS
+from spectra.objective.samples.forward import network_of
 from spectra.results.provenance import (
     GAUSS_NEWTON,
     HESSIAN,
@@ -154,9 +155,10 @@ def test_accuracy(
     """
     if data.test is None:
         return _recorded(checkpoint, data)
+    inputs = finished(data.test, normalisation, torch.float32, device)
     return evaluate(
-        checkpoint.model().to(device),
-        normalisation(data.test.inputs.to(device)),
+        network_of(checkpoint.model().to(device), inputs),
+        inputs,
         data.test.labels.to(device),
         num_classes=data.num_classes,
         loss=CrossEntropy(),

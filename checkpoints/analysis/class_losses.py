@@ -6,17 +6,18 @@ import torch
 from torch import Tensor
 
 from checkpoints.analysis.analyzed_loss import LossTerms, loss_terms
-from checkpoints.analysis.data_of import normalisation_for
+from checkpoints.analysis.data_of import finished, normalisation_for
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.choices import DTYPES, REDUCTIONS
 from checkpoints.data import ImageData, ImageProtocol, Normalisation
 from checkpoints.data.dataset import Labelled
 from checkpoints.data.views import FROZEN, PLAIN
-from spectra import HessianOperator, LazyImages, make_generator
+from spectra import HessianOperator, make_generator
 from spectra.classes.chosen_images import choose_images
 from spectra.classes.each_loss import PreparedLoss
 from spectra.errors import InputError
+from spectra.objective.samples.input_tree import Samples
 from spectra.operators.fresh import Draw
 
 TORCH_DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPES}
@@ -110,9 +111,7 @@ class Losses:
             op, factor, draw, independent=views == 1, gauss_newton=request.gauss_newton
         )
 
-    def _inputs(
-        self, chosen: Labelled, generator: torch.Generator
-    ) -> tuple[Tensor | LazyImages, Draw | None]:
+    def _inputs(self, chosen: Labelled, generator: torch.Generator) -> tuple[Samples, Draw | None]:
         """Return the images that the protocol makes of the chosen, and how to draw them anew."""
         dtype = TORCH_DTYPES[self.request.dtype]
 
@@ -120,7 +119,7 @@ class Losses:
             return self.normalisation(images, dtype)
 
         if self.protocol.kind == PLAIN:
-            return finish(chosen.inputs.to(self.request.device)), None
+            return finished(chosen, self.normalisation, dtype, self.request.device), None
         raw = chosen.images.to(self.request.device)  # a quarter of what the finished would be
         if self.protocol.kind == FROZEN:
             return self.protocol.frozen(raw, finish, generator), None

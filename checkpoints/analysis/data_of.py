@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import DataRequest, ImageData, Normalisation, load_data
-from checkpoints.data.dataset import AS_GIVEN, LabelledInputs
+from checkpoints.data.dataset import AS_GIVEN, Labelled, LabelledInputs
 from checkpoints.data.normalisations import STD_FLOOR, from_images, parse_normalisation
 from checkpoints.data.sources import EXPECTED, RECORDED
 from spectra.errors import InputError
+from spectra.objective.samples.input_tree import Samples, frozen
 from spectra.results.plain import from_plain
 
 
@@ -144,6 +146,24 @@ def normalisation_for(
     if asked == "data":
         return from_images(images, scale)
     return parse_normalisation(asked, channels=images.shape[1], scale=scale)
+
+
+def finished(
+    part: Labelled, normalisation: Normalisation, dtype: torch.dtype, device: torch.device | str
+) -> Samples:
+    """Return what a network is given of a split: its images normalised, other inputs as they are.
+
+    Args:
+        part: images or other inputs.
+        normalisation: see :func:`normalisation_for`.
+        dtype: of real numbers; integers stay integers.
+        device: where.
+    """
+    inputs = part.inputs
+    if isinstance(part, LabelledInputs) and not normalisation.mean:
+        return frozen(inputs, torch.device(device), dtype)
+    assert isinstance(inputs, Tensor)
+    return normalisation(inputs.to(device), dtype)
 
 
 def with_data(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spectra.errors import InputError
+from spectra.objective.samples.input_tree import InputTree, Samples, forms, select
 from spectra.results.provenance import Description, PlainValue
 
 
@@ -46,6 +47,11 @@ class LabelledImages:
         return self.images
 
     @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The images."""
+        return (self.images,)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """(channels, height, width)."""
         return tuple(self.images.shape[1:])
@@ -64,12 +70,12 @@ class LabelledInputs:
     """Inputs of one split as the network takes them: finished images, token ids, or several.
 
     Attributes:
-        inputs: (n, ...): floats that are not normalised again unless that is asked for, or
-            integers that stay integers.
+        inputs: n samples: a tensor (n, ...), or several in a dictionary, tuple or list; floats
+            that are not normalised again unless that is asked for, integers that stay integers.
         labels: int64 (n,), 0 <= label < number of classes.
     """
 
-    inputs: Tensor
+    inputs: Samples
     labels: Tensor
 
     def __post_init__(self) -> None:
@@ -95,13 +101,20 @@ class LabelledInputs:
         )
 
     @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The inputs, in the order of their names or places."""
+        if isinstance(self.inputs, InputTree):
+            return tuple(leaf[:] for _, leaf in sorted(self.inputs.leaves.items()))
+        return (self.inputs[:],)
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample."""
-        return tuple(self.inputs.shape[1:])
+        """Of one sample; of several tensors, of the first."""
+        return next(iter(forms(self.inputs).values()))[1][1:]
 
     def subset(self, index: Tensor) -> "LabelledInputs":
         """Return the samples at the positions ``index`` (n,), in that order."""
-        return LabelledInputs(self.inputs[index], self.labels[index])
+        return LabelledInputs(select(self.inputs, index), self.labels[index])
 
     def counts(self, num_classes: int) -> tuple[int, ...]:
         """Return the number of samples of each class."""
@@ -132,12 +145,7 @@ class Normalisation:
     scale: float = 255.0
 
     def __call__(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Return images (n, channels, h, w) as normalised floats on the same device.
-
-        Without channels (``AS_GIVEN``): any inputs, unchanged but for the dtype of floats.
-        """
-        if not self.mean:
-            return images.to(dtype) if images.is_floating_point() else images
+        """Return images (n, channels, h, w) as normalised floats on the same device."""
         if images.ndim != 4 or images.shape[1] != len(self.mean):
             raise InputError(
                 f"normalisation {self.name} has {len(self.mean)} channels, the images are "
@@ -167,7 +175,7 @@ class Normalisation:
 
 
 AS_GIVEN = Normalisation("as given", mean=(), std=(), scale=1.0)
-"""Of inputs that are what the network takes: nothing is done to them."""
+"""Of inputs that are what the network takes: it is not called on them."""
 
 
 @functools.lru_cache(maxsize=64)
@@ -234,13 +242,14 @@ class ImageData:
         return self.test
 
     def digest(self) -> str:
-        """Return the SHA-256 of the training images and labels, in order; computed once."""
+        """Return the SHA-256 of the training inputs and labels, in order; computed once."""
         return self._digest
 
     @cached_property
     def _digest(self) -> str:
         h = hashlib.sha256()
-        h.update(repr(tuple(self.train.inputs.shape)).encode())
-        h.update(self.train.inputs.contiguous().numpy().tobytes())
+        for tensor in self.train.tensors:
+            h.update(repr(tuple(tensor.shape)).encode())
+            h.update(tensor.contiguous().numpy().tobytes())
         h.update(self.train.labels.contiguous().numpy().tobytes())
         return h.hexdigest()

@@ -5,10 +5,9 @@ from typing import Any
 import torch
 
 from checkpoints.data.dataset import ImageData, Labelled, LabelledImages, LabelledInputs
-from checkpoints.own_code import import_own, needs
+from checkpoints.own_code import import_own, in_one_line, needs
 from spectra.classes.image_source import image_source
 from spectra.errors import InputError
-from spectra.objective.images import LazyImages
 from spectra.system.allocator import available_bytes
 
 _EXPECTED = "(inputs, labels), a Dataset, a DataLoader, or a pair of these for training and test"
@@ -53,12 +52,11 @@ def _is_two_splits(found: Any) -> bool:
 
 def _read(data: Any, name: str) -> Labelled:
     try:
-        source = image_source(data, room=available_bytes() // 2)
-        inputs = source.take(torch.arange(len(source.labels)))
+        with in_one_line(f"{name} cannot be read"):
+            source = image_source(data, room=available_bytes() // 2)
+            inputs = source.take(torch.arange(len(source.labels)))
     except InputError as error:
         raise InputError(f"{name} must return {_EXPECTED}: {error}") from error
-    if isinstance(inputs, LazyImages):
-        inputs = inputs[:]
     if isinstance(inputs, torch.Tensor) and inputs.dtype == torch.uint8 and inputs.ndim == 4:
         return LabelledImages(inputs, source.labels)
     return LabelledInputs(inputs, source.labels)

@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data.dataset import Normalisation
 from checkpoints.formats.contents import Found, Place, find_weights
-from checkpoints.formats.fitting import fit_to_network, is_beside
+from checkpoints.formats.fitting import Fitted, fit_to_network, is_beside
 from checkpoints.formats.folders import library_named_in, read_folder
 from checkpoints.formats.native import read_plain
 from checkpoints.formats.recognise import (
     HOLDERS,
     WRAPPERS,
+    UnknownArchitectureError,
     infer_architecture,
+    likely_classes,
     number_of_classes,
     rename_keys,
     strip_prefixes,
@@ -24,10 +26,13 @@ from checkpoints.formats.recognise import (
 from checkpoints.formats.run_names import read_names
 from checkpoints.formats.torch_files import read_torch, refuse_what_is_no_checkpoint
 from checkpoints.models import Architecture
+from checkpoints.models.defined import networks_defined_in
 from checkpoints.models.factories import Factory
 from checkpoints.models.registry import factory_named
 from spectra.errors import InputError
 
+# Ours: a network is built for so many numbers of classes at most.
+_MOST_TRIED = 4
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".th", ".tar", ".ckpt", ".bin", ".safetensors")
 
 
@@ -92,6 +97,8 @@ def load_foreign(
             network = _of_factory(found.places, arch, path, options)
         else:
             network = _of_known_architecture(found.places, arch, options)
+    except UnknownArchitectureError as error:
+        raise InputError(f"{path}: {error}; {_what_to_type(path)}") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     architecture = network.architecture
@@ -124,6 +131,17 @@ def load_foreign(
     )
 
 
+def _what_to_type(path: Path) -> str:
+    """Return the command that names the network, with a class that lies there if there is one."""
+    there = networks_defined_in((Path.cwd(), path.absolute().parent))
+    others = f" ({', '.join(there[1:4])} are there, too)" if there[1:] else ""
+    meant = "" if there else " (the class Net in your own file net.py)"
+    return (
+        f"name it: spectra analyze {path} --arch {there[0] if there else 'net.py:Net'}{meant}"
+        f"{others}; or --arch timm:NAME, --arch hf:FOLDER for one of those libraries"
+    )
+
+
 def _read(path: Path) -> Found:
     if path.is_dir():
         return Found((Place((), read_folder(path)),))
@@ -142,21 +160,10 @@ def _of_factory(
     first = next((value for value in state.values() if value.ndim == 4), None)
     channels = options["in_channels"] or (3 if first is None else first.shape[1])
     factory = factory_named(arch, (folder,), channels)
-    classes = options["num_classes"] or factory.num_classes or number_of_classes(state)
-    if classes is None and factory.asks_classes:
-        raise InputError(
-            f"cannot tell the number of classes of {factory.name} from its weights; give it with "
-            "--num-classes"
-        )
-    model = factory.build(classes)
-    try:
-        fitted = fit_to_network(places, model, factory.name)
-    except InputError:
-        if factory.renamed is None or not path.is_dir():
-            raise
-        fitted = fit_to_network((Place((), dict(factory.renamed(path))),), model, factory.name)
-    classes = options["num_classes"] or factory.num_classes or number_of_classes(fitted.state)
-    if classes is None:
+    model, fitted, asked = _filled(factory, places, path, options["num_classes"])
+    told = getattr(model, "num_classes", None)
+    classes = asked or (told if isinstance(told, int) else None) or number_of_classes(fitted.state)
+    if not classes:
         raise InputError(
             f"cannot tell the number of classes of {factory.name} from its weights; give it with "
             "--num-classes"
@@ -170,6 +177,41 @@ def _of_factory(
         options["shortcut"] or "A",
     )
     return _Network(architecture, fitted.state, (*fitted.place.notes, *fitted.notes), factory)
+
+
+def _filled(
+    factory: Factory, places: Sequence[Place], path: Path, num_classes: int | None
+) -> tuple[nn.Module, Fitted, int | None]:
+    """Return the network that the weights fit, its weights, and the classes it was built for.
+
+    Where nobody says how many classes there are, those are tried that some layer has as outputs.
+    """
+    tried: list[int | None] = [num_classes or factory.num_classes]
+    if tried == [None] and factory.takes_classes:
+        tried = [*likely_classes(places[0].state)[:_MOST_TRIED]]
+        tried += [] if factory.asks_classes and tried else [None]
+    complaint: InputError | None = None
+    for classes in tried:
+        if classes is None and factory.asks_classes:
+            break
+        try:
+            model = factory.build(classes)
+            return model, _fitted(factory, places, path, model), classes
+        except InputError as error:
+            complaint = complaint or error
+    raise complaint or InputError(
+        f"cannot tell the number of classes of {factory.name} from its weights; give it with "
+        "--num-classes"
+    )
+
+
+def _fitted(factory: Factory, places: Sequence[Place], path: Path, model: nn.Module) -> Fitted:
+    try:
+        return fit_to_network(places, model, factory.name)
+    except InputError:
+        if factory.renamed is None or not path.is_dir():
+            raise
+        return fit_to_network((Place((), dict(factory.renamed(path))),), model, factory.name)
 
 
 def _of_known_architecture(

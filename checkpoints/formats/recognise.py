@@ -22,6 +22,15 @@ _FACTORY = (
 )
 
 
+_HEAD = re.compile(
+    r"(^|[._])(head|heads|fc|classifier|classification|linear|logits?|score|output|out|last)[._]"
+)
+
+
+class UnknownArchitectureError(InputError):
+    """The weights are of no architecture of ours."""
+
+
 def strip_prefixes(state: State, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
     """Remove those of ``prefixes`` that every key has, one inside the other too."""
     plain = dict(state)
@@ -67,10 +76,12 @@ def infer_architecture(
     weight = state.get("linear.weight")
     if weight is None or weight.ndim != 2:
         near = [k for k in state if re.search(r"\.(linear|fc|classifier)\.weight$", k)]
-        raise InputError(_unknown(state, f", though there is {near[0]}" if near else ""))
+        raise UnknownArchitectureError(
+            _unknown(state, f", though there is {near[0]}" if near else "")
+        )
     residual = any(re.match(r"layer\d+\.", key) for key in state)
     if arch is None and not residual and not set(state) <= {"linear.weight", "linear.bias"}:
-        raise InputError(_unknown(state))
+        raise UnknownArchitectureError(_unknown(state))
     if not residual and (arch or "softmax") == "softmax":
         channels, size = _pixels(weight.shape[1], in_channels, image_size)
         found = Architecture(
@@ -94,8 +105,34 @@ def infer_architecture(
     return found
 
 
+def likely_classes(state: State) -> list[int]:
+    """Return the numbers of outputs of the layers that may be the last, the likeliest first.
+
+    Args:
+        state: of any network; its order tells little where safetensors have sorted it.
+    """
+    rows = [
+        (key, value.shape[0])
+        for key, value in state.items()
+        if key.endswith("weight") and value.ndim >= 2
+    ]
+
+    def unlikeliness(item: tuple[int, tuple[str, int]]) -> tuple[bool, bool, bool, int]:
+        place, (key, outputs) = item
+        bias = state.get(key.removesuffix("weight") + "bias")
+        with_bias = bias is not None and bias.shape == (outputs,)
+        flat = state[key].ndim == 2
+        return not _HEAD.search(key), not with_bias, not flat, -place
+
+    ordered = [outputs for _, (_, outputs) in sorted(enumerate(rows), key=unlikeliness)]
+    return list(dict.fromkeys(ordered))
+
+
 def number_of_classes(state: State) -> int | None:
-    """Return the outputs of the last layer with a bias; None: there is none."""
+    """Return the outputs of a network's last layer, of a state in the network's own order.
+
+    None: that layer has no bias, and may be none that gives outputs.
+    """
     last = [key for key, value in state.items() if key.endswith("weight") and value.ndim >= 2]
     for key in reversed(last):
         bias = state.get(key.removesuffix("weight") + "bias")
@@ -105,10 +142,10 @@ def number_of_classes(state: State) -> int | None:
 
 
 def _unknown(state: State, more: str = "") -> str:
-    """Say that nothing is known of a network with these keys, and what to type."""
+    """Say that nothing is known of a network with these keys, and what they look like."""
     return (
         f"these are weights of no architecture that is known here{more}; they are "
-        f"{shown_keys(state)}; {_FACTORY}"
+        f"{shown_keys(state)}"
     )
 
 

@@ -24,7 +24,8 @@ class Factory:
         name: as it is recorded and spoken of, without folders.
         call: builds it; takes the number of classes, or None.
         num_classes: outputs, where the factory itself fixes them.
-        asks_classes: whether it cannot be called without their number.
+        takes_classes: whether it has an argument for their number.
+        asks_classes: whether it cannot be called without it.
         renamed: reads the weights of a folder under the names that the library has for them now;
             None: they have no others.
     """
@@ -32,6 +33,7 @@ class Factory:
     name: str
     call: Callable[[int | None], Any]
     num_classes: int | None = None
+    takes_classes: bool = True
     asks_classes: bool = False
     renamed: Callable[[Path], Mapping[str, Tensor]] | None = None
 
@@ -65,7 +67,7 @@ def own_factory(text: str, folders: Sequence[Path] = ()) -> Factory:
     """
     code = import_own(text, folders)
     if isinstance(code.found, nn.Module):
-        return Factory(code.name, lambda classes: copy.deepcopy(code.found))
+        return Factory(code.name, lambda classes: copy.deepcopy(code.found), takes_classes=False)
     if not callable(code.found):
         raise InputError(
             f"{code.name} is {type(code.found).__name__}; expected the class of a network, or a "
@@ -84,7 +86,7 @@ def own_factory(text: str, folders: Sequence[Path] = ()) -> Factory:
         return code.call(**({} if named is None or classes is None else {named: classes}))
 
     fixed = next((code.named[c] for c in CLASSES if isinstance(code.named.get(c), int)), None)
-    return Factory(code.name, call, fixed, named in needs(code))
+    return Factory(code.name, call, fixed, named is not None, named in needs(code))
 
 
 def _argument_for_classes(code: OwnCode) -> str | None:

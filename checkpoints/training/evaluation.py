@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spectra.objective.per_sample import PerSampleLoss
+from spectra.objective.samples.input_tree import Samples
 from spectra.system.precision import float32_precision
 
 EVALUATION_BATCH = 500
@@ -77,13 +78,13 @@ class EpochMetrics:
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, images: Tensor, labels: Tensor, *, num_classes: int, loss: PerSampleLoss
+    model: nn.Module, images: Samples, labels: Tensor, *, num_classes: int, loss: PerSampleLoss
 ) -> ClassMetrics:
     """Evaluate ``model`` in eval mode and full float32; the mode of every layer is restored.
 
     Args:
         model: maps images to outputs.
-        images: normalised, (n, channels, h, w), on the model's device.
+        images: normalised, (n, channels, h, w), or other inputs, on the model's device.
         labels: int64 (n,), on the same device.
         num_classes: C.
         loss: per-sample loss to report.

@@ -14,7 +14,7 @@ SMALL_IMAGE = 16
 
 def suitable_threads(data: ImageData) -> AbstractContextManager[None]:
     """Run the block on one thread where the images are small; put torch's setting back."""
-    return one_thread(data.train.shape[-1] < SMALL_IMAGE)
+    return one_thread((data.train.shape or (1,))[-1] < SMALL_IMAGE)
 
 
 @contextmanager

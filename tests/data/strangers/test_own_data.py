@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from checkpoints.data import load_data
+from checkpoints.data.dataset import AS_GIVEN
 from spectra.errors import InputError
 
 SOURCE = """
@@ -42,6 +43,10 @@ class Own(Dataset):
     def __getitem__(self, i):
         return torch.from_numpy(IMAGES[i] / 255).float(), int(LABELS[i])
 
+class Broken(Own):
+    def __getitem__(self, i):
+        raise KeyError("no such picture")
+
 def needs(path):
     return None
 
@@ -73,7 +78,7 @@ def test_what_a_function_returns_is_taken_as_it_is(file, name):
     assert torch.equal(data.train.inputs, (wanted().double() / 255).float())
     assert data.train.labels.tolist() == [0, 1, 2, 0, 1, 2]
     assert (data.test is not None) == (name in ("splits", "two"))
-    assert data.normalisation(data.train.inputs) is not None
+    assert data.normalisation == AS_GIVEN
 
 
 def test_pixels_are_images_as_those_of_files(file):
@@ -102,6 +107,7 @@ def test_neither_paths_nor_what_was_typed_is_recorded_as_a_source_to_look_for(fi
         ("nothing", r"must return \(inputs, labels\), a Dataset"),
         ("broken", r"own_data_of_a_test\.py:\d+: OSError: the disk is on fire"),
         ("absent", "has no absent; it has"),
+        ("Broken", r"cannot be read: .*own_data_of_a_test\.py:\d+: KeyError: 'no such picture'"),
     ],
 )
 def test_what_goes_wrong_is_one_line(file, name, message):

@@ -93,7 +93,9 @@ def test_a_wider_network_is_not_taken_for_a_known_one(save):
 
 
 def test_a_network_without_a_known_head_asks_for_an_architecture(save):
-    with pytest.raises(InputError, match=r"--arch net\.py:Net for the class Net"):
+    with pytest.raises(
+        InputError, match=r"name it: spectra analyze .*net\.pth --arch net\.py:Net \(the"
+    ):
         load_foreign(save({"encoder.weight": torch.zeros(4, 4)}))
 
 
@@ -129,6 +131,14 @@ def test_the_message_on_an_unknown_network_shows_its_keys_and_no_softmax_regress
     assert "no architecture that is known here" in told
     assert "stem.weight (8, 3, 3, 3); blocks.0.w (4, 4) and 1 more of blocks.*" in told
     assert "softmax" not in told
+
+
+def test_a_network_that_lies_beside_the_file_is_named_in_the_command(save, tmp_path):
+    source = "from torch import nn\nclass Part(nn.Module):\n    pass\n"
+    source += "class Whole(nn.Module):\n    def __init__(self):\n        self.part = Part()\n"
+    (tmp_path / "own.py").write_text(source + "raise SystemExit('this was run')\n")
+    with pytest.raises(InputError, match=r"--arch \S+/own\.py:Whole; or"):
+        load_foreign(save({"encoder.weight": torch.zeros(4, 4)}))
 
 
 def test_a_criterion_beside_a_known_network_is_noted(save):
