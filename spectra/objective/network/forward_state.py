@@ -1,0 +1,137 @@
+"""What a network keeps of a forward pass, and how it is put back."""
+
+from __future__ import annotations
+
+import operator
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._C._functorch import maybe_current_level
+
+from spectra.errors import OperatorError
+
+# Of a module: what torch keeps there for itself, and tables that have their own place below.
+_TORCHS_OWN = frozenset(vars(nn.Module())) | {"forward"}
+# Types of these modules hold no attributes that a pass would write.
+_PLAIN = ("builtins", "torch", "numpy")
+# How far attributes of attributes are looked at.
+_DEPTH = 3
+
+
+class ForwardState:
+    """Everything that a forward pass can change: attributes, what they hold, and buffers.
+
+    The first pass that it looks at tells whether there is anything to put back at all.
+
+    Args:
+        module: a network, as its passes are to find it.
+
+    Attributes:
+        changes: whether passes change anything; True until the first one is over.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.changes = True
+        self._seen = False
+        self._tables: list[tuple[Any, Any]] = []
+        self._take_module(module, set())
+        self._tensors = [
+            (table, key, value, value.detach().clone())
+            for table, content in self._tables
+            for key, value in _items(content)
+            if isinstance(value, Tensor) and value.layout == torch.strided
+        ]
+        self._parameters = [(name, p, p.detach().clone()) for name, p in module.named_parameters()]
+
+    def _take_module(self, module: nn.Module, found: set[int]) -> None:
+        self._take(vars(module), _DEPTH, found)
+        self._take(module._buffers, 1, found)
+        for child in module.children():
+            if id(vars(child)) not in found:
+                self._take_module(child, found)
+
+    def _take(self, table: Any, depth: int, found: set[int]) -> None:
+        """Remember what ``table`` holds, and what that holds in turn."""
+        if id(table) in found or not depth:
+            return
+        found.add(id(table))
+        content = dict(table) if isinstance(table, dict) else table.copy()
+        self._tables.append((table, content))
+        for key, value in _items(content):
+            if key in _TORCHS_OWN or isinstance(value, (Tensor, type)):
+                continue
+            if isinstance(value, nn.Module):
+                self._take_module(value, found)
+            elif isinstance(value, (dict, list, set, deque)):
+                self._take(value, depth - 1, found)
+            elif type(value).__module__ not in _PLAIN and hasattr(value, "__dict__"):
+                self._take(vars(value), depth - 1, found)
+
+    @contextmanager
+    def put_back(self) -> Iterator[None]:
+        """Let a pass find and leave everything as it was.
+
+        Raises:
+            OperatorError: the pass changed a parameter in place.
+        """
+        if self._seen:
+            for table, key, _, pristine in self._tensors:
+                table[key] = pristine.clone()  # the graph of this pass may hold it
+        try:
+            yield
+        finally:
+            differs = [_restored(table, content) for table, content in self._tables]
+        if not self._seen and maybe_current_level() is None:  # not while torch differentiates
+            self._look_at_tensors()
+            self.changes = any(differs) or bool(self._tensors)
+            self._seen = True
+
+    @torch.no_grad()
+    def _look_at_tensors(self) -> None:
+        """Put back what the first pass changed in place, and keep that for the next ones."""
+        self._tensors = [kept for kept in self._tensors if not _equal(kept[2], kept[3])]
+        for _, _, value, pristine in self._tensors:
+            value.copy_(pristine)
+        for name, parameter, before in self._parameters:
+            if not _equal(parameter, before):
+                parameter.copy_(before)
+                raise OperatorError(
+                    f"the forward pass changes the parameter {name} in place; a Hessian needs "
+                    "fixed parameters: change it once, before, or compute a new value from it"
+                )
+        self._parameters = []
+
+
+def _items(content: Any) -> list[tuple[Any, Any]]:
+    if isinstance(content, dict):
+        return list(content.items())
+    return [] if isinstance(content, set) else list(enumerate(content))
+
+
+def _restored(table: Any, content: Any) -> bool:
+    """Have ``table`` hold what ``content`` holds; return whether it held anything else."""
+    if isinstance(table, dict):
+        more = [key for key in table if key not in content]
+        other = [key for key, value in content.items() if table.get(key, content) is not value]
+        for key in more:
+            del table[key]
+        for key in other:
+            table[key] = content[key]
+        return bool(more or other)
+    if isinstance(table, set):
+        same = table == content
+    else:
+        same = len(table) == len(content) and all(map(operator.is_, table, content))
+    if not same:
+        table.clear()
+        (table.update if isinstance(table, set) else table.extend)(content)
+    return not same
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    """Say whether two tensors hold the same, NaN at the same places too."""
+    return bool(((one == other) | ((one != one) & (other != other))).all())

@@ -1,0 +1,82 @@
+"""Torch's functions as an operator's own copy of a network calls them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from spectra.objective.network.equal_formulas import FORMULAS
+
+# What a network casts to for speed, or for more precision than half: the products' own serves both.
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16)
+_COMPLEX = (torch.complex64, torch.complex32)
+_CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16)
+_TYPE_NAMES = {"torch.FloatTensor", "torch.HalfTensor", "torch.BFloat16Tensor"}
+_TYPE_NAMES |= {name.replace("torch.", "torch.cuda.") for name in _TYPE_NAMES}
+# These read the same bytes as numbers of another type, or only ask about types.
+_NOT_CASTS = (Tensor.view, torch.can_cast, torch.promote_types, torch.result_type)
+_MAKERS = frozenset({
+    torch.zeros, torch.ones, torch.empty, torch.full, torch.eye, torch.arange, torch.linspace,
+    torch.logspace, torch.tensor, torch.as_tensor, torch.asarray, torch.scalar_tensor, torch.rand,
+    torch.randn, torch.hann_window, torch.hamming_window, torch.blackman_window,
+    torch.bartlett_window, torch.kaiser_window, torch.from_numpy, torch.tril_indices,
+    torch.triu_indices, torch.randint, torch.randperm, torch.empty_strided, torch.normal,
+})  # fmt: skip
+
+
+class OwnCalls(TorchFunctionMode):
+    """Inside it, torch's functions compute in one precision, and twice differentiably.
+
+    What a network casts to float32 or less, and what it makes anew, is in ``dtype``, so that
+    products in float64 are those of the network in float64; casts to float64 stay. Autocast is off.
+    Functions without a second derivative are those of :data:`FORMULAS`.
+
+    It holds for the thread that enters it, and for what a network calls itself, not for what torch
+    calls in turn.
+
+    Args:
+        dtype: float32 or float64.
+        device: where tensors are made by functions that are told no device.
+    """
+
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__()
+        self.dtype, self.device = dtype, device
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call ``func``, or what stands for it."""
+        if torch.is_autocast_enabled(self.device.type):
+            torch.set_autocast_enabled(self.device.type, False)
+        kwargs = kwargs or {}
+        formula = FORMULAS.get(func)
+        if formula is not None:
+            return formula(*args, **kwargs)
+        if func in _CASTS:
+            return args[0].to(self.dtype)
+        if func not in _NOT_CASTS:
+            args = tuple(self._own_type(value) for value in args)
+            if kwargs.get("dtype") is not None:
+                kwargs = {**kwargs, "dtype": self._own_type(kwargs["dtype"])}
+        if func in _MAKERS:
+            return self._made(func, args, kwargs)
+        return func(*args, **kwargs)
+
+    def _own_type(self, value: Any) -> Any:
+        if isinstance(value, torch.dtype):
+            if value in _FLOATS:
+                return self.dtype
+            return self.dtype.to_complex() if value in _COMPLEX else value
+        return self.dtype if isinstance(value, str) and value in _TYPE_NAMES else value
+
+    def _made(self, func: Any, args: Any, kwargs: Any) -> Any:
+        if func is torch.from_numpy:
+            made = func(*args)
+            return made.to(self.device, self._own_type(made.dtype))
+        if self.device.type != "cpu" and kwargs.get("device") is None:
+            kwargs = {**kwargs, "device": self.device}
+        made = func(*args, **kwargs)
+        wanted = self._own_type(made.dtype)
+        if made.dtype == wanted or kwargs.get("dtype") is not None:
+            return made
+        return func(*args, **{**kwargs, "dtype": wanted})

@@ -1,0 +1,63 @@
+"""The forward pass of an operator's own copy: always from the same state, in its own terms."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from spectra.objective.network.forward_state import ForwardState
+from spectra.objective.network.own_calls import OwnCalls
+
+
+class OwnForward:
+    """What stands for ``module.forward`` in an operator's own copy.
+
+    It hands a copy of the inputs on, which the network may change in place; calls torch by
+    :class:`OwnCalls`; and puts back what the network keeps of a pass (caches, counters), so that
+    every pass begins from the same state.
+
+    Args:
+        module: the copy, which nobody else has.
+        forward: its own forward where that is an attribute of the object; None: its type's.
+        dtype: of the copy.
+        device: where it is.
+    """
+
+    def __init__(
+        self, module: nn.Module, forward: Any, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.module, self.forward = module, forward
+        self.dtype, self.device = dtype, device
+        self._state: ForwardState | None = None
+        self._lock = threading.RLock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the network makes of its inputs."""
+        args, kwargs = tree_map(_copied, (args, kwargs))
+        if self._state is not None and not self._state.changes:
+            return self._called(args, kwargs)
+        with self._lock:  # one pass could read what another one keeps
+            state = self._state = self._state or ForwardState(self.module)
+            with state.put_back():
+                return self._called(args, kwargs)
+
+    def _called(self, args: Any, kwargs: Any) -> Any:
+        with OwnCalls(self.dtype, self.device):
+            if self.forward is not None:
+                return self.forward(*args, **kwargs)
+            return type(self.module).forward(self.module, *args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OwnForward:
+        """Return one of the copy that is being made of the network; its state is not known yet."""
+        from copy import deepcopy
+
+        module, forward = deepcopy((self.module, self.forward), memo)
+        return OwnForward(module, forward, self.dtype, self.device)
+
+
+def _copied(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value
