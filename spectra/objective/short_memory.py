@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar, cast
 import torch
 
 from spectra.errors import InputError
+from spectra.objective.network.failures import passes_of_network
 from spectra.system.allocator import out_of_memory
 
 # Ours: what a laptop can spare for kept work; of a card's memory half of what is free.
@@ -65,6 +66,8 @@ def chunk_share(vectors_a_pass: int) -> float:
 def with_smaller_chunks(method: Method) -> Method:
     """Have a method that works through the chunks begin again with smaller ones where memory ends.
 
+    What else goes wrong in a pass is told in one line.
+
     Raises:
         InputError: not even one image fits, with no work kept beside it.
     """
@@ -73,7 +76,8 @@ def with_smaller_chunks(method: Method) -> Method:
     def answered(self: WorksInChunks, *args: Any, **kwargs: Any) -> Any:
         while True:
             try:
-                return method(self, *args, **kwargs)
+                with passes_of_network():
+                    return method(self, *args, **kwargs)
             except Exception as error:
                 if not out_of_memory(error):
                     raise

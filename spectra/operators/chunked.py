@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spectra.objective.counting import ImageCount
 from spectra.objective.frozen_loss import FrozenLoss
+from spectra.objective.network.failures import passes_of_network
 from spectra.objective.parameter_slices import ParameterSlices
 from spectra.objective.short_memory import chunk_share, with_smaller_chunks
 from spectra.objective.workers import map_in_order
@@ -151,6 +152,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         self.count.forwards += self.num_images
         return found
 
+    @passes_of_network()
     def chunk_product(self, chunk: slice, v: Tensor) -> Tensor:
         """Return Σ_i w_i M_i v over the images of ``chunk``, shape (P,), keeping nothing."""
         self.check_point()

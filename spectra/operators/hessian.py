@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from spectra.errors import InputError, OperatorError
 from spectra.objective.counting import ImageCount
+from spectra.objective.network.failures import passes_of_network
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.samples.forward import Forward
 from spectra.objective.short_memory import default_budget, largest_chunk, with_smaller_chunks
@@ -94,6 +95,7 @@ class HessianOperator(ChunkedOperator):
         (['weight', 'bias'], 8, torch.Size([8, 2]))
     """
 
+    @passes_of_network()
     def __init__(
         self,
         model: nn.Module,
@@ -157,6 +159,7 @@ class HessianOperator(ChunkedOperator):
         if check:
             self._check_products(may_change=products == "auto")
 
+    @passes_of_network()
     def gauss_newton(self) -> GaussNewtonOperator:
         """Return G, the part of H that comes from how the loss bends; H - G is the rest.
 

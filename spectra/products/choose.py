@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spectra.errors import InputError, OperatorError, SpectraError
+from spectra.errors import InputError, SpectraError
+from spectra.objective.network.failures import passes_of_network
 from spectra.objective.network.own_copy import own_copy
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.samples.input_tree import Samples, in_dtype
@@ -100,6 +101,7 @@ def make_products(
     return CapturedProducts(products, CudaRecorder(device, share_memory=True))
 
 
+@passes_of_network()
 def choose(
     model: nn.Module,
     loss: PerSampleLoss,
@@ -121,7 +123,7 @@ def choose(
         tuning: of the products.
 
     Raises:
-        OperatorError: torch has no second derivative of network or loss.
+        OperatorError: torch has no second derivative of network or loss, or a pass fails.
     """
     few = slice(0, min(COMPARED_IMAGES, len(labels)))
     double = own_copy(model, torch.float64)
@@ -135,16 +137,7 @@ def choose(
     ]
     vector = torch.cat(drawn).to(labels.device)
     oracle = DoubleBackwardProducts(double, loss)
-    try:
-        wanted = oracle.linearise(*batch).product(oracle.direction(vector))
-    except (RuntimeError, NotImplementedError) as error:
-        if "not implemented" not in str(error):
-            raise
-        said = " ".join(str(error).split())[:120]
-        raise OperatorError(
-            f"network or loss has no second derivative in torch: {said}; write it in operations "
-            "that have one"
-        ) from error
+    wanted = oracle.linearise(*batch).product(oracle.direction(vector))
     try:
         products = WAYS["tangent"](double, loss, tuning)
         if products is None:

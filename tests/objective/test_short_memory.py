@@ -8,7 +8,7 @@ from oracles import random_vector
 from product_nets import make_net
 from torch import nn
 
-from spectra import HessianOperator, InputError
+from spectra import HessianOperator, InputError, OperatorError
 from spectra.findings.sharpness import gauss_newton_form, slopes
 from spectra.products.kept import KeptWork
 
@@ -88,7 +88,7 @@ def test_one_image_that_does_not_fit_is_one_line():
 def test_other_errors_are_not_taken_for_short_memory():
     op = operator(7)
     op.model.net = nn.Linear(3, 3)
-    with pytest.raises(RuntimeError, match="dtype"):
+    with pytest.raises(OperatorError, match="dtype"):
         op.gradient()
 
 

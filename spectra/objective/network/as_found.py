@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from spectra.errors import OperatorError
@@ -19,7 +20,9 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
     when it is traced, which the next pass would compute with. What it changes in place stays
     changed.
     """
-    modules = list(model.modules())
+    modules = [
+        module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)
+    ]
     attributes = [dict(vars(module)) for module in modules]
     tables = [[dict(vars(module)[name]) for name in _TABLES] for module in modules]
     try:
@@ -65,6 +68,7 @@ class ParametersInPlace:
         self._places = [
             (f"{path}.{name}" if path else name, module._parameters, name, parameter)
             for path, module in model.named_modules()
+            if not isinstance(module, torch.jit.ScriptModule)  # whose tables are not Python's
             for name, parameter in module._parameters.items()
         ]
 

@@ -18,6 +18,7 @@ _NO_DERIVATIVE = re.compile(
 _ONCE = re.compile(r"once_differentiable|does not support double backward|double backwards? is not")
 _IN_PLACE = "modified by an inplace operation"
 _SECOND_PASS = "backward through the graph a second time"
+_ELSEWHERE = re.compile(r"same dtype|expected scalar type|same device|expected .* device", re.I)
 _OURS = (str(Path(torch.__file__).parent), str(Path(__file__).parents[2]))
 
 
@@ -64,7 +65,13 @@ def in_one_line(error: Exception) -> str:
             "compute it in every forward pass"
         )
     kind = "" if isinstance(error, RuntimeError) else f"{type(error).__name__}: "
-    return f"network or loss failed in a pass{_place(error)}: {kind}{text[:200]}"
+    advice = ""
+    if _ELSEWHERE.search(text):
+        advice = (
+            "; a tensor that the network does not keep, such as one of a closure, stays in its "
+            "own precision and place: make it a buffer, or convert it to those of the inputs"
+        )
+    return f"network or loss failed in a pass{_place(error)}: {kind}{text[:200]}{advice}"
 
 
 def _of_a_pass(error: Exception) -> bool:

@@ -16,14 +16,12 @@ from spectra.errors import OperatorError
 
 # Of a module: what torch keeps there for itself, and tables that have their own place below.
 _TORCHS_OWN = frozenset(vars(nn.Module())) | {"forward"}
-# Types of these modules hold no attributes that a pass would write.
-_PLAIN = ("builtins", "torch", "numpy")
-# How far attributes of attributes are looked at.
+# How far lists within lists are looked at. Objects of other types are left to themselves.
 _DEPTH = 3
 
 
 class ForwardState:
-    """Everything that a forward pass can change: attributes, what they hold, and buffers.
+    """What a forward pass can change: attributes, lists and dictionaries in them, and buffers.
 
     The first pass that it looks at tells whether there is anything to put back at all.
 
@@ -48,6 +46,8 @@ class ForwardState:
         self._parameters = [(name, p, p.detach().clone()) for name, p in module.named_parameters()]
 
     def _take_module(self, module: nn.Module, found: set[int]) -> None:
+        if isinstance(module, torch.jit.ScriptModule):
+            return  # what it holds is not Python's
         self._take(vars(module), _DEPTH, found)
         self._take(module._buffers, 1, found)
         for child in module.children():
@@ -68,8 +68,6 @@ class ForwardState:
                 self._take_module(value, found)
             elif isinstance(value, (dict, list, set, deque)):
                 self._take(value, depth - 1, found)
-            elif type(value).__module__ not in _PLAIN and hasattr(value, "__dict__"):
-                self._take(vars(value), depth - 1, found)
 
     @contextmanager
     def put_back(self) -> Iterator[None]:

@@ -1,8 +1,12 @@
 """Torch's functions as an operator's own copy of a network calls them."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.utils.checkpoint as checkpointing
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -80,3 +84,50 @@ class OwnCalls(TorchFunctionMode):
         if made.dtype == wanted or kwargs.get("dtype") is not None:
             return made
         return func(*args, **{**kwargs, "dtype": wanted})
+
+
+_checkpointing_lock = threading.Lock()
+_passes_without_checkpointing = 0
+_torchs_own = (
+    checkpointing.CheckpointFunction,
+    checkpointing._checkpoint_without_reentrant_generator,
+)
+
+
+class _PlainFunction:
+    """What a reentrant checkpoint calls, without the checkpoint."""
+
+    @staticmethod
+    def apply(function: Any, preserve_rng_state: bool, *args: Any) -> Any:
+        return function(*args)
+
+
+def _plain_generator(*args: Any, **kwargs: Any) -> Iterator[None]:
+    """Stand around a call of a checkpointed function, and do nothing."""
+    yield
+
+
+@contextmanager
+def no_checkpointing() -> Iterator[None]:
+    """Have ``torch.utils.checkpoint`` call its functions plainly within the block.
+
+    A reentrant checkpoint refuses ``torch.autograd.grad``, and what any checkpoint computes again
+    in the backward pass would be computed outside of :class:`OwnCalls`. It holds for the process;
+    several threads may be inside.
+    """
+    global _passes_without_checkpointing
+    with _checkpointing_lock:
+        _passes_without_checkpointing += 1
+        _set_checkpointing(_PlainFunction, _plain_generator)
+    try:
+        yield
+    finally:
+        with _checkpointing_lock:
+            _passes_without_checkpointing -= 1
+            if not _passes_without_checkpointing:
+                _set_checkpointing(*_torchs_own)
+
+
+def _set_checkpointing(function: Any, generator: Any) -> None:
+    checkpointing.CheckpointFunction = function  # type: ignore[misc]
+    checkpointing._checkpoint_without_reentrant_generator = generator

@@ -1,6 +1,7 @@
 """The operator's own copy of a network."""
 
 import copy
+import io
 from typing import Any
 
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from spectra.errors import OperatorError, SpectraError
-from spectra.objective.network.copyable import check_copyable, shared_attributes
+from spectra.objective.network.embeddings import make_regular
 from spectra.objective.network.own_forward import OwnForward
+from spectra.objective.network.refusals import check_copyable
 from spectra.objective.network.weight_norm import write_out_weight_norms
 from spectra.objective.plain_model import in_precision, plain_model
 
@@ -23,8 +25,8 @@ def own_copy(
 
     - wrappers of ``torch.compile`` and of data parallelism are taken off, wherever they are;
     - tensors and layers that are plain attributes are converted as parameters are;
-    - weight norm is computed by its formula, embeddings have dense gradients, and a ``max_norm``
-      is applied once;
+    - weight norm is computed by its formula, and embeddings are made regular functions of their
+      weights, see :func:`make_regular`;
     - hooks of the backward pass, which are no part of the function, are left out;
     - its forward pass is an :class:`OwnForward`.
 
@@ -61,7 +63,7 @@ def own_copy(
         module.eval()  # one that overrides train() may keep its mode
         module.training = False
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
-            _make_dense(module)
+            make_regular(module)
     write_out_weight_norms(made)
     _give_own_forward(made, dtype)
     return made
@@ -75,7 +77,7 @@ def _copied(model: nn.Module) -> tuple[nn.Module, dict[int, Any]]:
             return _deep_copy(model, memo), memo
         except Exception:
             # Locks, files and the like: the copy has the same ones.
-            memo = {id(value): value for value in shared_attributes(model)}
+            memo = {id(value): value for value in _shared_attributes(model)}
             return _deep_copy(model, memo), memo
     except SpectraError:
         raise
@@ -93,7 +95,18 @@ def _deep_copy(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
             inner = plain_model(module)
             if inner is not module:  # who copies the wrapper gets a copy of what is inside
                 memo[id(module)] = copy.deepcopy(inner, memo)
+            elif isinstance(module, torch.jit.ScriptModule) and id(module) not in memo:
+                memo[id(module)] = _script_copy(module)
         made: nn.Module = copy.deepcopy(model, memo)
+    return made
+
+
+def _script_copy(module: torch.jit.ScriptModule) -> nn.Module:
+    """Return a copy of TorchScript; a deep copy would compute with the parameters of ``module``."""
+    file = io.BytesIO()
+    torch.jit.save(module, file)
+    file.seek(0)
+    made: nn.Module = torch.jit.load(file)
     return made
 
 
@@ -118,16 +131,6 @@ def _precision_of(tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
     return dtype if tensor.is_floating_point() else tensor.dtype
 
 
-@torch.no_grad()
-def _make_dense(layer: nn.Embedding | nn.EmbeddingBag) -> None:
-    """Have gradients dense, and rows that a pass would shorten as short as it makes them."""
-    layer.sparse = False
-    if layer.max_norm is not None:
-        lengths = layer.weight.norm(layer.norm_type, dim=1, keepdim=True)
-        layer.weight.mul_((layer.max_norm / lengths.clamp(min=1e-300)).clamp(max=1.0))
-        layer.max_norm = None
-
-
 def _give_own_forward(made: nn.Module, dtype: torch.dtype) -> None:
     if isinstance(made, torch.jit.ScriptModule):
         return  # its functions are not torch's in Python
@@ -135,3 +138,18 @@ def _give_own_forward(made: nn.Module, dtype: torch.dtype) -> None:
     given = found.forward if isinstance(found, OwnForward) else found
     device = next((p.device for p in made.parameters()), torch.device("cpu"))
     vars(made)["forward"] = OwnForward(made, given, dtype, device)
+
+
+def _shared_attributes(model: nn.Module) -> list[Any]:
+    """Return the attributes of modules that cannot be copied: locks, files, generators."""
+    found: list[Any] = []
+    for module in model.modules():
+        registered = {id(part) for part in (module._parameters, module._buffers, module._modules)}
+        for value in vars(module).values():
+            if id(value) in registered or isinstance(value, (Tensor, nn.Module)):
+                continue
+            try:
+                copy.deepcopy(value)
+            except Exception:
+                found.append(value)
+    return found

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from spectra.objective.network.forward_state import ForwardState
-from spectra.objective.network.own_calls import OwnCalls
+from spectra.objective.network.own_calls import OwnCalls, no_checkpointing
 
 
 class OwnForward:
@@ -46,7 +46,7 @@ class OwnForward:
                 return self._called(args, kwargs)
 
     def _called(self, args: Any, kwargs: Any) -> Any:
-        with OwnCalls(self.dtype, self.device):
+        with OwnCalls(self.dtype, self.device), no_checkpointing():
             if self.forward is not None:
                 return self.forward(*args, **kwargs)
             return type(self.module).forward(self.module, *args, **kwargs)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from spectra.errors import NonFiniteError, OperatorError
 from spectra.objective.frozen_loss import FrozenLoss
+from spectra.objective.network.refusals import check_registered
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ def check_losses(op: FrozenLoss) -> None:
 def _say_what_is_unreached(op: FrozenLoss, few: slice) -> None:
     """Warn where the losses of the first images do not depend on some parameters."""
     losses = op.chunk_losses(few)
+    check_registered(losses, op.model)
     if not losses.requires_grad:
         logger.warning(
             "the loss depends on no trainable parameter, so its Hessian is zero: are the "

@@ -1,14 +1,45 @@
-"""Tensors that a loss is a function of, though they are none of the network's parameters."""
+"""Networks that cannot be computed with, or have other parameters than they say, in one line."""
 
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from spectra.errors import OperatorError
+from spectra.errors import InputError, OperatorError
 
+# Tensors named in a message.
 _NAMED = 4
+_QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
+
+
+def check_copyable(model: nn.Module) -> None:
+    """Check that every parameter and buffer holds numbers to take derivatives at.
+
+    Raises:
+        InputError: one has no shape or no values yet, or its layer is quantized.
+    """
+    for path, module in model.named_modules():
+        if type(module).__module__.startswith(_QUANTIZED):
+            raise InputError(
+                f"layer {path or type(module).__name__} is quantized ({type(module).__name__}): "
+                "its weights are integers, which have no Hessian; give the network in floats"
+            )
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if is_lazy(tensor):
+            raise InputError(
+                f"{name} has no shape yet, for it is of a lazy layer; run the network once on some "
+                "inputs, and load its weights"
+            )
+        if tensor.is_meta:
+            raise InputError(
+                f"{name} has no values, for it is on the meta device; make the network on a real "
+                "device (to_empty) and load its weights"
+            )
+        if tensor.is_quantized:
+            raise InputError(
+                f"{name} is quantized: integers have no Hessian; give the network in floats"
+            )
 
 
 def check_registered(losses: Tensor, model: nn.Module) -> None:
@@ -23,8 +54,13 @@ def check_registered(losses: Tensor, model: nn.Module) -> None:
     Raises:
         OperatorError: something else is, which the message names by where it is kept.
     """
-    known = {id(p) for p in model.parameters()}
-    strangers = [leaf for leaf in _leaves(losses) if id(leaf) not in known]
+    # By where they lie too: TorchScript makes a new object of a parameter whenever it is asked.
+    known = {key for p in model.parameters() for key in (id(p), (p.data_ptr(), p.shape))}
+    strangers = [
+        leaf
+        for leaf in _leaves(losses)
+        if id(leaf) not in known and (leaf.data_ptr(), leaf.shape) not in known
+    ]
     if not strangers:
         return
     places = {id(tensor): path for path, tensor in _kept(model, "", set())}
