@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from spectra.errors import InputError, check_count
 from spectra.objective.losses.fit import fit_loss
 from spectra.objective.network.own_copy import own_copy
+from spectra.objective.network.own_forward import give_own_forward
 from spectra.objective.parameter_slices import train_alone
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.placement import place
@@ -91,7 +92,8 @@ class FrozenLoss(NetworkPoint):
         if parameters is not None:
             train_alone(own, parameters)
         with float32_precision(self.device, tf32=False):
-            self._take_network(network_of(own, self.images, forward))
+            network = network_of(own, self.images, forward)
+            self._take_network(give_own_forward(network, dtype))
             self.sample_losses = fit_loss(loss, *self._two_images(), of_all=self.labels)
             self.micro_chunk = micro_chunk or default_chunk(self.model, self.images, self.device)
 

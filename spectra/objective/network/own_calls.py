@@ -1,7 +1,7 @@
 """Torch's functions as an operator's own copy of a network calls them."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -84,6 +84,18 @@ class OwnCalls(TorchFunctionMode):
         if made.dtype == wanted or kwargs.get("dtype") is not None:
             return made
         return func(*args, **{**kwargs, "dtype": wanted})
+
+
+def called_as_own(function: Callable[..., Any], *inputs: Any) -> Any:
+    """Return ``function`` of the inputs, as the network would call it: see :class:`OwnCalls`.
+
+    The precision is that of the first input that has one.
+    """
+    for value in inputs:
+        if isinstance(value, Tensor) and value.is_floating_point():
+            with OwnCalls(value.dtype, value.device):
+                return function(*inputs)
+    return function(*inputs)
 
 
 _checkpointing_lock = threading.Lock()

@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from spectra.errors import OperatorError, SpectraError
 from spectra.objective.network.embeddings import make_regular
-from spectra.objective.network.own_forward import OwnForward
+from spectra.objective.network.own_forward import give_own_forward
 from spectra.objective.network.refusals import check_copyable
 from spectra.objective.network.weight_norm import write_out_weight_norms
 from spectra.objective.plain_model import in_precision, plain_model
@@ -65,8 +65,7 @@ def own_copy(
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             make_regular(module)
     write_out_weight_norms(made)
-    _give_own_forward(made, dtype)
-    return made
+    return give_own_forward(made, dtype)
 
 
 def _copied(model: nn.Module) -> tuple[nn.Module, dict[int, Any]]:
@@ -129,15 +128,6 @@ def _precision_of(tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
     if tensor.is_complex():
         return dtype.to_complex()
     return dtype if tensor.is_floating_point() else tensor.dtype
-
-
-def _give_own_forward(made: nn.Module, dtype: torch.dtype) -> None:
-    if isinstance(made, torch.jit.ScriptModule):
-        return  # its functions are not torch's in Python
-    found = vars(made).get("forward")
-    given = found.forward if isinstance(found, OwnForward) else found
-    device = next((p.device for p in made.parameters()), torch.device("cpu"))
-    vars(made)["forward"] = OwnForward(made, given, dtype, device)
 
 
 def _shared_attributes(model: nn.Module) -> list[Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import threading
+from types import MethodType
 from typing import Any
 
 import torch
@@ -45,6 +48,11 @@ class OwnForward:
             with state.put_back():
                 return self._called(args, kwargs)
 
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """What ``inspect.signature`` returns: that of the network's own forward pass."""
+        return inspect.signature(self.forward or MethodType(type(self.module).forward, self.module))
+
     def _called(self, args: Any, kwargs: Any) -> Any:
         with OwnCalls(self.dtype, self.device), no_checkpointing():
             if self.forward is not None:
@@ -53,10 +61,32 @@ class OwnForward:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OwnForward:
         """Return one of the copy that is being made of the network; its state is not known yet."""
-        from copy import deepcopy
-
-        module, forward = deepcopy((self.module, self.forward), memo)
+        module, forward = copy.deepcopy((self.module, self.forward), memo)
         return OwnForward(module, forward, self.dtype, self.device)
+
+
+def give_own_forward(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Have the forward pass of a copy be an :class:`OwnForward`; return the copy.
+
+    Of what it is made of, no other part has one then. TorchScript, whose functions are not torch's
+    in Python, keeps its own.
+
+    Args:
+        network: nobody else's, changed in place.
+        dtype: of its tensors.
+    """
+    inner = vars(network).get("model")  # of a network with a function around it
+    for module in {network, *network.modules(), *([inner] if isinstance(inner, nn.Module) else [])}:
+        found = vars(module).get("forward")
+        if isinstance(found, OwnForward):
+            vars(module)["forward"] = found.forward
+            if found.forward is None:
+                del vars(module)["forward"]
+    if not isinstance(network, torch.jit.ScriptModule):
+        device = next((p.device for p in network.parameters()), torch.device("cpu"))
+        given = vars(network).get("forward")
+        vars(network)["forward"] = OwnForward(network, given, dtype, device)
+    return network
 
 
 def _copied(value: Any) -> Any:

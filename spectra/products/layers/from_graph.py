@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spectra.objective.network.own_calls import called_as_own
 from spectra.products.layers.interface import KeptGraph, Layer, Saved, total
 from spectra.products.tangent.folding import Direction, Moved
 
@@ -24,7 +25,7 @@ class Fixed(Layer):
 
     def value(self, *inputs: Tensor) -> Tensor:
         """Return what the function returns."""
-        return self.function(*inputs)
+        return called_as_own(self.function, *inputs)
 
     def pull(self, saved: Saved, wanted: Sequence[bool]) -> list[Tensor | None]:
         """Return nothing."""
@@ -67,7 +68,7 @@ class GraphLayer(Layer):
 
     def value(self, *inputs: Tensor) -> Tensor:
         """Return f(x)."""
-        found = self.function(*inputs)
+        found = called_as_own(self.function, *inputs)
         if not isinstance(found, Tensor):
             raise TypeError(f"an operation returned {type(found).__name__}, not a tensor")
         return found
@@ -89,7 +90,7 @@ class GraphLayer(Layer):
                 leaves[i] = given[i].detach().requires_grad_() if own is None else own
                 given[i] = leaves[i]
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-            output = self.function(*given)
+            output = called_as_own(self.function, *given)
             if not output.requires_grad:  # a comparison, say
                 return [None] * len(wanted)
             dual = saved.cotangent.detach().contiguous().requires_grad_()

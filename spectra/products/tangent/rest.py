@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from spectra.objective.network.own_calls import called_as_own
 from spectra.system.allocator import out_of_memory
 
 # Ours: for so many outputs at most the loss's second derivatives are written out: 1,024 numbers an
@@ -43,7 +44,7 @@ class Rest:
         with torch.enable_grad():
             # In the order that the network itself would see: a view may depend on it.
             self.features = features.detach().contiguous().requires_grad_()
-            outputs = network(self.features)
+            outputs = called_as_own(network, self.features)
             self._gradients = torch.autograd.grad(
                 loss(outputs),
                 [self.features, *self.leaves],
