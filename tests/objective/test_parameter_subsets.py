@@ -32,8 +32,9 @@ ENTRIES = {
 WAYS = {
     "flatten-first": ("tangent", "*.weight"),
     "conv-bn-relu": ("tangent", "*.bias"),
-    "tied-weights": ("double-backward", "*.weight"),
-    "no-forward-mode": ("double-backward", "*.weight"),
+    "tied-weights": ("tangent", "*.weight"),
+    "no-forward-mode": ("tangent", "*.weight"),
+    "control-flow-by-value": ("double-backward", "*.weight"),
 }
 
 
