@@ -116,7 +116,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         for products in self._chunk_products(vectors):
             for row, product in zip(total, products, strict=True):
                 row += product
-        return (total / self.total_weight).to(self.dtype)
+        return total.div_(self.total_weight).to(self.dtype)
 
     @with_smaller_chunks
     def scaled_products(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,7 +136,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
             for k, product in enumerate(products):
                 total[k] += product
                 scales[k] += product.double().norm()
-        return total / self.total_weight, scales / self.total_weight
+        return total.div_(self.total_weight), scales / self.total_weight
 
     @with_smaller_chunks
     def scores(self) -> Tensor:

@@ -126,33 +126,37 @@ class FlatOrder:
         for kind in self.kinds:
             offsets[kind] = end
             end += self.num_weights if kind == "weight" else self.num_channels
-        self.gather = torch.full((end,), self.size)
-        # (parameter, its entries in a vector, theirs in the flat order)
-        found: list[tuple[str, Tensor, Tensor]] = []
+        # Of a large network these are its largest tensors beside the weights: 4 bytes an entry, and
+        # one parameter's at a time on the way.
+        self.gather = torch.full((end,), self.size, dtype=torch.int32)
+        last = end + sum(places[name].stop - places[name].start for name in rest)
+        self.inverse = torch.full((self.size,), last, dtype=torch.int32)
+        self.again = []
+        taken: set[str] = set()
+
+        def place(name: str, entries: Tensor, start: int) -> None:
+            """Have the entries of a parameter lie from ``start`` on in the flat order."""
+            flat = torch.arange(start, start + len(entries), dtype=torch.int32)
+            if name in taken:
+                self.again.append((entries, flat.long()))
+            else:
+                self.inverse[entries] = flat
+            taken.add(name)
+
         for kind, block, name in named:
             entries = torch.arange(places[name].start, places[name].stop)
             at = block.channels
             if kind == "weight":
                 at = block.weights
                 entries = self.flat(entries.view(block.shape), block.shape)
-            flat = torch.arange(offsets[kind] + at.start, offsets[kind] + at.stop)
-            self.gather[flat] = entries
-            found.append((name, entries, flat))
+            self.gather[offsets[kind] + at.start : offsets[kind] + at.stop] = entries
+            place(name, entries, offsets[kind] + at.start)
         for name in rest:
             entries = torch.arange(places[name].start, places[name].stop)
-            found.append((name, entries, torch.arange(end, end + len(entries))))
+            place(name, entries, end)
             end += len(entries)
         self.needs_zero = bool((self.gather == self.size).any())
-        self.inverse = torch.full((self.size,), end)
-        self.again = []
-        taken: set[str] = set()
-        for name, entries, flat in found:
-            if name in taken:
-                self.again.append((entries, flat))
-            else:
-                self.inverse[entries] = flat
-            taken.add(name)
-        self.has_untouched = bool((self.inverse == end).any())
+        self.has_untouched = bool((self.inverse == last).any())
 
     def sections(self, flat: Tensor) -> dict[str, Tensor]:
         """Return the sections of a tensor in flat order, (..., F), by kind."""

@@ -98,8 +98,7 @@ class Folding:
         self._gather = order.gather.to(self.device, torch.int32)
         self._inverse = order.inverse.to(self.device, torch.int32)
         self._again = [(at.to(self.device), of.to(self.device)) for at, of in order.again]
-        self._zeros = torch.zeros(order.num_weights, dtype=self.dtype, device=self.device)
-        self._zero = self._zeros[:1]
+        self._zero = torch.zeros(1, dtype=self.dtype, device=self.device)
         self._in_order = sorted(range(len(layers)), key=lambda i: order.blocks[i].weights.start)
         self._joined = JoinedWeights(order, paired, self.device)
 
@@ -125,14 +124,16 @@ class Folding:
                 scale[at] *= norm.weight.detach()
                 beta[at] = norm.bias.detach()
         self._has_norms = any(parts.norm is not None for parts in layers)
-        lengths = torch.empty(order.num_channels, dtype=torch.int64)
-        for block in order.blocks:
-            lengths[block.channels] = block.shape[1:].numel()
-        channel = torch.arange(order.num_channels).repeat_interleave(lengths)
-        self._channel = channel.to(self.device, torch.int32)
         self._unscaled, self._inverse_deviation, self._shift = unscaled, inverse, shift
-        self._scale, self._scale_of_weight = scale, scale.index_select(0, self._channel)
-        self._folded = unscaled * self._scale_of_weight
+        self._scale, self._folded = scale, unscaled
+        if self._has_norms:  # else nothing scales a weight, and nothing of its size is held for it
+            lengths = torch.empty(order.num_channels, dtype=torch.int64)
+            for block in order.blocks:
+                lengths[block.channels] = block.shape[1:].numel()
+            channels = torch.arange(order.num_channels, dtype=torch.int32)
+            self._channel = channels.repeat_interleave(lengths).to(self.device)
+            self._scale_of_weight = scale.index_select(0, self._channel)
+            self._folded = unscaled * self._scale_of_weight
         biases = beta + scale * shift
         self.weights = [order.view(self._folded[b.weights], b.shape) for b in order.blocks]
         self.biases: list[Tensor | None] = [
@@ -199,14 +200,13 @@ class Folding:
         flat, channels = [], []
         for i in self._in_order:
             block = self.order.blocks[i]
-            zeros = self._zeros.expand(*lead, -1)
             weight, bias = weights.get(i), biases.get(i)
             flat.append(
-                zeros[..., block.weights]
+                self._zero.expand(*lead, block.shape.numel())
                 if weight is None
                 else self.order.flat(weight, block.shape)
             )
-            channels.append(zeros[..., : block.shape[0]] if bias is None else bias)
+            channels.append(self._zero.expand(*lead, block.shape[0]) if bias is None else bias)
         return torch.cat(flat, -1), torch.cat(channels, -1)
 
     def unfold(
