@@ -1,6 +1,7 @@
 """Memory of a CPU or of a card: what is taken, what is free, and telling when none was left."""
 
 import ctypes
+import gc
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import torch
 
 from spectra.errors import InputError
 
+# Ours: less than this of garbage is not missed.
+_WORTH_COLLECTING = 16 * 2**20
 # What torch's libraries say, in a RuntimeError of no type of its own, where memory is short.
 _WORDS = (
     "out of memory",  # the CUDA driver, and graph capture
@@ -31,6 +34,16 @@ def give_back_free_memory(device: torch.device | str = "cpu") -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+def collect_large_garbage(nbytes: int) -> None:
+    """Free what only references in a circle hold, where tensors of ``nbytes`` each are among it.
+
+    Traced networks are such circles. Collecting takes a tenth of a second, so it is left to Python
+    where the tensors are small.
+    """
+    if nbytes >= _WORTH_COLLECTING:
+        gc.collect()
 
 
 def out_of_memory(error: BaseException) -> bool:

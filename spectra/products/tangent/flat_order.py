@@ -131,7 +131,7 @@ class FlatOrder:
         self.gather = torch.full((end,), self.size, dtype=torch.int32)
         last = end + sum(places[name].stop - places[name].start for name in rest)
         self.inverse = torch.full((self.size,), last, dtype=torch.int32)
-        self.again = []
+        self.again: list[tuple[Tensor, Tensor]] = []
         taken: set[str] = set()
 
         def place(name: str, entries: Tensor, start: int) -> None:
