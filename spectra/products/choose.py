@@ -22,8 +22,7 @@ from spectra.objective.samples.input_tree import Samples, in_dtype
 from spectra.products.captured import CapturedProducts
 from spectra.products.double_backward import DoubleBackwardProducts
 from spectra.products.interface import Products
-from spectra.products.reading.chain import read_chain
-from spectra.products.reading.graph import read_graph
+from spectra.products.reading.read import read
 from spectra.products.tangent.products import TangentProducts
 from spectra.products.tuning import DEFAULT, Tuning
 from spectra.system.allocator import out_of_memory
@@ -39,10 +38,8 @@ Maker = Callable[[nn.Module, PerSampleLoss, Tuning], Products | None]
 
 
 def _tangent(model: nn.Module, loss: PerSampleLoss, tuning: Tuning) -> Products | None:
-    if model.training:
-        return None
-    traced = read_chain(model) or read_graph(model)
-    return None if traced is None else TangentProducts(model, traced, loss, tuning)
+    trace = read(model)
+    return None if trace is None else TangentProducts(model, trace, loss, tuning)
 
 
 WAYS: dict[str, Maker] = {

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from spectra.objective.network.as_found import left_as_found
 from spectra.products.layers.interface import Layer
 from spectra.products.layers.linear_maps import LinearMap, MaxPool
 from spectra.products.layers.pointwise import Activation, Relu, Sum
@@ -42,26 +41,25 @@ _MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
 _METHODS = ("view", "reshape", "flatten", "mean", "contiguous", "size")
 
 
-def read_chain(model: nn.Module) -> Trace | None:
-    """Read ``model``, in eval mode; None where it is no chain with a small rest.
+def read_chain(root: nn.Module, graph: fx.Graph, names: Mapping[int, str]) -> Trace | None:
+    """Read a traced network, in eval mode; None where it is no chain with a small rest.
 
     The steps are the longest leading part that is made of the layers above and hands on one value.
     What comes after it (a head that normalises, say) may be anything, but no convolution.
+
+    Args:
+        root: owns what the graph names.
+        graph: of the network.
+        names: of the trained parameters in the network, by their ids.
     """
-    try:
-        with left_as_found(model):
-            graph = fx.symbolic_trace(model)
-    except Exception:  # whatever a stranger's forward pass raises when it is traced
-        return None
-    names = {id(p): n for n, p in model.named_parameters() if p.requires_grad}
-    return _Reader(graph, names).read()
+    return _Reader(root, graph, names).read()
 
 
 class _Reader:
-    def __init__(self, graph: fx.GraphModule, names: Mapping[int, str]) -> None:
-        self.graph, self.names = graph, names
-        self.nodes = list(graph.graph.nodes)
-        self.modules = dict(graph.named_modules())
+    def __init__(self, root: nn.Module, graph: fx.Graph, names: Mapping[int, str]) -> None:
+        self.root, self.names = root, names
+        self.nodes = list(graph.nodes)
+        self.modules = dict(root.named_modules(remove_duplicate=False))
         self.folded: dict[
             fx.Node, fx.Node
         ] = {}  # a convolution and the norm that is folded into it
@@ -169,7 +167,7 @@ class _Reader:
         for node in self.nodes:
             if node not in done and node.op != "placeholder":
                 copies[node] = graph.node_copy(node, lambda n: copies[n])
-        return fx.GraphModule(self.graph, graph)
+        return fx.GraphModule(self.root, graph)
 
 
 def _is_small(rest: fx.GraphModule) -> bool:

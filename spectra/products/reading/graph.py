@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,7 +16,6 @@ from spectra.products.reading.affine_parts import affine_layer, is_affine, is_fo
 from spectra.products.reading.calls import Call, Source, sources_of, with_values
 from spectra.products.reading.known_layers import known_layer
 from spectra.products.reading.trace import Step, Trace
-from spectra.products.reading.tracer import traced
 from spectra.products.tangent.affine import Affine
 
 _SEVERAL = (
@@ -43,20 +42,21 @@ _IN_PLACE = (
 )  # fmt: skip
 
 
-def read_graph(model: nn.Module) -> Trace | None:
-    """Read ``model``, in eval mode; None where it cannot be traced, or no layer of it is affine.
+def read_graph(root: nn.Module, graph: fx.Graph, names: Mapping[int, str]) -> Trace | None:
+    """Read a traced network, in eval mode; None where no layer of it is affine.
 
     The features are the outputs; the rest does nothing.
+
+    Args:
+        root: owns what the graph names.
+        graph: of the network.
+        names: of the trained parameters in the network, by their ids.
     """
-    found = traced(model)
-    if found is None:
-        return None
-    names = {id(p): n for n, p in model.named_parameters() if p.requires_grad}
-    return _Reader(*found, names).read()
+    return _Reader(root, graph, names).read()
 
 
 class _Reader:
-    def __init__(self, root: nn.Module, graph: fx.Graph, names: dict[int, str]) -> None:
+    def __init__(self, root: nn.Module, graph: fx.Graph, names: Mapping[int, str]) -> None:
         self.root, self.names = root, names
         self.nodes = list(graph.nodes)
         self.modules = dict(root.named_modules(remove_duplicate=False))

@@ -20,7 +20,7 @@ from spectra.products.tuning import DEFAULT, Tuning
 
 
 class TangentProducts(Products):
-    """Products of a network that :func:`spectra.products.reading.read` can read.
+    """Products of a network that :func:`spectra.products.reading.read.read` can read.
 
     Work on a chunk: 3 forward units once (values, cotangents, gradients of folded layers), 6 for
     each product. What comes after the layers, the loss included, is small, see :mod:`.rest`.
