@@ -29,7 +29,7 @@ from spectra.classes.each_loss import analyze_each, those_with_images
 from spectra.classes.identity import library_versions
 from spectra.errors import InputError
 from spectra.findings.verdict import RADIUS
-from spectra.objective.samples.forward import network_of
+from spectra.objective.samples.forward import fit_network, part_of
 from spectra.results.provenance import (
     GAUSS_NEWTON,
     HESSIAN,
@@ -156,9 +156,10 @@ def test_accuracy(
     if data.test is None:
         return _recorded(checkpoint, data)
     inputs = finished(data.test, normalisation, torch.float32, device)
+    fitted = fit_network(checkpoint.model().to(device), inputs)
     return evaluate(
-        network_of(checkpoint.model().to(device), inputs),
-        inputs,
+        fitted.network,
+        part_of(inputs, fitted.names),
         data.test.labels.to(device),
         num_classes=data.num_classes,
         loss=CrossEntropy(),

@@ -73,17 +73,22 @@ def analyze_classes(
     what a network and one class's images take beside them on ``device``.
 
     Args:
-        model: maps images (n, ...) to outputs (n, C).
+        model: maps images (n, ...) to outputs (n, C), or to something that holds them, see
+            :class:`spectra.HessianOperator`.
         data: a pair of images, normalised, (N, ...) and labels (N,), as tensors or arrays; a
             ``Dataset`` of (image, label); or a ``DataLoader`` of (images, labels), which is read
             once, in the order of its data set, whatever it shuffles. Of an augmenting data set one
-            draw of each image is taken, which is said.
+            draw of each image is taken, which is said. In place of images, token ids or a
+            dictionary or tuple of several inputs; in place of pairs, dictionaries of inputs and
+            ``labels``, as Hugging Face gives them. Sequences are padded to one length.
         classes: ``all``: every class by itself; ``overall``: all of them together; a label; several
             of these; or groups by name, such as ``{"tail": [7, 8, 9]}``. Of ``all``, classes
             without images are left out, which is said.
-        forward: returns the outputs, (n, C), of ``model`` and images, where ``model(images)`` is
-            something else.
-        loss: per-sample loss of outputs and labels; cross-entropy where None.
+        forward: makes what the model returns of ``model`` and images, where ``model(images)`` does
+            not; such as ``lambda model, batch: model(batch["pixels"])["scores"]``.
+        loss: per-sample loss of outputs and labels, such as
+            ``torch.nn.CrossEntropyLoss(weight=weights, reduction="none")``; cross-entropy where
+            None.
         num_probes: random probes of the density (PyHessian: ``n_v``); 0: the extremes alone.
         num_steps: Lanczos steps for each (PyHessian: ``iter``; SciPy: ``ncv``).
         tol: relative residual asked of the extremes; None: .01 beside a density, else .03.

@@ -1,7 +1,8 @@
 """A data set or a loader, read batch after batch in the order of the data set where it has one."""
 
+import functools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,16 +15,22 @@ from torch.utils.data import (
     RandomSampler,
     SequentialSampler,
     Subset,
+    default_collate,
 )
 
 from spectra.classes.caller import random_state_kept
 from spectra.classes.labels import as_labels
-from spectra.errors import InputError
+from spectra.errors import InputError, first_line
+from spectra.objective.samples.input_tree import InputTree, Samples, as_samples, equal
+from spectra.objective.samples.trees import is_branch, map_leaves
 from spectra.system.seeding import make_generator
 
 logger = logging.getLogger(__name__)
 
-Batch = tuple[Tensor, Tensor]
+# Samples and their labels.
+Batch = tuple[Samples, Tensor]
+# Under which names a dictionary holds labels; the first that is there is taken.
+_LABELS = ("labels", "label", "targets", "target", "y")
 # Ours: as many images are read twice, to see whether they are the same each time. Of images that
 # are flipped at random, all of them look alike once in 256 times.
 _COMPARED = 8
@@ -35,7 +42,7 @@ class Batches:
     """Images and labels to be read.
 
     Attributes:
-        read: yields images (b, ...) and labels (b,) at positions, int64 (k,); None: of all.
+        read: yields b samples and labels (b,) at positions, int64 (k,); None: of all.
         count: images in all; None where nobody says.
         labels: of all images, where they are known before any is read, int64 (N,).
         origin: what they are read from.
@@ -57,7 +64,10 @@ def batches_of(data: Any, *, seed: int) -> Batches:
     Raises:
         InputError: items or batches are not pairs of images and labels.
     """
-    loader = data if isinstance(data, DataLoader) else DataLoader(data, batch_size=_BATCH)
+    if isinstance(data, DataLoader):
+        loader = data
+    else:
+        loader = DataLoader(data, batch_size=_BATCH, collate_fn=_collated)
     dataset = loader.dataset
     origin = type(dataset).__name__
     if not _has_order(loader):
@@ -114,7 +124,7 @@ def _in_order(loader: DataLoader[Any], index: Tensor | None, seed: int) -> DataL
     return DataLoader(
         dataset,
         batch_size=loader.batch_size,
-        collate_fn=loader.collate_fn,
+        collate_fn=_collated if loader.collate_fn is default_collate else loader.collate_fn,
         generator=make_generator(seed, "data"),
         **workers,
     )
@@ -136,7 +146,7 @@ def _as_they_come(loader: DataLoader[Any]) -> Iterator[Batch]:
 
 
 def _pairs(loader: DataLoader[Any]) -> Iterator[Batch]:
-    """Yield the batches of a loader as images and labels.
+    """Yield the batches of a loader as samples and labels.
 
     Raises:
         InputError: items make no batch, or one that is nothing of the kind.
@@ -144,31 +154,87 @@ def _pairs(loader: DataLoader[Any]) -> Iterator[Batch]:
     try:
         yield from map(_pair, loader)
     except (TypeError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
         raise InputError(
-            f"items must be (image, label), images as tensors or arrays of one shape: {reason}"
+            f"items must be (image, label), images as tensors or arrays of one shape (sequences "
+            f"padded to one length): {first_line(error)}"
         ) from error
 
 
 def _pair(batch: Any) -> Batch:
-    """Return a batch as images and labels on the CPU.
+    """Return a batch as samples and labels on the CPU.
 
     Raises:
         InputError: it is nothing of the kind.
     """
-    if not (isinstance(batch, (tuple, list)) and len(batch) == 2 and isinstance(batch[0], Tensor)):
+    inputs, given = split_batch(batch)
+    samples = as_samples(map_leaves(lambda x: x.detach().cpu() if _is_tensor(x) else x, inputs))
+    labels = as_labels(given)
+    if not isinstance(samples, InputTree) and not samples.ndim:
         raise InputError(f"a batch must be (images, labels), got {_described(batch)}")
-    images, labels = batch[0].detach().cpu(), as_labels(batch[1])
-    if not images.is_floating_point():
-        raise InputError(f"images must be normalised floats, got {images.dtype}")
-    if len(images) != len(labels):
-        raise InputError(f"labels must be {len(images)}, one an image, got {len(labels)}")
-    return images, labels
+    if len(samples) != len(labels):
+        raise InputError(f"labels must be {len(samples)}, one an image, got {len(labels)}")
+    return samples, labels
+
+
+def split_batch(batch: Any) -> tuple[Any, Any]:
+    """Return the inputs and the labels of a batch.
+
+    Of a dictionary, labels are what is called so; of a tuple or list of more than two, the last,
+    which is said.
+
+    Raises:
+        InputError: it is none of these.
+
+    >>> split_batch({"input_ids": 1, "labels": 2})
+    ({'input_ids': 1}, 2)
+    """
+    if isinstance(batch, Mapping):
+        named = next((name for name in _LABELS if name in batch), None)
+        if named is not None and len(batch) > 1:
+            return {k: v for k, v in batch.items() if k != named}, batch[named]
+    elif isinstance(batch, (tuple, list)) and len(batch) >= 2:
+        if len(batch) == 2 and (_is_tensor(batch[0]) or is_branch(batch[0])):
+            return batch[0], batch[1]
+        if len(batch) > 2:
+            _say_last(len(batch))
+            return tuple(batch[:-1]), batch[-1]
+    raise InputError(
+        f"a batch must be (images, labels), or a dictionary with {_LABELS[0]}, got "
+        f"{_described(batch)}"
+    )
+
+
+def _collated(items: Sequence[Any]) -> Any:
+    """Return items as a batch, as torch does it, but lists of numbers as tensors."""
+    return default_collate([_with_tensors(item) for item in items])
+
+
+def _with_tensors(item: Any) -> Any:
+    if isinstance(item, Mapping):
+        return {k: _with_tensors(v) for k, v in item.items() if v is not None}
+    if isinstance(item, list) and item and not any(isinstance(x, (Tensor, str)) for x in item):
+        try:
+            return torch.as_tensor(item)
+        except (TypeError, ValueError, RuntimeError):  # no numbers, or ragged
+            return item
+    return tuple(map(_with_tensors, item)) if type(item) is tuple else item
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, Tensor)
+
+
+@functools.cache
+def _say_last(count: int) -> None:
+    logger.warning(
+        "data have %d parts: the last are taken as labels, the others as inputs of the network",
+        count,
+    )
 
 
 def _described(batch: Any) -> str:
-    if isinstance(batch, dict):
-        return f"a dictionary of {', '.join(map(str, batch))}; give (images, labels)"
+    if isinstance(batch, Mapping):
+        return f"a dictionary of {', '.join(map(str, batch))}"
     if isinstance(batch, (tuple, list)):
         return f"{len(batch)} of {', '.join(type(part).__name__ for part in batch[:4])}"
     return type(batch).__name__
@@ -193,7 +259,7 @@ def _compared(
     few = torch.arange(min(_COMPARED, count))
     with random_state_kept(seed, "compared"):
         first, again = (list(read(few)) for _ in range(2))
-    if any(not torch.equal(a, b) for (a, _), (b, _) in zip(first, again, strict=True)):
+    if any(not equal(a, b) for (a, _), (b, _) in zip(first, again, strict=True)):
         logger.warning(
             "the data set gives another image each time (augmentation): one draw of each is taken"
         )

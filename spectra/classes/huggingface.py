@@ -20,7 +20,10 @@ else:
 
 
 def logits(model: nn.Module, images: Tensor) -> Tensor:
-    """Return the outputs of an image classifier: ``ClassSpectra(..., forward=logits)``."""
+    """Return the outputs of an image classifier: ``ClassSpectra(..., forward=logits)``.
+
+    Not needed for data whose items are dictionaries, such as those that the ``Trainer`` is given.
+    """
     found: Tensor = model(pixel_values=images).logits
     return found
 
@@ -31,8 +34,8 @@ class HuggingFaceCallback(TrainerCallback):
     The first process records; others wait for it at their next exchange.
 
     Args:
-        recorder: what records, built with ``forward=logits`` where the model returns more than its
-            outputs; its ``analyses`` are what was found.
+        recorder: what records, such as ``ClassSpectra(dataset, every=1)`` over a data set of the
+            dictionaries that the model takes, with ``labels``; its ``analyses`` are what was found.
     """
 
     def __init__(self, recorder: ClassSpectra) -> None:

@@ -1,27 +1,34 @@
 """Images and labels, from whatever a caller has: arrays, a data set or a loader of batches."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from spectra.classes.batches import Batches, batches_of
+from spectra.classes.batches import Batches, batches_of, split_batch
 from spectra.classes.caller import random_state_kept
 from spectra.classes.labels import as_labels
 from spectra.errors import InputError
 from spectra.objective.images import LazyImages
+from spectra.objective.samples.gathered import GatheredSamples
+from spectra.objective.samples.input_tree import (
+    InputTree,
+    Samples,
+    as_samples,
+    samples_of,
+    select,
+)
+from spectra.objective.samples.trees import is_branch
 from spectra.system.progress import Progress
 
 _EXPECTED = (
     "data must be (images, labels), a Dataset whose items are (image, label), or a DataLoader "
-    "whose batches are (images, labels)"
+    "whose batches are (images, labels); or dictionaries with labels in place of such pairs"
 )
-_GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class ImageSource:
     """
 
     labels: Tensor
-    take: Callable[[Tensor], Tensor | LazyImages]
+    take: Callable[[Tensor], Samples]
     origin: str
 
     def class_counts(self) -> tuple[int, ...]:
@@ -62,9 +69,9 @@ def image_source(
     taken, read once. Else a pass over all of it, which keeps the images of ``classes``.
 
     Args:
-        data: a pair of images (tensor, array, list or
-            :class:`spectra.LazyImages`, (N, ...)) and labels
-            (N,), a ``Dataset`` of (image, label), or a ``DataLoader``.
+        data: a pair of images (tensor, array, list or :class:`spectra.LazyImages`, (N, ...), or a
+            dictionary or tuple of several such inputs) and labels (N,); a ``Dataset`` of (image,
+            label), or a ``DataLoader``; or dictionaries of inputs and ``labels`` in their place.
         classes: whose images are going to be taken; None: of any.
         room: bytes that images may take in memory.
         seed: of augmentations.
@@ -73,13 +80,9 @@ def image_source(
     Raises:
         InputError: the data are none of these, or take more than ``room``.
     """
-    if isinstance(data, TensorDataset) and len(data.tensors) == 2:
-        return _of_pair(*data.tensors)
-    if isinstance(data, (tuple, list)) and len(data) == 2:
-        if _is_images(data[0]):
-            return _of_pair(*data)
-        if isinstance(data[0], (tuple, list)) and not _is_item(data[0]):
-            return _of_pair(_stacked(data[0]), data[1])
+    pair = _held_pair(data)
+    if pair is not None:
+        return _of_pair(*pair)
     if not isinstance(data, (Dataset, DataLoader)) and not _has_items(data):
         raise InputError(f"{_EXPECTED}; got {type(data).__name__}")
     batches = batches_of(data, seed=seed)
@@ -92,10 +95,29 @@ def image_source(
     wanted = None if classes is None else torch.tensor(sorted(classes))
     labels, images, positions = _read(batches, None, wanted, room, seed, on_progress)
 
-    def take(index: Tensor) -> Tensor:
-        return images if len(index) == len(images) else images[torch.searchsorted(positions, index)]
+    def take(index: Tensor) -> Samples:
+        if len(index) == len(images):
+            return images
+        return select(images, torch.searchsorted(positions, index))
 
     return ImageSource(labels, take, batches.origin)
+
+
+def _held_pair(data: Any) -> tuple[Any, Any] | None:
+    """Return images and labels where ``data`` hold all of them, else None."""
+    if isinstance(data, TensorDataset) and len(data.tensors) > 1:
+        return split_batch(data.tensors)
+    if isinstance(data, Mapping) and any(_is_images(value) for value in data.values()):
+        return split_batch(data)
+    if isinstance(data, tuple) and len(data) > 2 and all(_is_images(part) for part in data):
+        return split_batch(data)
+    if isinstance(data, (tuple, list)) and len(data) == 2:
+        images, labels = data
+        if _is_images(images) or isinstance(images, InputTree):
+            return images, labels
+        if is_branch(images) and not isinstance(labels, Mapping) and not _is_item(images):
+            return samples_of(images, len(labels) if hasattr(labels, "__len__") else 0), labels
+    return None
 
 
 def _is_images(value: object) -> bool:
@@ -104,43 +126,34 @@ def _is_images(value: object) -> bool:
 
 def _is_item(value: Any) -> bool:
     """Say whether ``value`` is an image and its label, rather than a list of images."""
-    return len(value) == 2 and np.ndim(value[1]) == 0
-
-
-def _stacked(images: Any) -> Tensor | npt.NDArray[Any]:
-    """Return a list of images as one tensor or array."""
-    try:
-        if images and isinstance(images[0], Tensor):
-            return torch.stack(tuple(images))
-        return np.asarray(images)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"images must be of one shape: {error}") from error
+    return isinstance(value, (tuple, list)) and len(value) == 2 and np.ndim(value[1]) == 0
 
 
 def _has_items(data: object) -> bool:
     """Say whether ``data`` is a data set in all but name."""
     has = hasattr(data, "__getitem__") and hasattr(data, "__len__")
-    return has and not _is_images(data) and not isinstance(data, (str, bytes, dict))
+    return has and not _is_images(data) and not isinstance(data, (str, bytes, Mapping))
 
 
 def _of_pair(images: Any, labels: object) -> ImageSource:
-    if not images.shape or (isinstance(images, np.ndarray) and images.dtype.kind not in "fiub"):
+    """Return the source of images that are held; an array is read where it lies."""
+    samples = images if isinstance(images, np.ndarray) else as_samples(images)
+    if not isinstance(samples, InputTree) and (
+        not samples.shape or getattr(samples.dtype, "kind", "f") not in "fiubc"
+    ):
         raise InputError(
-            f"images must be normalised floats (N, ...), got {images.dtype} of shape "
-            f"{tuple(images.shape)}"
+            f"images must be normalised floats (N, ...), got {samples.dtype} of shape "
+            f"{tuple(samples.shape)}"
         )
     found = as_labels(labels)
-    if len(found) != len(images):
-        raise InputError(f"labels must be {len(images)}, one an image, got {len(found)}")
-    origin = "lazy images" if isinstance(images, LazyImages) else "arrays"
+    if len(found) != len(samples):
+        raise InputError(f"labels must be {len(samples)}, one an image, got {len(found)}")
+    origin = "lazy images" if isinstance(samples, LazyImages) else "arrays"
 
-    def take(index: Tensor) -> Tensor | LazyImages:
-        if isinstance(images, np.ndarray):
-            chosen = images[index.numpy()]
-            return torch.from_numpy(chosen.astype(chosen.dtype.newbyteorder("="), copy=False))
-        if isinstance(images, LazyImages):
-            return images.select(index)
-        return images if len(index) == len(images) else images[index.to(images.device)]
+    def take(index: Tensor) -> Samples:
+        if isinstance(samples, np.ndarray):
+            return as_samples(samples[index.numpy()])
+        return samples if len(index) == len(samples) else select(samples, index)
 
     return ImageSource(found, take, origin)
 
@@ -152,48 +165,29 @@ def _read(
     room: int,
     seed: int,
     on_progress: Progress | None,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Samples, Tensor]:
     """Read images at ``index``, or all and keep those of ``wanted`` labels.
 
     Returns:
         The labels of all that was read; the images that were kept, and their positions among them.
     """
     count = batches.count if index is None else len(index)
-    known = count if wanted is None else None  # how many are kept
+    gathered = GatheredSamples(count if wanted is None else None, room)
     labels: list[Tensor] = []
-    pieces: list[Tensor] = []
     places: list[Tensor] = []
-    done = taken = 0
-    kept: Tensor | None = None
-    shape: torch.Size | None = None
+    done = 0
     with random_state_kept(seed, "data"):
         for images, of_images in batches.read(index):
             keep = torch.arange(len(of_images))
             if wanted is not None:
                 keep = torch.nonzero(torch.isin(of_images, wanted))[:, 0]
-            if kept is None and known is not None:
-                _check_room(known, images[:1].nbytes, room)
-                kept = torch.empty((known, *images.shape[1:]), dtype=images.dtype)
-            if shape is not None and images.shape[1:] != shape:
-                raise InputError(
-                    f"images must be of one shape, got {tuple(shape)} and {tuple(images.shape[1:])}"
-                )
-            shape = images.shape[1:]
-            chosen = images if len(keep) == len(images) else images[keep]
-            if kept is not None:
-                kept[done : done + len(images)] = chosen
-            else:
-                # One tensor is made of the pieces, which lie beside it for a moment.
-                taken += len(keep)
-                _check_room(2 * taken, images[:1].nbytes, room)
-                pieces.append(chosen.clone())
+            gathered.add(images, keep)
             labels.append(of_images)
             places.append(keep + done)
-            done += len(images)
+            done += len(of_images)
             if on_progress is not None:
                 on_progress("images", done, count or done)
-    if not done:
-        raise InputError("data hold no images")
+    samples = gathered.together()
     found = torch.cat(labels)
     if index is not None and batches.labels is not None:
         differ = found != batches.labels[index]
@@ -203,12 +197,4 @@ def _read(
                 f"targets of the data set say {int(batches.labels[index[at]])} of item "
                 f"{int(index[at])}, the item says {int(found[at])}"
             )
-    return found, kept if kept is not None else torch.cat(pieces), torch.cat(places)
-
-
-def _check_room(count: int, each: int, room: int) -> None:
-    if count * each > room:
-        raise InputError(
-            f"{count} images take {count * each / _GIB:.3g} GiB, {room / _GIB:.3g} GiB may be "
-            "taken; choose fewer classes, set images_per_class, or give spectra.LazyImages"
-        )
+    return found, samples, torch.cat(places)

@@ -94,7 +94,7 @@ class ClassSpectra:
         every: epochs from one recording to the next.
         classes: see :func:`spectra.analyze_classes`.
         images_per_class: limit on the images of a class; None: every image.
-        forward: returns the outputs, (n, C), of model and images; None: ``model(images)``.
+        forward: see :func:`spectra.analyze_classes`.
         loss: per-sample loss of outputs and labels; None: cross-entropy.
         num_probes: random probes of the density, at least 1.
         num_steps: Lanczos steps for each.

@@ -24,6 +24,7 @@ from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.probes import draw_probe
 from spectra.krylov.spectrum import Spectrum
 from spectra.krylov.tridiagonal import Tridiagonal
+from spectra.objective.samples.input_tree import InputTree, described
 from spectra.operators.hessian import HessianOperator
 from spectra.operators.interface import SymmetricOperator
 from spectra.system.exact import exact_products
@@ -41,11 +42,19 @@ class PyHessianOperator(SymmetricOperator):
     Args:
         op: whose Hessian.
         batches: of images and their positions in ``op``; None: its micro-chunks.
+
+    Raises:
+        InputError: PyHessian is not installed, or the network takes several inputs.
     """
 
     def __init__(
         self, op: HessianOperator, batches: Iterable[tuple[Tensor, Tensor]] | None = None
     ) -> None:
+        if isinstance(op.images, InputTree):
+            raise InputError(
+                f"PyHessian takes images as one tensor, got {described(op.images)}; take engine "
+                "spectra"
+            )
         self.size, self.device, self.dtype = op.size, op.device, op.dtype
         self.label, self.parameter_slices = op.label, op.parameter_slices
         self._unflatten, self._check_point = op.unflatten, op.check_point

@@ -17,7 +17,7 @@ from spectra.objective.placement import place
 from spectra.objective.plain_model import plain_model
 from spectra.objective.point import NetworkPoint
 from spectra.objective.samples.chunk_size import default_chunk
-from spectra.objective.samples.forward import Forward, network_of
+from spectra.objective.samples.forward import Forward, fit_network, part_of
 from spectra.objective.samples.input_tree import (
     as_samples,
     described,
@@ -92,8 +92,10 @@ class FrozenLoss(NetworkPoint):
         if parameters is not None:
             train_alone(own, parameters)
         with float32_precision(self.device, tf32=False):
-            network = network_of(own, self.images, forward)
-            self._take_network(give_own_forward(network, dtype))
+            fitted = fit_network(own, self.images, forward)
+            self._take_network(give_own_forward(fitted.network, dtype))
+            self._input_names = fitted.names
+            self.images = part_of(self.images, fitted.names)
             self.sample_losses = fit_loss(loss, *self._two_images(), of_all=self.labels)
             self.micro_chunk = micro_chunk or default_chunk(self.model, self.images, self.device)
 
@@ -134,13 +136,14 @@ class FrozenLoss(NetworkPoint):
             weights=self.weights[index],
         )
 
-    def with_images(self, images: Tensor) -> Self:
+    def with_images(self, images: Any) -> Self:
         """Return the same over other images of the same shape; labels and weights stay.
 
         Raises:
             InputError: the shape is another.
         """
-        found = frozen(as_samples(images), self.device, self.dtype)
+        part = part_of(as_samples(images), self._input_names)
+        found = frozen(part, self.device, self.dtype)
         if forms(found) != forms(self.images):
             raise InputError(f"images must have {described(self.images)}, got {described(found)}")
         return self._copied(images=found)

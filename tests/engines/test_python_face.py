@@ -4,7 +4,16 @@ import pytest
 import torch
 from oracles import build_net, images_and_labels
 
-from spectra import SolverSettings, analyze_loss, class_hessian, extreme_eigenpairs, slq
+from spectra import (
+    HessianOperator,
+    InputError,
+    PyHessianOperator,
+    SolverSettings,
+    analyze_loss,
+    class_hessian,
+    extreme_eigenpairs,
+    slq,
+)
 
 
 def hessian(dtype=torch.float32):
@@ -60,3 +69,18 @@ def test_a_gauss_newton_matrix_has_float64_products_too():
     largest = float(torch.linalg.eigvalsh(hessian(torch.float64).gauss_newton().dense())[-1])
     # Lanczos in float32 leaves an error of the square of its rounding.
     assert found.largest.value == pytest.approx(largest, rel=1e-8)
+
+
+def test_pyhessian_over_several_inputs_is_refused_in_one_line():
+    class Two(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 3)
+
+        def forward(self, first, second):
+            return self.layer(first + second)
+
+    images, labels = torch.linspace(-1, 1, 24).reshape(6, 4), torch.arange(6) % 3
+    op = HessianOperator(Two(), (images, images), labels)
+    with pytest.raises(InputError, match=r"takes images as one tensor, got 0 float32 .6, 4., 1"):
+        PyHessianOperator(op)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from spectra.errors import InputError, SpectraError, first_line
 from spectra.objective.samples.input_tree import InputTree, Samples, described, forms, select
 from spectra.objective.samples.outputs import OutputPlace, find_outputs
+from spectra.objective.samples.trees import is_branch
 from spectra.system.allocator import out_of_memory
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,16 @@ class _ByKeyword:
 
 
 @dataclass(frozen=True)
+class _Named:
+    """A call with the whole batch as the argument of a name."""
+
+    name: str
+
+    def __call__(self, model: nn.Module, batch: Any) -> Any:
+        return model(**{self.name: batch})
+
+
+@dataclass(frozen=True)
 class _ByPosition:
     """A call with the parts of the batch as arguments in their order."""
 
@@ -104,13 +115,29 @@ class _ByPosition:
         return model(*(batch[i] for i in range(self.count)))
 
 
-def network_of(model: nn.Module, samples: Samples, forward: Forward | None = None) -> nn.Module:
+@dataclass(frozen=True)
+class FittedNetwork:
+    """A network, and which of the inputs that a caller has it takes.
+
+    Attributes:
+        network: of one argument, a batch, and of one answer, its outputs as a tensor.
+        names: of the inputs that it takes, see :func:`part_of`; None: all that there are.
+    """
+
+    network: nn.Module
+    names: tuple[str, ...] | None
+
+
+def fit_network(
+    model: nn.Module, samples: Samples, forward: Forward | None = None
+) -> FittedNetwork:
     """Return ``model`` as a network of one argument, a batch, and one answer, its outputs (n, C).
 
     It is ``model`` itself where that takes a tensor and returns one. How it is called, and which of
     the tensors that it returns are taken, is decided here, on two samples, and said where there was
     a choice. A tuple or list goes to ``model(*batch)``, a dictionary to ``model(**batch)`` without
-    what the network has no argument for, else, and all other samples, to ``model(batch)``.
+    what the network has no argument for, a lone input to ``model(batch)`` whatever its name; where
+    it takes it in none of these ways, and for all other samples, ``model(batch)`` is called.
 
     Cost: a forward pass of two samples for each way to call it that is tried.
 
@@ -122,47 +149,55 @@ def network_of(model: nn.Module, samples: Samples, forward: Forward | None = Non
     Raises:
         InputError: the network cannot take them, or returns no outputs for each.
     """
-    batch = select(samples, torch.arange(2) % len(samples))[:]
-    calls = [forward] if forward is not None else list(_calls(model, samples))
-    refused: Exception | None = None
-    for call in calls:
+    two = select(samples, torch.arange(2) % len(samples))
+    calls = [(forward, None)] if forward is not None else list(_calls(model, samples))
+    refused: list[Exception] = []
+    for call, names in calls:
         named = WithForward(model, call)
         try:
             with torch.no_grad():
-                answer = named(batch)
-        except TypeError as error:  # perhaps not the arguments that it takes
-            refused = refused or error
-            continue
+                answer = named(part_of(two, names)[:])
         except Exception as error:  # whatever a stranger's forward pass raises
             if out_of_memory(error) or isinstance(error, SpectraError):
                 raise
-            raise _cannot_take(samples, forward, error) from error
+            refused.append(error)
+            continue
         outputs = find_outputs(answer, 2)
         if outputs.beside:
             _say_once(str(outputs), ", ".join(outputs.beside))
         if isinstance(call, _Whole) and not outputs.steps:
-            return model
-        return WithForward(model, call, outputs)
-    assert refused is not None
-    raise _cannot_take(samples, forward, refused) from refused
+            return FittedNetwork(model, names)
+        return FittedNetwork(WithForward(model, call, outputs), names)
+    # A call with other arguments than the network has fails with TypeError.
+    inside = [error for error in refused if not isinstance(error, TypeError)]
+    reason = (inside or refused)[0]
+    raise _cannot_take(samples, forward, reason) from reason
 
 
-def outputs_of_single(model: nn.Module, samples: Samples) -> Tensor:
-    """Return the outputs of the first sample, by itself."""
-    with torch.no_grad():
-        found: Tensor = model(samples[:1])
-    return found
+def part_of(samples: Samples, names: tuple[str, ...] | None) -> Samples:
+    """Return those inputs of a dictionary that have such names, a lone one as it is."""
+    if names is None or not isinstance(samples, InputTree):
+        return samples
+    if len(names) == 1 and not is_branch(samples.tree[names[0]]):
+        lone: Samples = samples.tree[names[0]]
+        return lone
+    return InputTree({name: samples.tree[name] for name in names})
 
 
-def _calls(model: nn.Module, samples: Samples) -> Iterator[Forward]:
-    """Yield the ways to call ``model``, the likeliest first."""
+def _calls(model: nn.Module, samples: Samples) -> Iterator[tuple[Forward, tuple[str, ...] | None]]:
+    """Yield the ways to call ``model``, the likeliest first, and the names that each takes."""
     if isinstance(samples, InputTree) and not isinstance(model, WithForward):
         tree = samples.tree
         if isinstance(tree, dict):
-            yield _ByKeyword(_known_names(model, tuple(map(str, tree))))
+            names = _known_names(model, tuple(map(str, tree)))
+            if len(names) == 1 and not is_branch(tree[names[0]]):
+                yield _Named(names[0]), names
+                yield _Whole(), names
+            else:
+                yield _ByKeyword(names), names
         elif isinstance(tree, (tuple, list)):
-            yield _ByPosition(len(tree))
-    yield _Whole()
+            yield _ByPosition(len(tree)), None
+    yield _Whole(), None
 
 
 def _known_names(model: nn.Module, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -178,7 +213,7 @@ def _known_names(model: nn.Module, names: tuple[str, ...]) -> tuple[str, ...]:
         return names
     for name in names:
         if name not in known:
-            logger.warning("input %s is left out: the network has no such argument", name)
+            _say_unknown(name)
     return known
 
 
@@ -194,6 +229,11 @@ def _cannot_take(samples: Samples, forward: Forward | None, error: Exception) ->
         f"the network cannot take these inputs{hint}: {said}; inputs are {described(samples)}; "
         "give others, or forward=, such as lambda model, batch: model(batch)"
     )
+
+
+@functools.cache
+def _say_unknown(name: str) -> None:
+    logger.warning("input %s is left out: the network has no such argument", name)
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -147,10 +148,15 @@ def in_dtype(batch: Any, dtype: torch.dtype) -> Any:
     return map_leaves(lambda x: x.to(_kept_kind(x, dtype)), batch)
 
 
+def equal(samples: Samples, others: Samples) -> bool:
+    """Return whether every number is the same in both, which have one form."""
+    pairs = zip(leaves(_tree(samples)), leaves(_tree(others)), strict=True)
+    return all(torch.equal(x[:], y[:]) for (_, x), (_, y) in pairs)
+
+
 def forms(samples: Samples) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
     """Return dtype and shape of each tensor by its place; the lone one's is empty."""
-    found = samples.leaves if isinstance(samples, InputTree) else {"": samples}
-    return {name: (x.dtype, tuple(x.shape)) for name, x in found.items()}
+    return {name: (x.dtype, tuple(x.shape)) for name, x in leaves(_tree(samples))}
 
 
 def described(samples: Samples) -> str:
@@ -166,6 +172,10 @@ def all_finite(samples: Samples) -> bool:
     if isinstance(samples, InputTree):
         return all(_finite(x, masks=True) for x in samples.leaves.values())
     return _finite(samples, masks=False)
+
+
+def _tree(samples: Samples) -> Any:
+    return samples.tree if isinstance(samples, InputTree) else samples
 
 
 def _finite(leaf: Tensor | LazyImages, *, masks: bool) -> bool:
@@ -194,7 +204,7 @@ def _of_tensors(tree: Any, name: str) -> Any:
         kept = {k: v for k, v in tree.items() if _holds_tensors(v)}
         for key in tree.keys() - kept.keys():
             if tree[key] is not None:
-                logger.warning("input %s is left out: it is no tensor", key)
+                _say_left_out(str(key))
         return {k: _of_tensors(v, f"{name}.{k}" if name else str(k)) for k, v in kept.items()}
     if isinstance(tree, (tuple, list)):
         made = [_of_tensors(v, f"{name}.{i}" if name else str(i)) for i, v in enumerate(tree)]
@@ -204,6 +214,11 @@ def _of_tensors(tree: Any, name: str) -> Any:
     if is_branch(tree):
         return map_leaves(lambda x: _of_tensors(x, name), tree)
     raise InputError(f"input {name} must be a tensor, got {type(tree).__name__}")
+
+
+@functools.cache
+def _say_left_out(name: str) -> None:
+    logger.warning("input %s is left out: it is no tensor", name)
 
 
 def _holds_tensors(value: Any) -> bool:
@@ -216,4 +231,5 @@ def _holds_tensors(value: Any) -> bool:
 def _tensor(array: Any, name: str) -> Tensor:
     if array.dtype.kind not in "biufc":
         raise InputError(f"{name} must be numbers, got {array.dtype} of shape {array.shape}")
-    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))
+    native = array.astype(array.dtype.newbyteorder("="), copy=not array.flags.writeable)
+    return torch.from_numpy(native)

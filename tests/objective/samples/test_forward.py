@@ -100,3 +100,36 @@ def test_other_ways_to_its_numbers_take_the_function_too(case):
     product = single.in_float64() @ v
     assert float((product - op @ v).norm()) <= 1e-9 * float(product.norm())
     assert float(v @ (op.gauss_newton() @ v)) > 0
+
+
+class OfPixels(nn.Module):
+    """A small convolutional network with the face of a library's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = build_net("conv_resnet")
+
+    def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        outputs = self.net(pixel_values)
+        return {"logits": outputs, "twice": 2 * outputs}
+
+
+@pytest.mark.parametrize(
+    ("face", "options"),
+    [
+        ("tensor", {}),
+        ("dictionary", {}),
+        ("tensor", {"forward": lambda model, x: model(pixel_values=x)}),
+        ("tensor", {"forward": lambda model, x: model(x)["logits"]}),
+    ],
+    ids=["answer", "a lone input by name", "forward with an answer", "forward"],
+)
+def test_known_layers_are_read_through_the_face_of_a_network(face, options):
+    images, labels = images_and_labels(22)
+    plain = HessianOperator(build_net("conv_resnet"), images, labels)
+    given = {"pixel_values": images} if face == "dictionary" else images
+    H = HessianOperator(OfPixels(), given, labels, **options)
+    assert H.choice == plain.choice
+    assert H.choice.name == "tangent"
+    v = random_vector(H.size, "v", dtype=torch.float32)
+    assert torch.equal(H @ v, plain @ v)

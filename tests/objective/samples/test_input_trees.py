@@ -227,11 +227,11 @@ def test_nan_among_inputs_is_refused_and_a_mask_of_minus_infinity_is_not():
 
 def test_what_is_left_out_is_said(caplog):
     caplog.set_level(logging.WARNING)
-    batch = {"input_ids": IDS, "text": ["a"] * 6, "idx": torch.arange(6)}
+    batch = {"input_ids": IDS, "sentence": ["a"] * 6, "row": torch.arange(6)}
     class_hessian(Reader(), batch, LABELS, 0, dtype=DOUBLE)
     said = caplog.text
-    assert "input text is left out: it is no tensor" in said
-    assert "input idx is left out: the network has no such argument" in said
+    assert "input sentence is left out: it is no tensor" in said
+    assert "input row is left out: the network has no such argument" in said
 
 
 class Long(nn.Module):
