@@ -17,9 +17,9 @@ from torch import Tensor, fx, nn
 from spectra.products.layers.interface import Layer
 from spectra.products.layers.linear_maps import LinearMap, MaxPool
 from spectra.products.layers.pointwise import Activation, Relu, Sum
-from spectra.products.reading.affine_parts import CONVOLUTIONS, affine_layer, is_affine, is_folded
 from spectra.products.reading.trace import Step, Trace
 from spectra.products.tangent.affine import Affine
+from spectra.products.tangent.affine_modules import CONVOLUTIONS, affine_layer, is_affine, is_folded
 
 # Ours: operations and linear layers after the chain. A cosine head has 8 operations, the classifier
 # of a VGG has 3 linear layers; attention has more of both.

@@ -12,11 +12,11 @@ from torch import Tensor, fx, nn
 
 from spectra.products.layers.from_graph import Fixed, GraphLayer
 from spectra.products.layers.interface import Layer
-from spectra.products.reading.affine_parts import affine_layer, is_affine, is_folded
 from spectra.products.reading.calls import Call, Source, sources_of, with_values
 from spectra.products.reading.known_layers import known_layer
 from spectra.products.reading.trace import Step, Trace
 from spectra.products.tangent.affine import Affine
+from spectra.products.tangent.affine_modules import affine_layer, is_affine, is_folded
 
 _SEVERAL = (
     "chunk", "split", "unbind", "tensor_split", "topk", "sort", torch.chunk, torch.split,
