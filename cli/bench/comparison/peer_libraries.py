@@ -85,11 +85,19 @@ class PyHessianDataloader(Peer):
     name, mode, package, module = "pyhessian", "dataloader", "pyhessian", "pyhessian"
 
     def __init__(self, workload: Workload, batch: int) -> None:
-        self._op = PyHessianOperator(workload.host(batch))
+        host = workload.host(batch)
+        self._device, self._unflatten = host.device, host.unflatten
+        self._peer = PyHessianOperator(host).peer
 
     def products(self, vectors: Tensor) -> Tensor:
         """Return H v for each row."""
-        return torch.stack([self._op.matvec(v) for v in vectors])
+        return torch.stack([self._product(self._unflatten(v)) for v in vectors])
+
+    def _product(self, v: list[Tensor]) -> Tensor:
+        # Not by our operator, which would have cuDNN's deterministic kernels make it.
+        with on_its_card(self._device), quiet():
+            _, pieces = self._peer.dataloader_hv_product(v)
+        return _flat(pieces).detach()
 
 
 class PyHessianRetained(Peer):

@@ -5,7 +5,7 @@ import math
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -147,7 +147,7 @@ def compare_products(
         if on_progress:
             on_progress(f"preparing {kind.name} {kind.mode}", 0, rounds)
         try:
-            with exact_products(vectors.device):
+            with _full_float32(vectors.device):
                 peer = kind(workload, batch)
             error = _error(peer, vectors, exact)
         except Exception as problem:  # whatever a stranger's library raises, memory included
@@ -200,6 +200,14 @@ def compare_products(
     )
 
 
+def _full_float32(device: torch.device) -> AbstractContextManager[None]:
+    """Have no TF32 in the block, and cuDNN's own choice of kernels, which is what peers run with.
+
+    Our products make their own choice inside.
+    """
+    return exact_products(device, deterministic=False)
+
+
 @contextmanager
 def _little_garbage() -> Iterator[None]:
     """Have collections look at what is made in the block alone; all that is older is left alone.
@@ -226,7 +234,7 @@ def _exact_products(workload: Workload, vectors: Tensor) -> Tensor:
 
 
 def _error(peer: Peer, vectors: Tensor, exact: Tensor) -> float:
-    with exact_products(vectors.device):
+    with _full_float32(vectors.device):
         found = peer.products(vectors[: peer.columns]).double()
     wanted = exact[: peer.columns]
     if found.shape != wanted.shape or not torch.isfinite(found).all():
@@ -237,5 +245,5 @@ def _error(peer: Peer, vectors: Tensor, exact: Tensor) -> float:
 def _seconds(peer: Peer, vectors: Tensor, device: str) -> float:
     mine = vectors[: peer.columns].clone()
     gc.collect()
-    with exact_products(vectors.device):
+    with _full_float32(vectors.device):
         return seconds_of(lambda: peer.products(mine), device)
