@@ -14,6 +14,10 @@ import torch
 
 T = TypeVar("T")
 
+# Of the calls that CUDA forbids during a recording, those of other threads do no harm, and stay
+# allowed: a user's data loader pins memory, and NCCL asks after its events.
+OWN_THREAD = "thread_local"
+
 # Graphs whose recording failed. Torch's allocator may go on asking them whether memory is theirs,
 # for an end of a recording that raises does not reach it: they must not be freed.
 _failed: list[torch.cuda.CUDAGraph] = []
@@ -81,7 +85,9 @@ class CudaRecorder:
                 # Puts the stream back, which torch.cuda.graph leaves where it raises at its end.
                 torch.cuda.stream(torch.cuda.current_stream()),
                 _no_collection(),
-                torch.cuda.graph(graph, pool=self.pool, stream=self.stream),
+                torch.cuda.graph(
+                    graph, pool=self.pool, stream=self.stream, capture_error_mode=OWN_THREAD
+                ),
             ):
                 outcome = work()
         except RuntimeError:

@@ -24,7 +24,8 @@ def streams(monkeypatch):
             current.append(before)
 
     @contextlib.contextmanager
-    def graph(_, *, pool, stream):
+    def graph(graph, *, pool, stream, capture_error_mode="global"):
+        graph.forbids_calls_of = capture_error_mode
         before = current[-1]
         current.append(stream)
         try:
@@ -35,7 +36,7 @@ def streams(monkeypatch):
 
     class Graph:
         def replay(self):
-            pass
+            return self.forbids_calls_of
 
     for name, stand_in in {
         "Stream": lambda _: "side",
@@ -54,6 +55,11 @@ def test_work_is_recorded_on_the_side_stream_with_no_collection_of_garbage(strea
     assert recorder.record(lambda: (streams[-1], gc.isenabled())).outcome == ("side", False)
     assert streams[-1] == "main"
     assert gc.isenabled()
+
+
+def test_a_recording_forbids_nothing_to_other_threads_such_as_a_users_data_loader(streams):
+    recording = CudaRecorder(torch.device("cuda", 0)).record(lambda: None)
+    assert recording.replay() == "thread_local"
 
 
 def test_a_recording_that_fails_leaves_the_callers_stream_and_collector_as_they_were(streams):
