@@ -67,7 +67,11 @@ class Checkpoint:
             for key, value in self.state.items()
             if not key.endswith("num_batches_tracked")
         }
-        wanted = {key for key in expected if not key.endswith("num_batches_tracked")}
+        wanted = {
+            key
+            for key, value in expected.items()
+            if isinstance(value, Tensor) and not key.endswith("num_batches_tracked")
+        }
         missing, extra = sorted(wanted - set(state)), sorted(set(state) - wanted)
         if missing or extra:
             raise InputError(

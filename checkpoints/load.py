@@ -11,6 +11,7 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.formats.folders import is_folder_of_weights
 from checkpoints.formats.foreign import load_foreign
 from checkpoints.formats.native import is_native, load_native
+from checkpoints.formats.torch_files import refuse_what_is_no_checkpoint
 from checkpoints.models.registry import factory_named
 from spectra.errors import InputError
 
@@ -55,6 +56,8 @@ def load_checkpoint(reference: str | Path, options: LoadOptions | None = None) -
     """
     options = options or LoadOptions()
     path = find_checkpoint(reference)
+    if path.suffix == ".safetensors":
+        refuse_what_is_no_checkpoint(path)
     if path.suffix == ".safetensors" and is_native(path):
         checkpoint = load_native(path)
         known = checkpoint.architecture

@@ -23,6 +23,7 @@ AVERAGE_KEYS = (
     "model_ema", "state_dict_ema", "ema_state_dict", "ema", "ema_state", "params_ema", "swa",
 )  # fmt: skip
 METRIC_KEYS = ("best_acc1", "best_prec1", "best_acc", "acc")
+_AVERAGE = re.compile(r"ema|averag|teacher|target|momentum|swa|shadow", flags=re.IGNORECASE)
 # Buffers that count: thop's operations and parameters, the networks in torch's AveragedModel.
 COUNTERS = ("total_ops", "total_params", "n_averaged")
 _NO_WEIGHTS = re.compile(r"optim|sched|scaler|rng|random|grad", flags=re.IGNORECASE)
@@ -78,6 +79,11 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
+def is_average(key: str) -> bool:
+    """Say whether weights under a key are, by its name, an average or another's teacher."""
+    return _AVERAGE.search(key) is not None
+
+
 def find_weights(path: Path, content: Any) -> Found:
     """Find the weights in what ``path`` holds: bare, or under keys inside keys.
 
@@ -111,13 +117,14 @@ def find_weights(path: Path, content: Any) -> Found:
 
 
 def _places(content: Mapping[Any, Any], depth: int = _DEPTH) -> Iterator[Place]:
-    """Yield the weights in a dictionary: under usual keys, bare, averages, under any other key."""
+    """Yield the weights in a dictionary: under usual keys, bare, under any other key, averages."""
     if isinstance(content, OrderedDict):
         vars(content).clear()  # a pickle can give it attributes that hide its methods
     inner = {str(k): v for k, v in content.items() if isinstance(v, Mapping)}
     usual = [k for k in STATE_KEYS if k in inner]
     averages = [k for k in AVERAGE_KEYS if k in inner]
     others = [k for k in inner if k not in (*usual, *averages) and not _NO_WEIGHTS.search(k)]
+    others.sort(key=is_average)
     below = {
         key: list(_places(inner[key], depth - 1)) if depth else []
         for key in (*usual, *averages, *others)
@@ -132,12 +139,12 @@ def _places(content: Mapping[Any, Any], depth: int = _DEPTH) -> Iterator[Place]:
 
     yield from under(usual)
     yield from _bare(content, tuple(holding))
-    yield from under(averages)
     alone = [key for key in others if below[key]]
     if len(alone) > 1:  # {"features": {...}, "head": {...}}: one network in parts
         joined = dict(_joined({key: inner[key] for key in alone}, depth))
         yield Place((), joined)
     yield from under(others)
+    yield from under(averages)
 
 
 def _bare(content: Mapping[Any, Any], holding: tuple[str, ...]) -> Iterator[Place]:

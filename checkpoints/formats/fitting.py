@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from checkpoints.formats.contents import Place
+from checkpoints.formats.contents import Place, is_average
 from spectra.errors import InputError
 
 State = Mapping[str, Tensor]
 _WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
-_AVERAGE = re.compile(r"ema|averag|teacher|target|momentum|swa|shadow", flags=re.IGNORECASE)
 _BESIDE = re.compile(
     r"(^|[._])(\w*criterion|criteria|\w*loss(es|_fn|_func)?|\w*metrics?|\w*acc(uracy)?|confmat|auroc|"
     r"f1|precision|recall|teacher|\w*ema|queue\w*|centers?|class_weights?|pos_weight)([._]|$)",
@@ -55,7 +54,7 @@ class _Match:
     def quality(self) -> tuple[int, bool, int]:
         return (
             len(self.missing) + len(self.wrong),
-            bool(_AVERAGE.search(self.prefix)),
+            is_average(self.prefix),
             len(self.rest),
         )
 
@@ -187,7 +186,7 @@ def _refuse_twins(matches: list[_Match], state: State, name: str) -> None:
     """
     first = matches[0]
     for other in matches[1:]:
-        if _AVERAGE.search(other.prefix) or set(other.found.values()) == set(first.found.values()):
+        if is_average(other.prefix) or set(other.found.values()) == set(first.found.values()):
             continue
         pairs = ((state[first.found[k]], state[other.found[k]]) for k in first.found)
         if not all(torch.equal(a, b) for a, b in pairs):

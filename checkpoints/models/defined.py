@@ -20,10 +20,15 @@ def networks_defined_in(folders: Sequence[Path]) -> list[str]:
         for file in sorted(folder.glob("*.py"))[:_MOST_FILES]:
             shown = os.path.relpath(file)
             files.setdefault(file.resolve(), str(file) if shown.startswith("..") else shown)
-    return [f"{shown}:{name}" for file, shown in files.items() for name in _networks(file)]
+    return [
+        f"{shown}:{name}"
+        for file, shown in files.items()
+        for name in networks_defined_in_file(file)
+    ]
 
 
-def _networks(file: Path) -> list[str]:
+def networks_defined_in_file(file: Path) -> list[str]:
+    """Return the names of the whole networks that a file defines; none where it is unreadable."""
     try:
         if file.stat().st_size > _LARGEST:
             return []

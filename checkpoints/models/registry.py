@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from checkpoints.choices import ARCHITECTURES, CIFAR_DEPTHS
+from checkpoints.models.defined import networks_defined_in_file
 from checkpoints.models.factories import Factory, own_factory
 from checkpoints.models.libraries import HUGGING_FACE, TIMM, hugging_face_factory, timm_factory
 from checkpoints.models.resnet import ResNet
@@ -99,6 +100,12 @@ def build_model(arch: Architecture) -> nn.Module:
     if match and int(match[1]) in CIFAR_DEPTHS:
         depth = (int(match[1]) - 2) // 6
         return ResNet(blocks=(depth,) * 3, planes=(16, 32, 64), **common)
+    if arch.name.endswith(".py"):
+        there = networks_defined_in_file(Path(arch.name))
+        raise InputError(
+            f"--arch {arch.name} names a file; name the network in it, too: "
+            + " or ".join(f"--arch {arch.name}:{name}" for name in there[:3] or ["Net"])
+        )
     raise InputError(
         f"unknown architecture {arch.name!r}; expected one of {', '.join(ARCHITECTURES)}, or "
         f"{FACTORIES}"
