@@ -5,6 +5,7 @@ import torch
 from image_data import Compiled
 from torch import nn
 
+from spectra import class_hessian
 from spectra.objective.network.own_copy import own_copy
 
 DOUBLE = torch.float64
@@ -38,3 +39,38 @@ def test_a_network_whose_train_returns_nothing_is_copied_in_eval_mode():
     copied = own_copy(Silent(2, 2), DOUBLE)
     assert isinstance(copied, Silent)
     assert not copied.training
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_torchscript_computes_with_the_parameters_of_the_copy():
+    plain = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    images, labels = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), [0, 1, 0, 1, 0]
+    scripted = nn.Sequential(torch.jit.script(plain[:2]), plain[2])
+    H, wanted = (
+        class_hessian(model, images.double(), labels, None, dtype=DOUBLE)
+        for model in (scripted, plain)
+    )
+    torch.testing.assert_close(H.dense(), wanted.dense(), rtol=0, atol=1e-14)
+
+
+def test_every_pass_begins_from_the_same_state_and_leaves_the_callers_alone():
+    class Counts(nn.Linear):
+        passes = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.passes += 1
+            return super().forward(x) * self.passes
+
+    model, x = Counts(3, 2), torch.ones(1, 3)
+    copied = own_copy(model, torch.float32)
+    assert torch.equal(copied(x), copied(x))
+    assert model.passes == 0
+
+
+def test_a_copy_of_a_copy_computes_in_its_own_precision():
+    class Casts(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).float()
+
+    single = own_copy(Casts(3, 2), torch.float32)
+    assert own_copy(single, DOUBLE)(torch.ones(1, 3, dtype=DOUBLE)).dtype == DOUBLE

@@ -37,12 +37,13 @@ class ForwardState:
         self._seen = False
         self._tables: list[tuple[Any, Any]] = []
         self._take_module(module, set())
-        self._tensors = [
-            (table, key, value, value.detach().clone())
+        self._places = [
+            (table, content, key, value)
             for table, content in self._tables
             for key, value in _items(content)
             if isinstance(value, Tensor) and value.layout == torch.strided
         ]
+        self._pristine = {id(t): t.detach().clone() for *_, t in self._places}
         self._parameters = [(name, p, p.detach().clone()) for name, p in module.named_parameters()]
 
     def _take_module(self, module: nn.Module, found: set[int]) -> None:
@@ -77,23 +78,27 @@ class ForwardState:
             OperatorError: the pass changed a parameter in place.
         """
         if self._seen:
-            for table, key, _, pristine in self._tensors:
-                table[key] = pristine.clone()  # the graph of this pass may hold it
+            # Not written over: the graph of an earlier pass may hold what that pass left.
+            fresh = {key: pristine.clone() for key, pristine in self._pristine.items()}
+            for table, _, key, value in self._places:
+                table[key] = fresh[id(value)]
         try:
             yield
         finally:
             differs = [_restored(table, content) for table, content in self._tables]
         if not self._seen and maybe_current_level() is None:  # not while torch differentiates
             self._look_at_tensors()
-            self.changes = any(differs) or bool(self._tensors)
+            self.changes = any(differs) or bool(self._places)
             self._seen = True
 
     @torch.no_grad()
     def _look_at_tensors(self) -> None:
         """Put back what the first pass changed in place, and keep that for the next ones."""
-        self._tensors = [kept for kept in self._tensors if not _equal(kept[2], kept[3])]
-        for _, _, value, pristine in self._tensors:
-            value.copy_(pristine)
+        changed = {id(t) for *_, t in self._places if not _equal(t, self._pristine[id(t)])}
+        self._places = [place for place in self._places if id(place[-1]) in changed]
+        self._pristine = {key: t for key, t in self._pristine.items() if key in changed}
+        for table, content, key, value in self._places:
+            table[key] = content[key] = self._pristine[id(value)]
         for name, parameter, before in self._parameters:
             if not _equal(parameter, before):
                 parameter.copy_(before)

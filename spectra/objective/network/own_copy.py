@@ -14,6 +14,7 @@ from spectra.objective.network.own_forward import give_own_forward
 from spectra.objective.network.refusals import check_copyable
 from spectra.objective.network.weight_norm import write_out_weight_norms
 from spectra.objective.plain_model import in_precision, plain_model
+from spectra.system.quiet import quiet
 
 
 def own_copy(
@@ -103,9 +104,10 @@ def _deep_copy(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
 def _script_copy(module: torch.jit.ScriptModule) -> nn.Module:
     """Return a copy of TorchScript; a deep copy would compute with the parameters of ``module``."""
     file = io.BytesIO()
-    torch.jit.save(module, file)
-    file.seek(0)
-    made: nn.Module = torch.jit.load(file)
+    with quiet():  # torch deprecates it
+        torch.jit.save(module, file)
+        file.seek(0)
+        made: nn.Module = torch.jit.load(file)
     return made
 
 

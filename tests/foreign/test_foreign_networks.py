@@ -1,0 +1,58 @@
+"""Products of networks that others write are those of an independent double backward."""
+
+import attention_models
+import convolutional_models
+import mixing_models
+import pytest
+import recurrent_models
+import torch
+import unusual_models
+from foreign_case import DOUBLE, batch_of, built, plain_products
+from oracles import random_vector
+
+from spectra import HessianOperator, extreme_eigenpairs
+
+CASES = (
+    convolutional_models.CASES
+    | attention_models.CASES
+    | recurrent_models.CASES
+    | mixing_models.CASES
+    | unusual_models.CASES
+)
+# Of few parameters, and different in kind.
+DENSE = ("SqueezeNet", "GRU", "state space", "prototypes", "Kolmogorov-Arnold", "casts",
+         "reentrant checkpoint", "padded embedding")  # fmt: skip
+
+
+def test_there_are_sixty_networks_at_least():
+    assert len(CASES) >= 60
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("dtype", [DOUBLE, torch.float32], ids=["float64", "float32"])
+def test_a_product_is_that_of_double_backward(name, dtype):
+    case = CASES[name]
+    model, (inputs, labels) = built(case), batch_of(case.inputs)
+    if inputs.is_floating_point():
+        inputs = inputs.to(dtype)
+    # Unchecked in float64: the checks are the same, and take most of the time.
+    op = HessianOperator(model, inputs, labels, dtype=dtype, check=dtype != DOUBLE)
+    v = random_vector(op.size, "v")
+    expected = plain_products(case, model, inputs, labels)(v)
+    error = float((op.matvec(v.to(dtype)).double() - expected).norm() / expected.norm())
+    assert error <= (1e-10 if dtype == DOUBLE else case.single)
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_the_extremes_are_those_of_the_dense_hessian(name):
+    case = CASES[name]
+    model, (inputs, labels) = built(case), batch_of(case.inputs)
+    op = HessianOperator(model, inputs, labels, check=False)
+    product = plain_products(case, model, inputs, labels)
+    dense = torch.stack([product(row) for row in torch.eye(op.size, dtype=DOUBLE)])
+    wanted = torch.linalg.eigvalsh((dense + dense.T) / 2)
+    found = extreme_eigenpairs(op, tol=1e-4)
+    scale = float(wanted.abs().max())
+    # The error of a value is the square of that of its vector; the rest is float32 in the products.
+    for pair, end in ((found.smallest, wanted[0]), (found.largest, wanted[-1])):
+        assert abs(pair.value - float(end)) <= 1e-5 * scale
