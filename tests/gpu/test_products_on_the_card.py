@@ -13,7 +13,7 @@ CEILINGS = {
     "scores": 150,
     "Lanczos steps": 400 * STEPS,
 }
-BUILD = {"launches": 4550, "waits": 100}
+BUILD = {"launches": 5300, "waits": 124}
 REPLAYED_PRODUCT = 10
 
 

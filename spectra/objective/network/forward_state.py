@@ -94,13 +94,16 @@ class ForwardState:
     @torch.no_grad()
     def _look_at_tensors(self) -> None:
         """Put back what the first pass changed in place, and keep that for the next ones."""
-        changed = {id(t) for *_, t in self._places if not _equal(t, self._pristine[id(t)])}
+        tensors = [t for *_, t in self._places]
+        same = _all_equal([(t, self._pristine[id(t)]) for t in tensors])
+        changed = {id(t) for t, equal in zip(tensors, same, strict=True) if not equal}
         self._places = [place for place in self._places if id(place[-1]) in changed]
         self._pristine = {key: t for key, t in self._pristine.items() if key in changed}
         for table, content, key, value in self._places:
             table[key] = content[key] = self._pristine[id(value)]
-        for name, parameter, before in self._parameters:
-            if not _equal(parameter, before):
+        same = _all_equal([(parameter, before) for _, parameter, before in self._parameters])
+        for (name, parameter, before), equal in zip(self._parameters, same, strict=True):
+            if not equal:
                 parameter.copy_(before)
                 raise OperatorError(
                     f"the forward pass changes the parameter {name} in place; a Hessian needs "
@@ -135,6 +138,13 @@ def _restored(table: Any, content: Any) -> bool:
     return not same
 
 
-def _equal(one: Tensor, other: Tensor) -> bool:
-    """Say whether two tensors hold the same, NaN at the same places too."""
-    return bool(((one == other) | ((one != one) & (other != other))).all())
+def _all_equal(pairs: list[tuple[Tensor, Tensor]]) -> list[bool]:
+    """Say of pairs of tensors whether they hold the same, NaN at the same places too.
+
+    A GPU is waited for once, not for each of them.
+    """
+    if not pairs:
+        return []
+    same = [((a == b) | ((a != a) & (b != b))).all() for a, b in pairs]
+    found: list[bool] = torch.stack([s.to(same[0].device) for s in same]).tolist()
+    return found
