@@ -55,8 +55,9 @@ class Normalisation(Layer):
 
     def pull(self, saved: Saved, wanted: Sequence[bool]) -> list[Tensor | None]:
         """Return x̄, Σ δ x̂ and Σ δ; keep what the tangents read."""
-        x, delta = saved.inputs[0], saved.cotangent
+        x = saved.inputs[0]
         saved.extra = kept = self.rows.normalised(x)
+        delta = _in_order(saved.cotangent, kept["values"])
         pulled: list[Tensor | None] = [None, *self._pulled_affine(delta, None, saved, wanted, 1)]
         of_values = delta
         if self.has_weight:
@@ -100,6 +101,8 @@ class Normalisation(Layer):
         kept, count = saved.extra, direction.count
         dx, d_weight, _ = self._tangents(saved, count)
         d_delta = apart(d_delta, count, kept["values"])
+        if d_delta is not None:
+            d_delta = _in_order(d_delta, kept["values"])
         d_values = kept.pop("moved", None) if dx is not None else None
         pulled = [None, *self._pulled_affine(d_delta, d_values, saved, wanted, count)]
         if not wanted[0]:
@@ -129,6 +132,7 @@ class Normalisation(Layer):
         values, given = saved.extra["values"], list(saved.input_tangents)
         shape, ndim = self.shape, values.ndim
         dx = apart(given.pop(0), count, values)
+        dx = None if dx is None else _in_order(dx, values)
         d_weight = spread(given.pop(0), count, shape, ndim) if self.has_weight else None
         d_bias = spread(given.pop(0), count, shape, ndim) if self.has_bias else None
         return dx, d_weight, d_bias
@@ -159,3 +163,8 @@ class Normalisation(Layer):
         if terms is None:
             return None
         return below(summed_to(terms, count, self.shape), count)
+
+
+def _in_order(moved: Tensor, values: Tensor) -> Tensor:
+    """Return ``moved`` in the memory order of ``values``: one copy here saves one in each use."""
+    return moved.contiguous() if values.is_contiguous() else moved

@@ -19,6 +19,7 @@ from spectra.products.layers.softmax import LogSoftmax, Softmax
 from spectra.products.reading.calls import Call, Known, Maker
 from spectra.products.sequences.attention import Attention
 from spectra.products.sequences.embedding import Embedding
+from spectra.products.sequences.recurrent import CELLS, Recurrent, recurrent_states
 
 
 def _of_two(layer: Callable[[], Layer]) -> Maker:
@@ -112,6 +113,11 @@ def _attention(call: Call) -> Known | None:
     return Known(Attention(scale=scale, causal=causal, has_mask=mask is not None), inputs)
 
 
+def _recurrent(call: Call) -> Known | None:
+    options = dict(call.kwargs)
+    return Known(Recurrent(CELLS[options.pop("kind")], **options), call.args)
+
+
 def _are_values(*arguments: Any) -> bool:
     return all(isinstance(argument, fx.Node) for argument in arguments)
 
@@ -135,6 +141,7 @@ FUNCTIONS: dict[Callable[..., Any], Maker] = {
     **dict.fromkeys((F.softmax, torch.softmax), _softmax(Softmax)),
     **dict.fromkeys((F.log_softmax, torch.log_softmax), _softmax(LogSoftmax)),
     F.scaled_dot_product_attention: _attention,
+    recurrent_states: _recurrent,
 }
 METHODS: dict[str, Maker] = {
     **dict.fromkeys(("add", "add_"), _sum(1)),

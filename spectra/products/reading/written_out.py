@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spectra.products.sequences.recurrent import last_cell_state, recurrent_states
+
 # Of a module and its arguments a function that calls its parts; None where it has no such form.
 WrittenOut = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Callable[[], Any] | None]
 
@@ -186,10 +188,43 @@ def _gated(
     return parts if args else None
 
 
+def _recurrent(
+    network: nn.LSTM | nn.GRU | nn.RNN, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Callable[[], Any] | None:
+    """Return the layers, each direction for itself; None where they start at given states."""
+    if len(args) != 1 or kwargs or network.proj_size:
+        return None
+    kind = network.mode.lower().removeprefix("rnn_")
+    first = network.batch_first
+    kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if network.bias else 2]
+
+    def parts() -> Any:
+        x, last, cells = args[0], [], []
+        for layer in range(network.num_layers):
+            both = []
+            for reverse in (False, True)[: 2 if network.bidirectional else 1]:
+                end = f"_l{layer}{'_reverse' if reverse else ''}"
+                values = (x, *(getattr(network, f"{name}{end}") for name in kinds))
+                options = {"kind": kind, "batch_first": first, "reverse": reverse}
+                create = args[0].tracer.create_proxy
+                states = create("call_function", recurrent_states, values, options)
+                both.append(states)
+                step = 0 if reverse else -1
+                last.append(states[:, step] if first else states[step])
+                if kind == "lstm":
+                    cells.append(create("call_function", last_cell_state, values, options))
+            x = torch.cat(both, -1) if len(both) > 1 else both[0]
+        h = torch.stack(last)
+        return x, (h, torch.stack(cells)) if cells else h
+
+    return parts
+
+
 WRITTEN_OUT: dict[type[nn.Module], WrittenOut] = {
     nn.TransformerEncoderLayer: _encoder_layer,
     nn.TransformerEncoder: _encoder,
     nn.TransformerDecoderLayer: _decoder_layer,
     nn.MultiheadAttention: _attention,
     nn.GLU: _gated,
+    **dict.fromkeys((nn.LSTM, nn.GRU, nn.RNN), _recurrent),
 }
