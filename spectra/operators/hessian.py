@@ -18,6 +18,7 @@ from spectra.operators.checks import (
     check_derivatives,
     check_losses,
     check_products,
+    check_separable,
     say_what_is_frozen,
 )
 from spectra.operators.chunked import ChunkedOperator
@@ -188,7 +189,8 @@ class HessianOperator(ChunkedOperator):
         return curvatures(self, vectors)
 
     def _made(self, tuning: Tuning) -> Products:
-        return make_products(self.choice.name, self.model, self.sample_losses, tuning)
+        with self._exact():  # reading a network runs it
+            return make_products(self.choice.name, self.model, self.sample_losses, tuning)
 
     @with_smaller_chunks
     def _measure(self) -> None:
@@ -211,7 +213,9 @@ class HessianOperator(ChunkedOperator):
         """Check products; where those of a faster way are wrong, go over to double backward."""
         with float32_precision(self.device, tf32=False):
             few = FewImages(self)
-            known = check_derivatives(few.in_float64(0))
+            double = few.in_float64(0)
+            check_separable(double, next(double.chunks()))
+            known = check_derivatives(double)
             try:
                 check_products(few, known)
             except OperatorError as error:

@@ -2,7 +2,7 @@
 
 from spectra.operators.checks.derivatives import check_derivatives
 from spectra.operators.checks.few_images import FewImages
-from spectra.operators.checks.losses import check_losses, say_what_is_frozen
+from spectra.operators.checks.losses import check_losses, check_separable, say_what_is_frozen
 from spectra.operators.checks.own_precision import check_products
 
 __all__ = [
@@ -10,5 +10,6 @@ __all__ = [
     "check_derivatives",
     "check_losses",
     "check_products",
+    "check_separable",
     "say_what_is_frozen",
 ]

@@ -26,15 +26,17 @@ class Derivatives:
     Attributes:
         value: the loss.
         gradient: shape (P,).
-        slopes: ‖·‖ of the gradient by each parameter, shape (B,); 0 where it does not reach.
-        vector: of length 1, with parts of about one length in each parameter that gradients reach,
-            a third of it along the gradient; shape (P,).
+        slopes: ‖·‖ of the gradient by each parameter, shape (B,).
+        reached: whether a gradient reaches it, be it 0; shape (B,).
+        vector: of length 1, with parts of about one length in each parameter that is reached, a
+            third of it along the gradient; shape (P,).
         product: H times it, shape (P,).
     """
 
     value: float
     gradient: Tensor
     slopes: Tensor
+    reached: Tensor
     vector: Tensor
     product: Tensor
 
@@ -47,30 +49,36 @@ def derivatives(op: ChunkedOperator, attempt: int) -> Derivatives:
     Raises:
         NonFiniteError: the product holds NaN or infinity.
     """
-    value, gradient = value_and_gradient(op)
+    value, gradient, reached = _with_reached(op)
     slopes = block_norms(op, gradient)
-    vector = _direction(op, gradient, slopes, attempt)
+    vector = _direction(op, gradient, slopes, reached, attempt)
     product = op.matvec(vector)
     if not product.norm().isfinite():
         raise NonFiniteError(INFINITE)
-    return Derivatives(value, gradient, slopes, vector, product)
+    return Derivatives(value, gradient, slopes, reached, vector, product)
 
 
-def value_and_gradient(op: FrozenLoss) -> tuple[float, Tensor]:
-    """Return the mean loss and its gradient, (P,), of one forward and one backward pass."""
-    value = 0.0
+def _with_reached(op: FrozenLoss) -> tuple[float, Tensor, Tensor]:
+    """Return the mean loss, its gradient (P,), and which parameters that reaches, (B,)."""
+    value, reached = 0.0, torch.zeros(len(op.parameters), dtype=torch.bool)
     gradient: Tensor | None = None
     with exact_products(op.device), torch.enable_grad():
         for chunk in op.chunks():
             loss = op.chunk_losses(chunk).sum()
             value += float(loss.detach())
             if loss.requires_grad:
-                pieces = torch.autograd.grad(loss, op.parameters, materialize_grads=True)
-                flat = torch.cat([piece.reshape(-1) for piece in pieces])
+                pieces = torch.autograd.grad(loss, op.parameters, allow_unused=True)
+                reached |= torch.tensor([piece is not None for piece in pieces])
+                flat = torch.cat(
+                    [
+                        (torch.zeros_like(p) if piece is None else piece).reshape(-1)
+                        for p, piece in zip(op.parameters, pieces, strict=True)
+                    ]
+                )
                 gradient = flat if gradient is None else gradient.add_(flat)
     if gradient is None:  # no parameter reaches the loss
         gradient = torch.zeros(op.size, dtype=op.dtype, device=op.device)
-    return value / op.total_weight, gradient.div_(op.total_weight)
+    return value / op.total_weight, gradient.div_(op.total_weight), reached.to(op.device)
 
 
 def central_difference(op: FrozenLoss, vector: Tensor, step: float) -> tuple[float, Tensor]:
@@ -79,9 +87,9 @@ def central_difference(op: FrozenLoss, vector: Tensor, step: float) -> tuple[flo
     Cost: two forward and backward passes.
     """
     with op.moved(step * vector):
-        up, gradient = value_and_gradient(op)
+        up, gradient, _ = _with_reached(op)
     with op.moved(-step * vector):
-        down, other = value_and_gradient(op)
+        down, other, _ = _with_reached(op)
     return (up - down) / (2 * step), gradient.sub_(other).div_(2 * step)
 
 
@@ -90,13 +98,14 @@ def block_norms(op: FrozenLoss, vector: Tensor) -> Tensor:
     return torch.stack(torch._foreach_norm(op.unflatten(vector)))
 
 
-def _direction(op: FrozenLoss, gradient: Tensor, slopes: Tensor, attempt: int) -> Tensor:
+def _direction(
+    op: FrozenLoss, gradient: Tensor, slopes: Tensor, reached: Tensor, attempt: int
+) -> Tensor:
     """Return the direction of an attempt; see :class:`Derivatives`."""
     generator = make_generator(0, "derivative check", attempt)
     vector = torch.rand(op.size, generator=generator).to(op.device, op.dtype).sub_(0.5)
     pieces = op.unflatten(vector)
-    # Zero where no gradient reaches.
-    torch._foreach_mul_(pieces, list((slopes > 0) / block_norms(op, vector)))
+    torch._foreach_mul_(pieces, list(reached / block_norms(op, vector)))
     along = torch.where(slopes > 0, 0.5 / slopes, 0.0)
     torch._foreach_add_(pieces, torch._foreach_mul(op.unflatten(gradient), list(along)))
-    return vector.div_(vector.norm())
+    return vector.div_(vector.norm().clamp_min(1e-300))  # 0 where no parameter is reached

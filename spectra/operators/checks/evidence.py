@@ -23,9 +23,9 @@ STEPS = (1e-8, 1e-8, 1e-7, 1e-9, 1e-6)
 # was seen, up to a million parameters. A formula that is wrong by 1 % in one layer of twenty moves
 # blocks by 1e-4.
 OF_BLOCK, OF_WHOLE = 2e-6, 3e-8
-# Of the slope along the gradient, which has a share of every parameter; and of the loss, for
-# its rounding in a step of 1e-8.
-OF_SLOPE, OF_LOSS = 2e-6, 3e-7
+# Of the slope along the gradient, which has a share of every parameter; and what rounding may
+# change a loss by, of itself or of 1: some ulp of outputs of 20.
+OF_SLOPE, OF_LOSS = 2e-6, 2e-14
 # The wider of two differences, in steps of the narrower. A kink or rounding within the narrow step
 # makes them differ by at least 3/8 of its error, which has to be smaller than this times that.
 WIDER, DOUBT = 4, 4.0
@@ -88,8 +88,8 @@ def gather_evidence(op: ChunkedOperator, at: Derivatives) -> Evidence:
         op: in float64.
         at: its derivatives along the first direction.
     """
-    reached = at.slopes > 0  # others are not used, or detached for good
-    evidence = Evidence(~torch.cat([reached, reached.any()[None]]))
+    # Others are not used, or detached for good.
+    evidence = Evidence(~torch.cat([at.reached, at.reached.any()[None]]))
     for attempt, step in enumerate(STEPS):
         if attempt:
             at = derivatives(op, attempt)
@@ -101,13 +101,16 @@ def gather_evidence(op: ChunkedOperator, at: Derivatives) -> Evidence:
         )
         allowed = _with(
             OF_BLOCK * sizes + OF_WHOLE * sizes.norm(),
-            OF_SLOPE * along + OF_LOSS * abs(at.value) * STEPS[0] / step,
+            OF_SLOPE * along + OF_LOSS * max(1.0, abs(at.value)) / (2 * step),
         )
         evidence.agrees |= error <= allowed
         if evidence.is_settled():
             break
         wide_slope, wide_product = central_difference(op, at.vector, WIDER * step)
-        doubt = _with(block_norms(op, wide_product - product), abs(wide_slope - slope))
+        wide_product -= product
+        doubt = _with(block_norms(op, wide_product), abs(wide_slope - slope))
+        # In a single number two roundings may agree by chance; throughout a vector they do not.
+        doubt = doubt.maximum(wide_product.norm() / sizes.norm() * _with(sizes, along))
         failed = error > allowed + DOUBT * doubt
         evidence.differs += failed
         relative = (error / _with(sizes, along)).maximum(evidence.worst)
