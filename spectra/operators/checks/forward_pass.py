@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spectra.objective.frozen_loss import FrozenLoss
+from spectra.operators.chunked import ChunkedOperator
 from spectra.system.exact import exact_products
 
 _aten = torch.ops.aten
@@ -54,8 +55,8 @@ _KINKS: dict[Any, Callable[..., Tensor]] = {
 class CastsLifted(TorchDispatchMode):
     """Has what a network computes in float32 or less computed in float64: forward and backward.
 
-    A network in float64 that calls ``.float()`` or ``softmax(dtype=torch.float32)`` is rounded to
-    float32 on its way, and differences of it are noise.
+    An operator's own copy of a network has no casts to float32 in its forward pass, but functions
+    that bring their own backward pass may cast there: differences of it are noise.
 
     Attributes:
         lifted: names of the operations that asked for less than float64.
@@ -131,11 +132,14 @@ def kinks_that_move(op: FrozenLoss, step: Tensor) -> list[KinkedInput]:
     return [one for one in found if bool(one.entries.any())]
 
 
-def lower_precision(op: FrozenLoss) -> set[str]:
-    """Return the operations of a float64 network that ask for less than float64; one pass."""
+def lower_precision(op: ChunkedOperator) -> set[str]:
+    """Return the operations of a product in float64 that ask for less than float64.
+
+    Cost: a product.
+    """
     casts = CastsLifted()
-    with casts, torch.no_grad(), exact_products(op.device):
-        op.chunk_losses(next(op.chunks()))
+    with casts:
+        op.matvec(torch.ones(op.size, dtype=op.dtype, device=op.device))
     return casts.lifted
 
 

@@ -117,43 +117,54 @@ def test_zeros_that_stay_zeros_are_no_kink(fork, caplog):
     assert caplog.messages == []
 
 
-class Casting(nn.Module):
-    """Computes a gate in float32, whatever it is given."""
+class _SquareInFloat32(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**2
 
-    def __init__(self, act: nn.Module) -> None:
+    @staticmethod
+    def backward(ctx, gradient):
+        (x,) = ctx.saved_tensors
+        return (2 * x.float() * gradient.float()).to(x.dtype)
+
+
+class Casting(nn.Module):
+    """Computes a gate in float32, or the gradient of a square, whatever it is given."""
+
+    def __init__(self, act: nn.Module, *, backward: bool) -> None:
         super().__init__()
         self.first, self.gate, self.last = nn.Linear(12, 16), nn.Linear(16, 16), nn.Linear(16, 10)
-        self.act = act
+        self.act, self.backward = act, backward
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.act(self.first(x))
+        if self.backward:
+            return self.last(_SquareInFloat32.apply(self.gate(h)))
         gate = torch.softmax(self.gate(h), -1, dtype=torch.float32)
         return self.last((16 * gate * h.float()).to(x.dtype))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
 @pytest.mark.parametrize("act", [nn.Tanh(), nn.ReLU()], ids=["tanh", "relu"])
-def test_a_network_that_casts_to_float32_inside_is_checked_without_its_casts(
-    fork, act, dtype, caplog
-):
-    model, (images, labels) = Casting(act), images_and_labels(8, 12)
-    with caplog.at_level(logging.INFO, logger=CHECKS):
-        op = HessianOperator(model, images.to(dtype), labels, dtype=dtype)
-    assert caplog.messages == ["checked without the network's own casts: _to_copy"]
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
+def test_a_network_that_casts_to_float32_inside_is_right(fork, act, dtype, backward, caplog):
+    model, (images, labels) = Casting(act, backward=backward), images_and_labels(8, 12)
+    op = HessianOperator(model, images.to(dtype), labels, dtype=dtype)
+    assert caplog.messages == []
     assert relative_error(op, model, images, labels) <= TOLERANCE[torch.float32]
 
 
+def test_a_network_that_casts_in_a_backward_pass_is_checked_without_its_casts(fork, caplog):
+    with caplog.at_level(logging.INFO, logger=CHECKS):
+        HessianOperator(Casting(nn.ReLU(), backward=True), *images_and_labels(8, 12))
+    assert caplog.messages == ["checked without the network's own casts: _to_copy"]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
-def test_a_wrong_formula_in_a_network_with_casts_is_refused(fork, dtype):
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
+def test_a_wrong_formula_in_a_network_with_casts_is_refused(fork, dtype, backward):
     images, labels = images_and_labels(8, 12)
-    model = nn.Sequential(Casting(nn.Tanh()), Detached(0.1))
+    model = nn.Sequential(Casting(nn.Tanh(), backward=backward), Detached(0.1))
     with pytest.raises(OperatorError, match=r"is not the derivative of the (loss|gradient)"):
         HessianOperator(model, images.to(dtype), labels, dtype=dtype)
-
-
-def test_casts_do_not_make_images_depend_on_each_other(fork):
-    """In float32, sums over another number of images are rounded otherwise."""
-    model = nn.Sequential(nn.Linear(64, 12), Casting(nn.Tanh()))
-    model[1].gate = nn.Linear(16, 16)
-    images, labels = images_and_labels(64, 64)
-    HessianOperator(model, 10 * images.double(), labels, dtype=DOUBLE)
