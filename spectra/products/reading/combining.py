@@ -64,6 +64,9 @@ def _named_axes(call: Call) -> Known | None:
 
 
 def _linear(call: Call) -> Known | None:
+    if isinstance(call.module, nn.Linear):
+        owned = ("weight",) if call.module.bias is None else ("weight", "bias")
+        return Known(Linear(), (call.args[0], *owned)) if call.takes_one() else None
     given = (call.argument(0, "input"), call.argument(1, "weight"), call.argument(2, "bias"))
     inputs = given if given[2] is not None else given[:2]
     return Known(Linear(), inputs) if _are_values(*inputs) else None
@@ -123,6 +126,7 @@ def _are_values(*arguments: Any) -> bool:
 
 
 MODULES: dict[type[nn.Module], Maker] = {
+    nn.Linear: _linear,
     nn.PReLU: _prelu,
     nn.Embedding: _embedding,
     nn.Softmax: _softmax(Softmax),

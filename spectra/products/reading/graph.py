@@ -15,7 +15,6 @@ from spectra.products.layers.interface import Layer
 from spectra.products.reading.calls import Call, Source, sources_of, with_values
 from spectra.products.reading.known_layers import known_layer
 from spectra.products.reading.trace import Step, Trace
-from spectra.products.tangent.affine import Affine
 from spectra.products.tangent.affine_modules import affine_layer, is_affine, is_folded
 
 _SEVERAL = (
@@ -43,7 +42,7 @@ _IN_PLACE = (
 
 
 def read_graph(root: nn.Module, graph: fx.Graph, names: Mapping[int, str]) -> Trace | None:
-    """Read a traced network, in eval mode; None where no layer of it is affine.
+    """Read a traced network, in eval mode; None where no parameter moves a single output.
 
     The features are the outputs; the rest does nothing.
 
@@ -81,7 +80,7 @@ class _Reader:
         for node in self.nodes[1:-1]:
             if node in needed and node not in self.folded:
                 self._read(node)
-        if output in self.several or not any(isinstance(s.layer, Affine) for s in self.steps):
+        if output in self.several or self.values[output] not in self.moving:
             return None
         return Trace(
             tuple(self.steps),
@@ -123,7 +122,11 @@ class _Reader:
         elif _does_nothing(call):
             self.values[node] = self.values[call.args[0]]
         elif module is not None and is_affine(module) and call.takes_one():
-            self._add_affine(node, module, call.args[0])
+            norm = self._norm_after(node)
+            if norm is None and type(module) is nn.Linear:
+                self._add_known(node, call)
+            else:
+                self._add_affine(node, module, norm)
         else:
             self._add_known(node, call)
 
@@ -196,15 +199,20 @@ class _Reader:
         if moves:
             self.moving.add(node.name)
 
-    def _add_affine(self, node: fx.Node, module: nn.Module, source: fx.Node) -> None:
-        users, norm = list(node.users), None
-        if len(users) == 1 and users[0].op == "call_module":
-            after = self.modules[str(users[0].target)]
-            norm = after if is_folded(after) else None
-        self._add(node, affine_layer(module, norm, self.names), [source])
+    def _norm_after(self, node: fx.Node) -> nn.Module | None:
+        """Return the batch norm that alone reads ``node`` and folds into it."""
+        users = list(node.users)
+        if len(users) != 1 or users[0].op != "call_module":
+            return None
+        after = self.modules[str(users[0].target)]
+        return after if is_folded(after) else None
+
+    def _add_affine(self, node: fx.Node, module: nn.Module, norm: nn.Module | None) -> None:
+        self._add(node, affine_layer(module, norm, self.names), [node.all_input_nodes[0]])
         if norm is not None:
-            self.folded.add(users[0])
-            self.values[users[0]] = node.name
+            (after,) = node.users
+            self.folded.add(after)
+            self.values[after] = node.name
 
     def _add_known(self, node: fx.Node, call: Call) -> None:
         known = known_layer(call)

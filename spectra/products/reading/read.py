@@ -9,7 +9,7 @@ from spectra.products.reading.tracer import traced
 
 
 def read(model: nn.Module) -> Trace | None:
-    """Return ``model``, in eval mode, as steps; None where it cannot be traced, or has no layer.
+    """Return ``model``, in eval mode, as steps; None where it cannot be traced.
 
     >>> found = read(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)).eval())
     >>> [type(step.layer).__name__ for step in found.steps]

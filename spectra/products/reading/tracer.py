@@ -8,6 +8,7 @@ from typing import Any
 from torch import fx, nn
 
 from spectra.objective.network.as_found import left_as_found
+from spectra.objective.network.own_forward import OwnForward
 from spectra.objective.samples.forward import WithForward
 from spectra.products.reading.written_out import WRITTEN_OUT
 
@@ -37,12 +38,23 @@ def traced(network: nn.Module) -> tuple[nn.Module, fx.Graph] | None:
         root, tracer = Root(network), _Tracer(whole)
         try:
             with left_as_found(network):
+                _take_off_own_forward(network)
                 return root, tracer.trace(root)
         except Exception:  # whatever a stranger's forward pass raises when it is traced
             failed = tracer.failed
             if failed is None or type(failed) in whole or failed is network:
                 return None
             whole.add(type(failed))
+
+
+def _take_off_own_forward(network: nn.Module) -> None:
+    """Have a network call torch by its own names: what is read is then called in other terms."""
+    attributes = vars(network)
+    found = attributes.get("forward")
+    if isinstance(found, OwnForward):
+        del attributes["forward"]
+        if found.forward is not None:
+            attributes["forward"] = found.forward
 
 
 class _Tracer(fx.Tracer):

@@ -67,8 +67,7 @@ class FlatOrder:
 
     Args:
         layers: those that share parameters are listed one by one.
-        shapes: of the trained parameters by name, in the order of a vector.
-        rest: names of further parameters, which are appended as they are.
+        shapes: of their trained parameters by name, in the order of a vector of these.
         channels_last: whether filters of 2-d convolutions are laid out in that memory order.
 
     Attributes:
@@ -80,19 +79,15 @@ class FlatOrder:
         kinds: sections of the flat order, ``weight`` first; those trained nowhere are left out.
         gather: for each entry of the flat order its place in a vector with a zero behind it, (F,).
         needs_zero: whether any of them is that zero.
-        inverse: for each entry of a vector its place in the flat order with the rest and a zero
-            behind it, (P,).
-        has_untouched: whether any of them is that zero: a parameter that nothing reads.
+        inverse: for each entry of a vector its place in the flat order, (P,).
         again: places in a vector, and places that are to be added there: of parameters that more
             than one layer reads.
-        rest: places of the rest's parameters in a vector.
     """
 
     def __init__(
         self,
         layers: Sequence[AffineParts],
         shapes: Mapping[str, torch.Size],
-        rest: Sequence[str],
         *,
         channels_last: bool,
     ) -> None:
@@ -102,8 +97,8 @@ class FlatOrder:
             places[name] = slice(self.size, self.size + shape.numel())
             self.size += shape.numel()
         self.blocks, self.groups = _place([parts.module.weight.shape for parts in layers])
-        self.num_weights = max(b.weights.stop for b in self.blocks)
-        self.num_channels = max(b.channels.stop for b in self.blocks)
+        self.num_weights = max((b.weights.stop for b in self.blocks), default=0)
+        self.num_channels = max((b.channels.stop for b in self.blocks), default=0)
         # A name that has no place is tied to another one, under which it is trained.
         named = [
             (kind, block, name)
@@ -113,14 +108,12 @@ class FlatOrder:
         ]
         trained = {kind for kind, _, _ in named} | {"weight"}
         self.kinds = [kind for kind in KINDS if kind in trained]
-        self.rest = [places[name] for name in rest]
-        self._index(named, places, rest)
+        self._index(named, places)
 
     def _index(
         self,
         named: list[tuple[str, Block, str]],
         places: dict[str, slice],
-        rest: Sequence[str],
     ) -> None:
         offsets, end = {}, 0
         for kind in self.kinds:
@@ -129,8 +122,7 @@ class FlatOrder:
         # Of a large network these are its largest tensors beside the weights: 4 bytes an entry, and
         # one parameter's at a time on the way.
         self.gather = torch.full((end,), self.size, dtype=torch.int32)
-        last = end + sum(places[name].stop - places[name].start for name in rest)
-        self.inverse = torch.full((self.size,), last, dtype=torch.int32)
+        self.inverse = torch.empty(self.size, dtype=torch.int32)
         self.again: list[tuple[Tensor, Tensor]] = []
         taken: set[str] = set()
 
@@ -151,12 +143,7 @@ class FlatOrder:
                 entries = self.flat(entries.view(block.shape), block.shape)
             self.gather[offsets[kind] + at.start : offsets[kind] + at.stop] = entries
             place(name, entries, offsets[kind] + at.start)
-        for name in rest:
-            entries = torch.arange(places[name].start, places[name].stop)
-            place(name, entries, end)
-            end += len(entries)
         self.needs_zero = bool((self.gather == self.size).any())
-        self.has_untouched = bool((self.inverse == last).any())
 
     def sections(self, flat: Tensor) -> dict[str, Tensor]:
         """Return the sections of a tensor in flat order, (..., F), by kind."""

@@ -29,7 +29,7 @@ class Direction:
         biases: db', (O,) or (K, O); None where it is zero throughout.
         beside: W' and dW' joined along the input channels; None where they are not joined.
         below: the two joined along the output channels; None where they are not.
-        rest: tangents of the rest's parameters, flat.
+        rest: tangents of the parameters that no affine layer reads, flat.
         sections: of the flat order, by kind: tangents of W, γ, β and c.
         scales: tangent of s, one a channel, and the same for each entry of W; None where no γ is
             trained.
@@ -52,7 +52,7 @@ class Moved:
     Attributes:
         weights: terms of that of W', each (O, ...) or (K, O, ...).
         biases: that of b'.
-        rest: those of the rest's parameters.
+        rest: those of the parameters that no affine layer reads.
     """
 
     weights: dict[int, list[Tensor]] = field(default_factory=dict)
@@ -65,8 +65,8 @@ class Folding:
 
     Args:
         layers: see :class:`FlatOrder`.
-        shapes: of the trained parameters by name, in the order of a vector.
-        rest: names of further parameters.
+        shapes: of their trained parameters by name, in the order of a vector of these.
+        like: a tensor of the network's device and dtype.
         channels_last: whether filters of 2-d convolutions are laid out in that memory order.
         paired: layers that read W' and dW' joined.
 
@@ -82,14 +82,13 @@ class Folding:
         self,
         layers: Sequence[AffineParts],
         shapes: Mapping[str, torch.Size],
-        rest: Sequence[str],
         *,
+        like: Tensor,
         channels_last: bool,
         paired: Sequence[int],
     ) -> None:
-        self.order = order = FlatOrder(layers, shapes, rest, channels_last=channels_last)
-        some = layers[0].module.weight
-        self.device, self.dtype = some.device, some.dtype
+        self.order = order = FlatOrder(layers, shapes, channels_last=channels_last)
+        self.device, self.dtype = like.device, like.dtype
         kinds = [{k for k, name in parts.names.items() if name in shapes} for parts in layers]
         self.moves_weight = [bool(k & {"weight", "gamma"}) for k in kinds]
         self.moves_bias = [bool(k) and k != {"weight"} for k in kinds]
@@ -176,7 +175,7 @@ class Folding:
             ],
             beside=beside,
             below=below,
-            rest=[vectors[..., at] for at in order.rest],
+            rest=[],
             sections=sections,
             scales=None if scales is None or of_weights is None else (scales, of_weights),
         )
@@ -197,7 +196,8 @@ class Folding:
             count: K.
         """
         lead = () if count == 1 else (count,)
-        flat, channels = [], []
+        nothing = self._zero.expand(*lead, 1)[..., :0]  # there may be no layer
+        flat, channels = [nothing], [nothing]
         for i in self._in_order:
             block = self.order.blocks[i]
             weight, bias = weights.get(i), biases.get(i)
@@ -216,7 +216,7 @@ class Folding:
 
         Args:
             direction: of the product.
-            moved: tangents of the gradients of W', b' and the rest.
+            moved: tangents of the gradients of W' and b'.
             known: the gradients of W' and b' in flat order; None where they are not read, or for a
                 direction that moves nothing.
         """
@@ -245,10 +245,7 @@ class Folding:
         elif self.needs_gradients:
             gamma = self._sum_filters(of_weights * self._unscaled).addcmul(of_biases, self._shift)
             sections["gamma"] = gamma * self._inverse_deviation
-        pieces = [sections[kind] for kind in order.kinds] + moved.rest
-        if order.has_untouched:
-            pieces.append(self._zero.expand(*of_biases.shape[:-1], 1))
-        flat = torch.cat(pieces, -1)
+        flat = torch.cat([sections[kind] for kind in order.kinds], -1)
         found = flat.index_select(-1, self._inverse)
         for entries, places in self._again:
             found.index_add_(-1, entries, flat.index_select(-1, places))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from spectra.products.tangent.affine import Affine
 from spectra.products.tangent.convolution import Convolution
 from spectra.products.tangent.folding import Direction, Folding, Moved
 from spectra.products.tangent.rest import Rest
+from spectra.products.tangent.vector_parts import VectorParts
 from spectra.products.tuning import DEFAULT, Tuning
 
 
@@ -56,10 +58,13 @@ class TangentProducts(Products):
                 self.last_use[name] = i
         self.own = {value: self.trained[name] for value, name in traced.parameters.items()}
         self.leaves = [self.trained[name] for name in traced.rest_names]
+        read = {name for layer in layers for name in layer.parts.names.values()}
+        loose = [*traced.parameters.values(), *traced.rest_names]
+        self.vector_parts = VectorParts(shapes, read, loose)
         self.folding = Folding(
             [layer.parts for layer in layers],
-            shapes,
-            [*traced.parameters.values(), *traced.rest_names],
+            {name: shape for name, shape in shapes.items() if name in read},
+            like=next(iter(self.trained.values())),
             channels_last=tuning.channels_last,
             paired=[
                 i
@@ -77,7 +82,8 @@ class TangentProducts(Products):
     @torch.no_grad()
     def direction(self, vectors: Tensor) -> Direction:
         """Fold vectors (P,) or (K, P)."""
-        return self.folding.fold(vectors)
+        part, loose = self.vector_parts.take(vectors)
+        return replace(self.folding.fold(part), rest=loose)
 
     def packed(self, values: Tensor) -> Tensor:
         """Return ``values`` in the memory order chosen."""
@@ -204,7 +210,8 @@ class TangentChunk(ChunkHessian):
                 moved = parameter.new_zeros(direction.count * parameter.numel())
             own.append(moved.reshape(shape))
         found.rest = own + found.rest
-        return self.products.folding.unfold(direction, found, gradients)
+        part = self.products.folding.unfold(direction, found, gradients)
+        return self.products.vector_parts.put(part, found.rest)
 
     def let_go_of_tangents(self) -> None:
         """Have no layer hold a tangent of its inputs."""
