@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import fx, nn
 
 from spectra.products.layers.interface import Layer
+
+# What is asked of a tensor whose answer no parameter moves.
+_QUERIES = (
+    "size", "dim", "numel", "nelement", "ndimension", "stride", "is_floating_point",
+    "gt", "ge", "lt", "le", "eq", "ne", "argmax", "argmin", "isnan", "isinf",
+    operator.gt, operator.ge, operator.lt, operator.le, operator.eq, operator.ne,
+    torch.gt, torch.ge, torch.lt, torch.le, torch.eq, torch.ne, torch.argmax, torch.argmin,
+    torch.isnan, torch.isinf,
+)  # fmt: skip
+ATTRIBUTES = ("shape", "ndim", "dtype", "device", "requires_grad", "is_cuda", "layout")
+_NOTHING = (
+    nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout,
+    nn.FeatureAlphaDropout,
+)  # fmt: skip
+_DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, torch.dropout)
+_IN_PLACE = (
+    operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ipow,
+)  # fmt: skip
 
 # A value of the network, or the name of a tensor that the called module owns, such as "weight".
 Source = fx.Node | str
@@ -97,3 +118,33 @@ def of_first(call: Call) -> tuple[Callable[..., Any], tuple[fx.Node, ...]]:
         return found
 
     return function, (first, *sources)
+
+
+def in_place(node: fx.Node, module: nn.Module | None) -> bool:
+    """Say whether ``node`` overwrites its first argument."""
+    if module is not None:
+        return bool(getattr(module, "inplace", False))
+    if node.op not in ("call_method", "call_function"):
+        return False
+    if node.kwargs.get("inplace") or "out" in node.kwargs or node.target in _IN_PLACE:
+        return True
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return name.endswith("_") and not name.endswith("__")
+
+
+def is_query(call: Call) -> bool:
+    """Say whether a call asks a tensor for what no parameter moves, such as its shape."""
+    if call.target is getattr:
+        return call.argument(1, "name") in ATTRIBUTES
+    return call.module is None and call.target in _QUERIES
+
+
+def does_nothing(call: Call) -> bool:
+    """Say whether a call hands on its first argument: a dropout in eval mode, say."""
+    if not call.args or not isinstance(call.args[0], fx.Node) or call.item:
+        return False
+    if call.module is not None:
+        return type(call.module) in _NOTHING
+    if call.target in _DROPOUTS:
+        return call.argument(2, "training", call.target is not torch.dropout) is False
+    return call.target == "contiguous"

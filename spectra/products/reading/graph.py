@@ -7,12 +7,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from spectra.products.layers.from_graph import Fixed, GraphLayer
 from spectra.products.layers.interface import Layer
-from spectra.products.reading.calls import Call, Source, sources_of, with_values
+from spectra.products.reading.calls import (
+    ATTRIBUTES,
+    Call,
+    Source,
+    does_nothing,
+    in_place,
+    is_query,
+    sources_of,
+    with_values,
+)
 from spectra.products.reading.known_layers import known_layer
 from spectra.products.reading.trace import Step, Trace
 from spectra.products.tangent.affine_modules import affine_layer, is_affine, is_folded
@@ -22,23 +30,6 @@ _SEVERAL = (
     torch.unbind, torch.tensor_split, torch.topk, torch.sort, torch.var_mean, torch.std_mean,
 )  # fmt: skip
 _RECURRENT = (nn.LSTM, nn.GRU, nn.RNN)
-# What is asked of a tensor whose answer no parameter moves.
-_QUERIES = (
-    "size", "dim", "numel", "nelement", "ndimension", "stride", "is_floating_point",
-    "gt", "ge", "lt", "le", "eq", "ne", "argmax", "argmin", "isnan", "isinf",
-    operator.gt, operator.ge, operator.lt, operator.le, operator.eq, operator.ne,
-    torch.gt, torch.ge, torch.lt, torch.le, torch.eq, torch.ne, torch.argmax, torch.argmin,
-    torch.isnan, torch.isinf,
-)  # fmt: skip
-_ATTRIBUTES = ("shape", "ndim", "dtype", "device", "requires_grad", "is_cuda", "layout")
-_NOTHING = (
-    nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout,
-    nn.FeatureAlphaDropout,
-)  # fmt: skip
-_DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, torch.dropout)
-_IN_PLACE = (
-    operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ipow,
-)  # fmt: skip
 
 
 def read_graph(root: nn.Module, graph: fx.Graph, names: Mapping[int, str]) -> Trace | None:
@@ -96,7 +87,7 @@ class _Reader:
         place = {node: i for i, node in enumerate(self.nodes)}
         for node in self.nodes:
             module = self.modules.get(str(node.target)) if node.op == "call_module" else None
-            if not _in_place(node, module):
+            if not in_place(node, module):
                 continue
             before = [n for n in sources_of(node.args) if n.op != "get_attr"]
             if node not in needed or not before:
@@ -117,9 +108,9 @@ class _Reader:
         module = call.module
         moved = any(self.values[n] in self.moving for n in call.sources)
         owned = [] if module is None else [p for p in module.parameters() if id(p) in self.names]
-        if (not moved and not owned) or _is_query(call):
+        if (not moved and not owned) or is_query(call):
             self._add(node, Fixed(self._function(node, call.sources)), call.sources, moves=False)
-        elif _does_nothing(call):
+        elif does_nothing(call):
             self.values[node] = self.values[call.args[0]]
         elif module is not None and is_affine(module) and call.takes_one():
             norm = self._norm_after(node)
@@ -172,7 +163,7 @@ class _Reader:
             user.target in (operator.getitem, getattr)
             and user.args[0] is node
             and isinstance(user.args[1], (int, str))
-            and user.args[1] not in _ATTRIBUTES
+            and user.args[1] not in ATTRIBUTES
             for user in node.users
         )
 
@@ -247,7 +238,7 @@ class _Reader:
                 known[source] = self._evaluated(source, known)
         args, kwargs = with_values((node.args, dict(node.kwargs)), known)
         module = self.modules[str(node.target)] if node.op == "call_module" else None
-        if args and isinstance(args[0], Tensor) and _in_place(node, module):
+        if args and isinstance(args[0], Tensor) and in_place(node, module):
             args = (args[0].clone(), *args[1:])
         if module is not None:
             return module(*args, **kwargs)
@@ -270,35 +261,6 @@ def _needed(output: fx.Node) -> set[fx.Node]:
                 found.add(node)
                 left.append(node)
     return found
-
-
-def _in_place(node: fx.Node, module: nn.Module | None) -> bool:
-    """Say whether ``node`` overwrites its first argument."""
-    if module is not None:
-        return bool(getattr(module, "inplace", False))
-    if node.op not in ("call_method", "call_function"):
-        return False
-    if node.kwargs.get("inplace") or "out" in node.kwargs or node.target in _IN_PLACE:
-        return True
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    return name.endswith("_") and not name.endswith("__")
-
-
-def _is_query(call: Call) -> bool:
-    if call.target is getattr:
-        return call.argument(1, "name") in _ATTRIBUTES
-    return call.module is None and call.target in _QUERIES
-
-
-def _does_nothing(call: Call) -> bool:
-    """Say whether a call hands on its first argument: a dropout in eval mode, say."""
-    if not call.args or not isinstance(call.args[0], fx.Node) or call.item:
-        return False
-    if call.module is not None:
-        return type(call.module) in _NOTHING
-    if call.target in _DROPOUTS:
-        return call.argument(2, "training", call.target is not torch.dropout) is False
-    return call.target == "contiguous"
 
 
 def _attribute(owner: Any, path: str) -> Any:
