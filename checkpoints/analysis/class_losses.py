@@ -16,6 +16,7 @@ from checkpoints.data.views import FROZEN, PLAIN
 from spectra import HessianOperator, make_generator
 from spectra.classes.chosen_images import choose_images
 from spectra.classes.each_loss import PreparedLoss
+from spectra.engines.memory import check_room_to_build
 from spectra.errors import InputError
 from spectra.objective.samples.input_tree import Samples
 from spectra.operators.fresh import Draw
@@ -91,6 +92,9 @@ class Losses:
         dtype, views = TORCH_DTYPES[request.dtype], protocol.views
         generator = make_generator(request.solver.seed, "augmentation", request.split, label)
         images, draw = self._inputs(subset, generator)
+        if check:
+            size = sum(p.numel() for p in self.model.parameters())
+            check_room_to_build(size, request.memory, request.device)
         op = HessianOperator(
             self.model,
             images,

@@ -113,8 +113,7 @@ def _analyze(
     from checkpoints.analysis.vectors import vectors_path
     from figures import draw_analysis
     from spectra import save_analysis
-    from spectra.findings.layers import layers_to_csv
-    from spectra.results.tables import certificate_lines, to_csv
+    from spectra.results.tables import certificate_lines, layers_to_csv, to_csv
     from spectra.system.files import write_atomically
 
     with reporting(f"analyzing {loaded.name}") as report:
@@ -132,7 +131,7 @@ def _analyze(
     write_atomically(folder / "certificates.txt", text.encode())
     written = [folder / name for name in ("analysis.json", "table.csv", "certificates.txt")]
     if request.solver.per_layer:
-        table = layers_to_csv((record.label, record.layers) for record in analysis.records)
+        table = layers_to_csv(analysis.records)
         write_atomically(folder / "layers.csv", table.encode())
         written.append(folder / "layers.csv")
     if keep_vectors:

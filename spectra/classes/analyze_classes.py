@@ -16,6 +16,7 @@ from spectra.classes.chosen_images import ChosenImages, choose_of_data
 from spectra.classes.each_loss import PreparedLoss, analyze_each
 from spectra.classes.identity import library_versions, weights_digest
 from spectra.classes.labels import Classes
+from spectra.engines.memory import check_room_to_build
 from spectra.engines.settings import SolverSettings
 from spectra.findings.verdict import RADIUS, TAU
 from spectra.krylov.defaults import MAX_STEPS, NUM_PROBES, NUM_STEPS
@@ -232,6 +233,8 @@ def analyze_chosen(
 
     first_check = check
     where = computing_device(model, device, chosen.images)
+    if check:
+        check_room_to_build(sum(p.numel() for p in model.parameters()), memory, where)
     with caller_left_alone():
         records = [
             replace(record, extremes=None)  # a class's vectors are not to stay

@@ -182,6 +182,7 @@ def _layers(
         op,
         tolerance=settings.tolerance,
         max_steps=settings.max_steps,
+        max_basis=settings.max_basis,
         seed=settings.seed,
         proof=settings.proof,
         on_progress=on_progress,
@@ -238,7 +239,8 @@ def _bootstrap(
     vectors: tuple[Tensor, Tensor],
     factor: float,
 ) -> ImageBootstrap:
-    curvatures = op.curvatures(torch.stack(vectors).to(op.dtype)).double() * factor
+    rows = torch.stack([vector.to(op.dtype) for vector in vectors])
+    curvatures = op.curvatures(rows).double() * factor
     low, high = curvatures
     generator = make_generator(settings.seed, "image bootstrap", label)
     return image_bootstrap(low, high, op.weights, generator=generator)

@@ -12,7 +12,12 @@ from spectra.krylov.basis import bytes_per_vector, fixed_bytes
 from spectra.objective.short_memory import chunk_share
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.interface import SymmetricOperator
-from spectra.system.allocator import available_bytes, give_back_free_memory, resident_bytes
+from spectra.system.allocator import (
+    available_bytes,
+    collect_large_garbage,
+    give_back_free_memory,
+    resident_bytes,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +25,12 @@ logger = logging.getLogger(__name__)
 LEAST_BASIS = 12
 # Ours: vectors in work beside a worker's own: w, its projection, start, total, two products.
 _WORK_VECTORS = 6
+# Measured on fully connected networks, whose weights are nearly all that they hold: vectors of
+# float64 that judging λmin and λmax takes, with a network in float64 and what its products hold;
+# for each further eigenpair; and vectors of float32 that an operator takes while it is built.
+_JUDGING_VECTORS, _VECTORS_A_PAIR, _BUILDING_VECTORS = 15, 4, 28
+# Ours: of a limit this part is left to the holes between an allocator's blocks.
+_HOLES = 32
 # Ours: what may be taken of the CPU memory that is free, which others need too, and of a card's,
 # which hardly anybody shares and where an allocator's holes are left out.
 CPU_SHARE, CARD_SHARE = 0.5, 0.85
@@ -37,6 +48,7 @@ class MemoryForecast:
         resident: taken already: libraries, network, images.
         working: by the chunks in work at once.
         basis: by the Lanczos vectors, as many as are wanted or fit.
+        judging: by the float64 pass that follows, when the Lanczos vectors are gone; 0 without one.
         kept: left for primal work that is kept between products; 0 or more.
         limit: what may be taken in all.
         max_basis: Lanczos vectors that fit when no primal work is kept; those wanted where they
@@ -49,17 +61,20 @@ class MemoryForecast:
     kept: int
     limit: int
     max_basis: int
+    judging: int = 0
 
     @property
     def total(self) -> int:
         """Bytes in all, at most ``limit``."""
-        return self.resident + self.working + self.basis + self.kept
+        return self.resident + max(self.working + self.basis, self.judging) + self.kept
 
     def describe(self) -> str:
         """Return one line for people."""
         return (
             f"{_gib(self.resident)} resident + {_gib(self.working)} working + "
-            f"{_gib(self.basis)} basis ({self.max_basis} vectors) + {_gib(self.kept)} kept work "
+            f"{_gib(self.basis)} basis ({self.max_basis} vectors)"
+            f"{f', or {_gib(self.judging)} judging,' if self.judging else ''} "
+            f"+ {_gib(self.kept)} kept work "
             f"= {_gib(self.total)} of {_gib(self.limit)} GiB"
         )
 
@@ -74,7 +89,12 @@ def default_limit(device: torch.device | str = "cpu") -> int:
 
 
 def forecast(
-    op: SymmetricOperator, *, num_vectors: int, limit: int, basis: str = "device"
+    op: SymmetricOperator,
+    *,
+    num_vectors: int,
+    limit: int,
+    basis: str = "device",
+    judging: int = 0,
 ) -> MemoryForecast:
     """Say what a run of ``num_vectors`` Lanczos vectors takes, and adapt it to ``limit``.
 
@@ -91,12 +111,14 @@ def forecast(
         limit: bytes that may be taken in all, what is resident included: of the card's memory
             where the operator is on one.
         basis: where vectors are kept, see :data:`spectra.krylov.defaults.STORAGES`.
+        judging: bytes of the float64 pass that follows the run.
 
     Raises:
-        InputError: not even one chunk and 12 vectors fit.
+        InputError: not even one chunk and 12 vectors fit, or the float64 pass does not.
     """
     if num_vectors < 1:
         raise InputError(f"num_vectors must be at least 1, got {num_vectors}")
+    collect_large_garbage(8 * op.size)
     give_back_free_memory(op.device)
     resident = resident_bytes(op.device)
     wanted = min(num_vectors, op.size + 1)
@@ -114,12 +136,17 @@ def forecast(
             f"memory for one chunk and {least} vectors is {_gib(needed)} GiB, the limit is "
             f"{_gib(limit)} GiB; raise --memory, lower --micro-chunk, or use --basis none"
         )
+    if resident + judging > limit:
+        raise InputError(
+            f"memory for the float64 pass that judges the extremes is {_gib(resident + judging)} "
+            f"GiB, the limit is {_gib(limit)} GiB; raise --memory, or leave it out: --no-proof"
+        )
     fit = wanted if each == 0 else min(wanted, free // each)
     taken = fixed + fit * each
-    kept = limit - resident - working - taken
+    kept = limit - resident - max(working + taken, judging)
     if fit < wanted:  # kept work goes first
         kept = 0
-    return MemoryForecast(resident, working, taken, kept, limit, fit)
+    return MemoryForecast(resident, working, taken, kept, limit, fit, judging)
 
 
 def within_limit(
@@ -135,20 +162,74 @@ def within_limit(
         limit: bytes that may be taken in all; None: :func:`default_limit`.
 
     Raises:
-        InputError: not even one chunk and 12 vectors fit.
+        InputError: not even one chunk and 12 vectors fit, or not what the settings ask for: the
+            float64 pass, the vectors of a density, those of ``top`` eigenpairs.
     """
     limit = default_limit(op.device) if limit is None else limit
+    limit -= limit // _HOLES
     wanted = max(settings.num_steps, settings.max_steps)
     together = op.vectors_a_pass > 1 and settings.num_probes > 1
     # Probes that step together have their vectors at once; where those do not fit, they follow each
     # other, which a limit of the basis says.
     others = (settings.num_probes - 1) * min(settings.num_steps + 1, op.size + 1) if together else 0
-    plan = forecast(op, num_vectors=wanted, limit=limit, basis=settings.basis)
+    plan = forecast(
+        op,
+        num_vectors=wanted,
+        limit=limit,
+        basis=settings.basis,
+        judging=_judging_bytes(op, settings),
+    )
     beside = others * bytes_per_vector(op, settings.basis)
     fits = plan.max_basis >= min(wanted, op.size + 1) and plan.kept >= beside
     logger.info("memory: %s", plan.describe())
+    if not fits:
+        _check_few_vectors(op, settings, plan)
     op = op.with_memory_budget(plan.kept - beside if fits else plan.kept)
     return op, replace(settings, max_basis=None if fits else plan.max_basis)
+
+
+def check_room_to_build(size: int, limit: int | None, device: torch.device | str) -> None:
+    """Raise InputError where the checks of an operator would take more than may be held.
+
+    Args:
+        size: P.
+        limit: bytes that may be taken in all; None: whatever there is.
+        device: where it is going to be.
+    """
+    needed = resident_bytes(device) + _BUILDING_VECTORS * 4 * size
+    if limit is not None and needed > limit:
+        raise InputError(
+            f"memory for building a matrix of {size:,} parameters with its checks is "
+            f"{_gib(needed)} GiB, the limit is {_gib(limit)} GiB; raise --memory, or take the "
+            "matrix by fewer of them with --parameters"
+        )
+
+
+def _check_few_vectors(
+    op: SymmetricOperator, settings: SolverSettings, plan: MemoryForecast
+) -> None:
+    """Raise InputError where a run cannot do with the vectors that there is room for."""
+    steps = min(settings.num_steps, op.size)
+    if settings.num_probes and plan.max_basis <= steps:
+        raise InputError(
+            f"a density of {steps} steps holds {steps + 1} vectors, and memory has room for "
+            f"{plan.max_basis}; raise --memory, lower --num-steps, use --basis none, or find the "
+            "extremes alone with --num-probes 0"
+        )
+    if settings.top and plan.max_basis < 4 * settings.top + 2:
+        raise InputError(
+            f"{settings.top} eigenpairs at each end need {4 * settings.top + 2} vectors, and "
+            f"memory has room for {plan.max_basis}; raise --memory, or lower --top"
+        )
+
+
+def _judging_bytes(op: ChunkedOperator, settings: SolverSettings) -> int:
+    """Return what judging the extremes in float64 takes: a network, its pass, and the vectors."""
+    if not settings.proof:
+        return 0
+    vectors = _JUDGING_VECTORS + _VECTORS_A_PAIR * 2 * settings.top
+    in_work = chunk_share(op.vectors_a_pass) * _chunk_nbytes(op)
+    return math.ceil(in_work) + vectors * 8 * op.size
 
 
 def _working_within(op: SymmetricOperator, room: int) -> int:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from spectra.active.density_by_active_images import density_by_active_images
-from spectra.active.extremes_by_active_images import extremes_by_active_images
+from spectra.active.extremes_by_active_images import RANDOM_PART, extremes_by_active_images
 from spectra.engines.result import EngineResult
 from spectra.engines.settings import SolverSettings
 from spectra.findings.certificates import (
@@ -30,6 +30,8 @@ from spectra.system.seeding import make_generator
 # to the larger of |λmin| and 1e-3 λmax, the verdicts' tolerance.
 BOUND_TOLERANCE = 0.1
 _BOUND_EVERY = 5
+# Ours: vectors that a run on active images, the model that it leaves and some refinements hold.
+LEAST_ACTIVE = 210
 
 
 def run_spectra(
@@ -44,7 +46,8 @@ def run_spectra(
 
     With probes: each runs for ``num_steps`` steps; the first is carried on until the extremes
     converge, and a float64 pass then checks them. Probe k depends on (seed, label, k) alone.
-    Without: :mod:`spectra.active.extremes_by_active_images`, from ``warm`` if there is one.
+    Without: :mod:`spectra.active.extremes_by_active_images`, from ``warm`` if there is one; where
+    memory has room for few vectors, thick restarts over all images.
 
     Raises:
         NonFiniteError: a product held NaN or infinity; the message names probe and step.
@@ -93,12 +96,15 @@ def _extremes_alone(
     warm: Extremes | None,
     on_progress: Progress | None,
 ) -> EngineResult:
+    room = settings.max_basis
+    if room is not None and room < LEAST_ACTIVE:
+        return _extremes_in_few_vectors(op, label, settings, warm, on_progress)
     found = extremes_by_active_images(
         op,
         generator=make_generator(settings.seed, "extremes", label),
         warm=warm,
         tolerance=settings.tolerance,
-        max_steps=settings.max_steps,
+        max_steps=settings.max_steps if room is None else min(settings.max_steps, room // 7),
         proof=settings.proof,
         on_progress=on_progress,
     )
@@ -108,18 +114,52 @@ def _extremes_alone(
     return EngineResult(None, found, cause)
 
 
+def _extremes_in_few_vectors(
+    op: ChunkedOperator,
+    label: str,
+    settings: SolverSettings,
+    warm: Extremes | None,
+    on_progress: Progress | None,
+) -> EngineResult:
+    """Find the extremes over all images, holding no more vectors than memory has room for."""
+    generator = make_generator(settings.seed, "extremes", label)
+    start = draw_probe(op.size, probe="normal", generator=generator).to(op.device)
+    if warm is not None:
+        start = warm.smallest.vector + warm.largest.vector + RANDOM_PART * start
+    run = Lanczos(op, start, basis=settings.basis, capacity=settings.max_basis)
+    del start
+    found = _ends_of(run, settings, settings.max_steps, on_progress)
+    if settings.proof:
+        found = proven_extremes(op, found, settings.tolerance)
+    if warm is not None:
+        return EngineResult(None, replace(found, start="warm"), WARM_START)
+    outer, cause = _outer_bounds(run, "normal", found)
+    return EngineResult(None, replace(found, outer_bounds=outer), cause)
+
+
+def _ends_of(
+    run: Lanczos, settings: SolverSettings, max_steps: int, on_progress: Progress | None = None
+) -> Extremes:
+    """Carry ``run`` on until both ends have converged, and give its vectors back."""
+    found = extremes_of_run(
+        run,
+        tolerance=settings.tolerance,
+        max_steps=max_steps,
+        max_basis=settings.max_basis,
+        on_progress=on_progress,
+    )
+    if not found.restarts:
+        run.give_basis()  # else a restart has taken it, and it is gone
+    return found
+
+
 def _carried_on(
     op: ChunkedOperator, run: Lanczos, probe: str, settings: SolverSettings, steps: int
 ) -> EngineResult:
     """Carry ``run`` on until the extremes converge, and to a bound from below if asked to."""
     if settings.certify_below:
         run.run_until(_BoundIsClose(run), min(settings.max_steps, op.size))
-    found = extremes_of_run(
-        run,
-        tolerance=settings.tolerance,
-        max_steps=max(settings.max_steps, steps),
-        max_basis=settings.max_basis,
-    )
+    found = _ends_of(run, settings, max(settings.max_steps, steps))
     if settings.proof:
         found = proven_extremes(op, found, settings.tolerance)
     outer, cause = _outer_bounds(run, probe, found)

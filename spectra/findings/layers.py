@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +11,7 @@ from torch import Tensor
 
 from spectra.errors import InputError, NonFiniteError
 from spectra.krylov.defaults import MAX_STEPS
+from spectra.krylov.extremes import extremes_of_run
 from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.probes import draw_probe
 from spectra.krylov.rayleigh_quotients import eigenpairs_of_products
@@ -87,6 +86,7 @@ def layer_spectra(
     *,
     tolerance: Tolerance | None = None,
     max_steps: int = MAX_STEPS,
+    max_basis: int | None = None,
     num_probes: int = TRACE_PROBES,
     seed: int = 0,
     proof: bool = True,
@@ -106,6 +106,8 @@ def layer_spectra(
         op: a matrix of a network: a Hessian, the Gauss-Newton matrix.
         tolerance: residual at which an extreme counts as converged; None: the default one.
         max_steps: limit on the steps for each layer.
+        max_basis: vectors (P,) whose memory the runs may hold, at least 6; None: one a step. Where
+            layers are too large to go in step within it, they follow each other, by thick restarts.
         num_probes: of the traces, at least 2.
         seed: of probes and start vectors, with the operator's label.
         proof: take the extremes' values and residuals from float64 products.
@@ -145,26 +147,16 @@ def layer_spectra(
     found: list[LayerSpectrum] = []
     for at in range(0, len(blocks), _AT_ONCE):
         group = blocks[at : at + _AT_ONCE]
-        runs = [block.run(op, seed) for block in group]
-        _carry_on(op, group, runs, tolerance, max_steps)
-        for block, run, trace in zip(group, runs, traces[at:], strict=False):
-            found.append(_judged(block, run, exact, tolerance, trace))
+        if _fit(group, op.size, max_steps, max_basis):
+            ends = _in_step(op, group, seed, tolerance, max_steps)
+        else:
+            assert max_basis is not None
+            ends = (_alone(op, b, seed, tolerance, max_steps, max_basis) for b in group)
+        for block, vectors, trace in zip(group, ends, traces[at:], strict=False):
+            found.append(_judged(block, vectors, exact, tolerance, trace))
         if on_progress:
             on_progress("layers", len(found), len(blocks))
     return tuple(found)
-
-
-def layers_to_csv(layers: Iterable[tuple[str, Sequence[LayerSpectrum]]]) -> str:
-    """Return a line for each layer of each (label of a loss, its layers)."""
-    columns = ("size", "lambda_min", "residual_min", "lambda_max", "residual_max", "converged",
-               "trace", "trace_error")  # fmt: skip
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["class", "layer", *columns])
-    for label, several in layers:
-        for one in several:
-            writer.writerow([label, one.name, *(getattr(one, name) for name in columns)])
-    return out.getvalue()
 
 
 @dataclass(frozen=True)
@@ -210,14 +202,42 @@ def _traces(
     return list(zip(values.mean(axis=0).tolist(), errors.tolist(), strict=True))
 
 
-def _carry_on(
+def _fit(group: Sequence[_Block], size: int, max_steps: int, max_basis: int | None) -> bool:
+    """Say whether the vectors of all runs fit into ``max_basis`` of length ``size``."""
+    if max_basis is None:
+        return True
+    entries = sum(len(b.positions) * (min(max_steps, len(b.positions)) + 1) for b in group)
+    return entries <= max_basis * size
+
+
+def _alone(
     op: SymmetricOperator,
-    group: Sequence[_Block],
-    runs: Sequence[Lanczos],
+    block: _Block,
+    seed: int,
     tolerance: Tolerance,
     max_steps: int,
-) -> None:
-    """Step all runs until both ends of each have converged, its space has closed, or the limit."""
+    max_basis: int,
+) -> Tensor:
+    """Return the vectors of both ends, (2, size), by a run within ``max_basis`` vectors (P,)."""
+    room = max_basis * op.size // len(block.positions)
+    found = extremes_of_run(
+        block.run(op, seed), tolerance=tolerance, max_steps=max_steps, max_basis=room
+    )
+    return torch.stack([found.smallest.vector, found.largest.vector])
+
+
+def _in_step(
+    op: SymmetricOperator,
+    group: Sequence[_Block],
+    seed: int,
+    tolerance: Tolerance,
+    max_steps: int,
+) -> Iterator[Tensor]:
+    """Yield the vectors of both ends of each block, (2, size).
+
+    All runs step until both ends have converged, the space has closed, or the limit.
+    """
+    runs = [block.run(op, seed) for block in group]
     going = list(zip(group, runs, strict=True))
     while going := [pair for pair in going if not _done(pair[1], tolerance, max_steps)]:
         rows = [block.spread(run.basis.last()[None].to(op.dtype), op.size) for block, run in going]
@@ -227,6 +247,9 @@ def _carry_on(
                 run.advance(product[block.positions])
             except NonFiniteError as error:
                 raise NonFiniteError(f"layer {block.name}: {error}") from error
+    for run in runs:
+        coefficients = run.tridiagonal().ritz_coefficients()
+        yield torch.stack(run.unit_ritz_vectors(coefficients[:, [0, -1]]))
 
 
 def _done(run: Lanczos, tolerance: Tolerance, max_steps: int) -> bool:
@@ -240,14 +263,13 @@ def _done(run: Lanczos, tolerance: Tolerance, max_steps: int) -> bool:
 
 def _judged(
     block: _Block,
-    run: Lanczos,
+    vectors: Tensor,
     exact: SymmetricOperator,
     tolerance: Tolerance,
     trace: tuple[float, float],
 ) -> LayerSpectrum:
-    """Return both ends of a block by a product of ``exact`` with each of its Ritz vectors."""
-    coefficients = run.tridiagonal().ritz_coefficients()
-    vectors = torch.stack(run.unit_ritz_vectors(coefficients[:, [0, -1]])).to(exact.dtype)
+    """Return both ends of a block by a product of ``exact`` with each of its vectors, (2, size)."""
+    vectors = vectors.to(exact.dtype)
     products = exact.matmat(block.spread(vectors, exact.size))[:, block.positions]
     low, high = eigenpairs_of_products(vectors.double(), products.double(), tolerance)
     return LayerSpectrum(

@@ -12,6 +12,10 @@ from spectra.krylov.tolerance import Tolerance
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.interface import SymmetricOperator
 
+# Ours: beyond so many bytes in all, what a pass holds of several vectors counts for more than the
+# primal work that one pass for all of them saves.
+_LARGE = 2**26
+
 
 @dataclass(frozen=True)
 class Eigenpair:
@@ -73,7 +77,8 @@ def rayleigh_quotients(
     asked = [i for i in range(len(vectors)) if before is None or not before.pairs[i].converged]
     vectors = vectors.to(op.device)
     seen = (vectors / vectors.norm(dim=1, keepdim=True)).to(op.dtype).double()
-    products, scales = op.scaled_products(seen[asked].to(op.dtype))
+    rows = seen.to(op.dtype) if len(asked) == len(seen) else seen[asked].to(op.dtype)
+    products, scales = _few_at_once(op, rows)
     proven = op.dtype == torch.float64
     if before is None:
         pairs = eigenpairs_of_products(seen, products, tolerance, scales.tolist())
@@ -89,6 +94,17 @@ def rayleigh_quotients(
     for i in stands:
         found[i] = replace(before.pairs[i], converged=found[i].converged)
     return RayleighQuotients(tuple(found), merged, proven)
+
+
+def _few_at_once(op: ChunkedOperator, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return :meth:`ChunkedOperator.scaled_products`, of large vectors one after the other."""
+    if rows.nbytes <= _LARGE:
+        return op.scaled_products(rows)
+    products = torch.empty(rows.shape, dtype=torch.float64, device=rows.device)
+    scales = torch.empty(len(rows), dtype=torch.float64, device=rows.device)
+    for i in range(len(rows)):
+        products[i], scales[i] = (found[0] for found in op.scaled_products(rows[i : i + 1]))
+    return products, scales
 
 
 def eigenpairs_of_products(

@@ -27,6 +27,7 @@ from spectra.operators.gauss_newton import GaussNewtonOperator
 from spectra.products import Choice, KeptWork, Products, Tuning, choose, make_products
 from spectra.products.measured import candidates, fastest, measure
 from spectra.products.tuning import DEFAULT, MEASURED
+from spectra.system.allocator import collect_large_garbage
 from spectra.system.precision import float32_precision
 from spectra.system.seeding import make_generator
 
@@ -151,6 +152,7 @@ class HessianOperator(ChunkedOperator):
                     self.labels,
                     self.tuning,
                 )
+        collect_large_garbage(8 * self.size)  # of the copies that were compared
         self._products = self._made(self.tuning)
         if micro_chunk is None and self.device.type == "cuda":
             self.shrink_chunks(largest_chunk(self.device))
@@ -159,6 +161,7 @@ class HessianOperator(ChunkedOperator):
         self.choice = replace(self.choice, tuning=self.tuning.describe())
         if check:
             self._check_products(may_change=products == "auto")
+            collect_large_garbage(8 * self.size)
 
     @passes_of_network()
     def gauss_newton(self) -> GaussNewtonOperator:

@@ -35,7 +35,8 @@ class BentOutputs:
         def pack(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
             storages[storage.data_ptr()] = storage.nbytes()
-            return tensor
+            # Not itself: an operation that saves its own result would hold itself, for good.
+            return tensor.detach()
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             self.outputs = outputs()

@@ -32,7 +32,8 @@ class DoubleBackwardProducts(Products):
         def pack(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
             storages[storage.data_ptr()] = storage.nbytes()
-            return tensor
+            # Not itself: an operation that saves its own result would hold itself, for good.
+            return tensor.detach()
 
         with (
             torch.enable_grad(),

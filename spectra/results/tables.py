@@ -25,6 +25,20 @@ def to_csv(records: Sequence[LossAnalysis]) -> str:
     return out.getvalue()
 
 
+def layers_to_csv(records: Sequence[LossAnalysis]) -> str:
+    """Return what is known of the layers as CSV, one line for each record and layer."""
+    columns = ("size", "lambda_min", "residual_min", "lambda_max", "residual_max", "converged",
+               "trace", "trace_error")  # fmt: skip
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["class", "layer", *columns])
+    for record in records:
+        for layer in record.layers:
+            values = [getattr(layer, name) for name in columns]
+            writer.writerow([record.label, layer.name, *values])
+    return out.getvalue()
+
+
 def certificate_lines(records: Sequence[LossAnalysis]) -> list[str]:
     """Return what is known of λmin and λmax of each loss, and why, a line for each statement."""
     lines = []

@@ -1,13 +1,17 @@
 """λmin, λmax and trace of every layer against the blocks of the dense matrix."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from drawn_results import record_of
 from oracles import dense_gauss_newton, hessian_of, symmetric_with_spectrum
 from torch import nn
 
 from spectra import DenseOperator, InputError, class_hessian, layer_spectra
-from spectra.findings.layers import layers_of, layers_to_csv
+from spectra.findings.layers import layers_of
 from spectra.krylov.tolerance import Tolerance
+from spectra.results.tables import layers_to_csv
 
 DOUBLE = torch.float64
 TIGHT = Tolerance(1e-9, 1e-11)
@@ -94,7 +98,7 @@ def test_a_progress_is_told_layer_by_layer(net):
 
 def test_a_table_has_a_line_for_each_layer(net):
     found = layer_spectra(hessian_of(net), num_probes=2, max_steps=2)
-    lines = layers_to_csv([("8", found)]).splitlines()
+    lines = layers_to_csv([replace(record_of(None, "8"), layers=found)]).splitlines()
     assert lines[0].startswith("class,layer,size,lambda_min,")
     assert [line.split(",")[:3] for line in lines[1:]] == [
         ["8", "1", "165"], ["8", "3", "24"], ["8", "5", "15"],

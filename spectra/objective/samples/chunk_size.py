@@ -45,7 +45,8 @@ def _kept_numbers(network: nn.Module, batch: object) -> int:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             kept[storage.data_ptr()] = storage.nbytes() // max(1, tensor.element_size())
-        return tensor
+        # Not itself: an operation that saves its own result would hold itself, for good.
+        return tensor.detach()
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         answer = network(batch)

@@ -80,7 +80,8 @@ class GraphLayer(Layer):
         def pack(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
             storages[storage.data_ptr()] = storage.nbytes()
-            return tensor
+            # Not itself: an operation that saves its own result would hold itself, for good.
+            return tensor.detach()
 
         given = [x.contiguous() if isinstance(x, Tensor) else x for x in saved.inputs]
         leaves: dict[int, Tensor] = {}
