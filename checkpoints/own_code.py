@@ -11,7 +11,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -114,14 +114,19 @@ def recorded_name(text: str) -> str:
 
 @contextmanager
 def importing_from(folder: Path | None) -> Iterator[None]:
-    """Let Python look for modules in ``folder`` first, as it does for a script that lies there."""
+    """Let Python look for modules in ``folder`` first, as it does for a script that lies there.
+
+    What the code prints goes to standard error, so that results on standard output stay whole.
+    """
     if folder is None:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
         return
     before = list(sys.path)
     sys.path.insert(0, str(folder))
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     finally:
         sys.path[:] = before
         for name in [n for n in sys.modules if n.partition(".")[0] in _OURS]:
@@ -164,12 +169,12 @@ def _module(place: str, folders: Sequence[Path]) -> tuple[ModuleType, Path | Non
         if here is None:
             raise NoSuchCodeError(
                 f"there is no module {place}: no {place.replace('.', '/')}.py in {Path.cwd()}"
-                + "".join(f" or {folder}" for folder in folders)
+                + "".join(f" or {folder}" for folder in folders if folder != Path.cwd())
                 + ", and none is installed; name the file as FOLDER/FILE.py:NAME"
             )
     if here is not None:
         return _import_file(here, place)
-    with in_one_line(f"{place} cannot be imported"):
+    with importing_from(None), in_one_line(f"{place} cannot be imported"):
         return importlib.import_module(place), None
 
 

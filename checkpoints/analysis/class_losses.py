@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from checkpoints.analysis.analyzed_loss import LossTerms, loss_terms
-from checkpoints.analysis.data_of import finished, normalisation_for
+from checkpoints.analysis.data_of import check_taken, finished, normalisation_for
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.choices import DTYPES, REDUCTIONS
@@ -58,11 +58,15 @@ class Losses:
         if request.dtype not in DTYPES:
             raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {request.dtype!r}")
         counts = checkpoint.class_counts or data.class_counts
+        model = checkpoint.model()
+        normalisation = normalisation_for(checkpoint, data, request.normalisation)
+        first = finished(data.train.subset(torch.arange(1)), normalisation, torch.float32, "cpu")
+        check_taken(checkpoint, model, first, data)
         return cls(
-            checkpoint.model(),
+            model,
             data,
             request,
-            normalisation_for(checkpoint, data, request.normalisation),
+            normalisation,
             loss_terms(checkpoint, request.loss, counts),
             _image_protocol(request, checkpoint),
         )

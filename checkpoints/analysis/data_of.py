@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import DataRequest, ImageData, Normalisation, load_data
@@ -11,6 +11,7 @@ from checkpoints.data.dataset import AS_GIVEN, Labelled, LabelledInputs
 from checkpoints.data.normalisations import STD_FLOOR, from_images, parse_normalisation
 from checkpoints.data.sources import EXPECTED, RECORDED
 from spectra.errors import InputError
+from spectra.objective.samples.forward import fit_network
 from spectra.objective.samples.input_tree import Samples, frozen
 from spectra.results.plain import from_plain
 
@@ -91,12 +92,42 @@ def _check_images(checkpoint: Checkpoint, data: ImageData) -> None:
             f"{data.name} has shape {shape}; name its own network with --arch"
         )
     if shape[0] != architecture.in_channels:
-        kinds = {1: "grey, 1 channel", 3: "colour, 3 channels"}
-        takes, there = (kinds.get(n, f"{n} channels") for n in (architecture.in_channels, shape[0]))
         raise InputError(
-            f"{checkpoint.name} takes images in {takes}, those of {data.name} are in {there}; give "
-            "the images it was trained on with --data, or convert these"
+            _other_channels(checkpoint.name, architecture.in_channels, data.name, shape[0])
         )
+
+
+def check_taken(checkpoint: Checkpoint, model: nn.Module, inputs: Samples, data: ImageData) -> None:
+    """Run a network on a sample or two, and say in one line where it does not take them.
+
+    Args:
+        checkpoint: for its name.
+        model: its network, in eval mode.
+        inputs: finished samples, where the network is.
+        data: that they are of.
+
+    Raises:
+        InputError: it takes images of other channels, or other inputs altogether.
+    """
+    try:
+        fit_network(model, inputs)
+    except InputError as error:
+        stem = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+        shape = data.train.shape
+        if stem is not None and len(shape) == 3 and stem.in_channels != shape[0]:
+            raise InputError(
+                _other_channels(checkpoint.name, stem.in_channels, data.name, shape[0])
+            ) from error
+        raise
+
+
+def _other_channels(name: str, takes: int, data: str, there: int) -> str:
+    kinds = {1: "grey, 1 channel", 3: "colour, 3 channels"}
+    return (
+        f"{name} takes images in {kinds.get(takes, f'{takes} channels')}, those of {data} are in "
+        f"{kinds.get(there, f'{there} channels')}; give the images it was trained on with --data, "
+        "or convert these"
+    )
 
 
 def _of_floats(inputs: LabelledInputs, name: str, asked: str) -> Normalisation:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from checkpoints.checkpoint import Checkpoint
+from checkpoints.choices import ARCHITECTURES
 from checkpoints.data.dataset import Normalisation
 from checkpoints.formats.contents import Found, Place, find_weights
 from checkpoints.formats.fitting import Fitted, fit_to_network, is_beside
@@ -25,7 +27,7 @@ from checkpoints.formats.recognise import (
 )
 from checkpoints.formats.run_names import read_names
 from checkpoints.formats.torch_files import read_torch, refuse_what_is_no_checkpoint
-from checkpoints.models import Architecture
+from checkpoints.models import Architecture, build_model
 from checkpoints.models.defined import networks_defined_in
 from checkpoints.models.factories import Factory
 from checkpoints.models.registry import factory_named
@@ -93,6 +95,8 @@ def load_foreign(
     if arch is None:
         arch = library_named_in(path)
     try:
+        if arch is not None and ":" not in arch and arch not in ARCHITECTURES:
+            build_model(Architecture(arch, 1))  # says what is wrong with the name
         if arch is not None and ":" in arch:
             network = _of_factory(found.places, arch, path, options)
         else:
@@ -134,7 +138,7 @@ def load_foreign(
 def _what_to_type(path: Path) -> str:
     """Return the command that names the network, with a class that lies there if there is one."""
     there = networks_defined_in((Path.cwd(), path.absolute().parent))
-    others = f" ({', '.join(there[1:4])} are there, too)" if there[1:] else ""
+    others = f" (or {', '.join(there[1:4])}, which are there, too)" if there[1:] else ""
     meant = "" if there else " (the class Net in your own file net.py)"
     return (
         f"name it: spectra analyze {path} --arch {there[0] if there else 'net.py:Net'}{meant}"
@@ -195,7 +199,8 @@ def _filled(
         if classes is None and factory.asks_classes:
             break
         try:
-            model = factory.build(classes)
+            with torch.random.fork_rng(devices=[]):  # its initialisation draws numbers
+                model = factory.build(classes)
             return model, _fitted(factory, places, path, model), classes
         except InputError as error:
             complaint = complaint or error

@@ -47,8 +47,12 @@ def timm_factory(text: str, in_channels: int | None = None) -> Factory:
             text, lambda: timm.create_model(name, **{"pretrained": False} | chosen | given)
         )
 
-    if given.get("pretrained"):
-        raise InputError(f"{text}: nothing is downloaded; leave out pretrained")
+    elsewhere = [key for key in given if key.startswith(("pretrained", "checkpoint", "cache"))]
+    if elsewhere:
+        raise InputError(
+            f"{text}: weights come from the checkpoint alone, and nothing is downloaded; leave out "
+            f"{elsewhere[0]}"
+        )
     return Factory(text, call, given.get("num_classes"))
 
 
@@ -78,6 +82,8 @@ def hugging_face_factory(text: str) -> Factory:
             str(folder), local_files_only=True, trust_remote_code=False
         ),
     )
+    if getattr(config, "_attn_implementation", None) not in (None, "eager", "sdpa"):
+        config._attn_implementation = "eager"  # others are kernels that may come from the net
     kind = _classifier(library, name, getattr(config, "architectures", None) or ())
 
     def call(classes: int | None) -> Any:

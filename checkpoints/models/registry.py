@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from checkpoints.choices import ARCHITECTURES, CIFAR_DEPTHS
@@ -130,7 +131,8 @@ def factory_named(
         return timm_factory(text, in_channels)
     if kind == HUGGING_FACE:
         return hugging_face_factory(text)
-    return own_factory(text, folders)
+    with torch.random.fork_rng(devices=[]):  # a module may build networks while it is imported
+        return own_factory(text, folders)
 
 
 def _named_model(arch: Architecture) -> nn.Module:

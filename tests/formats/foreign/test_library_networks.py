@@ -106,6 +106,7 @@ def test_a_network_of_timm_takes_arguments_and_channels(save, libraries):
         ("timm:large_net", ["Unknown model (large_net)"]),
         ("timm:hf-hub:someone/net", ["nothing is downloaded"]),
         ("timm:small_net(pretrained=True)", ["leave out pretrained"]),
+        ("timm:small_net(checkpoint_path='x')", ["leave out checkpoint_path"]),
         ("timm:small_net(depth=3)", ["cannot be built", "depth"]),
         ("hf:someone/net", ["expected a folder with config.json", "nothing is downloaded"]),
     ],

@@ -97,3 +97,16 @@ def test_code_that_a_checkpoint_names_is_not_run(folder, monkeypatch):
     assert "own_net" not in sys.modules
     named = load_checkpoint(folder / "run.safetensors", LoadOptions(arch="own_net:Net"))
     assert outputs(named) == 3
+
+
+def test_what_own_code_prints_stays_out_of_the_results(folder, capsys):
+    (folder / "own_net.py").write_text("print('here I am')\n" + OWN_NET)
+    assert outputs(load_foreign(folder / "net.pth", arch="own_net:Net")) == 3
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "here I am\n")
+
+
+def test_random_numbers_of_the_caller_are_left_alone(folder):
+    before = torch.random.get_rng_state()
+    load_foreign(folder / "net.pth", arch="own_net:Net").model()
+    assert torch.equal(torch.random.get_rng_state(), before)
