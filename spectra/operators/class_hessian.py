@@ -45,7 +45,7 @@ def class_hessian(
             ``torch.compile`` or of data parallelism is taken off.
         images: normalised, (n, ...), or token ids, as a tensor or array, lazy ones, or a
             dictionary, tuple or list of such inputs.
-        labels: integers, (n,); int64 where they are a tensor.
+        labels: integers, (n,).
         classes: which labels to keep; None for every image.
         forward: makes what the model returns of model and images, where ``model(images)`` does not;
             such as ``lambda model, images: model(pixel_values=images)``.
@@ -104,7 +104,10 @@ def class_hessian(
 def _as_labels(value: object) -> Tensor:
     """Return an array or list of integers as a tensor."""
     if isinstance(value, Tensor):
-        return value
+        kind = value.dtype
+        if kind.is_floating_point or kind.is_complex or kind == torch.bool:
+            raise InputError(f"labels must be a tensor of integers, got {kind}")
+        return value.long()
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):  # a ragged list

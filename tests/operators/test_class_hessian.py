@@ -91,6 +91,7 @@ def test_arrays_and_lists_are_taken_for_tensors(net):
             "images must be of one shape: setting an array element",
         ),
         ({"labels": None}, "labels must be a tensor or an array of integers, got NoneType"),
+        ({"labels": torch.ones(22) > 0}, "labels must be a tensor of integers, got torch.bool"),
         ({"labels": [0.5] * 22}, "labels must be a tensor or an array of integers, got list"),
         ({"labels": [0, 1]}, r"labels must have shape \(22,\), one an image, got \(2,\)"),
         ({"classes": "2"}, "classes must be a label such as 8, .* got '2'"),

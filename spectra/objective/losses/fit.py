@@ -1,55 +1,22 @@
 """A caller's loss, called as it has to be for the outputs of one network."""
 
-import copy
-import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 import torch
 from torch import Tensor, nn
 
 from spectra.errors import InputError, OperatorError, first_line
+from spectra.objective.losses.loss_module import LossModule
 from spectra.objective.losses.one_precision import InOnePrecision
+from spectra.objective.losses.refusals import check_logits, check_shapes, check_signs, say_ignored
 from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
-from spectra.objective.plain_model import in_precision
 from spectra.system.allocator import out_of_memory
-
-logger = logging.getLogger(__name__)
 
 # Relative: the loss of one image by itself and beside another one, in float32.
 _SAME = 1e-4
-
-
-class LossModule:
-    """A loss that is a module, such as one with class weights, wherever its tensors were.
-
-    The same loss serves float32 products and float64 checks: it is copied for both, here and not
-    when it is called, which may be within a function transform of torch.
-
-    Args:
-        module: maps outputs (n, C) and labels (n,) to the loss of each image, (n,).
-        device: of the outputs.
-    """
-
-    def __init__(self, module: nn.Module, device: torch.device) -> None:
-        trained = [name for name, p in module.named_parameters() if p.requires_grad]
-        if trained:
-            logger.warning(
-                "the loss has parameters, %s: they stay as they are, and the Hessian is by those "
-                "of the network alone",
-                ", ".join(trained),
-            )
-        self._single, self._double = (
-            in_precision(copy.deepcopy(module).requires_grad_(False), dtype, device)
-            for dtype in (torch.float32, torch.float64)
-        )
-
-    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of each image, shape (n,)."""
-        module = self._double if outputs.dtype == torch.float64 else self._single
-        losses: Tensor = module(outputs, labels)
-        return losses
 
 
 @dataclass(frozen=True)
@@ -60,14 +27,19 @@ class Manner:
         as_numbers: labels are given in the dtype of the outputs.
         as_column: single outputs, (n, 1), are given as (n,).
         in_one_precision: its tensors are brought to the precision of the outputs.
+        never_alone: a lone image is given twice, to a loss that squeezes its axis away.
     """
 
     as_numbers: bool = False
     as_column: bool = False
     in_one_precision: bool = False
+    never_alone: bool = False
 
     def call(self, loss: PerSampleLoss, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return what ``loss`` makes of them."""
+        if self.never_alone and len(labels) == 1:
+            alone = replace(self, never_alone=False)
+            return alone.call(loss, torch.cat([outputs] * 2), torch.cat([labels] * 2))[:1]
         if self.as_column:
             outputs = outputs.reshape(len(labels))
         if self.as_numbers:
@@ -126,6 +98,8 @@ class FittedLoss:
             if not out_of_memory(error):
                 check_shapes(outputs, labels, error)
             raise
+        if isinstance(losses, Tensor) and losses.shape[:1] == labels.shape == (losses.numel(),):
+            losses = losses.reshape(-1)  # a column of them
         if not isinstance(losses, Tensor) or losses.shape != labels.shape:
             raise InputError(
                 f"loss must return one value an image, shape {tuple(labels.shape)}, got "
@@ -159,14 +133,15 @@ def fit_loss(
     """
     if isinstance(loss, FittedLoss):
         return loss
-    if not (loss is None or callable(loss)):
+    if not (loss is None or callable(loss)) or isinstance(loss, type):
         raise InputError(f"loss must be a function of outputs and labels, got {loss!r}")
     given: PerSampleLoss = CrossEntropy() if loss is None else loss
     if isinstance(given, (CrossEntropy, nn.CrossEntropyLoss)):
-        _check_logits(outputs, of_all)
+        check_logits(outputs, of_all)
     if isinstance(given, CrossEntropy):
         return FittedLoss(given, given, Manner(), outputs.ndim)
-    _say_ignored(given, of_all)
+    check_signs(given)
+    say_ignored(given, of_all)
     loss = LossModule(given, outputs.device) if isinstance(given, nn.Module) else given
     refused: list[Exception] = []
     for manner in _manners(outputs):
@@ -194,38 +169,27 @@ def fit_loss(
     ) from refused[0]
 
 
-def check_shapes(outputs: Tensor, labels: Tensor, error: Exception) -> None:
-    """Raise InputError if shapes or labels explain why a loss failed."""
-    if outputs.ndim != 2 or len(outputs) != len(labels):
-        raise InputError(
-            f"the loss cannot take outputs of shape {tuple(outputs.shape)}; {len(labels)} images "
-            f"should give ({len(labels)}, C), which forward= can see to: {first_line(error)}"
-        ) from error
-    if outputs.shape[1] > 1 and int(labels.max()) >= outputs.shape[1]:
-        raise InputError(
-            f"the loss cannot take labels up to {int(labels.max())}, the model has "
-            f"{outputs.shape[1]} outputs: {first_line(error)}"
-        ) from error
-
-
 def _manners(outputs: Tensor) -> Iterator[Manner]:
     """Yield ways to call a loss, the plainest first."""
     column = outputs.ndim == 2 and outputs.shape[1] == 1
     single = column or outputs.ndim == 1
     for as_column in (False, True) if column else (False,):
         for as_numbers in (False, True) if single else (False,):
-            for unified in (False, True):
-                yield Manner(as_numbers, as_column, unified)
+            for alone, unified in product((False, True), (False, True)):
+                yield Manner(as_numbers, as_column, unified, alone)
 
 
 def _try(fitted: FittedLoss, outputs: Tensor, labels: Tensor) -> None:
     """Raise unless a loss so called gives each image its own value, in both precisions."""
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.enable_grad():
         warnings.simplefilter("ignore")  # torch's, of shapes that it stretches
         for dtype in (torch.float64, torch.float32):
-            taken = outputs.to(dtype, copy=True)
-            both, again = fitted(taken, labels), fitted(taken, labels)
-            alone = fitted(taken[:1], labels[:1])
+            taken = outputs.detach().to(dtype).requires_grad_()
+            # Copies, which a loss may change in place.
+            both, again = fitted(taken.clone(), labels), fitted(taken.clone(), labels)
+            alone = fitted(taken[:1].clone(), labels[:1])
+            if both.requires_grad:  # some losses take labels of a kind forward, and not backward
+                torch.autograd.grad(both.sum(), taken)
             if _close(both, again) and not _close(both[:1], alone):
                 raise OperatorError(
                     "the loss of an image depends on the images beside it; return that of each "
@@ -240,8 +204,10 @@ def _in_best_precision(fitted: FittedLoss, outputs: Tensor, labels: Tensor) -> F
         fitted.given, fitted.loss, replace(fitted.manner, in_one_precision=True), fitted.ndim
     )
     try:
-        double = outputs.double()
-        differ = not torch.equal(fitted(double, labels), unified(double, labels))
+        found, other = (
+            one(outputs.to(torch.float64, copy=True), labels) for one in (fitted, unified)
+        )
+        differ = not torch.equal(found, other)
     except Exception as error:  # whatever a stranger's loss raises where its tensors are others
         if out_of_memory(error):
             raise
@@ -251,40 +217,6 @@ def _in_best_precision(fitted: FittedLoss, outputs: Tensor, labels: Tensor) -> F
 
 def _close(found: Tensor, wanted: Tensor) -> bool:
     return torch.allclose(found.double(), wanted.double(), rtol=_SAME, atol=1e-7, equal_nan=True)
-
-
-def _check_logits(outputs: Tensor, labels: Tensor) -> None:
-    """Raise InputError unless cross-entropy has one output a class."""
-    if outputs.ndim == 1 or outputs.shape[1:] == (1,):
-        raise InputError(
-            f"the network has a single output, {tuple(outputs.shape)} for {len(outputs)} images, "
-            "and cross-entropy needs one a class; give loss=, such as "
-            "torch.nn.BCEWithLogitsLoss(reduction='none')"
-        )
-    if outputs.ndim > 2:
-        raise InputError(
-            f"the loss cannot take outputs of shape {tuple(outputs.shape)}; {len(outputs)} images "
-            f"should give ({len(outputs)}, C), which forward= can see to; or give a loss= of them"
-        )
-    if int(labels.max()) >= outputs.shape[1]:
-        raise InputError(
-            f"the loss cannot take labels up to {int(labels.max())}, the model has "
-            f"{outputs.shape[1]} outputs"
-        )
-
-
-def _say_ignored(loss: PerSampleLoss, labels: Tensor) -> None:
-    """Say of how many images a loss of torch ignores the label."""
-    label = getattr(loss, "ignore_index", None)
-    ignored = int((labels == label).sum()) if isinstance(label, int) else 0
-    if ignored:
-        logger.warning(
-            "%d of %d images have label %d, which the loss ignores: they count in the mean with a "
-            "loss of 0; leave them out for a mean over the others",
-            ignored,
-            len(labels),
-            label,
-        )
 
 
 def _described(losses: object) -> str:

@@ -1,14 +1,14 @@
-"""A function of somebody else run in one precision, on one device, whatever tensors it holds."""
+"""A loss of somebody else in one precision, on one device, whatever tensors it holds."""
 
 from typing import Any
 
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
+from spectra.objective.network.own_calls import OwnCalls
 from spectra.objective.samples.trees import is_branch, map_leaves
 
 
-class InOnePrecision(TorchFunctionMode):
+class InOnePrecision(OwnCalls):
     """Inside the block, torch's operations take every real tensor in the precision of one.
 
     For a loss with tensors where nobody sees them: in closures, in arguments of
@@ -20,18 +20,11 @@ class InOnePrecision(TorchFunctionMode):
     """
 
     def __init__(self, like: Tensor) -> None:
-        super().__init__()
-        self.dtype, self.device = like.dtype, like.device
+        super().__init__(like.dtype, like.device)
 
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call ``func`` with tensors in this precision."""
-        return func(*self._taken(args), **self._taken(kwargs or {}))
+        return super().__torch_function__(func, types, self._taken(args), self._taken(kwargs or {}))
 
     def _taken(self, values: Any) -> Any:
         return map_leaves(self._tensor, values) if is_branch(values) else self._tensor(values)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spectra.errors import InputError, SpectraError, first_line
 from spectra.objective.samples.input_tree import InputTree, Samples, described, forms, select
 from spectra.objective.samples.outputs import OutputPlace, find_outputs
-from spectra.objective.samples.trees import is_branch
+from spectra.objective.samples.trees import is_branch, leaves, map_leaves
 from spectra.system.allocator import out_of_memory
 
 logger = logging.getLogger(__name__)
@@ -33,13 +33,19 @@ class WithForward(nn.Module):
         model: of which parameters and buffers are.
         forward: makes an answer of model and batch.
         outputs: where the outputs, (n, C), are in that.
+        never_alone: a lone sample is given twice, to a network that squeezes its axis away.
 
     Raises:
         InputError: ``forward`` is no function.
     """
 
     def __init__(
-        self, model: nn.Module, forward: Forward, outputs: OutputPlace | None = None
+        self,
+        model: nn.Module,
+        forward: Forward,
+        outputs: OutputPlace | None = None,
+        *,
+        never_alone: bool = False,
     ) -> None:
         super().__init__()
         if not callable(forward):
@@ -50,13 +56,15 @@ class WithForward(nn.Module):
         # Past nn.Module, which would take it for a submodule.
         self.__dict__["model"], self.__dict__["function"] = model, forward
         self.__dict__["outputs"] = outputs or OutputPlace()
+        self.__dict__["never_alone"] = never_alone
         self.training = model.training
 
     def forward(self, batch: Any) -> Any:
         """Return what the function makes of the network and the batch."""
-        return self.__dict__["outputs"].take(
-            self.__dict__["function"](self.__dict__["model"], batch)
-        )
+        own = self.__dict__
+        if own["never_alone"] and _length(batch) == 1:
+            return self.forward(map_leaves(lambda x: torch.cat([x, x]), batch))[:1]
+        return own["outputs"].take(own["function"](own["model"], batch))
 
     def named_modules(
         self,
@@ -165,13 +173,31 @@ def fit_network(
         outputs = find_outputs(answer, 2)
         if outputs.beside:
             _say_once(str(outputs), ", ".join(outputs.beside))
-        if isinstance(call, _Whole) and not outputs.steps:
-            return FittedNetwork(model, names)
-        return FittedNetwork(WithForward(model, call, outputs), names)
+        fitted = WithForward(model, call, outputs)
+        if not _takes_one(fitted, part_of(two, names)):
+            return FittedNetwork(WithForward(model, call, outputs, never_alone=True), names)
+        plain = isinstance(call, _Whole) and not outputs.steps
+        return FittedNetwork(model if plain else fitted, names)
     # A call with other arguments than the network has fails with TypeError.
     inside = [error for error in refused if not isinstance(error, TypeError)]
     reason = (inside or refused)[0]
     raise _cannot_take(samples, forward, reason) from reason
+
+
+@torch.no_grad()
+def _takes_one(network: nn.Module, samples: Samples) -> bool:
+    """Say whether a network makes outputs of a lone sample too; they may have lost its axis."""
+    try:
+        found = network(samples[:1])
+    except Exception as error:  # whatever a stranger's forward pass raises
+        if out_of_memory(error) or isinstance(error, SpectraError):
+            raise
+        return False
+    return isinstance(found, Tensor)
+
+
+def _length(batch: Any) -> int:
+    return len(next(leaf for _, leaf in leaves(batch)))
 
 
 def part_of(samples: Samples, names: tuple[str, ...] | None) -> Samples:

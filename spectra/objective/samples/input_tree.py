@@ -77,6 +77,11 @@ def as_samples(given: Any) -> Samples:
     Raises:
         InputError: it is nothing of the kind.
     """
+    if isinstance(given, Tensor) and (given.layout != torch.strided or given.is_nested):
+        raise InputError(
+            f"images must be dense tensors, got one of layout {given.layout}; call to_dense(), or "
+            "pad sequences of different lengths"
+        )
     if isinstance(given, (Tensor, LazyImages, InputTree)):
         return given
     if isinstance(given, np.ndarray):
@@ -197,7 +202,7 @@ def _kept_kind(values: Tensor, dtype: torch.dtype) -> torch.dtype:
 def _of_tensors(tree: Any, name: str) -> Any:
     """Return a tree with its arrays as tensors, and without what a dictionary holds beside them."""
     if isinstance(tree, (Tensor, LazyImages)):
-        return tree
+        return as_samples(tree)
     if isinstance(tree, np.ndarray) and tree.dtype.kind in "biufc":
         return _tensor(tree, name)
     if isinstance(tree, Mapping):

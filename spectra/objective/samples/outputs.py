@@ -59,6 +59,11 @@ def find_outputs(answer: Any, count: int) -> OutputPlace:
     (1,)
     """
     if isinstance(answer, Tensor):
+        if not answer.ndim or len(answer) != count:
+            raise InputError(
+                f"the model must return its outputs (n, C), one row an image, got "
+                f"{tuple(answer.shape)} for {count} images; {_ADVICE} and what puts them in order"
+            )
         return OutputPlace()
     parts = _parts(answer)
     fitting = [key for key, value in parts.items() if _has_outputs(value, count)]
@@ -85,8 +90,10 @@ def find_outputs(answer: Any, count: int) -> OutputPlace:
 def _parts(answer: Any) -> dict[Any, Any]:
     if is_branch(answer):
         return dict(children(answer))
-    # An object of somebody's own, such as an answer with logits.
-    return dict(vars(answer)) if hasattr(answer, "__dict__") else {}
+    # An object of somebody's own, such as an answer with logits, perhaps as a property.
+    named = {name: getattr(answer, name) for name in _NAMES if hasattr(answer, name)}
+    shown = {k: v for k, v in getattr(answer, "__dict__", {}).items() if not k.startswith("_")}
+    return named | shown
 
 
 def _has_outputs(value: Any, count: int) -> bool:

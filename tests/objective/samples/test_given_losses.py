@@ -59,6 +59,7 @@ LOSSES = {
     "method": Holder().method,
     "global": adjusted,
     "module in a closure": (lambda m: lambda o, y: m(o, y))(Focal(1.0)),
+    "casts": lambda o, y: F.cross_entropy(o.float(), y, weight=WEIGHT, reduction="none"),
     "matrix": lambda o, y: F.mse_loss(o @ torch.diag(WEIGHT), F.one_hot(y, 3) * WEIGHT,
                                       reduction="none").sum(1),
 }  # fmt: skip
@@ -135,6 +136,44 @@ def test_a_single_output_goes_with_a_binary_loss(outputs, loss):
     assert float(v @ (H.gauss_newton() @ v)) >= 0
 
 
+@pytest.mark.parametrize("chunk", [1, 5])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda o, y: F.binary_cross_entropy_with_logits(o.squeeze(), y.float(), reduction="none"),
+        lambda o, y: F.binary_cross_entropy_with_logits(o, y[:, None].float(), reduction="none"),
+        lambda o, y: F.soft_margin_loss(o, 2.0 * y - 1, reduction="none"),
+    ],
+    ids=["squeezes a lone image", "a column", "signs"],
+)
+def test_a_lone_image_has_its_binary_loss(loss, chunk):
+    net = Returns(outputs=1)
+
+    def by_hand(net: nn.Module) -> Tensor:
+        return F.binary_cross_entropy_with_logits(
+            net(IMAGES.double())[:, 0], BINARY.double(), reduction="mean"
+        )
+
+    H = HessianOperator(net, IMAGES, BINARY, loss=loss, dtype=DOUBLE, micro_chunk=chunk)
+    assert_same(H.dense(), hessian_by_hand(net, by_hand))
+
+
+def test_labels_are_numbers_where_only_the_gradient_of_a_loss_needs_them():
+    net, loss = Returns(outputs=1), nn.HuberLoss(reduction="none", delta=0.5)
+    H = HessianOperator(net, IMAGES, BINARY, loss=loss, dtype=DOUBLE)
+    wanted = hessian_by_hand(
+        net,
+        lambda net: F.huber_loss(net(IMAGES.double())[:, 0], BINARY.double(), delta=0.5),
+    )
+    assert_same(H.dense(), wanted)
+
+
+@pytest.mark.parametrize("loss", [nn.SoftMarginLoss(reduction="none"), nn.HingeEmbeddingLoss()])
+def test_losses_of_signs_are_refused_with_what_to_write(loss):
+    with pytest.raises(InputError, match=r"takes labels -1 and 1, .*2\.0 \* labels - 1"):
+        HessianOperator(Returns(outputs=1), IMAGES, BINARY, loss=loss)
+
+
 def test_accuracy_of_probabilities_is_judged_at_a_half():
     net = Returns(lambda z: torch.sigmoid(z[:, 0]), outputs=1)
     H = HessianOperator(net, IMAGES, BINARY, loss=nn.BCELoss(reduction="none"))
@@ -162,6 +201,7 @@ def test_cross_entropy_of_a_single_output_is_refused_in_one_line(make, loss):
         (lambda o, y: 0.0, "got float; use reduction='none'"),
         (lambda o, y: (o, y), "got tuple; use reduction='none'"),
         (lambda o, y: o, r"got \(2, 3\); use reduction='none'"),
+        (nn.CrossEntropyLoss, "loss must be a function of outputs and labels, got <class"),
         (lambda o: o, r"cannot take outputs \(2, 3\) and int64 labels \(2,\) .*TypeError"),
         (nn.BCEWithLogitsLoss(reduction="none"), r"cannot take .*: ValueError: Target size"),
         (nn.CosineEmbeddingLoss(), "cannot take outputs .* which returns one value an image"),

@@ -192,6 +192,8 @@ def test_integer_images_that_a_network_scales_itself_are_taken():
         ((IMAGES, np.array(["a"] * 6)), "input 1 must be a tensor, got ndarray"),
         ({"x": IMAGES}, "cannot take these inputs: TypeError: .*; inputs are x float32 .6, 4."),
         ((IMAGES,) * 3, "cannot take these inputs: TypeError: .*; inputs are 0 float32 .6, 4., 1"),
+        (IMAGES.to_sparse(), "must be dense tensors, got one of layout torch.sparse_coo"),
+        ((IMAGES, OTHER.to_sparse()), "must be dense tensors, got one of layout torch.sparse_coo"),
         ("images", "a dictionary, tuple or list of such inputs, got str"),
     ],
 )

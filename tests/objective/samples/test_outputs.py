@@ -14,6 +14,19 @@ from spectra import HessianOperator, InputError, class_hessian
 from spectra.objective.samples.outputs import find_outputs
 
 HIDDEN = torch.zeros(2, 9)
+
+
+class Property:
+    """An answer whose logits are no attribute of the object."""
+
+    def __init__(self, outputs):
+        self._outputs = outputs
+
+    @property
+    def logits(self):
+        return self._outputs
+
+
 Z = torch.ones(2, 3)
 
 
@@ -67,6 +80,7 @@ def test_outputs_are_found_in_whatever_a_network_returns(make, products):
         ({"heads": {"logits": Z, "aux": Z}}, ("heads", "logits"), ("aux",)),
         ({"logits": Z, "loss": torch.tensor(1.0)}, ("logits",), ()),
         (SimpleNamespace(logits=Z, loss=None), ("logits",), ()),
+        (Property(Z), ("logits",), ()),
     ],
 )
 def test_the_place_of_the_outputs_and_what_is_beside_them(answer, steps, beside):
@@ -144,6 +158,32 @@ def test_a_network_that_squeezes_a_lone_image_is_right_on_it(count):
     assert_same(H.dense(), wanted)
     assert 0 <= H.accuracy() <= 1
     assert H.scores().shape == (count,)
+
+
+class NeedsTwo(Returns):
+    """Loses the first axis of a batch of one image, and then fails."""
+
+    def forward(self, images):
+        hidden = torch.tanh(self.body(images)).squeeze()
+        return self.head(torch.cat([hidden[:, :1], hidden[:, 1:]], 1))
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_network_that_fails_on_a_lone_image_is_right_on_it(count):
+    images, labels = IMAGES[:count], LABELS[:count]
+    H = HessianOperator(NeedsTwo(), images, labels, dtype=DOUBLE, micro_chunk=3)
+    wanted = hessian_by_hand(Returns(), lambda net: F.cross_entropy(net(images.double()), labels))
+    assert_same(H.dense(), wanted)
+    v = torch.linspace(-1, 1, H.size, dtype=DOUBLE)
+    assert float(H.curvatures(v[None]).mean()) == pytest.approx(float(v @ (H @ v)), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"), [(lambda z: z.T, r"\(3, 2\)"), (lambda z: z.sum(), r"\(\)")]
+)
+def test_outputs_that_are_no_rows_are_named(make, shape):
+    with pytest.raises(InputError, match=rf"one row an image, got {shape} for 2 images; give forw"):
+        HessianOperator(Returns(make), IMAGES, LABELS)
 
 
 @pytest.mark.parametrize(
