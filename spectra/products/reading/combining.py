@@ -95,7 +95,7 @@ def _softmax(layer: Callable[[int], Layer]) -> Maker:
 
     def make(call: Call) -> Known | None:
         axis = call.argument(1, "dim") if call.module is None else call.module.dim
-        given = set(call.kwargs) <= {"dim", "_stacklevel"} and len(call.args) <= 2
+        given = len(call.args) <= 2 and call.kwargs.get("dtype") is None
         if not given or not isinstance(axis, int) or not call.takes_one():
             return None
         return Known(layer(axis), (call.args[0],))
