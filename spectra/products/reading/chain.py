@@ -19,7 +19,13 @@ from spectra.products.layers.linear_maps import LinearMap, MaxPool
 from spectra.products.layers.pointwise import Activation, Relu, Sum
 from spectra.products.reading.trace import Step, Trace
 from spectra.products.tangent.affine import Affine
-from spectra.products.tangent.affine_modules import CONVOLUTIONS, affine_layer, is_affine, is_folded
+from spectra.products.tangent.affine_modules import (
+    CONVOLUTIONS,
+    affine_layer,
+    is_affine,
+    is_folded,
+    ring_before,
+)
 
 # Ours: operations and linear layers after the chain. A cosine head has 8 operations, the classifier
 # of a VGG has 3 linear layers; attention has more of both.
@@ -145,7 +151,7 @@ class _Reader:
         return LinearMap(module) if isinstance(module, _LINEAR_MODULES) else None
 
     def _affine(self, node: fx.Node, module: nn.Module) -> Layer | None:
-        if not is_affine(module):
+        if not is_affine(module) or ring_before(module) is not None:
             return None
         users, norm = list(node.users), None
         if len(users) == 1 and users[0].op == "call_module":

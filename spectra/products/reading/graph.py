@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 
 from spectra.products.layers.from_graph import Fixed, GraphLayer
 from spectra.products.layers.interface import Layer
+from spectra.products.layers.linear_maps import LinearMap
 from spectra.products.reading.calls import (
     ATTRIBUTES,
     Call,
@@ -23,7 +24,7 @@ from spectra.products.reading.calls import (
 )
 from spectra.products.reading.known_layers import known_layer
 from spectra.products.reading.trace import Step, Trace
-from spectra.products.tangent.affine_modules import affine_layer, is_affine, is_folded
+from spectra.products.tangent.affine_modules import affine_layer, is_affine, is_folded, ring_before
 
 _SEVERAL = (
     "chunk", "split", "unbind", "tensor_split", "topk", "sort", torch.chunk, torch.split,
@@ -199,7 +200,12 @@ class _Reader:
         return after if is_folded(after) else None
 
     def _add_affine(self, node: fx.Node, module: nn.Module, norm: nn.Module | None) -> None:
-        self._add(node, affine_layer(module, norm, self.names), [node.all_input_nodes[0]])
+        source, ring = self.values[node.all_input_nodes[0]], ring_before(module)
+        if ring is not None:
+            inner = f"{node.name} ring"
+            self.steps.append(Step(LinearMap(ring), (source,), inner))
+            source = inner
+        self._add(node, affine_layer(module, norm, self.names), [source])
         if norm is not None:
             (after,) = node.users
             self.folded.add(after)

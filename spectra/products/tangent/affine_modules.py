@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from spectra.products.tangent.affine import Affine, LinearLayer
 from spectra.products.tangent.convolution import Convolution
@@ -17,12 +18,19 @@ def is_affine(module: nn.Module | None) -> bool:
     """Say whether ``module`` is a convolution or a linear layer that :func:`affine_layer` reads."""
     if type(module) is nn.Linear:
         return True
-    return (
-        isinstance(module, CONVOLUTIONS)
-        and type(module) in CONVOLUTIONS
-        and module.padding_mode == "zeros"
-        and not isinstance(module.padding, str)
-    )
+    return type(module) in CONVOLUTIONS
+
+
+def ring_before(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """Return what puts a ring around a convolution's input, where it is not one of as many zeros
+    on either side, which convolutions make themselves.
+    """
+    if not isinstance(module, CONVOLUTIONS) or module.padding == "valid":
+        return None
+    ring, mode = module._reversed_padding_repeated_twice, module.padding_mode
+    if mode != "zeros":
+        return lambda x: F.pad(x, ring, mode)
+    return None if ring[::2] == ring[1::2] else lambda x: F.pad(x, ring)
 
 
 def is_folded(norm: nn.Module | None) -> bool:

@@ -21,13 +21,15 @@ class Convolution(Affine):
     The two terms of a product rule are one convolution over twice the channels, which runs faster
     than two: 16 channels do not fill a vector unit. Those of K directions that share their images
     are one over K times the channels.
+
+    A ring that is not of as many zeros on either side is around x already.
     """
 
     def __init__(self, parts: AffineParts) -> None:
         super().__init__(parts)
         module = parts.module
         assert not isinstance(module, nn.Linear)
-        self.groups = module.groups
+        self.groups, padding = module.groups, _zeros_around(module)
         self.joins = module.groups == 1
         # What a 1x1 convolution of few channels skips is taken out before its weights' gradient:
         # oneDNN 3.12 else writes past its memory (channels last, fewer channels than a vector
@@ -35,7 +37,7 @@ class Convolution(Affine):
         self.skips = (
             max(module.weight.shape[2:]) == 1
             and max(module.stride) > 1
-            and not any(module.padding)
+            and not any(padding)
             and module.weight.shape[1] < 16
         )
         # Depthwise filters wider than three columns, whose gradient is taken by strips.
@@ -46,7 +48,7 @@ class Convolution(Affine):
             and module.dilation == (1, 1)
         )
         self.options: tuple[Any, ...] = (
-            list(module.stride), list(module.padding), list(module.dilation), False,
+            list(module.stride), padding, list(module.dilation), False,
             [0] * len(module.stride), module.groups,
         )  # fmt: skip
 
@@ -149,6 +151,14 @@ class Convolution(Affine):
         wide = self.weight.new_empty((out, count * channels, *kernel))
         found = self._gradient(delta, _on_channels(xs, count), wide)
         return found.unflatten(1, (count, -1)).transpose(0, 1)
+
+
+def _zeros_around(module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> list[int]:
+    """Return how many zeros a convolution puts on either side of each axis."""
+    ring = module._reversed_padding_repeated_twice
+    if module.padding == "valid" or module.padding_mode != "zeros" or ring[::2] != ring[1::2]:
+        return [0] * len(module.stride)
+    return ring[::-2]
 
 
 def _on_channels(stacked: Tensor, count: int) -> Tensor:
