@@ -222,6 +222,7 @@ def _taken(
         if key.startswith(match.prefix)
         and state[key].is_floating_point()
         and not is_beside(key.removeprefix(match.prefix))
+        and not is_average(key.removeprefix(match.prefix).partition(".")[0])
     ]
     if foreign:
         raise InputError(

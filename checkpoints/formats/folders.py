@@ -1,17 +1,19 @@
 """Folders as ``save_pretrained`` writes them: weights, in one file or in shards, of what."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from checkpoints.data.dataset import Normalisation
 from checkpoints.formats.contents import find_weights
 from checkpoints.formats.native import read_plain
 from checkpoints.formats.torch_files import read_torch, refuse_what_is_no_checkpoint
 from spectra.errors import InputError
 
-CONFIGURATION = "config.json"
+CONFIGURATION, PREPROCESSOR = "config.json", "preprocessor_config.json"
 _FILES = ("model.safetensors", "pytorch_model.bin")
 _INDEX = ".index.json"
 
@@ -57,6 +59,46 @@ def library_named_in(path: Path) -> str | None:
         given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         return f"timm:{known['architecture']}" + (f"({given})" if given else "")
     return f"hf:{path}"
+
+
+def normalisation_in(path: Path) -> Normalisation | None:
+    """Return what a folder says that images go through; None: it does not say.
+
+    transformers keeps it in ``preprocessor_config.json``, timm in ``config.json``.
+
+    Raises:
+        InputError: the numbers are none, or do not belong together.
+    """
+    if not path.is_dir():
+        return None
+    known: Any
+    if (path / PREPROCESSOR).is_file():
+        known, mean, std = read_json(path / PREPROCESSOR), "image_mean", "image_std"
+        if known.get("do_normalize") is False:
+            return None
+    elif (path / CONFIGURATION).is_file():
+        known, mean, std = read_json(path / CONFIGURATION).get("pretrained_cfg"), "mean", "std"
+    else:
+        return None
+    if not isinstance(known, dict) or known.get(mean) is None or known.get(std) is None:
+        return None
+    try:
+        means, stds = (tuple(float(x) for x in known[key]) for key in (mean, std))
+        scale = 1 / float(known.get("rescale_factor", 1 / 255))
+    except (TypeError, ValueError, ZeroDivisionError):
+        means, stds, scale = (), (), 0.0
+    positive = (*stds, scale)
+    if (
+        not means
+        or len(means) != len(stds)
+        or min(positive) <= 0
+        or not all(map(math.isfinite, (*means, *positive)))
+    ):
+        raise InputError(
+            f"{path}: expected means and positive deviations of pixels, one a channel, got "
+            f"{str(known.get(mean))[:60]} and {str(known.get(std))[:60]}"
+        )
+    return Normalisation("as published", means, stds, round(scale, 6))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from checkpoints.choices import ARCHITECTURES
 from checkpoints.data.dataset import Normalisation
 from checkpoints.formats.contents import Found, Place, find_weights
 from checkpoints.formats.fitting import Fitted, fit_to_network, is_beside
-from checkpoints.formats.folders import library_named_in, read_folder
+from checkpoints.formats.folders import library_named_in, normalisation_in, read_folder
 from checkpoints.formats.native import read_plain
 from checkpoints.formats.recognise import (
     HOLDERS,
@@ -113,7 +113,7 @@ def load_foreign(
         num_classes=architecture.num_classes,
     )
     notes = [*network.notes, *found.notes, *names.notes]
-    normalisation = normalisation or names.normalisation
+    normalisation = normalisation or names.normalisation or normalisation_in(path)
     if normalisation is None:
         notes.append(
             "the file does not tell how images were normalised: the data's default is used unless "

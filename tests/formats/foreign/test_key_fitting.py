@@ -1,5 +1,7 @@
 """Which of a file's weights are those of the network that the user named."""
 
+import argparse
+
 import pytest
 import torch
 from foreign_files import OWN_NET, outputs, own_weights, prefixed, refused
@@ -139,3 +141,56 @@ def test_tied_weights_that_differ_are_refused(save):
     head = nn.Linear(4, 3).state_dict()
     two = {"first.weight": torch.ones(4, 4), "second.weight": torch.zeros(4, 4)}
     refused(save({**two, **prefixed(head, "head.")}), f"{__name__}:Tied", "are one tensor in")
+
+
+def as_lightning(weights):
+    return {
+        "pytorch-lightning_version": "2.5.0",
+        "global_step": 9,
+        "state_dict": {**prefixed(weights, "model."), "val_acc.correct": torch.tensor(3)},
+        "callbacks": {"ModelCheckpoint": {"best_model_score": torch.tensor(0.5)}},
+        "optimizer_states": [{"state": {0: {"momentum_buffer": torch.ones(3)}}}],
+        "lr_schedulers": [{"last_epoch": 9}],
+        "hyper_parameters": argparse.Namespace(lr=0.1),
+        "epoch": 9,
+    }
+
+
+def as_timm(weights):
+    ema = {key: torch.zeros_like(value) for key, value in weights.items()}
+    arguments = argparse.Namespace(model="net", mean=None)
+    return {
+        "epoch": 9, "arch": "net", "state_dict": weights, "state_dict_ema": ema,
+        "optimizer": {"state": {}}, "args": arguments, "metric": 91.5, "version": 2,
+    }  # fmt: skip
+
+
+def as_torchvision(weights):
+    ema = {"n_averaged": torch.tensor(5), **prefixed(weights, "module.")}
+    return {
+        "model": weights, "model_ema": ema, "optimizer": {}, "lr_scheduler": {"base_lrs": [0.1]},
+        "epoch": 9, "args": argparse.Namespace(), "scaler": {"scale": 2.0},
+    }  # fmt: skip
+
+
+def as_kuangliu(weights):
+    return {"net": prefixed(weights, "module."), "acc": 93.0, "epoch": 9}
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("wrapped", [as_lightning, as_timm, as_torchvision, as_kuangliu])
+def test_files_of_well_known_training_code_are_read(folder, wrapped, protocol):
+    torch.save(wrapped(own_weights()), folder / "net.pth", pickle_protocol=protocol)
+    loaded = load_foreign(folder / "net.pth", arch="own_net:Net")
+    assert torch.equal(loaded.state["head.weight"], own_weights()["head.weight"])
+    assert loaded.epoch == 9
+
+
+def test_a_teacher_beside_the_network_is_left_aside(folder):
+    other = {k: v + 1 for k, v in own_weights().items()}
+    torch.save({"teacher": other, "student": own_weights()}, folder / "net.pth")
+    loaded = load_foreign(folder / "net.pth", arch="own_net:Net")
+    assert torch.equal(loaded.state["head.weight"], own_weights()["head.weight"])
+    torch.save({**own_weights(), **prefixed(other, "momentum_encoder.")}, folder / "net.pth")
+    loaded = load_foreign(folder / "net.pth", arch="own_net:Net")
+    assert torch.equal(loaded.state["head.weight"], own_weights()["head.weight"])

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from checkpoints import load_checkpoint
+from checkpoints.data.dataset import Normalisation
 from checkpoints.formats.foreign import load_foreign
 from spectra.errors import InputError
 
@@ -159,6 +160,19 @@ def test_a_folder_of_timm_names_its_network(libraries, tmp_path):
 def test_a_folder_of_another_network_is_refused(libraries, pretrained, architectures, message):
     with pytest.raises(InputError, match=message):
         load_foreign(pretrained(architectures=architectures))
+
+
+def test_a_folder_tells_how_its_images_are_normalised(libraries, pretrained):
+    folder = pretrained()
+    told = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.2], "rescale_factor": 1 / 255}
+    (folder / "preprocessor_config.json").write_text(json.dumps(told))
+    found = load_foreign(folder)
+    assert found.normalisation == Normalisation("as published", (0.5, 0.4, 0.3), (0.2,) * 3, 255.0)
+    assert not any("does not tell how images were normalised" in note for note in found.notes)
+    told["image_std"] = [0.2, 0.0]
+    (folder / "preprocessor_config.json").write_text(json.dumps(told))
+    with pytest.raises(InputError, match="expected means and positive deviations"):
+        load_foreign(folder)
 
 
 # --- shards ----------------------------------------------------------------------------------

@@ -110,3 +110,12 @@ def test_random_numbers_of_the_caller_are_left_alone(folder):
     before = torch.random.get_rng_state()
     load_foreign(folder / "net.pth", arch="own_net:Net").model()
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_file_without_a_class_says_which_it_has(folder):
+    refused(folder / "net.pth", f"{folder}/own_net.py", "name the network in it", "own_net.py:Wide")
+
+
+def test_folders_are_not_recorded(folder):
+    assert Architecture(f"{folder}/own_net.py:Net", 3).to_dict()["name"] == "own_net:Net"
+    assert Architecture(f"hf:{folder}", 3).to_dict()["name"] == f"hf:{folder.name}"
