@@ -69,8 +69,9 @@ class GraphLayer(Layer):
     def value(self, *inputs: Tensor) -> Tensor:
         """Return f(x)."""
         found = called_as_own(self.function, *inputs)
-        if not isinstance(found, Tensor):
-            raise TypeError(f"an operation returned {type(found).__name__}, not a tensor")
+        if not isinstance(found, Tensor) or found.is_complex():
+            kind = "complex numbers" if isinstance(found, Tensor) else type(found).__name__
+            raise TypeError(f"an operation returned {kind}, not a tensor of real numbers")
         return found
 
     def pull(self, saved: Saved, wanted: Sequence[bool]) -> list[Tensor | None]:

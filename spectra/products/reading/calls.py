@@ -126,7 +126,7 @@ def in_place(node: fx.Node, module: nn.Module | None) -> bool:
         return bool(getattr(module, "inplace", False))
     if node.op not in ("call_method", "call_function"):
         return False
-    if node.kwargs.get("inplace") or "out" in node.kwargs or node.target in _IN_PLACE:
+    if node.kwargs.get("inplace") or node.kwargs.get("out") is not None or node.target in _IN_PLACE:
         return True
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     return name.endswith("_") and not name.endswith("__")

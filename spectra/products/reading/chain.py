@@ -87,8 +87,7 @@ class _Reader:
         if not any(isinstance(step.layer, Affine) for _, step in steps):
             return None
         features = steps[-1][0]
-        done = {node for node, _ in steps} | set(self.folded)
-        rest = self._rest(features, done)
+        rest = self._rest(features, self._with_folded([node for node, _ in steps]))
         if not _is_small(rest):
             return None
         names = tuple(self.names[id(p)] for p in rest.parameters() if p.requires_grad)
@@ -163,8 +162,12 @@ class _Reader:
 
     def _is_cut(self, done: list[fx.Node]) -> bool:
         """Say whether nothing but the last of ``done`` is read outside of it."""
-        inside = set(done) | set(self.folded)
+        inside = self._with_folded(done)
         return all(set(node.users) <= inside for node in done[:-1])
+
+    def _with_folded(self, done: list[fx.Node]) -> set[fx.Node]:
+        """Return ``done`` and the layers that are folded into norms among them."""
+        return {*done, *(layer for layer, norm in self.folded.items() if norm in done)}
 
     def _rest(self, features: fx.Node, done: set[fx.Node]) -> fx.GraphModule:
         """Return the network from ``features`` on, under the names of its parameters."""

@@ -66,7 +66,7 @@ class _Reader:
         if batch.op != "placeholder" or not isinstance(output, fx.Node):
             return None
         needed = _needed(output)
-        if self._overwrites(needed):
+        if self._overwrites(needed) or any(self._is_hooked(node) for node in needed):
             return None
         self.values[batch] = batch.name
         for node in self.nodes[1:-1]:
@@ -96,6 +96,13 @@ class _Reader:
             if any(place[user] > place[node] for user in before[0].users):
                 return True
         return False
+
+    def _is_hooked(self, node: fx.Node) -> bool:
+        """Say whether functions of somebody's run before or after a module, and may change it."""
+        module = self.modules[str(node.target)] if node.op == "call_module" else None
+        if module is None:
+            return False
+        return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
     def _read(self, node: fx.Node) -> None:
         """Make the step of a node, or find that it is another value under a new name."""

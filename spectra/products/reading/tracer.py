@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from spectra.objective.network.as_found import left_as_found
@@ -75,6 +77,15 @@ class _Tracer(fx.Tracer):
         """Return a module's attribute; the shapes of parameters are numbers, not values."""
         self.param_shapes_constant = isinstance(attr_val, nn.Parameter)
         return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        """Return the pieces of a value that was cut into a known number of them."""
+        node = obj.node
+        cut = node.target in ("chunk", "tensor_split", torch.chunk, torch.tensor_split)
+        pieces = node.args[1] if cut and len(node.args) > 1 else node.kwargs.get("chunks")
+        if cut and isinstance(pieces, int):
+            return iter([operator.getitem(obj, i) for i in range(pieces)])
+        return super().iter(obj)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Say whether ``m`` is one operation."""
