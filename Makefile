@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slow lint study study-digits bench-env bundle clean
+.PHONY: help demo test test-slow test-foreign lint study study-digits bench-env bundle clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -30,6 +30,12 @@ test: $(STAMP) ## run linters, type checks and the tests
 
 test-slow: $(STAMP) ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-foreign: $(STAMP) ## install timm and transformers, and test their networks
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt transformers huggingface_hub safetensors pyyaml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps timm
+	$(BIN)/python -m pytest -m foreign tests/foreign
 
 lint: $(STAMP) ## mend what the linters can mend
 	$(BIN)/ruff check --fix .
