@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from spectra.errors import InputError, NonFiniteError
+from spectra.findings.traces import TRACE_PROBES, KnownPart, trace_from_part
 from spectra.krylov.defaults import MAX_STEPS
 from spectra.krylov.extremes import extremes_of_run
 from spectra.krylov.lanczos import Lanczos
@@ -22,11 +23,10 @@ from spectra.operators.interface import SymmetricOperator
 from spectra.system.progress import Progress
 from spectra.system.seeding import make_generator
 
-# Ours: the standard error of a trace is a fifth of what is beside the diagonal in the layer's rows
-# (the root of the sum of the squares), and costs no more products than two layers' extremes.
-TRACE_PROBES = 50
 # Ours: steps before convergence is asked about, so that a run has seen more than its outliers.
 LEAST_STEPS = 20
+# Ours: two vectors of which one is so much of the other are one.
+_SAME = 0.5
 # Ours: layers whose runs go in step, so that the primal work of a pass serves all of them.
 _AT_ONCE = 4
 
@@ -94,13 +94,13 @@ def layer_spectra(
 ) -> tuple[LayerSpectrum, ...]:
     """Find λmin, λmax and trace of the diagonal block of every layer.
 
-    Extremes are by Lanczos on the block. Traces are by Hutchinson's estimator with signs over all
-    parameters, which serve all layers; exact where there are no more parameters than probes.
+    Extremes are by Lanczos on the block. The trace is that within the Lanczos vectors, and
+    Hutchinson's estimate of what is outside of them; exact where they fill the block.
 
-    Cost: ``num_probes`` products for the traces of all layers; from 20 to ``max_steps`` products
-    for each layer, as a product with a block costs one with the whole; and with ``proof`` two in
-    float64 for each. Four layers go in step, so that the primal work of a pass over the images
-    serves all four. Four vectors (P,) of float64 are held beside the bases.
+    Cost: from 20 to ``max_steps`` products for each layer, as a product with a block costs one with
+    the whole; ``num_probes`` more for its trace where that is estimated; and with ``proof`` two in
+    float64. Four vectors share a pass, so that its primal work serves them all. Four vectors (P,)
+    of float64 are held beside the bases.
 
     Args:
         op: a matrix of a network: a Hessian, the Gauss-Newton matrix.
@@ -108,7 +108,7 @@ def layer_spectra(
         max_steps: limit on the steps for each layer.
         max_basis: vectors (P,) whose memory the runs may hold, at least 6; None: one a step. Where
             layers are too large to go in step within it, they follow each other, by thick restarts.
-        num_probes: of the traces, at least 2.
+        num_probes: of each trace, at least 2.
         seed: of probes and start vectors, with the operator's label.
         proof: take the extremes' values and residuals from float64 products.
         on_progress: called with (``layers``, layers done, layers).
@@ -120,14 +120,14 @@ def layer_spectra(
         InputError: the operator is of no network, or a number is out of range.
         NonFiniteError: a product held NaN or infinity.
 
-    Source: Hutchinson 1990, for the traces.
+    Source: Hutchinson 1990 and Meyer, Musco, Musco & Woodruff 2021, for the traces.
 
     Example:
         >>> import spectra
         >>> net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
         >>> H = spectra.class_hessian(net, torch.randn(6, 3), [0, 1, 0, 1, 0, 1], 0)
-        >>> [(layer.name, layer.size, layer.trace_error) for layer in spectra.layer_spectra(H)]
-        [('0', 16, 0.0), ('2', 10, 0.0)]
+        >>> [(layer.name, layer.size) for layer in spectra.layer_spectra(H)]
+        [('0', 16), ('2', 10)]
     """
     slices = op.parameter_slices
     if slices is None:
@@ -142,21 +142,35 @@ def layer_spectra(
         _Block(name, names, slices.positions_of(names).to(op.device))
         for name, names in layers_of(slices).items()
     ]
-    traces = _traces(op, blocks, num_probes, seed)
     exact = op.in_float64() if proof and isinstance(op, ChunkedOperator) else op
     found: list[LayerSpectrum] = []
     for at in range(0, len(blocks), _AT_ONCE):
         group = blocks[at : at + _AT_ONCE]
         if _fit(group, op.size, max_steps, max_basis):
-            ends = _in_step(op, group, seed, tolerance, max_steps)
+            runs = _in_step(op, group, seed, tolerance, max_steps)
         else:
             assert max_basis is not None
-            ends = (_alone(op, b, seed, tolerance, max_steps, max_basis) for b in group)
-        for block, vectors, trace in zip(group, ends, traces[at:], strict=False):
-            found.append(_judged(block, vectors, exact, tolerance, trace))
+            runs = (_alone(op, b, seed, tolerance, max_steps, max_basis) for b in group)
+        for block, run in zip(group, runs, strict=True):
+            trace = trace_from_part(
+                run.part,
+                functools.partial(block.products, op),
+                num_probes=num_probes,
+                generator=make_generator(seed, "layer trace", op.label, block.name),
+                device=op.device,
+            )
+            found.append(_judged(block, run.vectors, exact, tolerance, trace))
         if on_progress:
             on_progress("layers", len(found), len(blocks))
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a run says of a block: the vectors of both ends, (2, size), and what it knows."""
+
+    vectors: Tensor
+    part: KnownPart
 
 
 @dataclass(frozen=True)
@@ -175,31 +189,15 @@ class _Block:
         )
         return Lanczos(op.restrict(self.parameters), start)
 
+    def products(self, op: SymmetricOperator, rows: Tensor) -> Tensor:
+        """Return the block of ``op`` times each row (K, size of the block), in float64."""
+        whole = op.matmat(self.spread(rows.to(op.dtype), op.size))
+        return whole[:, self.positions].double()
+
     def spread(self, vectors: Tensor, size: int) -> Tensor:
         """Return rows (K, size of the block) among zeros, (K, ``size``)."""
         whole = vectors.new_zeros((len(vectors), size))
         return whole.index_copy_(1, self.positions, vectors)
-
-
-def _traces(
-    op: SymmetricOperator, blocks: Sequence[_Block], num_probes: int, seed: int
-) -> list[tuple[float, float]]:
-    """Return trace and standard error of each block."""
-    if op.size <= num_probes:
-        unit = torch.eye(op.size, dtype=op.dtype, device=op.device)
-        diagonal = op.matmat(unit).double().diagonal()
-        return [(float(diagonal[block.positions].sum()), 0.0) for block in blocks]
-    generator = make_generator(seed, "layer traces", op.label)
-    sums: list[list[float]] = []
-    while len(sums) < num_probes:
-        count = min(_AT_ONCE, num_probes - len(sums))
-        signs = torch.randint(0, 2, (count, op.size), generator=generator).mul_(2).sub_(1)
-        probes = signs.to(op.device, op.dtype)
-        for row in (probes * op.matmat(probes)).double():
-            sums.append([float(row[block.positions].sum()) for block in blocks])
-    values = np.array(sums)
-    errors = values.std(axis=0, ddof=1) / num_probes**0.5
-    return list(zip(values.mean(axis=0).tolist(), errors.tolist(), strict=True))
 
 
 def _fit(group: Sequence[_Block], size: int, max_steps: int, max_basis: int | None) -> bool:
@@ -217,13 +215,24 @@ def _alone(
     tolerance: Tolerance,
     max_steps: int,
     max_basis: int,
-) -> Tensor:
-    """Return the vectors of both ends, (2, size), by a run within ``max_basis`` vectors (P,)."""
+) -> _Found:
+    """Return what a run within ``max_basis`` vectors (P,) finds."""
     room = max_basis * op.size // len(block.positions)
     found = extremes_of_run(
         block.run(op, seed), tolerance=tolerance, max_steps=max_steps, max_basis=room
     )
-    return torch.stack([found.smallest.vector, found.largest.vector])
+    low, high = found.smallest, found.largest
+    if abs(float(low.vector @ high.vector)) > _SAME:  # a block of one eigenvalue
+        known, inside = low.vector[None], low.value
+    else:
+        known, inside = torch.stack([low.vector, high.vector]), low.value + high.value
+
+    def outside(z: Tensor) -> Tensor:
+        return z - (known @ z) @ known
+
+    size = len(block.positions)
+    part = KnownPart(size, inside, len(known) == size, outside)
+    return _Found(torch.stack([low.vector, high.vector]), part)
 
 
 def _in_step(
@@ -232,8 +241,8 @@ def _in_step(
     seed: int,
     tolerance: Tolerance,
     max_steps: int,
-) -> Iterator[Tensor]:
-    """Yield the vectors of both ends of each block, (2, size).
+) -> Iterator[_Found]:
+    """Yield what a run on each block finds.
 
     All runs step until both ends have converged, the space has closed, or the limit.
     """
@@ -249,7 +258,11 @@ def _in_step(
                 raise NonFiniteError(f"layer {block.name}: {error}") from error
     for run in runs:
         coefficients = run.tridiagonal().ritz_coefficients()
-        yield torch.stack(run.unit_ritz_vectors(coefficients[:, [0, -1]]))
+        vectors = torch.stack(run.unit_ritz_vectors(coefficients[:, [0, -1]]))
+        run.basis.truncate(len(run))  # the newest vector has not been multiplied
+        size = run.op.size
+        part = KnownPart(size, sum(run.alphas), len(run) == size, run.basis.orthogonalise)
+        yield _Found(vectors, part)
 
 
 def _done(run: Lanczos, tolerance: Tolerance, max_steps: int) -> bool:
@@ -269,9 +282,8 @@ def _judged(
     trace: tuple[float, float],
 ) -> LayerSpectrum:
     """Return both ends of a block by a product of ``exact`` with each of its vectors, (2, size)."""
-    vectors = vectors.to(exact.dtype)
-    products = exact.matmat(block.spread(vectors, exact.size))[:, block.positions]
-    low, high = eigenpairs_of_products(vectors.double(), products.double(), tolerance)
+    vectors = vectors.to(exact.dtype).double()
+    low, high = eigenpairs_of_products(vectors, block.products(exact, vectors), tolerance)
     return LayerSpectrum(
         name=block.name,
         parameters=block.parameters,

@@ -27,7 +27,7 @@ net = torch.nn.Sequential(
     torch.nn.Linear(3072, 3768), torch.nn.ReLU(), torch.nn.Linear(3768, 3768), torch.nn.ReLU(),
     torch.nn.Linear(3768, 10),
 )
-analyze_classes(net, (images, labels), [0], num_probes=0, memory=%d)
+analyze_classes(net, (images, labels), [0], num_probes=0, memory=MEMORY)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
@@ -40,7 +40,10 @@ def settled(monkeypatch):
 @pytest.mark.slow
 def test_a_network_of_26_million_parameters_is_held_within_4_gib():
     run = subprocess.run(
-        [sys.executable, "-c", HELD % FOUR], capture_output=True, text=True, check=True
+        [sys.executable, "-c", HELD.replace("MEMORY", str(FOUR))],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert int(run.stdout.splitlines()[-1]) <= FOUR
 
