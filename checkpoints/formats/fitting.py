@@ -96,7 +96,9 @@ def fit_to_network(places: Sequence[Place], model: nn.Module, name: str) -> Fitt
             f"none of the weights of {name} ({_few(list(wanted))}) is in the file, which has "
             f"{shown_keys(places[0].state)}; name the network that it was saved from with --arch"
         )
-    _, match, state = best
+    place, match, state = best
+    if (converted := _by_its_own_rules(match, state, model)) is not None:
+        return Fitted(converted, place, ())
     raise InputError(_complaint(name, match, state, wanted))
 
 
@@ -242,6 +244,22 @@ def _taken(
 
 def _counter_of(key: str) -> str:
     return key.rpartition(".")[0] + ".num_batches_tracked"
+
+
+def _by_its_own_rules(match: _Match, state: State, model: nn.Module) -> dict[str, Tensor] | None:
+    """Return the weights as ``model`` itself reads older keys, where it does so strictly."""
+    own = {
+        key.removeprefix(match.prefix): value
+        for key, value in state.items()
+        if key.startswith(match.prefix) and not is_beside(key.removeprefix(match.prefix))
+    }
+    if not own.keys() - model.state_dict().keys():  # no older keys: weights are missing
+        return None
+    try:
+        model.load_state_dict(own)
+    except Exception:  # the complaint about the keys says more
+        return None
+    return {k: v.detach() for k, v in model.state_dict().items() if isinstance(v, Tensor)}
 
 
 def _complaint(name: str, match: _Match, state: State, wanted: State) -> str:

@@ -216,7 +216,8 @@ def _fitted(factory: Factory, places: Sequence[Place], path: Path, model: nn.Mod
     except InputError:
         if factory.renamed is None or not path.is_dir():
             raise
-        return fit_to_network((Place((), dict(factory.renamed(path))),), model, factory.name)
+        renamed = find_weights(path, dict(factory.renamed(path)))
+        return fit_to_network(renamed.places, model, factory.name)
 
 
 def _of_known_architecture(

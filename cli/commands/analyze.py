@@ -73,7 +73,8 @@ def analyze(
     """Compute the Hessian spectrum of every class's loss at CHECKPOINT.
 
     CHECKPOINT is a file, a run's folder (its last epoch), either folder with @EPOCH, or
-    bundled:digits/RECIPE. Other people's .pth, .pt, .th and .pth.tar files work too.
+    bundled:digits/RECIPE. Other people's .pth, .pt, .th and .pth.tar files work too, and folders
+    that save_pretrained wrote; docs/foreign-models.md says how to name network and data.
     """
     from checkpoints import DataRequest, load_checkpoint
     from checkpoints.analysis.compare_protocols import PROTOCOLS, parse_protocols

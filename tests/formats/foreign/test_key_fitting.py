@@ -194,3 +194,26 @@ def test_a_teacher_beside_the_network_is_left_aside(folder):
     torch.save({**own_weights(), **prefixed(other, "momentum_encoder.")}, folder / "net.pth")
     loaded = load_foreign(folder / "net.pth", arch="own_net:Net")
     assert torch.equal(loaded.state["head.weight"], own_weights()["head.weight"])
+
+
+class Renamed(nn.Module):
+    """Reads what an older version of itself called ``out``."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def _load_from_state_dict(self, state_dict, prefix, *rest):
+        for kind in ("weight", "bias"):
+            if f"{prefix}out.{kind}" in state_dict:
+                state_dict[f"{prefix}head.{kind}"] = state_dict.pop(f"{prefix}out.{kind}")
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def test_older_keys_that_a_network_reads_itself_are_its_weights(save):
+    with torch.random.fork_rng(devices=[]):
+        old = {k.replace("head", "out"): v for k, v in Renamed().state_dict().items()}
+    loaded = load_foreign(save(prefixed(old, "module.")), arch=f"{__name__}:Renamed")
+    assert torch.equal(loaded.state["head.weight"], old["out.weight"])
+    del old["out.bias"]
+    refused(save(old), f"{__name__}:Renamed", "lacks 2", num_classes=3)
