@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from figures.style.colours import GUIDE, TEXT_WIDTH, house_style, label_styles
 from figures.style.comparable import find_records, label_text, protocol_text
 from figures.style.page import finish_page, new_page
-from spectra import Analysis, InputError
+from spectra import Analysis, InputError, LossAnalysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-_QUANTITIES = (("lambda_max", "λmax"), ("lambda_min", "λmin"), ("trace", "trace"))
-# Ours: around zero the axes are linear, up to this part of the largest value.
+# What is drawn, its name, and the quantity whose size tells what counts as zero.
+_QUANTITIES = (
+    ("lambda_max", "λmax", "lambda_max"),
+    ("lambda_min", "λmin", "lambda_max"),
+    ("trace", "trace", "trace"),
+)
+# Ours: around zero the axes are linear, up to this part of the largest value: below it verdicts
+# do not call an eigenvalue negative.
 _LINEAR = 1e-3
 
 
@@ -44,7 +51,7 @@ def plot_layers(
         fig = new_page(TEXT_WIDTH, 4.8)
         axes = list(fig.subplots(len(_QUANTITIES), 1, sharex=True))
         handles: list[Line2D] = []
-        for ax, (field, text) in zip(axes, _QUANTITIES, strict=True):
+        for ax, (field, text, wide) in zip(axes, _QUANTITIES, strict=True):
             drawn = []
             for record in records:
                 values = [getattr(layer, field) for layer in record.layers]
@@ -55,7 +62,9 @@ def plot_layers(
                     errors = [layer.trace_error for layer in record.layers]
                     ax.errorbar(range(len(names)), values, yerr=errors, fmt="none",
                                 ecolor=styles[record.label].colour, elinewidth=0.7)  # fmt: skip
-            _both_signs(ax, [v for r in records for v in (getattr(x, field) for x in r.layers)])
+            _both_signs(
+                ax, _all(records, field), zero=_LINEAR * max(_all(records, wide), default=0.0)
+            )
             ax.set_ylabel(text)
             handles = drawn
         axes[-1].set_xticks(range(len(names)), names, rotation=90)
@@ -67,9 +76,15 @@ def plot_layers(
         return finish_page(fig, caption=caption, legend=handles, title=title)
 
 
-def _both_signs(ax: Axes, values: Sequence[float]) -> None:
-    """Have an axis show both signs over decades."""
-    largest = max(map(abs, values), default=0.0)
+def _all(records: Sequence[LossAnalysis], field: str) -> list[float]:
+    return [float(getattr(layer, field)) for record in records for layer in record.layers]
+
+
+def _both_signs(ax: Axes, values: Sequence[float], *, widest: float) -> None:
+    """Have an axis show the signs that there are over decades, linear around zero."""
     ax.axhline(0, color=GUIDE, lw=0.7)
-    if largest > 0:
-        ax.set_yscale("symlog", linthresh=_LINEAR * largest)
+    if widest > 0:
+        zero = 10.0 ** math.floor(math.log10(_LINEAR * widest))
+        ax.set_yscale("symlog", linthresh=zero)
+        low, high = min(values), max(values)
+        ax.set_ylim(2 * low if low < -zero else -zero, 2 * high if high > zero else zero)

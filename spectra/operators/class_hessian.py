@@ -55,8 +55,9 @@ def class_hessian(
         dtype: of the products, float32 or float64.
         parameters: a name or glob of parameters or modules, or several, such as ``layer3.*``: the
             Hessian by these alone; None: by all that have ``requires_grad``.
-        memory: bytes that work kept between products may take; None: 2 GiB, of a card half of what
-            is free.
+        memory: bytes that work kept between products may take, which is a part of what the process
+            holds in all (:func:`spectra.analyze_classes` has a limit for that); None: 2 GiB, of a
+            card half of what is free.
         micro_chunk: images in one piece of work; None: see :class:`spectra.HessianOperator`.
 
     Raises:
