@@ -13,8 +13,9 @@ from spectra.errors import InputError
 class LazyImages:
     """n images of which only those asked for exist, for :class:`spectra.HessianOperator`.
 
-    Every product makes them again, so making one must be cheap beside six forward passes, and must
-    give the same image each time.
+    Of a network of several inputs each is one of these, in a dictionary or tuple of them. Integers,
+    such as token ids, stay integers. Every product makes them again, so making one must be cheap
+    beside six forward passes, and must give the same image each time.
 
     Args:
         make: returns the images at positions, int64 (k,), on ``device``, as (k, ...).

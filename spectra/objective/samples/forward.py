@@ -18,6 +18,9 @@ from spectra.system.allocator import out_of_memory
 
 logger = logging.getLogger(__name__)
 
+# Integers of more axes, (n, length), are no token ids.
+_TOKENS_NDIM = 2
+
 # Such as ``lambda model, batch: model(pixel_values=batch).logits``.
 Forward = Callable[[nn.Module, Any], Any]
 
@@ -247,10 +250,10 @@ def _cannot_take(samples: Samples, forward: Forward | None, error: Exception) ->
     said = f"{type(error).__name__}: {first_line(error)}"
     if forward is not None:
         return InputError(f"forward= fails: {said}; inputs are {described(samples)}")
-    kinds = [dtype for dtype, _ in forms(samples).values()]
+    kind, shape = next(iter(forms(samples).values()))
     hint = ""
-    if not any(kind.is_floating_point for kind in kinds):
-        hint = f" (images must be normalised floats, got {kinds[0]})"
+    if not kind.is_floating_point and (len(shape) > _TOKENS_NDIM or kind == torch.uint8):
+        hint = f" (images must be normalised floats, got {kind})"
     return InputError(
         f"the network cannot take these inputs{hint}: {said}; inputs are {described(samples)}; "
         "give others, or forward=, such as lambda model, batch: model(batch)"

@@ -211,6 +211,11 @@ def test_pixels_that_nobody_normalised_are_named():
     assert "\n" not in str(caught.value)
 
 
+def test_ids_beyond_the_vocabulary_are_named_as_they_are():
+    with pytest.raises(InputError, match="cannot take these inputs: IndexError: index out of r"):
+        HessianOperator(Reader(), IDS + 7, LABELS)
+
+
 def test_nan_among_inputs_is_refused_and_a_mask_of_minus_infinity_is_not():
     bad = torch.where(torch.eye(6, 4) > 0, torch.nan, IMAGES)
     with pytest.raises(NonFiniteError, match="NaN"):
