@@ -87,9 +87,10 @@ class _Reader:
         if not any(isinstance(step.layer, Affine) for _, step in steps):
             return None
         features = steps[-1][0]
-        rest = self._rest(features, self._with_folded([node for node, _ in steps]))
-        if not _is_small(rest):
+        done = self._with_folded([node for node, _ in steps])
+        if not self._is_small([node for node in self.nodes[1:] if node not in done]):
             return None
+        rest = self._rest(features, done)
         names = tuple(self.names[id(p)] for p in rest.parameters() if p.requires_grad)
         return Trace(tuple(step for _, step in steps), images[0].name, features.name, rest, names)
 
@@ -169,6 +170,21 @@ class _Reader:
         """Return ``done`` and the layers that are folded into norms among them."""
         return {*done, *(layer for layer, norm in self.folded.items() if norm in done)}
 
+    def _is_small(self, rest: list[fx.Node]) -> bool:
+        """Say whether ``rest`` is a head: a few operations, linear layers among them at most."""
+        called = {self.modules[str(node.target)] for node in rest if node.op == "call_module"}
+        layers = {
+            m
+            for module in called
+            for m in module.modules()
+            if any(True for _ in m.parameters(recurse=False))
+        }
+        return (
+            len(rest) < _LARGEST_REST
+            and all(type(m) is nn.Linear for m in layers)
+            and len(layers) <= _MOST_LINEAR
+        )
+
     def _rest(self, features: fx.Node, done: set[fx.Node]) -> fx.GraphModule:
         """Return the network from ``features`` on, under the names of its parameters."""
         graph = fx.Graph()
@@ -177,17 +193,6 @@ class _Reader:
             if node not in done and node.op != "placeholder":
                 copies[node] = graph.node_copy(node, lambda n: copies[n])
         return fx.GraphModule(self.root, graph)
-
-
-def _is_small(rest: fx.GraphModule) -> bool:
-    """Say whether ``rest`` is a head: a few operations, linear layers among them at most."""
-    owners = [m for m in rest.modules() if any(True for _ in m.parameters(recurse=False))]
-    layers = [m for m in owners if type(m) not in (fx.GraphModule, nn.Module)]
-    return (
-        len(rest.graph.nodes) <= _LARGEST_REST
-        and all(type(m) is nn.Linear for m in layers)
-        and len(layers) <= _MOST_LINEAR
-    )
 
 
 def _without_inplace(module: nn.Module) -> Callable[[Tensor], Tensor]:
