@@ -78,8 +78,8 @@ class HessianOperator(ChunkedOperator):
         products: ``auto``, or a key of :data:`spectra.products.WAYS`.
         tuning: how products are computed, apart from what they compute; ``measured``: layout and
             kernels are chosen by measuring them on the first chunk, where that is a tangent pass.
-        check: probe the first chunk: is it a fixed, symmetric matrix, the derivative of the
-            gradient of a loss that is a mean over images? (float64 central differences)
+        check: see that the losses are fixed and each its image's own, and compare gradient and
+            products, parameter by parameter, with central differences in float64, on four images.
         label: names the random streams of what is estimated, such as ``8`` for a class.
 
     Raises:
