@@ -62,9 +62,7 @@ def plot_layers(
                     errors = [layer.trace_error for layer in record.layers]
                     ax.errorbar(range(len(names)), values, yerr=errors, fmt="none",
                                 ecolor=styles[record.label].colour, elinewidth=0.7)  # fmt: skip
-            _both_signs(
-                ax, _all(records, field), zero=_LINEAR * max(_all(records, wide), default=0.0)
-            )
+            _both_signs(ax, _all(records, field), widest=max(_all(records, wide)))
             ax.set_ylabel(text)
             handles = drawn
         axes[-1].set_xticks(range(len(names)), names, rotation=90)
