@@ -109,7 +109,7 @@ def labelled(images: Array, labels: npt.NDArray[np.int64], origin: str) -> Label
 
 def _channels_are_last(shape: tuple[int, ...]) -> bool:
     """Say where the channels are: the fewer of the second and the last, in doubt the second."""
-    return shape[3] < shape[1] and shape[3] < shape[2]
+    return shape[1] not in (1, 3) and shape[3] < min(shape[1], shape[2])
 
 
 def _arrays(path: Path) -> tuple[Array, Array]:
