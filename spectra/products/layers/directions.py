@@ -58,9 +58,11 @@ def summed_to(tangents: Tensor, count: int, shape: Sequence[int]) -> Tensor:
     return tangents.sum(axes).reshape(tangents.shape[:lead] + torch.Size(shape))
 
 
-def plus_product(before: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
-    """Return before + left right, entry by entry."""
-    return left * right if before is None else torch.addcmul(before, left, right)
+def plus_product(
+    before: Tensor | None, left: Tensor, right: Tensor, *, out: Tensor | None = None
+) -> Tensor:
+    """Return before + left right, entry by entry; in ``out``, where it is given."""
+    return left * right if before is None else torch.addcmul(before, left, right, out=out)
 
 
 def shape_of(value: Tensor) -> Tensor:

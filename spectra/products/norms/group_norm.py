@@ -71,21 +71,21 @@ class GroupNorm(Layer):
         """Return r γ dx + (dγ - γ B₁) x̂ + dβ - γ A₁."""
         kept, count = saved.extra, direction.count
         dx, d_weight, d_bias = self._tangents(saved, count)
-        values, of_values, shift, found = kept["values"], d_weight, d_bias, None
+        values, of_values, shift = kept["values"], d_weight, d_bias
+        found: Tensor | None = None
         if dx is not None:
-            kept["moved_sum"], kept["moved_along"] = (
-                _sum(dx, values.ndim),
-                _sum(values * dx, values.ndim),
-            )
+            found = torch.empty_like(dx)
+            kept["moved_sum"] = _sum(dx, values.ndim)
+            kept["moved_along"] = _sum_of_product(values, dx, values.ndim, found)
             kept["moved_shift"] = kept["rate"] * self._mean(kept["moved_sum"], values)
             kept["moved_turn"] = kept["rate"] * self._mean(kept["moved_along"], values)
             shift = plus_product(d_bias, kept["gamma"], -kept["moved_shift"])
             of_values = plus_product(d_weight, kept["gamma"], -kept["moved_turn"])
-            found = torch.addcmul(shift, kept["scale"], dx)
+            torch.addcmul(shift, kept["scale"], dx, out=found)
         elif d_bias is not None:
             found = d_bias.expand(*d_bias.shape[: count > 1], *values.shape)
         if of_values is not None:
-            found = plus_product(found, of_values, values)
+            found = plus_product(found, of_values, values, out=None if dx is None else found)
         return below(found, count)
 
     def pull_tangent(
@@ -103,8 +103,13 @@ class GroupNorm(Layer):
         d_delta = apart(d_delta, count, values)
         zero = rate.new_zeros([count] * (count > 1) + list(rate.shape))
         d_sum = d_along = shift = turn = of_delta = zero
+        # One piece of memory for all passes: a fresh one costs as much as what is written to it.
+        bent = torch.empty_like(delta if d_delta is None else d_delta)
+        if count > 1 and d_delta is None:
+            bent = delta.new_empty((count, *delta.shape))
         if d_delta is not None:
-            d_sum, d_along = _sum(d_delta, values.ndim), _sum(d_delta * values, values.ndim)
+            d_sum = _sum(d_delta, values.ndim)
+            d_along = _sum_of_product(d_delta, values, values.ndim, bent)
             shift, turn = gamma * d_sum, gamma * d_along
         if d_weight is not None:
             shift = shift + d_weight * kept["sum"]
@@ -115,7 +120,7 @@ class GroupNorm(Layer):
             a, b = kept["shift"], kept["turn"]
             da, db = kept.pop("moved_shift"), kept.pop("moved_turn")
             sums, along = kept.pop("moved_sum"), kept.pop("moved_along")
-            crossed = _sum(delta * dx, values.ndim)
+            crossed = _sum_of_product(delta, dx, values.ndim, bent)
             pulled = kept["scale"] * crossed - a * sums - b * along
             turn = turn + 2 * b * db - rate * self._mean(pulled, values)
             shift = shift + db * a + b * da
@@ -123,7 +128,7 @@ class GroupNorm(Layer):
             d_along = d_along + rate * crossed - da * kept["sum"] - db * kept["along"]
         found: list[Tensor | None] = [None]
         if wanted[0]:
-            bent = torch.addcmul(shift, turn, values)
+            torch.addcmul(shift, turn, values, out=bent)
             bent.addcmul_(rate * of_delta, delta)
             if d_delta is not None:
                 bent.addcmul_(kept["scale"], d_delta)
@@ -159,6 +164,12 @@ class GroupNorm(Layer):
 def _sum(x: Tensor, ndim: int) -> Tensor:
     """Return the sum over the places of x, of ``ndim`` axes, or of K tangents: (..., C, 1, ...)."""
     return x.sum(tuple(range(2 - ndim, 0)), keepdim=True) if ndim > 2 else x
+
+
+def _sum_of_product(left: Tensor, right: Tensor, ndim: int, scratch: Tensor) -> Tensor:
+    """Return the sum over the places of left right; ``scratch`` is overwritten."""
+    product = torch.mul(left, right, out=scratch)
+    return _sum(product, ndim) if ndim > 2 else product.clone()
 
 
 def of_channels(parameter: Tensor | None, count: int, ndim: int) -> Tensor | None:
