@@ -58,6 +58,10 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "quick gelu": lambda net, h: h * torch.sigmoid(1.702 * h),
     "hard": lambda net, h: F.hardswish(3 * h) + F.relu6(h) + F.hardtanh(h, -0.3, 0.3),
     "leaky": lambda net, h: F.leaky_relu(h, 0.2) + F.elu(h) + F.prelu(h, net.weight),
+    "masks": lambda net, h: (
+        h.masked_fill(h < 0.1, 0.3) + torch.where(h > 0, h**2, 1.0) * torch.where(h > 0.2, 0, h)
+    ),
+    "broadcast by a mask": lambda net, h: h * torch.where(net.mean > 0, net.weight[:1], 2.0).sum(),
     "linear": in_rows(lambda net, h: F.linear(h, net.head.weight.T @ net.head.weight, net.bias)),
 }
 PARTS: dict[str, Callable[[], nn.Module]] = {
@@ -88,15 +92,17 @@ def test_a_call_has_a_layer_of_its_own(name):
         model = refill(Between(function, make() if make else None), name).double().eval()
     x = random_vector(5 * 3 * 25, "x").view(5, 3, 5, 5)
     labels, weights = torch.arange(5) % 3, torch.linspace(0.5, 2, 5).double()
-    vector = random_vector(sum(p.numel() for p in model.parameters()), "v")
+    size = sum(p.numel() for p in model.parameters())
+    vectors = torch.stack([random_vector(size, i) for i in range(3)])
     names = {id(p): n for n, p in model.named_parameters()}
     trace = read_graph(*traced(model), names)
-    ways = [
-        make_products("double-backward", model, cross_entropy),
-        TangentProducts(model, trace, cross_entropy),
-    ]
-    expected, found = (
-        way.linearise(x, labels, weights).product(way.direction(vector)) for way in ways
-    )
-    assert float((found - expected).norm()) <= ROUNDING * float(expected.norm())
+    oracle = make_products("double-backward", model, cross_entropy)
+    tangent = TangentProducts(model, trace, cross_entropy)
+    kept = oracle.linearise(x, labels, weights)
+    expected = torch.stack([kept.product(oracle.direction(v)) for v in vectors])
+    kept = tangent.linearise(x, labels, weights)
+    for count in (1, 3):
+        found = kept.product(tangent.direction(vectors[:count].squeeze(0)))
+        error = (found - expected[:count].squeeze(0)).norm()
+        assert float(error) <= ROUNDING * float(expected.norm())
     assert GraphLayer not in {type(step.layer) for step in trace.steps}

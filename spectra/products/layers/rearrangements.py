@@ -177,6 +177,28 @@ class Shift(Rearrangement):
         return cotangent
 
 
+class Masked(Rearrangement):
+    """The same numbers, but for a constant in the places that a mask, the second input, says.
+
+    Args:
+        function: of the value and the mask.
+        where: what the mask says there.
+    """
+
+    def __init__(self, function: Callable[..., Tensor], *, where: bool) -> None:
+        super().__init__(function)
+        self.where = where
+
+    def forward(self, moved: Tensor, saved: Saved) -> Tensor:
+        """Return the tangent, 0 in these places."""
+        (mask,) = saved.others
+        return moved.masked_fill(mask if self.where else mask.logical_not(), 0.0)
+
+    def transposed(self, cotangent: Tensor, saved: Saved) -> Tensor:
+        """Return the cotangent, 0 in these places; summed where the value was broadcast."""
+        return self.forward(cotangent, saved).sum_to_size(saved.shapes[0])
+
+
 class Joined(Layer):
     """Several values one after the other along an axis that they have, or along one of their own.
 

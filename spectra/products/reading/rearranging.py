@@ -14,6 +14,7 @@ from spectra.products.layers.linear_maps import LinearMap, MaxPool
 from spectra.products.layers.rearrangements import (
     Expand,
     Joined,
+    Masked,
     Permute,
     Pick,
     Rearrangement,
@@ -142,6 +143,29 @@ def _shifted(call: Call) -> Known | None:
     return None
 
 
+def _masked(call: Call) -> Known | None:
+    """Return a value with a number in the places that are masked."""
+    x, mask, number = (call.argument(i, n) for i, n in enumerate(("input", "mask", "value")))
+    nodes = isinstance(x, fx.Node) and isinstance(mask, fx.Node)
+    if not nodes or not isinstance(number, (int, float)):
+        return None
+    return Known(Masked(lambda x, mask: x.masked_fill(mask, number), where=True), (x, mask))
+
+
+def _chosen(call: Call) -> Known | None:
+    """Return a choice between a value and a number, place by place."""
+    if len(call.args) != 3 or call.kwargs or not isinstance(call.args[0], fx.Node):
+        return None
+    mask, first, second = call.args
+    if isinstance(first, fx.Node) and isinstance(second, (int, float)):
+        layer = Masked(lambda x, mask: torch.where(mask, x, second), where=False)
+        return Known(layer, (first, mask))
+    if isinstance(second, fx.Node) and isinstance(first, (int, float)):
+        layer = Masked(lambda x, mask: torch.where(mask, first, x), where=True)
+        return Known(layer, (second, mask))
+    return None
+
+
 def _joined(is_new: bool) -> Maker:
     """Return a maker of values joined along an axis."""
 
@@ -202,6 +226,8 @@ FUNCTIONS: dict[Callable[..., Any], Maker] = {
     **dict.fromkeys((operator.add, operator.sub, torch.add, torch.sub), _shifted),
     **dict.fromkeys((torch.cat, torch.concat), _joined(False)),
     torch.stack: _joined(True),
+    torch.masked_fill: _masked,
+    torch.where: _chosen,
     **dict.fromkeys(
         (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d, F.adaptive_avg_pool1d, F.adaptive_avg_pool2d,
          F.interpolate, F.pixel_shuffle, F.pixel_unshuffle), _batchwise),
@@ -215,6 +241,7 @@ METHODS: dict[str, Maker] = {
     "t": _permute(lambda call: lambda ndim: list(range(ndim))[::-1]),
     **dict.fromkeys(("expand", "expand_as", "broadcast_to"), _expand),
     **dict.fromkeys(("chunk", "split", "unbind", "narrow", "select"), _pick),
+    **dict.fromkeys(("masked_fill", "masked_fill_"), _masked),
     "mean": _reduction(True),
     "sum": _reduction(False),
     **dict.fromkeys(("mul", "div"), _scaled),
