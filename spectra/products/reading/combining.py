@@ -37,7 +37,8 @@ def _sum(sign: float) -> Maker:
     """Return a maker of sums, or of differences, the second value perhaps with a factor."""
 
     def make(call: Call) -> Known | None:
-        x, y, factor = call.args[0], call.argument(1, "other"), call.kwargs.get("alpha", 1)
+        x, y = call.argument(0, "input"), call.argument(1, "other")
+        factor = call.kwargs.get("alpha", 1)
         if len(call.args) > 2 or not _are_values(x, y) or not isinstance(factor, (int, float)):
             return None
         return Known(WeightedSum(sign * factor), (x, y))
