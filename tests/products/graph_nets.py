@@ -164,8 +164,21 @@ class Gated(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.glu(self.stem(x.mean(1)))
         x = self.down(F.silu(self.gate(x)) * self.up(x))
-        a, b = x.chunk(2, dim=-1)
+        a, b = (part for part in x.chunk(2, dim=-1))
         return self.head(2 * a * b - 1)
+
+
+class Bare(nn.Module):
+    """No layer of torch's, one parameter that nothing reads and one that is read twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.idle = nn.Parameter(torch.ones(8, 8)), nn.Parameter(torch.ones(3))
+        self.last = nn.Parameter(torch.ones(3, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.tanh(x.mean(1) @ self.first)
+        return torch.tanh(x @ self.first) @ self.last.t()
 
 
 class Recurrent(nn.Module):
@@ -278,5 +291,6 @@ CASES: dict[str, Callable[[], Case]] = {
     "gated": made(Gated, sequences),
     "lstm": made(Recurrent, sequences),
     "products": made(Products, sequences),
+    "bare": made(Bare, sequences),
     "stranger": made(Stranger, sequences),
 }

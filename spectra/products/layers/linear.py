@@ -49,7 +49,7 @@ class Linear(Layer):
         elif bias is not None:
             found = bias.expand(*[count] * (count > 1), len(x), len(weight))
         if own is not None and count == 1:
-            found = F.linear(x, own) if found is None else found.addmm(x, own.T)
+            found = F.linear(x, own, bias) if dx is None else _plus(found, x, own.T)
         elif own is not None:
             found = total(found, x @ own.mT)
         return None if found is None else found.reshape(shape)

@@ -102,12 +102,11 @@ class Activation(Layer):
     ) -> list[Tensor | None]:
         """Return φ'(x) dδ + φ''(x) dx δ."""
         (dx,) = saved.input_tangents
-        return [
-            total(
-                None if d_delta is None else _times(d_delta, saved.extra["slope"]),
-                None if dx is None or not self.bends else _times(dx, saved.extra["bend"]),
-            )
-        ]
+        found = None if d_delta is None else _times(d_delta, saved.extra["slope"])
+        if dx is None or not self.bends:
+            return [found]
+        bent = _times(dx, saved.extra["bend"])
+        return [bent if found is None else found.add_(bent)]
 
 
 class PRelu(Layer):
