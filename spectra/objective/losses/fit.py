@@ -12,6 +12,7 @@ from spectra.errors import InputError, OperatorError, first_line
 from spectra.objective.losses.loss_module import LossModule
 from spectra.objective.losses.one_precision import InOnePrecision
 from spectra.objective.losses.refusals import check_logits, check_shapes, check_signs, say_ignored
+from spectra.objective.losses.weighted_cross_entropy import WeightedCrossEntropy
 from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
 from spectra.system.allocator import out_of_memory
 
@@ -142,7 +143,11 @@ def fit_loss(
         return FittedLoss(given, given, Manner(), outputs.ndim)
     check_signs(given)
     say_ignored(given, of_all)
-    loss = LossModule(given, outputs.device) if isinstance(given, nn.Module) else given
+    loss = given
+    if WeightedCrossEntropy.equals(given):
+        loss = WeightedCrossEntropy(given, outputs)
+    elif isinstance(given, nn.Module):
+        loss = LossModule(given, outputs.device)
     refused: list[Exception] = []
     for manner in _manners(outputs):
         try:

@@ -102,6 +102,26 @@ def test_tensors_of_a_loss_are_in_the_precision_of_the_products(name):
     assert_same(single.in_float64().dense(), wanted, 1e-12)
 
 
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+def test_torchs_cross_entropy_is_exact_where_images_are_fitted_to_rounding(weight):
+    """There p_y is 1 in float32, and p_y - 1, by which torch's derivatives go, is 0."""
+    net = Returns(lambda z: z + torch.tensor([0.0, 20.0, 0.0], dtype=z.dtype))
+    images, labels = IMAGES[LABELS == 1], LABELS[LABELS == 1]
+    loss = nn.CrossEntropyLoss(weight=weight, reduction="none")
+    H = HessianOperator(net, images, labels, loss=loss)
+    scale = 1.0 if weight is None else float(weight[1])
+    wanted = scale * hessian_by_hand(
+        net, lambda net: torch.logsumexp(_ahead(net(images.double())), 1).exp().log1p().mean()
+    )
+    # Some ulp of float32.
+    assert_same(H.dense().double(), wanted, 1e-5)
+
+
+def _ahead(outputs: Tensor) -> Tensor:
+    """Return the outputs of the other classes less that of class 1."""
+    return (outputs - outputs[:, 1:2])[:, [0, 2]]
+
+
 @pytest.mark.parametrize("outputs", ["column", "flat"])
 @pytest.mark.parametrize(
     "loss",
