@@ -92,23 +92,14 @@ class FrozenLoss(NetworkPoint):
         if parameters is not None:
             train_alone(own, parameters)
         with float32_precision(self.device, tf32=False):
-            fitted = fit_network(own, self.images, forward)
+            second = _of_another_label(labels)
+            fitted = fit_network(own, self.images, forward, second=second)
             self._take_network(give_own_forward(fitted.network, dtype))
             self._input_names = fitted.names
             self.images = part_of(self.images, fitted.names)
-            self.sample_losses = fit_loss(loss, *self._two_images(), of_all=self.labels)
+            two = labels[[0, second]].to(self.device)
+            self.sample_losses = fit_loss(loss, fitted.outputs, two, of_all=labels)
             self.micro_chunk = micro_chunk or default_chunk(self.model, self.images, self.device)
-
-    @torch.no_grad()
-    def _two_images(self) -> tuple[Tensor, Tensor]:
-        """Return the outputs of two images, of different labels if there are such, and labels."""
-        others = torch.nonzero(self.labels != self.labels[0])[:1, 0]
-        second = others if len(others) else torch.ones_like(self.labels[:1]) % self.num_images
-        index = torch.cat([torch.zeros_like(second), second])
-        outputs = self.model(select(self.images, index)[:])
-        if self.num_images == 1:  # a second one, as if it were another image's
-            outputs = torch.cat([outputs[:1], outputs[1:].flip(-1)])
-        return outputs, self.labels[index]
 
     def _take_weights(self, weights: Tensor) -> None:
         self.weights = weights.detach().to(self.device, self.dtype, copy=True)
@@ -246,3 +237,9 @@ class FrozenLoss(NetworkPoint):
         if not loss.requires_grad:  # no parameter reaches the loss
             return [torch.zeros_like(p) for p in self.parameters]
         return list(torch.autograd.grad(loss, self.parameters, materialize_grads=True))
+
+
+def _of_another_label(labels: Tensor) -> int:
+    """Return the position of an image of another label than the first, or of any other one."""
+    others = torch.nonzero(labels != labels[0])[:1, 0].tolist()
+    return others[0] if others else 1 % len(labels)

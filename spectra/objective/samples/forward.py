@@ -133,14 +133,16 @@ class FittedNetwork:
     Attributes:
         network: of one argument, a batch, and of one answer, its outputs as a tensor.
         names: of the inputs that it takes, see :func:`part_of`; None: all that there are.
+        outputs: of the two samples that it was tried on.
     """
 
     network: nn.Module
     names: tuple[str, ...] | None
+    outputs: Tensor
 
 
 def fit_network(
-    model: nn.Module, samples: Samples, forward: Forward | None = None
+    model: nn.Module, samples: Samples, forward: Forward | None = None, *, second: int | None = None
 ) -> FittedNetwork:
     """Return ``model`` as a network of one argument, a batch, and one answer, its outputs (n, C).
 
@@ -156,11 +158,13 @@ def fit_network(
         model: in eval mode, where ``samples`` are; not modified.
         samples: n of them.
         forward: makes the answer of model and batch instead.
+        second: position of the sample that is tried beside the first; None: that after it.
 
     Raises:
         InputError: the network cannot take them, or returns no outputs for each.
     """
-    two = select(samples, torch.arange(2) % len(samples))
+    second = 1 % len(samples) if second is None else second
+    two = select(samples, torch.tensor([0, second]))
     calls = [(forward, None)] if forward is not None else list(_calls(model, samples))
     refused: list[Exception] = []
     for call, names in calls:
@@ -176,11 +180,13 @@ def fit_network(
         outputs = find_outputs(answer, 2)
         if outputs.beside:
             _say_once(str(outputs), ", ".join(outputs.beside))
+        found = outputs.take(answer)
         fitted = WithForward(model, call, outputs)
         if not _takes_one(fitted, part_of(two, names)):
-            return FittedNetwork(WithForward(model, call, outputs, never_alone=True), names)
-        plain = isinstance(call, _Whole) and not outputs.steps
-        return FittedNetwork(model if plain else fitted, names)
+            fitted = WithForward(model, call, outputs, never_alone=True)
+        elif isinstance(call, _Whole) and not outputs.steps:
+            return FittedNetwork(model, names, found)
+        return FittedNetwork(fitted, names, found)
     # A call with other arguments than the network has fails with TypeError.
     inside = [error for error in refused if not isinstance(error, TypeError)]
     reason = (inside or refused)[0]
