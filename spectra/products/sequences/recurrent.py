@@ -84,29 +84,23 @@ class Recurrent(Layer):
         dx, d_weight, d_recurrent, *_ = self._tangents(saved, count)
         by_inputs, by_states, h = kept["of inputs"], kept["of states"], kept["h"]
         zeros = h.new_zeros((len(h), count, *h.shape[1:]))
+        crossed = _sum_of_products((None, None), (by_states, d_recurrent), count)
         of_inputs, of_states = self.cell.moved_back(
             kept,
             along,
             zeros if d_delta is None else self._apart(d_delta, count),
-            zeros if d_recurrent is None else by_states.unsqueeze(1) @ d_recurrent,
+            zeros if crossed is None else crossed,
             kept["recurrent"],
         )
         found: list[Tensor | None] = [None] * len(wanted)
         if wanted[0]:
-            of_x = of_inputs @ kept["weight"]
-            if d_weight is not None:
-                of_x += by_inputs.unsqueeze(1) @ d_weight
-            found[0] = self._stacked(of_x)
+            of_x = _sum_of_products((of_inputs, kept["weight"]), (by_inputs, d_weight), count)
+            found[0] = None if of_x is None else self._stacked(of_x)
         pairs = ((of_inputs, by_inputs, "x"), (of_states, by_states, "before"))
         for i, (part, delta, name) in enumerate(pairs, 1):
             if wanted[i]:
-                rows = part.transpose(0, 1).reshape(count, -1, part.shape[-1])
-                total = rows.mT @ _rows(kept[name])
                 change = along["before"] if name == "before" else dx
-                if change is not None:
-                    flat = change.transpose(0, 1).reshape(count, -1, change.shape[-1])
-                    total = total + _rows(delta).T @ flat
-                found[i] = total.flatten(0, 1)
+                found[i] = _gradients(part, delta, kept[name], change, count)
             if i + 2 < len(wanted) and wanted[i + 2]:
                 found[i + 2] = part.sum((0, 2)).flatten()
         return found
@@ -115,17 +109,19 @@ class Recurrent(Layer):
         """Return the tangents of the states, and what goes with them."""
         kept = saved.extra
         dx, d_weight, d_recurrent, *d_biases = self._tangents(saved, count)
-        steps, n, width = kept["of inputs"].shape
-        of_inputs, of_states = (kept["x"].new_zeros((steps, count, n, width)) for _ in range(2))
-        if dx is not None:
-            of_inputs += dx @ kept["weight"].T
-        if d_weight is not None:
-            of_inputs += kept["x"].unsqueeze(1) @ d_weight.mT
-        if d_recurrent is not None:
-            of_states += kept["before"].unsqueeze(1) @ d_recurrent.mT
-        for part, bias in zip((of_inputs, of_states), d_biases, strict=False):
-            if bias is not None:
-                part += bias.unsqueeze(1)
+        bias, recurrent_bias = d_biases or (None, None)
+        of_inputs = _sum_of_products(
+            (dx, kept["weight"].mT), (kept["x"], _flipped(d_weight)), count
+        )
+        of_states = _sum_of_products((None, None), (kept["before"], _flipped(d_recurrent)), count)
+        parts = []
+        for part, change in ((of_inputs, bias), (of_states, recurrent_bias)):
+            whole = part
+            if whole is None:
+                steps, n, width = kept["of inputs"].shape
+                whole = kept["x"].new_zeros((steps, count, n, width))
+            parts.append(whole if change is None else whole.add_(change.unsqueeze(1)))
+        of_inputs, of_states = parts
         return self.cell.moved(kept, of_inputs, of_states, kept["recurrent"])
 
     def _tangents(self, saved: Saved, count: int) -> list[Tensor | None]:
@@ -180,6 +176,51 @@ def last_cell_state(*values: Tensor, kind: str, batch_first: bool, reverse: bool
     """Return c after the last step of an LSTM, (n, H)."""
     layer = Recurrent(CELLS[kind], batch_first=batch_first, reverse=reverse)
     return layer.run(*values)["c"][-1]
+
+
+def _sum_of_products(
+    first: tuple[Tensor | None, Tensor | None],
+    second: tuple[Tensor, Tensor | None],
+    count: int,
+) -> Tensor | None:
+    """Return dv M + v dM for K directions, (T, K, n, ...); None where neither moves.
+
+    Args:
+        first: dv, (T, K, n, ...), and M.
+        second: v, (T, n, ...), and dM, (K, ..., ...).
+        count: K. Where it is 1, both are products of two matrices, which torch has faster ways for.
+    """
+    (moved, matrix), (values, change) = first, second
+    found = None
+    if moved is not None and matrix is not None:
+        found = (_rows(moved) @ matrix).view(*moved.shape[:3], -1)
+    if change is None:
+        return found
+    if count > 1:
+        own = values.unsqueeze(1) @ change
+        return own if found is None else found.add_(own)
+    if found is None:
+        return (_rows(values) @ change[0]).view(*values.shape[:2], -1).unsqueeze(1)
+    found.view(-1, found.shape[-1]).addmm_(_rows(values), change[0])
+    return found
+
+
+def _gradients(
+    part: Tensor, delta: Tensor, values: Tensor, change: Tensor | None, count: int
+) -> Tensor:
+    """Return dδᵀ v + δᵀ dv, one direction below the other."""
+    if count == 1:
+        found = _rows(part).T @ _rows(values)
+        return found if change is None else found.addmm_(_rows(delta).T, _rows(change))
+    total = part.transpose(0, 1).reshape(count, -1, part.shape[-1]).mT @ _rows(values)
+    if change is not None:
+        flat = change.transpose(0, 1).reshape(count, -1, change.shape[-1])
+        total = total + _rows(delta).T @ flat
+    return total.flatten(0, 1)
+
+
+def _flipped(matrices: Tensor | None) -> Tensor | None:
+    return None if matrices is None else matrices.mT
 
 
 def _rows(values: Tensor) -> Tensor:
