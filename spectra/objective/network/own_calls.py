@@ -80,7 +80,8 @@ class OwnCalls(TorchFunctionMode):
         if self.device.type != "cpu" and kwargs.get("device") is None:
             kwargs = {**kwargs, "device": self.device}
         made = func(*args, **kwargs)
-        wanted = self._own_type(made.dtype)
+        by_default = made.dtype == torch.get_default_dtype()
+        wanted = self.dtype if by_default else self._own_type(made.dtype)
         if made.dtype == wanted or kwargs.get("dtype") is not None:
             return made
         return func(*args, **{**kwargs, "dtype": wanted})
