@@ -196,6 +196,11 @@ class Cube(torch.autograd.Function):
         return 3 * ctx.saved_tensors[0] ** 2 * gradient
 
 
+def compiled() -> nn.Module:
+    """A compiled function, which has no second derivative, between the layers."""
+    return mlp(torch.compile(lambda h: h.tanh(), backend="aot_eager"))
+
+
 class Silent(nn.Module):
     """Its train() returns nothing, and drops no mode."""
 
@@ -251,6 +256,7 @@ CASES = {
         complex_buffer, V, lambda m, x: m.last((m.first(x) * m.phase).abs().square().tanh())
     ),
     "custom function": Case(lambda: mlp(Cube.apply), V),
+    "compiled function": Case(compiled, V, plain),
     "silent train": Case(Silent, V, lambda m, x: m.inner(x)),
     "module used twice": Case(
         lambda: of_module(lambda m, h: m.act(h) * m.act(h + 1), act=nn.PReLU()), V

@@ -1,9 +1,9 @@
 """What torch or a network raises in a pass, as one line."""
 
+import contextlib
 import re
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -19,10 +19,11 @@ _ONCE = re.compile(r"once_differentiable|does not support double backward|double
 _IN_PLACE = "modified by an inplace operation"
 _SECOND_PASS = "backward through the graph a second time"
 _ELSEWHERE = re.compile(r"same dtype|expected scalar type|same device|expected .* device", re.I)
-_OURS = (str(Path(torch.__file__).parent), str(Path(__file__).parents[2]))
+# Code that people did not write for their network.
+_OURS = (contextlib.__file__, str(Path(torch.__file__).parent), str(Path(__file__).parents[2]))
 
 
-@contextmanager
+@contextlib.contextmanager
 def passes_of_network() -> Iterator[None]:
     """Have what goes wrong in a pass of a network or of its loss be one line.
 

@@ -1,8 +1,8 @@
 """Torch's functions as an operator's own copy of a network calls them."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -99,8 +99,6 @@ def called_as_own(function: Callable[..., Any], *inputs: Any) -> Any:
     return function(*inputs)
 
 
-_checkpointing_lock = threading.Lock()
-_passes_without_checkpointing = 0
 _torchs_own = (
     checkpointing.CheckpointFunction,
     checkpointing._checkpoint_without_reentrant_generator,
@@ -120,25 +118,39 @@ def _plain_generator(*args: Any, **kwargs: Any) -> Iterator[None]:
     yield
 
 
-@contextmanager
-def no_checkpointing() -> Iterator[None]:
-    """Have ``torch.utils.checkpoint`` call its functions plainly within the block.
+class PlainCalls:
+    """Inside it, checkpointed and compiled functions are called as what they were made of.
 
-    A reentrant checkpoint refuses ``torch.autograd.grad``, and what any checkpoint computes again
-    in the backward pass would be computed outside of :class:`OwnCalls`. It holds for the process;
-    several threads may be inside.
+    A reentrant checkpoint refuses ``torch.autograd.grad``, what any checkpoint computes again in
+    the backward pass would be computed outside of :class:`OwnCalls`, and what ``torch.compile``
+    makes has no second derivative. It holds for the process; several threads may be inside.
     """
-    global _passes_without_checkpointing
-    with _checkpointing_lock:
-        _passes_without_checkpointing += 1
-        _set_checkpointing(_PlainFunction, _plain_generator)
-    try:
-        yield
-    finally:
-        with _checkpointing_lock:
-            _passes_without_checkpointing -= 1
-            if not _passes_without_checkpointing:
-                _set_checkpointing(*_torchs_own)
+
+    _lock = threading.Lock()
+    _inside = 0
+    _stance: Any = None
+
+    def __enter__(self) -> None:
+        cls = PlainCalls
+        with cls._lock:
+            cls._inside += 1
+            if cls._inside > 1:
+                return
+            _set_checkpointing(_PlainFunction, _plain_generator)
+            if "torch._dynamo" in sys.modules:  # else nothing was compiled
+                cls._stance = torch.compiler.set_stance("force_eager")
+                cls._stance.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        cls = PlainCalls
+        with cls._lock:
+            cls._inside -= 1
+            if cls._inside:
+                return
+            _set_checkpointing(*_torchs_own)
+            if cls._stance is not None:
+                cls._stance.__exit__(None, None, None)
+                cls._stance = None
 
 
 def _set_checkpointing(function: Any, generator: Any) -> None:

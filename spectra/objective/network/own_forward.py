@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from spectra.objective.network.forward_state import ForwardState
-from spectra.objective.network.own_calls import OwnCalls, no_checkpointing
+from spectra.objective.network.own_calls import OwnCalls, PlainCalls
 
 
 class OwnForward:
@@ -54,7 +54,7 @@ class OwnForward:
         return inspect.signature(self.forward or MethodType(type(self.module).forward, self.module))
 
     def _called(self, args: Any, kwargs: Any) -> Any:
-        with OwnCalls(self.dtype, self.device), no_checkpointing():
+        with OwnCalls(self.dtype, self.device), PlainCalls():
             if self.forward is not None:
                 return self.forward(*args, **kwargs)
             return type(self.module).forward(self.module, *args, **kwargs)
