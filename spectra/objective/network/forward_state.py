@@ -141,10 +141,20 @@ def _restored(table: Any, content: Any) -> bool:
 def _all_equal(pairs: list[tuple[Tensor, Tensor]]) -> list[bool]:
     """Say of pairs of tensors whether they hold the same, NaN at the same places too.
 
-    A GPU is waited for once, not for each of them.
+    A GPU is waited for once for each type of numbers, and asked for few launches.
     """
-    if not pairs:
-        return []
-    same = [((a == b) | ((a != a) & (b != b))).all() for a, b in pairs]
-    found: list[bool] = torch.stack([s.to(same[0].device) for s in same]).tolist()
+    found = [True] * len(pairs)
+    groups: dict[tuple[torch.dtype, torch.device], list[int]] = {}
+    for i, (tensor, _) in enumerate(pairs):
+        if tensor.numel():
+            groups.setdefault((tensor.dtype, tensor.device), []).append(i)
+    for (dtype, _), group in groups.items():
+        suspects = group
+        if dtype != torch.bool:
+            apart = torch._foreach_sub([pairs[i][0] for i in group], [pairs[i][1] for i in group])
+            peaks = torch.stack(torch._foreach_max(torch._foreach_abs(apart))).tolist()
+            suspects = [i for i, peak in zip(group, peaks, strict=True) if peak != 0]
+        for i in suspects:  # infinities are NaN apart, and so is NaN
+            a, b = pairs[i]
+            found[i] = bool(((a == b) | ((a != a) & (b != b))).all())
     return found
