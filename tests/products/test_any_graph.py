@@ -90,3 +90,29 @@ def test_inputs_by_name_and_options_of_the_forward_pass_are_read():
         micro_chunk=3,
     )  # fmt: skip
     assert op.choice == Choice("tangent")
+
+
+def test_weights_are_not_counted_as_work_that_is_kept():
+    wide = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 2000), nn.GELU(), nn.Linear(2000, 3))
+    made_products = make_products("tangent", wide.double().eval(), cross_entropy)
+    image, label, weight = torch.ones(1, 8).double(), torch.tensor([0]), torch.ones(1).double()
+    kept = made_products.linearise(image, label, weight).nbytes
+    assert kept < sum(8 * p.numel() for p in wide.parameters())
+
+
+class Remembers(nn.Module):
+    """Branches on a size, and computes with what it keeps of the call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.scale = x.amax((1, 2, 3), keepdim=True) if x.shape[-1] > 1 else 1.0
+        return x / self.scale
+
+
+def test_modules_that_may_keep_something_of_a_call_are_called_by_one_thread():
+    layers = nn.Conv2d(3, 4, 3), Remembers(), nn.GroupNorm(2, 4), nn.Flatten(), nn.Linear(144, 3)
+    plain = nn.Sequential(*(layer for layer in layers if not isinstance(layer, Remembers)))
+    found = [
+        make_products("tangent", model.double().eval(), cross_entropy).on_many_cores
+        for model in (nn.Sequential(*layers), plain)
+    ]
+    assert found == [False, True]

@@ -77,10 +77,12 @@ class GraphLayer(Layer):
     def pull(self, saved: Saved, wanted: Sequence[bool]) -> list[Tensor | None]:
         """Return Jᵀ δ; keep its graph."""
         storages: dict[int, int] = {}
+        weights = {p.untyped_storage().data_ptr() for p in self.parameters if p is not None}
 
         def pack(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
-            storages[storage.data_ptr()] = storage.nbytes()
+            if storage.data_ptr() not in weights:
+                storages[storage.data_ptr()] = storage.nbytes()
             # Not itself: an operation that saves its own result would hold itself, for good.
             return tensor.detach()
 

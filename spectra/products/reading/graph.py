@@ -81,6 +81,11 @@ class _Reader:
             nn.Identity(),
             parameters=self.parameters,
             constants=self.constants,
+            calls_modules=any(
+                node.op == "call_module"
+                and not type(self.modules[str(node.target)]).__module__.startswith("torch.")
+                for node in needed
+            ),
         )
 
     def _overwrites(self, needed: set[fx.Node]) -> bool:

@@ -32,6 +32,8 @@ class Trace:
         parameters: values that are trained parameters, which steps read as they read others: the
             parameter's name in the network by the value's.
         constants: values that are other tensors of the network, by name.
+        calls_modules: whether modules of somebody's own are called as they are. What those keep of
+            a call (a cache, a mask) is not for several threads.
     """
 
     steps: tuple[Step, ...]
@@ -41,3 +43,4 @@ class Trace:
     rest_names: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, Tensor] = field(default_factory=dict)
+    calls_modules: bool = False

@@ -43,7 +43,8 @@ class TangentProducts(Products):
         super().__init__(model)
         self.trace, self.loss, self.memory_format = traced, loss, tuning.memory_format
         # Matrix products of small fully connected nets share torch's own threads.
-        self.on_many_cores = any(isinstance(s.layer, Convolution) for s in traced.steps)
+        convolves = any(isinstance(s.layer, Convolution) for s in traced.steps)
+        self.on_many_cores = convolves and not traced.calls_modules
         affine = [s for s in traced.steps if isinstance(s.layer, Affine)]
         layers = [s.layer for s in affine if isinstance(s.layer, Affine)]
         shapes = {n: p.shape for n, p in self.trained.items()}
@@ -229,5 +230,8 @@ class TangentChunk(ChunkHessian):
             t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()
             for t in (*kept, *(self.gradients or ()), *([] if bends is None else [bends]))
         }
+        for tensor in (*self.products.own.values(), *self.products.trace.constants.values()):
+            if isinstance(tensor, Tensor):  # the network's own, which is there anyway
+                storages.pop(tensor.untyped_storage().data_ptr(), None)
         graphs = sum(saved.graph.nbytes for saved in self.saved if saved.graph is not None)
         return graphs + sum(storages.values())
