@@ -7,7 +7,7 @@ from typing import Protocol
 
 from spectra.engines.analyze_fresh import analyze_fresh
 from spectra.engines.analyze_loss import analyze_loss
-from spectra.engines.memory import within_limit
+from spectra.engines.memory import room_for_bootstrap, within_limit
 from spectra.engines.settings import SolverSettings
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.verdict import RADIUS, TAU, check_thresholds
@@ -120,7 +120,7 @@ def analyze_each(
                 radius=radius,
                 tau=tau,
                 warm=warm.load(label) if warm else None,
-                independent=loss.independent,
+                independent=loss.independent and room_for_bootstrap(op, memory),
                 on_progress=progress,
             )
         op.forget()  # or it would lie beside what the next class keeps

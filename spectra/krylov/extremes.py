@@ -245,8 +245,8 @@ def proven_extremes(op: SymmetricOperator, found: Extremes, tolerance: Tolerance
     """
     if not isinstance(op, ChunkedOperator):
         return found
-    vectors = torch.stack([pair.vector for pair in found.pairs])
-    seen = rayleigh_quotients(op.in_float64(), vectors, tolerance=tolerance)
+    vectors = [pair.vector for pair in found.pairs]
+    seen = rayleigh_quotients(op.in_float64(), torch.stack(vectors), tolerance=tolerance)
     both = zip(seen.pairs, found.pairs, strict=True)
     pairs = tuple(replace(pair, converged=before.converged) for pair, before in both)
     return replace(found.with_pairs(pairs), proven=seen.proven)

@@ -76,7 +76,8 @@ def rayleigh_quotients(
     """
     asked = [i for i in range(len(vectors)) if before is None or not before.pairs[i].converged]
     vectors = vectors.to(op.device)
-    seen = (vectors / vectors.norm(dim=1, keepdim=True)).to(op.dtype).double()
+    count, seen = len(vectors), (vectors / vectors.norm(dim=1, keepdim=True)).to(op.dtype).double()
+    del vectors  # of a large network they are as large as its weights
     rows = seen.to(op.dtype) if len(asked) == len(seen) else seen[asked].to(op.dtype)
     products, scales = _few_at_once(op, rows)
     proven = op.dtype == torch.float64
@@ -87,7 +88,7 @@ def rayleigh_quotients(
     merged[asked] = products
     for i, size in zip(asked, scales.tolist(), strict=True):
         sizes[i] = size
-    stands = [i for i in range(len(vectors)) if i not in asked]
+    stands = [i for i in range(count) if i not in asked]
     for i in stands:
         seen[i] = before.pairs[i].vector
     found = list(eigenpairs_of_products(seen, merged, tolerance, sizes))

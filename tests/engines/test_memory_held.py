@@ -11,7 +11,12 @@ from oracles import hessian_of
 from torch import nn
 
 from spectra import HessianOperator, InputError, SolverSettings, analyze_classes, analyze_loss
-from spectra.engines.memory import check_room_to_build, forecast, within_limit
+from spectra.engines.memory import (
+    check_room_to_build,
+    forecast,
+    room_for_bootstrap,
+    within_limit,
+)
 from spectra.engines.own import LEAST_ACTIVE
 
 MIB = 2**20
@@ -45,6 +50,7 @@ def test_a_network_of_26_million_parameters_is_held_within_4_gib():
         text=True,
         check=True,
     )
+    # What Python and torch take before there is a network is .3 GiB of it.
     assert int(run.stdout.splitlines()[-1]) <= FOUR
 
 
@@ -75,6 +81,13 @@ def test_without_proof_no_float64_pass_is_counted(net, settled):
     judged, _ = within_limit(op, SolverSettings(max_steps=1, num_steps=1), limit=limit)
     alone, _ = within_limit(op, SolverSettings(max_steps=1, num_steps=1, proof=False), limit=limit)
     assert judged.memory_budget < alone.memory_budget
+
+
+def test_without_room_there_is_no_bootstrap_and_that_is_said(net, settled, caplog):
+    op = hessian_of(net, dtype=torch.float32)
+    assert room_for_bootstrap(op, 2048 * MIB)
+    assert not room_for_bootstrap(op, 300 * MIB)
+    assert "no bootstrap over the images" in caplog.text
 
 
 def test_building_is_refused_before_it_takes_more_than_the_limit(settled):
