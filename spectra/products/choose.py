@@ -84,8 +84,8 @@ def make_products(
     products = WAYS[name](model, loss, tuning)
     if products is None:
         raise InputError(
-            f"products {name} cannot read this network: its forward pass is not a chain of known "
-            "layers; use auto"
+            f"products {name} cannot read this network: torch.fx does not trace its forward pass; "
+            "use auto"
         )
     device = next(iter(products.trained.values())).device
     graphs = tuning.graphs
@@ -138,7 +138,7 @@ def choose(
     try:
         products = WAYS["tangent"](double, loss, tuning)
         if products is None:
-            return Choice("double-backward", "tangent: not a chain of known layers")
+            return Choice("double-backward", "tangent: torch.fx does not trace the forward pass")
         parts = [slice(0, few.stop - 1), slice(few.stop - 1, few.stop)][few.stop == 1 :]
         kept = [products.linearise(*_batch(images, labels, part)) for part in parts]
         direction = products.direction(vector)

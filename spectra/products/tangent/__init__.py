@@ -1,4 +1,4 @@
-"""Products by a tangent pass over a chain of known layers."""
+"""Products by a tangent pass over the steps of a network."""
 
 from typing import TYPE_CHECKING
 
