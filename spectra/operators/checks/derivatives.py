@@ -22,6 +22,9 @@ from spectra.system.seeding import make_generator
 
 logger = logging.getLogger(__name__)
 
+# Ours: what a parameter that nothing reaches is moved by, and by what share the loss may change:
+# rounding in float64 is some 1e-15, and what a step of this size changes far more.
+_DETACHED_STEP, _DETACHED_CHANGE = 1e-4, 1e-11
 # Ours: how far from an exact kink the derivatives are checked in its place, in sizes of parameters.
 _BESIDE, _LEAST_SIZE = 1e-3, 1e-2
 
@@ -56,6 +59,8 @@ def check_derivatives(op: ChunkedOperator) -> Derivatives | None:
             gradient.
     """
     first = derivatives(op, 0)
+    if not first.reached.all():
+        _check_unreached(op, first)
     evidence = gather_evidence(op, first)
     if evidence.agrees.all():
         return first
@@ -78,6 +83,22 @@ def check_derivatives(op: ChunkedOperator) -> Derivatives | None:
             evidence = gather_evidence(op, derivatives(op, 0))
     _judge(op, evidence)
     return None
+
+
+def _check_unreached(op: ChunkedOperator, at: Derivatives) -> None:
+    """Raise OperatorError where the loss depends on parameters that no gradient reaches."""
+    unreached = [n for n, known in zip(op.names, at.reached.tolist(), strict=True) if not known]
+    step = torch.zeros(op.size, dtype=op.dtype, device=op.device)
+    for name in unreached:
+        step[op.parameter_slices.slices[name]] = _DETACHED_STEP
+    with op.moved(step):
+        change = abs(op.loss() - at.value)
+    if change > _DETACHED_CHANGE * (abs(at.value) + 1):
+        raise OperatorError(
+            f"the loss depends on {len(unreached)} parameters that no gradient reaches, such as "
+            f"{unreached[0]}: they are detached (detach, torch.no_grad, .data), and their part of "
+            "the Hessian would be 0; hold them fixed (requires_grad_(False)), or attach them"
+        )
 
 
 def describe_kinks(kinks: list[KinkedInput]) -> str:

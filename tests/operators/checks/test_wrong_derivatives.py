@@ -74,6 +74,31 @@ def test_an_error_in_the_block_of_a_few_parameters_is_named_by_them():
         HessianOperator(deep_net(Scale(), 0), images, labels)
 
 
+class Scaled(nn.Module):
+    """Multiplies by a parameter that is used, used as a constant, or not used."""
+
+    def __init__(self, use: str) -> None:
+        super().__init__()
+        self.use, self.factor = use, nn.Parameter(torch.ones(64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor.detach() if self.use == "detached" else x
+
+
+def test_parameters_that_count_as_constants_throughout_are_refused_by_name():
+    images, labels = images_and_labels(12, 64)
+    with pytest.raises(OperatorError, match=r"no gradient reaches, such as 22\.factor"):
+        HessianOperator(deep_net(Scaled("detached"), 0), images, labels)
+    model = deep_net(Scaled("detached"), 0)
+    model[22].factor.requires_grad_(False)
+    HessianOperator(model, images, labels)
+
+
+def test_parameters_that_are_not_used_are_accepted():
+    images, labels = images_and_labels(12, 64)
+    HessianOperator(deep_net(Scaled("not"), 0), images, labels)
+
+
 class IntegerPart(nn.Module):
     """Multiplies by the integer part of a parameter, which is 1 at 1 and 0 just below."""
 
