@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spectra.errors import InputError, check_count
-from spectra.objective.losses.fit import fit_loss
+from spectra.objective.losses.fit import FittedLoss, fit_loss
 from spectra.objective.network.own_copy import own_copy
 from spectra.objective.network.own_forward import give_own_forward
 from spectra.objective.parameter_slices import train_alone
@@ -92,12 +92,13 @@ class FrozenLoss(NetworkPoint):
         if parameters is not None:
             train_alone(own, parameters)
         with float32_precision(self.device, tf32=False):
-            second = _of_another_label(labels)
+            known = isinstance(loss, FittedLoss)
+            second = None if known else _of_another_label(labels)
             fitted = fit_network(own, self.images, forward, second=second)
             self._take_network(give_own_forward(fitted.network, dtype))
             self._input_names = fitted.names
             self.images = part_of(self.images, fitted.names)
-            two = labels[[0, second]].to(self.device)
+            two = labels if second is None else labels[[0, second]].to(self.device)
             self.sample_losses = fit_loss(loss, fitted.outputs, two, of_all=labels)
             self.micro_chunk = micro_chunk or default_chunk(self.model, self.images, self.device)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spectra.errors import InputError, SpectraError, first_line
-from spectra.objective.samples.input_tree import InputTree, Samples, described, forms, select
+from spectra.objective.samples.input_tree import InputTree, Samples, described, forms
 from spectra.objective.samples.outputs import OutputPlace, find_outputs
 from spectra.objective.samples.trees import is_branch, leaves, map_leaves
 from spectra.system.allocator import out_of_memory
@@ -164,14 +164,14 @@ def fit_network(
         InputError: the network cannot take them, or returns no outputs for each.
     """
     second = 1 % len(samples) if second is None else second
-    two = select(samples, torch.tensor([0, second]))
+    which = slice(2) if second == 1 else torch.tensor([0, second])  # a slice is no upload
     calls = [(forward, None)] if forward is not None else list(_calls(model, samples))
     refused: list[Exception] = []
     for call, names in calls:
         named = WithForward(model, call)
         try:
             with torch.no_grad():
-                answer = named(part_of(two, names)[:])
+                answer = named(part_of(samples, names)[which])
         except Exception as error:  # whatever a stranger's forward pass raises
             if out_of_memory(error) or isinstance(error, SpectraError):
                 raise
@@ -182,7 +182,7 @@ def fit_network(
             _say_once(str(outputs), ", ".join(outputs.beside))
         found = outputs.take(answer)
         fitted = WithForward(model, call, outputs)
-        if not _takes_one(fitted, part_of(two, names)):
+        if not _takes_one(fitted, part_of(samples, names)):
             fitted = WithForward(model, call, outputs, never_alone=True)
         elif isinstance(call, _Whole) and not outputs.steps:
             return FittedNetwork(model, names, found)
