@@ -123,7 +123,11 @@ class SharedMemory(nn.Module):
 
 def shared(limit: int) -> tuple[HessianOperator, KeptWork]:
     op = HessianOperator(
-        SharedMemory(limit), IMAGES, LABELS, check=False, micro_chunk=1, memory_budget=2**30
+        *(SharedMemory(limit), IMAGES, LABELS),
+        check=False,
+        micro_chunk=1,
+        memory_budget=2**30,
+        products="double-backward",  # which calls the network at every chunk
     )
     op.model.kept = op._kept
     return op, op._kept
