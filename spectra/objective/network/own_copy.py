@@ -29,7 +29,7 @@ def own_copy(
     - weight norm is computed by its formula, and embeddings are made regular functions of their
       weights, see :func:`make_regular`;
     - hooks of the backward pass, which are no part of the function, are left out;
-    - its forward pass is an :class:`OwnForward`.
+    - its forward pass is an :class:`~spectra.objective.network.own_forward.OwnForward`.
 
     Args:
         model: the caller's, or a copy that this function made.
