@@ -21,7 +21,8 @@ class Attention(Layer):
 
     With δ the cotangent of O, that of P is δ Vᵀ, and S̄ that of S. Each is bilinear in what it is
     made of, so that tangents follow by the product rule; those of the softmax are in
-    :mod:`spectra.products.layers.softmax`. The products are of stacks of matrices, one an image and head.
+    :mod:`spectra.products.layers.softmax`. The products are of stacks of matrices, one an image
+    and head.
 
     Args:
         scale: s; by default one over the root of the length of a query.
