@@ -149,3 +149,22 @@ def test_the_hessian_keeps_its_products_and_shares_its_count():
     expected = dense_hessian(model, *images_and_labels()) @ v
     assert relative_error(op.matvec(v), expected) <= ROUNDING
     assert (op.choice.name, made.choice.name, made.label) == ("tangent", "gauss-newton", op.label)
+
+
+class HardGate(nn.Module):
+    """Ends in an operation whose own kernel has no second derivative in torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 5), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(nn.functional.hardsigmoid(self.first(x)))
+
+
+def test_what_follows_the_layers_is_called_as_the_hessian_calls_it():
+    torch.manual_seed(0)
+    model, images, labels = HardGate(), torch.randn(7, 6), torch.arange(7) % 3
+    op = HessianOperator(model, images, labels, dtype=DOUBLE).gauss_newton()
+    wanted = dense_gauss_newton(model, images.double(), labels)
+    assert relative_error(op.dense(), wanted) <= ROUNDING

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from spectra.objective.network.own_calls import called_as_own
 from spectra.products.bent_outputs import BentOutputs
 from spectra.products.interface import ChunkHessian, Products
 from spectra.products.tangent.folding import Direction, Moved
@@ -44,7 +45,7 @@ class _Chunk(ChunkHessian):
         self.chunk = chunk = products.linearise(images, labels, weights)
         rest = chunk.rest
         self.bent = BentOutputs(
-            lambda: rest.network(rest.features),
+            lambda: called_as_own(rest.network, rest.features),
             [rest.features, *rest.leaves],
             lambda outputs: (weights * products.loss(outputs, labels)).sum(),
         )
