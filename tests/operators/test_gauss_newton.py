@@ -167,4 +167,5 @@ def test_what_follows_the_layers_is_called_as_the_hessian_calls_it():
     model, images, labels = HardGate(), torch.randn(7, 6), torch.arange(7) % 3
     op = HessianOperator(model, images, labels, dtype=DOUBLE).gauss_newton()
     wanted = dense_gauss_newton(model, images.double(), labels)
-    assert relative_error(op.dense(), wanted) <= ROUNDING
+    # Torch's own kernel has 1/6 in float32, whatever it computes in.
+    assert relative_error(op.dense(), wanted) <= 1e-8

@@ -187,7 +187,9 @@ def test_outputs_that_are_no_rows_are_named(make, shape):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda z: z[:, None].expand(-1, 5, -1), lambda z: z[:, :, None, None]], ids=["positions", "planes"]
+    "make",
+    [lambda z: z[:, None].expand(-1, 5, -1), lambda z: z[:, :, None, None]],
+    ids=["positions", "planes"],
 )
 def test_outputs_of_each_position_are_named(make):
     with pytest.raises(InputError, match=r"outputs of shape .*; 2 images should give \(2, C\)"):
