@@ -17,6 +17,7 @@ from torch import Tensor
 
 from spectra.products.tangent.flat_order import AffineParts, FlatOrder
 from spectra.products.tangent.joined_weights import JoinedWeights
+from spectra.products.tangent.reordering import Reordering
 
 
 @dataclass
@@ -94,8 +95,8 @@ class Folding:
         self.moves_bias = [bool(k) and k != {"weight"} for k in kinds]
         self.needs_gradients = "gamma" in order.kinds
         self._take_constants(layers)
-        self._gather = order.gather.to(self.device, torch.int32)
-        self._inverse = order.inverse.to(self.device, torch.int32)
+        self._gather = Reordering(order.gather, self.device)
+        self._inverse = Reordering(order.inverse, self.device)
         self._again = [(at.to(self.device), of.to(self.device)) for at, of in order.again]
         self._zero = torch.zeros(1, dtype=self.dtype, device=self.device)
         self._in_order = sorted(range(len(layers)), key=lambda i: order.blocks[i].weights.start)
@@ -150,7 +151,7 @@ class Folding:
         if order.needs_zero:
             zero = self._zero if vectors.ndim == 1 else self._zero.expand(len(vectors), 1)
             source = torch.cat([vectors, zero], -1)
-        sections = order.sections(source.index_select(-1, self._gather))
+        sections = order.sections(self._gather(source))
         along = sections["weight"]
         weights, scales, of_weights = along, None, None
         if self.needs_gradients:
@@ -246,7 +247,7 @@ class Folding:
             gamma = self._sum_filters(of_weights * self._unscaled).addcmul(of_biases, self._shift)
             sections["gamma"] = gamma * self._inverse_deviation
         flat = torch.cat([sections[kind] for kind in order.kinds], -1)
-        found = flat.index_select(-1, self._inverse)
+        found = self._inverse(flat)
         for entries, places in self._again:
             found.index_add_(-1, entries, flat.index_select(-1, places))
         return found
