@@ -68,6 +68,13 @@ def data_for(
 def _check_classes(name: str, outputs: int, data: ImageData) -> None:
     """Raise InputError where a network with ``outputs`` cannot be one of these classes."""
     lowest = int(data.train.labels.min())
+    if data.test is not None and lowest == 0 and (begins := int(data.test.labels.min())) > 0:
+        highest = int(data.test.labels.max())
+        if int(data.train.labels.max()) < outputs <= highest and highest - begins < outputs:
+            raise InputError(
+                f"test labels of {data.name} run from {begins} to {highest}, its training labels "
+                f"from 0, and {name} has {outputs} outputs; subtract {begins} from the test labels"
+            )
     if data.num_classes > outputs and lowest > 0 and data.num_classes - lowest <= outputs:
         raise InputError(
             f"labels of {data.name} run from {lowest} to {data.num_classes - 1}, and {name} has "

@@ -237,7 +237,8 @@ class ImageData:
             raise InputError(f"split must be train or test, got {name!r}")
         if self.test is None:
             raise InputError(
-                f"data {self.name} came without test images; give them as npz:TRAIN.npz,TEST.npz"
+                f"data {self.name} came without test samples; give them as npz:TRAIN.npz,TEST.npz, "
+                "as folders train and test, or return (training, test) from the function"
             )
         return self.test
 

@@ -11,6 +11,9 @@ from checkpoints.data.dataset import LabelledImages
 from spectra.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+_GREY = ("1", "L", "LA")
+_SIXTEEN_BITS = "I;16"  # and what follows it says the order of the bytes
+_TO_EIGHT_BITS = 257.0  # 65535 becomes 255
 _TRAIN, _TEST = ("train",), ("test", "val", "valid", "validation")
 
 
@@ -100,7 +103,8 @@ def _opened(file: Path) -> Any:
 
 def _is_coloured(file: Path) -> bool:
     with _opened(file) as image:
-        return image.mode not in ("1", "L", "LA", "I", "I;16", "F")
+        mode: str = image.mode
+        return mode not in (*_GREY, "I", "F") and not mode.startswith(_SIXTEEN_BITS)
 
 
 def _labelled(folder: Path, classes: list[str], size: int | None, *, grey: bool) -> LabelledImages:
@@ -127,10 +131,23 @@ def _labelled(folder: Path, classes: list[str], size: int | None, *, grey: bool)
 
 def _pixels(file: Path, size: int | None, *, grey: bool) -> Any:
     with _opened(file) as image:
+        if image.mode in ("I", "F"):
+            raise InputError(
+                f"{file} has pixels of 32 bits, whose black and white nothing tells; expected 8 or "
+                "16 bits: convert it, or give the images as floats in an npz file"
+            )
         try:
+            if image.mode.startswith(_SIXTEEN_BITS):
+                image = _in_eight_bits(image)
             image = image.convert("L" if grey else "RGB")
             if size is not None and image.size != (size, size):
                 image = image.resize((size, size), _pillow().Resampling.BILINEAR)
         except Exception as error:
             raise InputError(f"cannot read the image {file}: {error}") from error
         return np.asarray(image, dtype=np.uint8)
+
+
+def _in_eight_bits(image: Any) -> Any:
+    """Return a grey image of 16 bits in 8: Pillow's own conversion cuts what is above 255."""
+    pixels = np.rint(np.asarray(image).astype(np.float64) / _TO_EIGHT_BITS)
+    return _pillow().fromarray(pixels.astype(np.uint8))

@@ -14,11 +14,12 @@ from spectra.errors import InputError
 
 # Ours: five times the classes of ImageNet-21k; counting them takes memory in proportion.
 MAX_CLASSES = 100_000
-# What numpy, zipfile and zlib raise on a file that is no intact npz (a plain .npy: TypeError).
+# What numpy, zipfile and zlib raise on a file that is no intact npz.
 _DAMAGE = (
     OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError,
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+_NPY = b"\x93NUMPY"
 Array = npt.NDArray[Any]
 
 
@@ -121,6 +122,12 @@ def _arrays(path: Path) -> tuple[Array, Array]:
                     "with 'git lfs pull' in the repository it comes from"
                 )
             handle.seek(0)
+            if handle.read(len(_NPY)) == _NPY:
+                raise InputError(
+                    f"{path} is one array as numpy.save writes it; expected an npz file: "
+                    "numpy.savez(FILE, images=..., labels=...)"
+                )
+            handle.seek(0)
             with np.load(handle, allow_pickle=False) as file:
                 if not {"images", "labels"} <= set(file.files):
                     raise InputError(
@@ -134,7 +141,11 @@ def _arrays(path: Path) -> tuple[Array, Array]:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except _DAMAGE as error:
         # numpy takes what is no zip archive for a pickle, and advises to load it as one.
-        reason = "it is no npz archive" if "pickle" in str(error) else error
+        reason: object = error
+        if "Object arrays" in str(error):
+            reason = "it holds an array of Python objects; images and labels must be numbers"
+        elif "pickle" in str(error):
+            reason = "it is no npz archive"
         raise InputError(
             f"cannot read {path} as an npz file of images and labels: {reason}"
         ) from error

@@ -13,11 +13,15 @@ from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
 from cli.options.flags import ANALYZED, CERTIFICATES, OUTPUT, Flag, command
 from cli.options.values import writable
+from spectra.errors import InputError
 
 if TYPE_CHECKING:
     from checkpoints import Checkpoint, ImageData, LoadOptions
     from checkpoints.analysis.request import AnalysisRequest
     from spectra import Analysis
+
+# Written by some requests alone, into the folder of the result.
+_OPTIONAL = ("layers.*", "density*.*", "vectors-*.safetensors")
 
 
 @command(short_help="Per-class Hessian spectra of one checkpoint.")
@@ -79,12 +83,18 @@ def analyze(
     from checkpoints import DataRequest, load_checkpoint
     from checkpoints.analysis.compare_protocols import PROTOCOLS, parse_protocols
     from checkpoints.analysis.data_of import data_for
+    from checkpoints.data.views import FRESH, ImageProtocol
 
     compared: Sequence[str] = PROTOCOLS
     if chosen_protocols is not None:
         compare_protocols, compared = True, parse_protocols(chosen_protocols)
     request = asked.request(num_probes=0) if compare_protocols else asked.request()
     kind = "protocols" if compare_protocols else "analyze"
+    if save_vectors and (compare_protocols or ImageProtocol.parse(request.images).kind == FRESH):
+        raise InputError(
+            "images fresh have no fixed matrix, and a comparison of protocols keeps values alone: "
+            "no eigenvectors to save; leave out --save-vectors, or take --images plain or frozen:K"
+        )
     folder = writable(output or Path("runs") / f"{kind}-{_slug(checkpoint)}")
     loaded = load_checkpoint(checkpoint, loading)
     wanted = DataRequest(source or "digits", **profile) if profile else None
@@ -139,7 +149,16 @@ def _analyze(
         written += [vectors_path(folder, record.label) for record in analysis.records]
     if draw:
         written += draw_analysis(analysis, folder)
+    _note_stale(folder, written)
     return analysis, written
+
+
+def _note_stale(folder: Path, written: "Sequence[Path]") -> None:
+    """Say which files of the folder an earlier request wrote, and this one did not."""
+    there = sorted({path for pattern in _OPTIONAL for path in folder.glob(pattern)} - {*written})
+    if there:
+        named = ", ".join(path.name for path in there)
+        note(f"note: of an earlier request, and not of this result: {named} in {folder}")
 
 
 def _show(

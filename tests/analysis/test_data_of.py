@@ -52,6 +52,14 @@ def test_labels_that_start_at_1_are_told_from_other_classes(source):
     refused(checkpoint(), source(labels=(1, 2, 3)), "run from 1 to 3, .*; subtract 1 from the")
 
 
+def test_test_labels_from_1_beside_training_labels_from_0_are_told(source, tmp_path):
+    train = source()
+    np.savez(tmp_path / "t.npz", images=np.zeros((3, 3, 4, 4), np.uint8), labels=np.arange(1, 4))
+    refused(
+        checkpoint(), f"{train},{tmp_path / 't.npz'}", "test .* 1 to 3, .* from the test labels"
+    )
+
+
 def test_more_classes_than_outputs_are_refused(source):
     refused(checkpoint(), source(labels=(0, 1, 2, 3)), "own has 4 classes, net has 3 outputs")
 

@@ -162,3 +162,14 @@ def test_layers_are_printed_drawn_and_kept(tmp_path):
     # A block's eigenvalues lie between those of the whole (Cauchy).
     assert record.lambda_min - record.residual_min <= min(x.lambda_min for x in record.layers)
     assert max(x.lambda_max for x in record.layers) <= record.lambda_max + record.residual_max
+
+
+def test_vectors_of_images_drawn_anew_are_refused(tmp_path):
+    said = refused("analyze", DIGITS, "--images", "fresh", "--save-vectors", "-o", tmp_path)
+    assert "no eigenvectors to save; leave out --save-vectors" in said
+
+
+def test_files_of_an_earlier_request_are_said(tmp_path):
+    (tmp_path / "layers.csv").touch()
+    result = invoke("analyze", DIGITS, "--classes", "9", "-o", tmp_path, "--no-figures", *SMALL)
+    assert "of an earlier request, and not of this result: layers.csv" in result.stderr

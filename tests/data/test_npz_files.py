@@ -173,7 +173,7 @@ def test_object_arrays_are_refused_without_unpickling_them(tmp_path):
     OBJECTS[:] = None
     trap = np.array([Trap()], dtype=object)
     source = write_npz(tmp_path / "a.npz", images=pictures(1), labels=trap)
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=r"an array of Python objects; .* must be numbers"):
         load_data(DataRequest(source))
     assert not (tmp_path / "sprung").exists()
 
@@ -226,6 +226,12 @@ def test_nobody_is_advised_to_load_text_as_a_pickle(tmp_path):
     (tmp_path / "a.npz").write_bytes(damaged("text"))
     with pytest.raises(InputError, match="it is no npz archive"):
         load_data(DataRequest(f"npz:{tmp_path / 'a.npz'}"))
+
+
+def test_one_array_of_numpy_is_named(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(3))
+    with pytest.raises(InputError, match=r"is one array as numpy\.save writes it; expected an npz"):
+        load_data(DataRequest(f"npz:{tmp_path / 'a.npy'}"))
 
 
 @pytest.mark.parametrize("other", [{"channels": 1}, {"size": 8}], ids=["channels", "size"])

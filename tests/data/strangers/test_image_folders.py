@@ -82,3 +82,19 @@ def test_test_classes_that_training_lacks_are_refused(tmp_path):
     write_folder(tmp_path / "pets" / "train")
     write_folder(tmp_path / "pets" / "test", classes=("cat", "fox"))
     refused(f"folder:{tmp_path / 'pets'}", "has classes that .* has not: fox")
+
+
+def test_grey_images_of_16_bits_keep_their_shades(tmp_path):
+    shades = np.array([[0, 257], [32896, 65535]], dtype=np.uint16)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        image_files.fromarray(shades).save(tmp_path / name / "0.png")
+    images = load_data(f"folder:{tmp_path}").train.images
+    assert images[0].tolist() == [[[0, 1], [128, 255]]]
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_images_of_32_bits_are_refused(tmp_path, kind):
+    (tmp_path / "a").mkdir()
+    image_files.fromarray(np.ones((2, 2), kind)).save(tmp_path / "a" / "0.tif")
+    refused(f"folder:{tmp_path}", "0.tif has pixels of 32 bits, .* expected 8 or 16 bits")

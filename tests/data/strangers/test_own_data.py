@@ -47,6 +47,15 @@ class Broken(Own):
     def __getitem__(self, i):
         raise KeyError("no such picture")
 
+def with_a_graph():
+    return torch.from_numpy(IMAGES).float().requires_grad_() / 255, LABELS
+
+def token_lists():
+    return {"input_ids": [[n, 7] for n in range(6)], "mask": [[1, 1]] * 6}, list(LABELS)
+
+def ragged():
+    return {"input_ids": [[1] * (1 + n) for n in range(6)]}, list(LABELS)
+
 def needs(path):
     return None
 
@@ -81,6 +90,18 @@ def test_what_a_function_returns_is_taken_as_it_is(file, name):
     assert data.normalisation == AS_GIVEN
 
 
+def test_samples_that_a_function_computed_with_a_graph_are_without_it(file):
+    data = load_data(f"{file}:with_a_graph")
+    assert not data.train.inputs.requires_grad
+    assert len(data.digest()) == 64
+
+
+def test_lists_of_a_tokenizer_are_tensors(file):
+    inputs = load_data(f"{file}:token_lists").train.inputs
+    assert inputs[:]["input_ids"].tolist() == [[n, 7] for n in range(6)]
+    assert inputs[:]["mask"].dtype == torch.int64
+
+
 def test_pixels_are_images_as_those_of_files(file):
     assert torch.equal(load_data(f"{file}:pixels").train.images, wanted())
 
@@ -105,6 +126,7 @@ def test_neither_paths_nor_what_was_typed_is_recorded_as_a_source_to_look_for(fi
     [
         ("needs", r"needs path to be called; write .*:needs\(path=\.\.\.\)'"),
         ("nothing", r"must return \(inputs, labels\), a Dataset"),
+        ("ragged", "samples of different lengths; pad them"),
         ("broken", r"own_data_of_a_test\.py:\d+: OSError: the disk is on fire"),
         ("absent", "has no absent; it has"),
         ("Broken", r"cannot be read: .*own_data_of_a_test\.py:\d+: KeyError: 'no such picture'"),
