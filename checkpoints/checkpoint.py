@@ -26,6 +26,7 @@ class Checkpoint:
         state: state dict on the CPU: parameters and buffers.
         architecture: what to build before loading ``state``.
         factory: what builds it, where it is none of ours; None: nobody has named the code.
+        stated_classes: outputs that the user stated; None: ``architecture`` has what was inferred.
         normalisation: what the network's images must go through; None: the data's default.
         epoch: epochs of training done.
         recipe: how it was trained.
@@ -50,6 +51,7 @@ class Checkpoint:
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     factory: Factory | None = None
+    stated_classes: int | None = None
 
     def model(self) -> nn.Module:
         """Build the network in eval mode with these weights.

@@ -70,7 +70,12 @@ def load_checkpoint(reference: str | Path, options: LoadOptions | None = None) -
             num_classes=known.num_classes if options.num_classes is None else options.num_classes,
             head=options.head or known.head,
         )
-        return replace(checkpoint, architecture=architecture, factory=factory)
+        return replace(
+            checkpoint,
+            architecture=architecture,
+            factory=factory,
+            stated_classes=options.num_classes,
+        )
     return load_foreign(path, arch=options.arch, num_classes=options.num_classes, head=options.head)
 
 

@@ -15,6 +15,7 @@ from checkpoints.analysis.warm import WarmStarts
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData, Normalisation
 from checkpoints.load import load_checkpoint
+from checkpoints.models import Architecture
 from checkpoints.recipes.schedules import ascent_radius
 from checkpoints.training.evaluation import ClassMetrics, evaluate
 from checkpoints.training.threads import suitable_threads
@@ -197,13 +198,20 @@ def _identity(
         recipe=recipe.name if recipe else None,
         recipe_fields=recipe.to_dict() if recipe else None,
         seed=checkpoint.seed,
-        architecture=checkpoint.architecture.to_dict(),
+        architecture=_architecture(checkpoint, data).to_dict(),
         class_counts=counts,
         digest=checkpoint.digest(),
         data={**data.description, "digest": data.digest()},
         notes=checkpoint.notes,
     )
     return replace(known, warm_from=warm.before) if warm else known
+
+
+def _architecture(checkpoint: Checkpoint, data: ImageData) -> Architecture:
+    """Return the architecture, with as many outputs as were measured of a user's own network."""
+    if checkpoint.factory is None:
+        return checkpoint.architecture
+    return replace(checkpoint.architecture, num_classes=data.num_classes)
 
 
 def _protocol(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import DataRequest, ImageData, Normalisation, load_data
 from checkpoints.data.dataset import AS_GIVEN, Labelled, LabelledInputs
-from checkpoints.data.normalisations import STD_FLOOR, from_images, parse_normalisation
+from checkpoints.data.normalisations import from_images, of_floats, parse_normalisation
 from checkpoints.data.sources import EXPECTED, RECORDED
 from spectra.errors import InputError
 from spectra.objective.samples.forward import fit_network
@@ -53,7 +53,7 @@ def data_for(
     else:
         request = replace(request, source=source)
     data = load_data(request)
-    outputs = checkpoint.architecture.num_classes
+    outputs = _outputs_of(checkpoint, data)
     _check_classes(checkpoint.name, outputs, data)
     _check_images(checkpoint, data)
     notes = data.notes
@@ -65,8 +65,42 @@ def data_for(
     return replace(data, num_classes=outputs), notes
 
 
+def _outputs_of(checkpoint: Checkpoint, data: ImageData) -> int:
+    """Return how many outputs the network has: of one of the user's own, measured on a sample.
+
+    Its weights do not tell which layer makes them.
+
+    Raises:
+        InputError: the network does not take the data, or has another number than was stated.
+    """
+    stated = checkpoint.stated_classes
+    if checkpoint.factory is None:
+        return checkpoint.architecture.num_classes
+    sample = data.train.subset(torch.arange(1))
+    inputs = finished(sample, data.normalisation, torch.float32, "cpu")
+    outputs = check_taken(checkpoint, checkpoint.model(), inputs, data)
+    if outputs.ndim > 2:
+        raise InputError(
+            f"{checkpoint.name} returns outputs of shape {tuple(outputs.shape[1:])} for a sample; "
+            "expected one number a class"
+        )
+    measured = outputs.shape[1] if outputs.ndim == 2 else 1
+    if stated is not None and stated != measured:
+        raise InputError(
+            f"--num-classes says {stated}, and {checkpoint.name} returns {measured} outputs for a "
+            "sample; leave it out"
+        )
+    return measured
+
+
 def _check_classes(name: str, outputs: int, data: ImageData) -> None:
     """Raise InputError where a network with ``outputs`` cannot be one of these classes."""
+    if outputs == 1:
+        raise InputError(
+            f"{name} has one output, for which cross-entropy is no loss; state its own in Python: "
+            "spectra.analyze_classes(model, (images, labels), "
+            'loss=torch.nn.BCEWithLogitsLoss(reduction="none"))'
+        )
     lowest = int(data.train.labels.min())
     if data.test is not None and lowest == 0 and (begins := int(data.test.labels.min())) > 0:
         highest = int(data.test.labels.max())
@@ -104,8 +138,10 @@ def _check_images(checkpoint: Checkpoint, data: ImageData) -> None:
         )
 
 
-def check_taken(checkpoint: Checkpoint, model: nn.Module, inputs: Samples, data: ImageData) -> None:
-    """Run a network on a sample or two, and say in one line where it does not take them.
+def check_taken(
+    checkpoint: Checkpoint, model: nn.Module, inputs: Samples, data: ImageData
+) -> Tensor:
+    """Return a network's outputs of two samples; say in one line where it does not take them.
 
     Args:
         checkpoint: for its name.
@@ -117,7 +153,7 @@ def check_taken(checkpoint: Checkpoint, model: nn.Module, inputs: Samples, data:
         InputError: it takes images of other channels, or other inputs altogether.
     """
     try:
-        fit_network(model, inputs)
+        return fit_network(model, inputs).outputs
     except InputError as error:
         stem = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
         shape = data.train.shape
@@ -137,31 +173,6 @@ def _other_channels(name: str, takes: int, data: str, there: int) -> str:
     )
 
 
-def _of_floats(inputs: LabelledInputs, name: str, asked: str) -> Normalisation:
-    """Return a normalisation of float images, whose pixels must go from 0 to 1.
-
-    Raises:
-        InputError: they are no images, or do not.
-    """
-    images = inputs.inputs
-    if not isinstance(images, Tensor) or images.ndim != 4 or not images.is_floating_point():
-        raise InputError(
-            f"--normalisation {asked} is for images, and the inputs of {name} are taken as they "
-            "are; leave it out"
-        )
-    lowest, highest = float(images.min()), float(images.max())
-    if lowest < 0 or highest > 1:
-        raise InputError(
-            f"--normalisation {asked} takes uint8 images, or floats from 0 to 1; those of {name} "
-            f"go from {lowest:.3g} to {highest:.3g}: leave it out if they are normalised already"
-        )
-    if asked == "data":
-        mean, std = images.double().mean((0, 2, 3)), images.double().std((0, 2, 3), correction=0)
-        stds = tuple(max(one, STD_FLOOR) for one in std.tolist())
-        return Normalisation("data", tuple(mean.tolist()), stds, 1.0)
-    return replace(parse_normalisation(asked, channels=images.shape[1], scale=1.0), scale=1.0)
-
-
 def normalisation_for(
     checkpoint: Checkpoint, data: ImageData, asked: str | None = None
 ) -> Normalisation:
@@ -177,7 +188,7 @@ def normalisation_for(
         InputError: ``asked`` reads wrong, or is of other channels.
     """
     if isinstance(data.train, LabelledInputs):
-        return AS_GIVEN if asked is None else _of_floats(data.train, data.name, asked)
+        return AS_GIVEN if asked is None else of_floats(data.train, data.name, asked)
     if asked is None:
         return checkpoint.normalisation or data.normalisation
     images, scale = data.train.images, data.normalisation.scale
@@ -223,6 +234,7 @@ def with_data(
             checkpoint,
             data={**data.description, "digest": data.digest()},
             class_counts=data.class_counts,
+            architecture=replace(checkpoint.architecture, num_classes=data.num_classes),
             normalisation=normalisation_for(checkpoint, data),
         )
     if normalisation is None:

@@ -1,11 +1,12 @@
 """Normalisations by name, from text, or from the images themselves."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from checkpoints.data.dataset import Normalisation
+from checkpoints.data.dataset import LabelledInputs, Normalisation
 from spectra.errors import InputError
 
 CIFAR = Normalisation(name="cifar", mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
@@ -103,3 +104,28 @@ def from_images(images: Tensor, scale: float) -> Normalisation:
         means.append(mean)
         stds.append(max(float(frequency @ (values - mean) ** 2) ** 0.5, STD_FLOOR))
     return Normalisation("data", tuple(means), tuple(stds), scale)
+
+
+def of_floats(inputs: LabelledInputs, name: str, asked: str) -> Normalisation:
+    """Return a normalisation of float images, whose pixels must go from 0 to 1.
+
+    Raises:
+        InputError: they are no images, or do not.
+    """
+    images = inputs.inputs
+    if not isinstance(images, Tensor) or images.ndim != 4 or not images.is_floating_point():
+        raise InputError(
+            f"--normalisation {asked} is for images, and the inputs of {name} are taken as they "
+            "are; leave it out"
+        )
+    lowest, highest = float(images.min()), float(images.max())
+    if lowest < 0 or highest > 1:
+        raise InputError(
+            f"--normalisation {asked} takes uint8 images, or floats from 0 to 1; those of {name} "
+            f"go from {lowest:.3g} to {highest:.3g}: leave it out if they are normalised already"
+        )
+    if asked == "data":
+        mean, std = images.double().mean((0, 2, 3)), images.double().std((0, 2, 3), correction=0)
+        stds = tuple(max(one, STD_FLOOR) for one in std.tolist())
+        return Normalisation("data", tuple(mean.tolist()), stds, 1.0)
+    return replace(parse_normalisation(asked, channels=images.shape[1], scale=1.0), scale=1.0)

@@ -1,7 +1,7 @@
 """Strangers' checkpoints: ``.pth .pt .th .pth.tar .ckpt .bin .safetensors``, and folders."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,7 @@ def load_foreign(
         metrics=found.metrics,
         seed=names.seed,
         notes=tuple(notes),
+        stated_classes=num_classes,
     )
 
 
@@ -158,15 +159,21 @@ def _read(path: Path) -> Found:
 def _of_factory(
     places: Sequence[Place], arch: str, path: Path, options: dict[str, Any]
 ) -> _Network:
-    """Build what the user named, and find its weights."""
+    """Build what the user named, and find its weights.
+
+    The number of classes is a guess where nobody says it: data, once at hand, measure it.
+    """
     folder = (path if path.is_dir() else path.absolute().parent).resolve()
     state = places[0].state
     first = next((value for value in state.values() if value.ndim == 4), None)
     channels = options["in_channels"] or (3 if first is None else first.shape[1])
     factory = factory_named(arch, (folder,), channels)
+    build = factory.call
     model, fitted, asked = _filled(factory, places, path, options["num_classes"])
+    factory = replace(factory, call=lambda _: build(asked))  # as the weights fit
     told = getattr(model, "num_classes", None)
     classes = asked or (told if isinstance(told, int) else None) or number_of_classes(fitted.state)
+    classes = classes or next(iter(likely_classes(fitted.state)), None)
     if not classes:
         raise InputError(
             f"cannot tell the number of classes of {factory.name} from its weights; give it with "
