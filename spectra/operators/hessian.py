@@ -11,10 +11,12 @@ from spectra.errors import InputError, OperatorError
 from spectra.objective.counting import ImageCount
 from spectra.objective.network.failures import passes_of_network
 from spectra.objective.per_sample import PerSampleLoss
+from spectra.objective.plain_model import plain_model
 from spectra.objective.samples.forward import Forward
 from spectra.objective.short_memory import default_budget, largest_chunk, with_smaller_chunks
 from spectra.operators.checks import (
     FewImages,
+    check_as_given,
     check_derivatives,
     check_losses,
     check_products,
@@ -142,6 +144,8 @@ class HessianOperator(ChunkedOperator):
             if parameters is None:
                 say_what_is_frozen(self.model)
             self._check_losses()
+            with self._exact():
+                check_as_given(self, plain_model(model))
         self.choice = Choice(products)
         if products == "auto":
             with self._exact():
