@@ -15,6 +15,7 @@ from spectra.objective.plain_model import plain_model
 from spectra.objective.samples.forward import Forward
 from spectra.objective.short_memory import default_budget, largest_chunk, with_smaller_chunks
 from spectra.operators.checks import (
+    Derivatives,
     FewImages,
     check_as_given,
     check_derivatives,
@@ -26,7 +27,16 @@ from spectra.operators.checks import (
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.curvatures import curvatures
 from spectra.operators.gauss_newton import GaussNewtonOperator
-from spectra.products import Choice, KeptWork, Products, Tuning, choose, make_products
+from spectra.products import (
+    Choice,
+    ExactProduct,
+    KeptWork,
+    Products,
+    Tuning,
+    choose,
+    choose_by,
+    make_products,
+)
 from spectra.products.measured import candidates, fastest, measure
 from spectra.products.tuning import DEFAULT, MEASURED
 from spectra.system.allocator import collect_large_garbage
@@ -140,22 +150,13 @@ class HessianOperator(ChunkedOperator):
         if memory_budget is None:
             memory_budget = default_budget(self.device)
         self._kept = KeptWork(memory_budget, trims=self.device.type == "cpu")
-        if check:
-            if parameters is None:
-                say_what_is_frozen(self.model)
-            self._check_losses()
+        if check and parameters is None:
+            say_what_is_frozen(self.model)
+        few = self._check_losses() if check else None
+        if few is not None:
             with self._exact():
                 check_as_given(self, plain_model(model))
-        self.choice = Choice(products)
-        if products == "auto":
-            with self._exact():
-                self.choice = choose(
-                    self.model,
-                    self.sample_losses,
-                    self.images,
-                    self.labels,
-                    self.tuning,
-                )
+        known = self._choose(products, few)
         collect_large_garbage(8 * self.size)  # of the copies that were compared
         self._products = self._made(self.tuning)
         if micro_chunk is None and self.device.type == "cuda":
@@ -163,8 +164,8 @@ class HessianOperator(ChunkedOperator):
         if measured and self.choice.name == "tangent":
             self._measure()
         self.choice = replace(self.choice, tuning=self.tuning.describe())
-        if check:
-            self._check_products(may_change=products == "auto")
+        if few is not None:
+            self._check_products(few, known, may_change=products == "auto")
             collect_large_garbage(8 * self.size)
 
     @passes_of_network()
@@ -211,18 +212,55 @@ class HessianOperator(ChunkedOperator):
         self._products = self._made(self.tuning)
 
     @with_smaller_chunks
-    def _check_losses(self) -> None:
+    def _check_losses(self) -> FewImages:
+        """Check the losses; return the images that all else is checked on."""
         with float32_precision(self.device, tf32=False):
-            check_losses(self)
+            return FewImages(self, check_losses(self))
+
+    def _choose(self, products: str, few: FewImages | None) -> Derivatives | None:
+        """Check derivatives, and choose how products are made, with the same product.
+
+        Returns:
+            The derivatives, where they were checked and are known.
+        """
+        known: Derivatives | None = None
+        exact: ExactProduct | None = None
+        if few is not None:
+            double, known = self._check_derivatives(few)
+            if known is not None:
+                exact = ExactProduct(
+                    double.model,
+                    double.sample_losses,
+                    double.images,
+                    double.labels,
+                    double.weights,
+                    known.vector,
+                    known.product * double.total_weight,
+                )
+        self.choice = Choice(products)
+        if products == "auto":
+            with self._exact():
+                if exact is not None:
+                    self.choice = choose_by(exact, self.tuning)
+                else:
+                    given = self.images, self.labels, self.tuning
+                    self.choice = choose(self.model, self.sample_losses, *given)
+        return known
 
     @with_smaller_chunks
-    def _check_products(self, *, may_change: bool) -> None:
-        """Check products; where those of a faster way are wrong, go over to double backward."""
+    def _check_derivatives(self, few: FewImages) -> tuple[ChunkedOperator, Derivatives | None]:
+        """Check them; return the operator in float64 that has them, and them where they serve."""
         with float32_precision(self.device, tf32=False):
-            few = FewImages(self)
             double = few.in_float64(0)
             check_separable(double, next(double.chunks()))
-            known = check_derivatives(double)
+            return double, check_derivatives(double)
+
+    @with_smaller_chunks
+    def _check_products(
+        self, few: FewImages, known: Derivatives | None, *, may_change: bool
+    ) -> None:
+        """Check products; where those of a faster way are wrong, go over to double backward."""
+        with float32_precision(self.device, tf32=False):
             try:
                 check_products(few, known)
             except OperatorError as error:
@@ -230,4 +268,4 @@ class HessianOperator(ChunkedOperator):
                     raise
                 self.choice = Choice("double-backward", f"{self.choice.name}: {error}")
                 self._products = self._made(self.tuning)
-                check_products(FewImages(self), known)
+                check_products(few, known)

@@ -9,7 +9,6 @@ it agrees, but traces every chunk anew, which took from 25 times (group norm) to
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from spectra.errors import InputError, SpectraError
 from spectra.objective.network.failures import passes_of_network
 from spectra.objective.network.own_copy import own_copy
 from spectra.objective.per_sample import PerSampleLoss
-from spectra.objective.samples.input_tree import Samples, in_dtype
+from spectra.objective.samples.input_tree import Samples, frozen, select
 from spectra.products.captured import CapturedProducts
 from spectra.products.double_backward import DoubleBackwardProducts
 from spectra.products.interface import Products
@@ -98,7 +97,29 @@ def make_products(
     return CapturedProducts(products, CudaRecorder(device, share_memory=True))
 
 
-@passes_of_network()
+@dataclass(frozen=True)
+class ExactProduct:
+    """A product by double backward in float64, over a few images, that a faster way has to match.
+
+    Attributes:
+        model: a copy of the network in float64, in eval mode.
+        loss: per-sample.
+        images: in float64.
+        labels: theirs.
+        weights: theirs, w_i.
+        vector: shape (P,).
+        product: Σ_i w_i ∇²ℓ_i v, shape (P,).
+    """
+
+    model: nn.Module
+    loss: PerSampleLoss
+    images: Samples
+    labels: Tensor
+    weights: Tensor
+    vector: Tensor
+    product: Tensor
+
+
 def choose(
     model: nn.Module,
     loss: PerSampleLoss,
@@ -108,9 +129,8 @@ def choose(
 ) -> Choice:
     """Return the tangent pass where it agrees with double backward on a few images in float64.
 
-    Elsewhere double backward is returned. The images come in two chunks, the second of one image:
-    what is read must not depend on how many there are. A product of that one is made again: it must
-    not depend on what the first one left behind.
+    Elsewhere double backward is returned; see :func:`choose_by`, which serves where such a product
+    is known.
 
     Args:
         model: in eval mode; not modified.
@@ -122,9 +142,18 @@ def choose(
     Raises:
         OperatorError: torch has no second derivative of network or loss, or a pass fails.
     """
-    few = slice(0, min(COMPARED_IMAGES, len(labels)))
+    return choose_by(_exact_product(model, loss, images, labels), tuning)
+
+
+@passes_of_network()
+def _exact_product(
+    model: nn.Module, loss: PerSampleLoss, images: Samples, labels: Tensor
+) -> ExactProduct:
+    """Make a product with the first images, all of weight one."""
+    count = min(COMPARED_IMAGES, len(labels))
     double = own_copy(model, torch.float64)
-    batch = _batch(images, labels, few)
+    few = frozen(select(images, torch.arange(count)), labels.device, torch.float64)
+    ones = torch.ones(count, dtype=torch.float64, device=labels.device)
     generator = make_generator(0, "choice of products")
     # On the CPU, whatever the device: the same vector everywhere, and one upload.
     drawn = [
@@ -134,16 +163,35 @@ def choose(
     ]
     vector = torch.cat(drawn).to(labels.device)
     oracle = DoubleBackwardProducts(double, loss)
-    wanted = oracle.linearise(*batch).product(oracle.direction(vector))
+    graph = oracle.linearise(few[:], labels[:count], ones)
+    product = graph.product(oracle.direction(vector))
+    return ExactProduct(double, loss, few, labels[:count], ones, vector, product)
+
+
+@passes_of_network()
+def choose_by(exact: ExactProduct, tuning: Tuning = DEFAULT) -> Choice:
+    """Return the tangent pass where it agrees with a known product, else double backward.
+
+    The images come in two chunks, the second of one image: what is read must not depend on how many
+    there are. A product of that one is made again: it must not depend on what the first one left
+    behind.
+
+    Raises:
+        OperatorError: a pass fails.
+    """
     try:
-        products = WAYS["tangent"](double, loss, tuning)
+        products = WAYS["tangent"](exact.model, exact.loss, tuning)
         if products is None:
             return Choice("double-backward", "tangent: torch.fx does not trace the forward pass")
-        parts = [slice(0, few.stop - 1), slice(few.stop - 1, few.stop)][few.stop == 1 :]
-        kept = [products.linearise(*_batch(images, labels, part)) for part in parts]
-        direction = products.direction(vector)
+        count = len(exact.labels)
+        parts = [slice(0, count - 1), slice(count - 1, count)][count == 1 :]
+        kept = [
+            products.linearise(exact.images[part], exact.labels[part], exact.weights[part])
+            for part in parts
+        ]
+        direction = products.direction(exact.vector)
         found = [chunk.product(direction) for chunk in kept]
-        agree = _agree(torch.stack(found).sum(0), wanted)
+        agree = _agree(torch.stack(found).sum(0), exact.product)
         agree = agree and _agree(kept[-1].product(direction), found[-1])
     except Exception as error:  # whatever a stranger's operations raise
         if out_of_memory(error) or isinstance(error, SpectraError):
@@ -152,12 +200,6 @@ def choose(
     if agree:
         return Choice("tangent")
     return Choice("double-backward", "tangent: differs from double backward")
-
-
-def _batch(images: Samples, labels: Tensor, few: slice) -> tuple[Any, Tensor, Tensor]:
-    """Return some of the images in float64, with weights of one."""
-    ones = torch.ones(few.stop - few.start, dtype=torch.float64, device=labels.device)
-    return in_dtype(images[few], torch.float64), labels[few], ones
 
 
 def _agree(found: Tensor, wanted: Tensor) -> bool:

@@ -1,5 +1,9 @@
 """Products by double backward: any network whose backward pass can be differentiated."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +29,7 @@ class DoubleBackwardProducts(Products):
         super().__init__(model)
         self.model, self.loss = model, loss
 
-    def linearise(self, images: Tensor, labels: Tensor, weights: Tensor) -> ChunkHessian:
+    def linearise(self, images: Tensor, labels: Tensor, weights: Tensor) -> GradientGraph:
         """Build the graph of the gradient."""
         storages: dict[int, int] = {}
 
@@ -40,37 +44,51 @@ class DoubleBackwardProducts(Products):
             torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
         ):
             total = (weights * self.loss(self.model(images), labels)).sum()
-            gradients: list[Tensor] = []
+            gradients: list[Tensor | None] = [None] * len(self.trained)
             if total.requires_grad:  # else no parameter reaches the loss
                 gradients = list(
                     torch.autograd.grad(
                         total,
                         list(self.trained.values()),
                         create_graph=True,
-                        materialize_grads=True,
+                        allow_unused=True,
                     )
                 )
-        return _GradientGraph(self, gradients, sum(storages.values()))
+        return GradientGraph(self, total.detach(), gradients, sum(storages.values()))
 
 
-class _GradientGraph(ChunkHessian):
+class GradientGraph(ChunkHessian):
+    """The graph of a chunk's gradient.
+
+    Attributes:
+        loss: Σ_i w_i ℓ_i over the chunk.
+        gradients: its gradient, one by parameter; None where no gradient reaches one.
+    """
+
     def __init__(
-        self, products: DoubleBackwardProducts, gradients: list[Tensor], nbytes: int
+        self,
+        products: DoubleBackwardProducts,
+        loss: Tensor,
+        gradients: Sequence[Tensor | None],
+        nbytes: int,
     ) -> None:
-        self.products, self.gradients, self._nbytes = products, gradients, nbytes
+        self.products, self.loss, self.gradients = products, loss, gradients
+        self._nbytes = nbytes
 
     @property
     def nbytes(self) -> int:
+        """Bytes of what the graph saved."""
         return self._nbytes
 
     @torch.enable_grad()
     def product(self, direction: dict[str, Tensor]) -> Tensor:
+        """Return Σ_i w_i ∇²ℓ_i v over the chunk, shape (P,)."""
         # A gradient that does not depend on the parameters has no graph: its Hessian rows are 0.
         named = self.products.trained
         pairs = [
             (g, direction[n])
-            for n, g in zip(named, self.gradients, strict=False)
-            if g.requires_grad
+            for n, g in zip(named, self.gradients, strict=True)
+            if g is not None and g.requires_grad
         ]
         found: dict[str, Tensor] = {}
         if pairs:

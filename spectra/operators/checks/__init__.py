@@ -2,11 +2,13 @@
 
 from spectra.operators.checks.as_given import check_as_given
 from spectra.operators.checks.derivatives import check_derivatives
+from spectra.operators.checks.differences import Derivatives
 from spectra.operators.checks.few_images import FewImages
 from spectra.operators.checks.losses import check_losses, check_separable, say_what_is_frozen
 from spectra.operators.checks.own_precision import check_products
 
 __all__ = [
+    "Derivatives",
     "FewImages",
     "check_as_given",
     "check_derivatives",

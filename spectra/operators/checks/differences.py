@@ -10,6 +10,7 @@ from torch import Tensor
 from spectra.errors import NonFiniteError
 from spectra.objective.frozen_loss import FrozenLoss
 from spectra.operators.chunked import ChunkedOperator
+from spectra.products.double_backward import DoubleBackwardProducts, GradientGraph
 from spectra.system.exact import exact_products
 from spectra.system.seeding import make_generator
 
@@ -44,18 +45,44 @@ class Derivatives:
 def derivatives(op: ChunkedOperator, attempt: int) -> Derivatives:
     """Return the derivatives of ``op``, in float64, along the direction of an attempt.
 
-    Cost: a forward and backward pass, and a product.
+    Cost: a product; where its images are several chunks, a forward and backward pass beside it.
 
     Raises:
         NonFiniteError: the product holds NaN or infinity.
     """
-    value, gradient, reached = _with_reached(op)
+    op.check_point()
+    graph = _graph_of_one_chunk(op)
+    value, gradient, reached = _with_reached(op) if graph is None else _read_off(op, graph)
     slopes = block_norms(op, gradient)
     vector = _direction(op, gradient, slopes, reached, attempt)
-    product = op.matvec(vector)
+    if graph is None:
+        product = op.matvec(vector)
+    else:
+        with exact_products(op.device):
+            product = graph.product(graph.products.direction(vector)).div_(op.total_weight)
+        op.check_point()
     if not product.norm().isfinite():
         raise NonFiniteError(INFINITE)
     return Derivatives(value, gradient, slopes, reached, vector, product)
+
+
+def _graph_of_one_chunk(op: FrozenLoss) -> GradientGraph | None:
+    """Return the graph of the gradient, which its products go through; None of several chunks."""
+    chunk = next(op.chunks())
+    if chunk.stop < op.num_images:
+        return None
+    products = DoubleBackwardProducts(op.model, op.sample_losses)
+    with exact_products(op.device):
+        return products.linearise(op.images[chunk], op.labels[chunk], op.weights[chunk])
+
+
+def _read_off(op: FrozenLoss, graph: GradientGraph) -> tuple[float, Tensor, Tensor]:
+    """Return what :func:`_with_reached` does."""
+    named = zip(graph.products.trained, graph.gradients, strict=True)
+    pieces = {name: piece.detach() for name, piece in named if piece is not None}
+    reached = torch.tensor([name in pieces for name in op.names], device=op.device)
+    gradient = graph.products.flat(pieces)
+    return float(graph.loss) / op.total_weight, gradient.div_(op.total_weight), reached
 
 
 def _with_reached(op: FrozenLoss) -> tuple[float, Tensor, Tensor]:

@@ -19,16 +19,18 @@ class FewImages:
     On images fitted to rounding, differences show nothing else. What is done with them is not
     counted: a run checks its first loss alone, and a resumed run's first is another.
 
-    Cost: one forward pass over all images.
+    Cost: one forward pass over the images whose losses are not known.
 
     Args:
         op: the operator that is checked.
+        known: the losses of the first images, w_i ℓ_i, as far as they are known.
     """
 
     @torch.no_grad()
-    def __init__(self, op: ChunkedOperator) -> None:
+    def __init__(self, op: ChunkedOperator, known: Tensor) -> None:
         self.op = op
-        losses = torch.cat([op.chunk_losses(chunk) for chunk in op.chunks()])
+        others = [op.chunk_losses(chunk) for chunk in op.chunks() if chunk.start >= len(known)]
+        losses = torch.cat([known, *others])
         self.order: Tensor = losses.argsort(descending=True, stable=True)
 
     def as_made(self, attempt: int) -> ChunkedOperator:
