@@ -203,4 +203,4 @@ def choose_by(exact: ExactProduct, tuning: Tuning = DEFAULT) -> Choice:
 
 
 def _agree(found: Tensor, wanted: Tensor) -> bool:
-    return float((found - wanted).norm()) <= AGREEMENT * float(wanted.norm())
+    return bool((found - wanted).norm() <= AGREEMENT * wanted.norm())

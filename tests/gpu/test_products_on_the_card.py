@@ -13,7 +13,7 @@ CEILINGS = {
     "scores": 150,
     "Lanczos steps": 400 * STEPS,
 }
-BUILD = {"launches": 5300, "waits": 124}
+BUILD = {"launches": 3500, "waits": 124}
 REPLAYED_PRODUCT = 10
 
 

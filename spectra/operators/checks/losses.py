@@ -112,8 +112,8 @@ def _compare_with_half(op: FrozenLoss, chunk: slice, losses: Tensor) -> None:
         return
     half = slice(chunk.start, (chunk.start + chunk.stop) // 2)
     alone = op.chunk_losses(half)
-    scale = float(losses.abs().max()) + torch.finfo(op.dtype).tiny
-    change = float((alone - losses[: len(alone)]).abs().max())
+    scale = losses.abs().max() + torch.finfo(op.dtype).tiny
+    change = (alone - losses[: len(alone)]).abs().max()
     if change > SEPARABILITY_TOLERANCE[op.dtype] * scale:
         raise OperatorError(
             "an image's loss depends on the images beside it: batch norm without running "
