@@ -26,6 +26,7 @@ _SAME = {
     "NEWOBJ": pickle.NEWOBJ, "REDUCE": pickle.REDUCE, "BUILD": pickle.BUILD,
     "BINPERSID": pickle.BINPERSID, "STOP": pickle.STOP,
 }  # fmt: skip
+_OF_A_MODULE = b"_parameters"  # in what every module is pickled with
 _LEGACY_PICKLES = 5  # magic number, protocol, machine, the content, the names of its storages
 
 
@@ -139,6 +140,17 @@ def names_in(path: Path) -> tuple[str, ...]:
         return tuple(name for file in pickles for name in _names(file))
     except (ValueError, OSError, pickle.UnpicklingError, zipfile.BadZipFile, struct.error):
         return ()
+
+
+def holds_modules(path: Path) -> bool:
+    """Say whether a file of ``torch.save`` holds modules, and not the names of their classes."""
+    try:
+        if not begins(path, ZIP):
+            return _OF_A_MODULE in path.read_bytes()
+        with zipfile.ZipFile(path) as archive:
+            return any(_OF_A_MODULE in archive.read(name) for name in _pickles(archive))
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def begins(path: Path, *starts: bytes) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from checkpoints.formats.inert import ADMITTED
-from checkpoints.formats.protocols import ZIP, begins, in_protocol_2, names_in
+from checkpoints.formats.protocols import ZIP, begins, holds_modules, in_protocol_2, names_in
 from spectra.errors import InputError
 
 _SAVE = "save model.state_dict() where the file comes from"
@@ -93,6 +93,8 @@ def _unreadable(path: Path, message: str) -> str:
         r"(?:GLOBAL|global|class|function) ['\"]?([A-Za-z_][\w.]*\.\w+)", message
     ):
         return _asks_for(path, match[1])
+    if match := re.search(r"GLOBAL (\w+) was not", message):
+        return _asks_for(path, f"builtins.{match[1]}")
     if "TorchScript" in message:
         return f"{path} is a TorchScript archive, which is code; {_SAVE}"
     told = message.rpartition("WeightsUnpickler error: ")[2].strip() or "no reason given"
@@ -110,7 +112,8 @@ def _unreadable(path: Path, message: str) -> str:
 
 def _asks_for(path: Path, name: str) -> str:
     """Say what a refused class or function means: a whole network most often."""
-    if any(other.startswith("torch.nn.modules.") for other in (name, *names_in(path))):
+    names = (name, *names_in(path))
+    if any(other.startswith("torch.nn.modules.") for other in names) and holds_modules(path):
         return (
             f"{path} holds a whole pickled network ({name}), which could only be read by running "
             "its code; save model.state_dict() where the file comes from, and name the network "

@@ -7,8 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from checkpoints.data.dataset import ImageData
+from spectra.errors import InputError, first_line
 from spectra.objective.per_sample import PerSampleLoss
+from spectra.objective.samples.forward import WithForward
 from spectra.objective.samples.input_tree import Samples
+from spectra.objective.samples.outputs import find_outputs
+from spectra.system.allocator import out_of_memory
 from spectra.system.precision import float32_precision
 
 EVALUATION_BATCH = 500
@@ -114,3 +119,71 @@ def evaluate(
         return tuple(s / k if k else None for s, k in zip(sums.tolist(), n.tolist(), strict=True))
 
     return ClassMetrics(mean(hits), mean(total), float(hits.sum() / max(1, len(y))))
+
+
+@dataclass(frozen=True)
+class Passes:
+    """A network as it is called, each way with its outputs (n, C) for an answer.
+
+    Attributes:
+        training: in training mode, where some networks return more than outputs.
+        evaluation: in eval mode.
+    """
+
+    training: nn.Module
+    evaluation: nn.Module
+
+
+def passes_of(model: nn.Module, data: ImageData, name: str) -> Passes:
+    """Return the passes of a user's own network, tried on two training images in both modes.
+
+    Its buffers, its mode and the random state stay as they were.
+
+    Args:
+        model: where it is to be trained.
+        data: to train it on.
+        name: of the network, for people.
+
+    Raises:
+        InputError: it does not take the images, or has fewer outputs than the data have classes.
+    """
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    images = data.normalisation(data.train.images[:2].to(device))
+    buffers = {key: buffer.clone() for key, buffer in model.named_buffers()}
+    mode = model.training
+    devices = [device] if device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices=devices), torch.no_grad():
+            training, evaluation = (
+                _with_outputs(model.train(trains), images, data, name) for trains in (True, False)
+            )
+    finally:
+        model.train(mode)
+        with torch.no_grad():
+            for key, buffer in model.named_buffers():
+                buffer.copy_(buffers[key])
+    return Passes(training, evaluation)
+
+
+def _with_outputs(model: nn.Module, images: Tensor, data: ImageData, name: str) -> nn.Module:
+    try:
+        answer = model(images)
+    except Exception as error:  # whatever a stranger's forward pass raises
+        if out_of_memory(error):
+            raise
+        raise InputError(
+            f"{name} cannot take the images of {data.name}, (channels, height, width) "
+            f"{data.train.shape}: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    place = find_outputs(answer, len(images))
+    shape = tuple(place.take(answer).shape[1:])
+    if len(shape) != 1 or shape[0] < data.num_classes:
+        raise InputError(
+            f"{name} returns outputs of shape {shape} for an image, and {data.name} has "
+            f"{data.num_classes} classes; expected one output a class"
+        )
+    return WithForward(model, _called, place) if place.steps else model
+
+
+def _called(model: nn.Module, batch: Any) -> Any:
+    return model(batch)

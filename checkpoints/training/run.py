@@ -13,7 +13,7 @@ from checkpoints.formats.native import save_native
 from checkpoints.models import build_model, initialise
 from checkpoints.recipes.schedules import drw_switch
 from checkpoints.training.epochs_by_execution import ComputedEpochs, computed_note, go_on
-from checkpoints.training.evaluation import EpochMetrics
+from checkpoints.training.evaluation import EpochMetrics, passes_of
 from checkpoints.training.job import TrainingJob, checkpoint_path, state_path
 from checkpoints.training.resume import (
     TrainingState,
@@ -76,6 +76,9 @@ def _train(
 ) -> None:
     recipe, identity = job.recipe, job.identity()
     model = job.execution.place(_first_model(job), device)
+    passes = None
+    if ":" in job.architecture.name:
+        passes = passes_of(model, job.data, job.architecture.name)
     optimizer = descent(recipe, model, device)
     common = shared_path(job.shared, identity) if job.shared and job.shares else None
     state = _state_to_go_on_from(
@@ -91,7 +94,14 @@ def _train(
         computed = go_on(computed, done, job.execution, device.type)
     _check_none_lost(job, done)
     trainer = Trainer(
-        recipe, job.data, model, optimizer, seed=job.seed, device=device, execution=job.execution
+        recipe,
+        job.data,
+        model,
+        optimizer,
+        seed=job.seed,
+        device=device,
+        execution=job.execution,
+        passes=passes,
     )
     for epoch in range(done, recipe.epochs):
         metrics = replace(trainer.run_epoch(epoch), test=trainer.validate())

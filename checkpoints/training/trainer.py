@@ -17,7 +17,7 @@ from checkpoints.recipes.schedules import (
 from checkpoints.recipes.training_losses import output_scale, training_loss
 from checkpoints.training.batches import Minibatch, minibatches
 from checkpoints.training.captured import CapturedStep
-from checkpoints.training.evaluation import ClassMetrics, EpochMetrics, evaluate
+from checkpoints.training.evaluation import ClassMetrics, EpochMetrics, Passes, evaluate
 from checkpoints.training.execution import Execution
 from checkpoints.training.steps.choose import step_rule
 from checkpoints.training.steps.interface import Batch
@@ -38,6 +38,7 @@ class Trainer:
         seed: of the order of images and of augmentation, with the epoch.
         device: where.
         execution: how its passes are computed.
+        passes: of ``model``, where it does not return its outputs as a tensor.
     """
 
     def __init__(
@@ -50,10 +51,12 @@ class Trainer:
         seed: int,
         device: torch.device,
         execution: Execution,
+        passes: Passes | None = None,
     ) -> None:
         self.recipe, self.data, self.seed, self.device = recipe, data, seed, device
         self.model, self.optimizer, self.execution = model, optimizer, execution
-        self.forward = execution.forward(model)
+        self.passes = passes or Passes(model, model)
+        self.forward = execution.forward(self.passes.training)
         self.counts = data.class_counts
         self.loss = training_loss(recipe, self.counts)
         self.images = data.train.images.to(device)
@@ -157,7 +160,7 @@ class Trainer:
         if self.test is None:
             return None
         return evaluate(
-            self.model,
+            self.passes.evaluation,
             *self.test,
             num_classes=self.data.num_classes,
             loss=CrossEntropy(output_scale(self.recipe)),

@@ -9,6 +9,7 @@ from checkpoints import Architecture, TrainingJob
 from checkpoints.formats.native import load_native
 from checkpoints.training.job import checkpoint_path
 from checkpoints.training.run import train_job
+from spectra.errors import InputError
 
 FACTORIES = """
 import torch
@@ -30,6 +31,23 @@ class Tied(nn.Module):
 
     def forward(self, x):
         return self.linear(torch.relu(self.second(torch.relu(self.first(x.flatten(1))))))
+
+class Several(nn.Sequential):
+    def forward(self, x):
+        logits = super().forward(x)
+        return {"logits": logits, "hidden": x} if self.training else (logits, x)
+
+def several(num_classes):
+    return Several(nn.Flatten(), nn.Linear(16, num_classes))
+
+def few(num_classes):
+    return nn.Linear(4, 2)
+
+def two(num_classes):
+    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16), nn.Linear(16, 2))
+
+def colour(num_classes):
+    return nn.Sequential(nn.Conv2d(3, num_classes, 4), nn.Flatten())
 
 def tied(num_classes):
     return Tied(num_classes)
@@ -87,3 +105,30 @@ def test_initial_weights_of_a_users_network_follow_the_seed(tmp_path, user_modul
         )
     first, second = (load_native(checkpoint_path(tmp_path / s, 0)).digest() for s in "01")
     assert first != second
+
+
+def test_a_network_that_returns_more_than_outputs_trains_as_one_that_does_not(
+    tmp_path, user_module
+):
+    for name in ("plain", "several"):
+        train_job(user_job(tmp_path / name, f"{user_module}:{name}"))
+    last = [load_native(checkpoint_path(tmp_path / name, 5)) for name in ("plain", "several")]
+    assert last[0].digest() == last[1].digest()
+    assert last[0].metrics == last[1].metrics
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("two", r"outputs of shape \(2,\) for an image, and tiny has 3 classes"),
+        ("few", r"outputs of shape \(1, 4, 2\) for an image"),
+        ("colour", r"cannot take the images of tiny, .* \(1, 4, 4\): RuntimeError"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_refused_before_the_first_epoch(
+    tmp_path, user_module, name, message
+):
+    with pytest.raises(InputError, match=message) as error:
+        train_job(user_job(tmp_path / "run", f"{user_module}:{name}"))
+    assert "\n" not in str(error.value)
+    assert not list((tmp_path / "run").rglob("*.safetensors"))

@@ -1,5 +1,7 @@
+import argparse
 import collections
 import contextlib
+import functools
 import os
 import pickle
 import warnings
@@ -160,3 +162,20 @@ def test_a_file_that_holds_itself_is_refused(save):
     content = {}
     content["model"] = content
     one_line(save(content), "should hold weights.*got model")
+
+
+@pytest.mark.parametrize(
+    ("beside", "name"),
+    [
+        (argparse.Namespace(act=torch.nn.ReLU), r"torch\.nn\.modules\.activation\.ReLU"),
+        (functools.partial(torch.nn.Linear, 3), r"functools\.partial"),
+        (torch.tanh, r"builtins\.getattr"),
+        (eval, r"builtins\.eval"),
+    ],
+    ids=["class", "partial", "function of torch", "builtin"],
+)
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_code_beside_the_weights_is_named(tmp_path, beside, name, protocol):
+    file = tmp_path / "net.pth"
+    torch.save({"state_dict": {}, "x": beside}, file, pickle_protocol=protocol)
+    one_line(file, rf"asks for {name}, and only tensors and plain values")
