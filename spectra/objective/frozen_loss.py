@@ -25,7 +25,11 @@ from spectra.objective.samples.input_tree import (
     frozen,
     select,
 )
-from spectra.objective.samples.inputs import check_inputs, check_weights
+from spectra.objective.samples.inputs import (
+    check_inputs,
+    check_weights,
+    label_tensor,
+)
 from spectra.objective.short_memory import with_smaller_chunks
 from spectra.system.allocator import give_back_free_memory
 from spectra.system.exact import check_mode, exact_products
@@ -44,7 +48,7 @@ class FrozenLoss(NetworkPoint):
     Args:
         model: see :class:`spectra.HessianOperator`, here and below.
         images: (n, ...), or a tree of such tensors.
-        labels: int64 (n,).
+        labels: integers (n,), of a tensor, an array or a list.
         forward: makes what the model returns of model and images.
         loss: per-sample loss, whose tensors may be anywhere.
         weights: w_i >= 0, shape (n,), or None.
@@ -68,7 +72,7 @@ class FrozenLoss(NetworkPoint):
         self,
         model: nn.Module,
         images: Any,
-        labels: Tensor,
+        labels: Any,
         *,
         forward: Forward | None = None,
         loss: PerSampleLoss | None,
@@ -79,7 +83,7 @@ class FrozenLoss(NetworkPoint):
         parameters: str | Sequence[str] | None = None,
     ) -> None:
         check_mode()
-        model, samples = plain_model(model), as_samples(images)
+        model, samples, labels = plain_model(model), as_samples(images), label_tensor(labels)
         self.device = place(model, samples, device)
         check_inputs(samples, labels, weights, dtype)
         if micro_chunk is not None:

@@ -4,7 +4,6 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from spectra.objective.placement import place
 from spectra.objective.plain_model import plain_model
 from spectra.objective.samples.forward import Forward
 from spectra.objective.samples.input_tree import samples_of, select
+from spectra.objective.samples.inputs import label_tensor
 from spectra.operators.hessian import HessianOperator
 
 
@@ -73,7 +73,7 @@ def class_hessian(
         >>> H.label, H.num_images, H.size, (H @ torch.ones(15)).shape
         ('2', 2, 15, torch.Size([15]))
     """
-    labels = _as_labels(labels)
+    labels = label_tensor(labels)
     samples, label = samples_of(images, len(labels) if labels.ndim else 0), "overall"
     device = place(plain_model(model), samples, device)
     if classes is not None:
@@ -100,25 +100,6 @@ def class_hessian(
         memory_budget=memory,
         label=label,
     )
-
-
-def _as_labels(value: object) -> Tensor:
-    """Return an array or list of integers as a tensor."""
-    if isinstance(value, Tensor):
-        kind = value.dtype
-        if kind.is_floating_point or kind.is_complex or kind == torch.bool:
-            raise InputError(f"labels must be a tensor of integers, got {kind}")
-        return value.long()
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError):  # a ragged list
-        array = np.empty(0, dtype=object)
-    if array.dtype.kind not in "iu":
-        raise InputError(
-            f"labels must be a tensor or an array of integers, got {type(value).__name__} of "
-            f"{array.dtype}"
-        )
-    return torch.as_tensor(array.astype(np.int64))
 
 
 def _class_labels(classes: int | Iterable[int]) -> list[int]:

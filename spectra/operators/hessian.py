@@ -69,7 +69,7 @@ class HessianOperator(ChunkedOperator):
         images: (n, ...), already normalised, or token ids; lazy ones are made again at every
             product. A tuple of such tensors goes to ``model(*images)``, a dictionary, such as of
             ids and a mask, to ``model(**images)``. Integers and truth values stay what they are.
-        labels: int64 (n,).
+        labels: integers (n,): a tensor, an array or a list.
         forward: makes what the model returns of model and images, such as
             ``lambda model, batch: model(batch)["scores"]``; it gets a tree as it is.
         loss: per-sample loss of outputs and labels, with class weights or without. For a network
@@ -114,7 +114,7 @@ class HessianOperator(ChunkedOperator):
         self,
         model: nn.Module,
         images: Any,
-        labels: Tensor,
+        labels: Any,
         *,
         forward: Forward | None = None,
         loss: PerSampleLoss | None = None,

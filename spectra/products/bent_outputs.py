@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from spectra.objective.kept_tensors import counted
+
 
 class BentOutputs:
     """Outputs of some leaves, with the graphs of Jᵀ u and of the slope of the loss.
@@ -30,24 +32,18 @@ class BentOutputs:
         leaves: Sequence[Tensor],
         loss: Callable[[Tensor], Tensor],
     ) -> None:
-        storages: dict[int, int] = {}
-
-        def pack(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            storages[storage.data_ptr()] = storage.nbytes()
-            # Not itself: an operation that saves its own result would hold itself, for good.
-            return tensor.detach()
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        def pulled() -> list[Tensor | None]:
             self.outputs = outputs()
             self.point = self.outputs.detach().requires_grad_()
             self.slope = _gradients(loss(self.point), [self.point])[0]
             self.dual = torch.zeros_like(self.point, requires_grad=True)
-            pulled = _gradients(self.outputs, leaves, self.dual)
+            return _gradients(self.outputs, leaves, self.dual)
+
+        found = counted(pulled)
+        self.nbytes = found.nbytes
         # By leaf; what the outputs do not depend on has none.
-        self.pulled = {i: p for i, p in enumerate(pulled) if p is not None and p.requires_grad}
+        self.pulled = {i: p for i, p in enumerate(found.made) if p is not None and p.requires_grad}
         self.leaves = list(leaves)
-        self.nbytes = sum(storages.values())
 
     @torch.enable_grad()
     def product(self, tangents: Sequence[Tensor | None]) -> list[Tensor | None]:

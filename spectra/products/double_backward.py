@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from spectra.objective.kept_tensors import counted
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.products.interface import ChunkHessian, Products
 
@@ -31,30 +32,21 @@ class DoubleBackwardProducts(Products):
 
     def linearise(self, images: Tensor, labels: Tensor, weights: Tensor) -> GradientGraph:
         """Build the graph of the gradient."""
-        storages: dict[int, int] = {}
+        found = counted(lambda: self._loss_and_gradients(images, labels, weights))
+        loss, gradients = found.made
+        return GradientGraph(self, loss, gradients, found.nbytes)
 
-        def pack(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            storages[storage.data_ptr()] = storage.nbytes()
-            # Not itself: an operation that saves its own result would hold itself, for good.
-            return tensor.detach()
-
-        with (
-            torch.enable_grad(),
-            torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
-        ):
-            total = (weights * self.loss(self.model(images), labels)).sum()
-            gradients: list[Tensor | None] = [None] * len(self.trained)
-            if total.requires_grad:  # else no parameter reaches the loss
-                gradients = list(
-                    torch.autograd.grad(
-                        total,
-                        list(self.trained.values()),
-                        create_graph=True,
-                        allow_unused=True,
-                    )
-                )
-        return GradientGraph(self, total.detach(), gradients, sum(storages.values()))
+    @torch.enable_grad()
+    def _loss_and_gradients(
+        self, images: Tensor, labels: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Sequence[Tensor | None]]:
+        total = (weights * self.loss(self.model(images), labels)).sum()
+        if not total.requires_grad:  # no parameter reaches the loss
+            return total.detach(), [None] * len(self.trained)
+        gradients = torch.autograd.grad(
+            total, list(self.trained.values()), create_graph=True, allow_unused=True
+        )
+        return total.detach(), gradients
 
 
 class GradientGraph(ChunkHessian):

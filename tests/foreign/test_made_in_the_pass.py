@@ -22,7 +22,7 @@ class Net(nn.Module):
         self.a, self.b, self.t = nn.Linear(6, 5), nn.Linear(5, 3), nn.Linear(7, 5)
         self.e, self.c = nn.Embedding(10, 5), nn.Conv2d(1, 5, 5)
         self.w = nn.Parameter(torch.randn(10, 5))
-        self.register_buffer("table", torch.eye(5))
+        self.register_buffer("table", torch.eye(5).to_sparse())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.b(self.function(self, x).tanh())
@@ -76,6 +76,18 @@ NETS = {
         lambda s, x: s.a(x) @ FEW.double().T,
     ),
     "a closure": (X, lambda s, x: s.a(x) @ FEW, lambda s, x: s.a(x) @ FEW.double()),
+    "a sparse constant": (
+        X, lambda s, x: torch.sparse.mm(s.table, s.a(x).T).T,
+        lambda s, x: s.a(x) @ s.table.to_dense().T,
+    ),
+    "compressed rows": (
+        X, lambda s, x: (s.table.to_sparse_csr() @ s.a(x).T).T,
+        lambda s, x: s.a(x) @ s.table.to_dense().T,
+    ),
+    "a slope": (
+        X, lambda s, x: torch.func.grad(lambda y: s.a(y).sin().sum())(x) @ s.w[:6],
+        lambda s, x: s.a(x).cos() @ s.a.weight @ s.w[:6],
+    ),
     "draws": (X, lambda s, x: s.a(x) @ drawn(), lambda s, x: s.a(x) @ drawn().double()),
     "draws of a given type": (
         X, lambda s, x: s.a(x) @ torch.randn(
@@ -105,6 +117,7 @@ def true_product(function, x: Tensor, direction: Tensor) -> tuple[Tensor, Tensor
     return loss.detach(), torch.cat([g.flatten() for g in second])
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
 @pytest.mark.parametrize("name", NETS)
 def test_what_a_pass_makes_has_the_precision_of_the_products(name, dtype):

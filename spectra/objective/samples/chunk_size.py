@@ -1,8 +1,9 @@
 """How many samples are worked on in one piece, where nobody says."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from spectra.objective.kept_tensors import counted
 from spectra.objective.samples.input_tree import InputTree, Samples, select
 from spectra.objective.workers import CUDA_FACTOR, default_micro_chunk
 
@@ -38,17 +39,5 @@ def default_chunk(network: nn.Module, samples: Samples, device: torch.device) ->
 @torch.enable_grad()
 def _kept_numbers(network: nn.Module, batch: object) -> int:
     """Return how many numbers a forward pass of ``batch`` keeps, those of the network left out."""
-    own = {p.untyped_storage().data_ptr() for p in (*network.parameters(), *network.buffers())}
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes() // max(1, tensor.element_size())
-        # Not itself: an operation that saves its own result would hold itself, for good.
-        return tensor.detach()
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        answer = network(batch)
-    del answer
-    return sum(kept.values())
+    own = [*network.parameters(), *network.buffers()]
+    return counted(lambda: network(batch), without=own).numbers

@@ -2,11 +2,38 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from spectra.errors import InputError, NonFiniteError
 from spectra.objective.samples.input_tree import InputTree, Samples, all_finite
+
+
+def label_tensor(value: object) -> Tensor:
+    """Return a tensor, an array or a list of integers of any type as a tensor of int64.
+
+    Raises:
+        InputError: they are not integers.
+
+    >>> label_tensor([0, 2])
+    tensor([0, 2])
+    """
+    if isinstance(value, Tensor):
+        kind = value.dtype
+        if kind.is_floating_point or kind.is_complex or kind == torch.bool:
+            raise InputError(f"labels must be a tensor of integers, got {kind}")
+        return value.long()
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # a ragged list
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "iu":
+        raise InputError(
+            f"labels must be a tensor or an array of integers, got {type(value).__name__} of "
+            f"{array.dtype}"
+        )
+    return torch.as_tensor(array.astype(np.int64))
 
 
 def check_inputs(
@@ -27,10 +54,9 @@ def check_inputs(
         raise InputError("images must have shape (n, ...), got a single number")
     if not len(samples):
         raise InputError("there are no images; choose a class that has some")
-    if labels.shape != (len(samples),) or labels.dtype != torch.int64:
+    if labels.shape != (len(samples),):
         raise InputError(
-            f"labels must be int64 of shape ({len(samples)},), got {labels.dtype} of shape "
-            f"{tuple(labels.shape)}"
+            f"labels must be integers of shape ({len(samples)},), got shape {tuple(labels.shape)}"
         )
     if int(labels.min()) < 0:
         raise InputError(f"labels must not be negative, got {int(labels.min())}")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spectra.objective.kept_tensors import counted
 from spectra.objective.network.own_calls import called_as_own
 from spectra.products.layers.interface import KeptGraph, Layer, Saved, total
 from spectra.products.tangent.folding import Direction, Moved
@@ -76,16 +77,6 @@ class GraphLayer(Layer):
 
     def pull(self, saved: Saved, wanted: Sequence[bool]) -> list[Tensor | None]:
         """Return Jᵀ δ; keep its graph."""
-        storages: dict[int, int] = {}
-        weights = {p.untyped_storage().data_ptr() for p in self.parameters if p is not None}
-
-        def pack(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            if storage.data_ptr() not in weights:
-                storages[storage.data_ptr()] = storage.nbytes()
-            # Not itself: an operation that saves its own result would hold itself, for good.
-            return tensor.detach()
-
         given = [x.contiguous() if isinstance(x, Tensor) else x for x in saved.inputs]
         leaves: dict[int, Tensor] = {}
         for i, want in enumerate(wanted):
@@ -93,16 +84,23 @@ class GraphLayer(Layer):
                 own = self.parameters[i] if self.parameters else None
                 leaves[i] = given[i].detach().requires_grad_() if own is None else own
                 given[i] = leaves[i]
-        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        dual = saved.cotangent.detach().contiguous().requires_grad_()
+
+        @torch.enable_grad()
+        def graph_of_pull() -> tuple[Tensor, Sequence[Tensor | None]]:
             output = called_as_own(self.function, *given)
             if not output.requires_grad:  # a comparison, say
-                return [None] * len(wanted)
-            dual = saved.cotangent.detach().contiguous().requires_grad_()
-            pulled = torch.autograd.grad(
+                return output, [None] * len(leaves)
+            return output, torch.autograd.grad(
                 output, list(leaves.values()), dual, create_graph=True, allow_unused=True
             )
+
+        weights = [p for p in self.parameters if p is not None]
+        kept = counted(graph_of_pull, without=weights)
+        output, pulled = kept.made
         known = {i: p for i, p in zip(leaves, pulled, strict=True) if p is not None}
-        saved.graph = KeptGraph(output, leaves, dual, known, sum(storages.values()))
+        if output.requires_grad:
+            saved.graph = KeptGraph(output, leaves, dual, known, kept.nbytes)
         found: list[Tensor | None] = [None] * len(wanted)
         for i, p in known.items():
             found[i] = p.detach()

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spectra.objective.kept_tensors import storages_of
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.products.interface import ChunkHessian, Products
 from spectra.products.layers.from_graph import Fixed
@@ -226,12 +227,12 @@ class TangentChunk(ChunkHessian):
         """Bytes of the tensors that are kept."""
         kept = [t for saved in self.saved for t in saved.tensors]
         bends = self.rest.bends
-        storages = {
-            t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()
-            for t in (*kept, *(self.gradients or ()), *([] if bends is None else [bends]))
-        }
+        storages: dict[int, int] = {}
+        for t in (*kept, *(self.gradients or ()), *([] if bends is None else [bends])):
+            storages |= storages_of(t)
         for tensor in (*self.products.own.values(), *self.products.trace.constants.values()):
             if isinstance(tensor, Tensor):  # the network's own, which is there anyway
-                storages.pop(tensor.untyped_storage().data_ptr(), None)
+                for address in storages_of(tensor):
+                    storages.pop(address, None)
         graphs = sum(saved.graph.nbytes for saved in self.saved if saved.graph is not None)
         return graphs + sum(storages.values())
