@@ -130,3 +130,20 @@ def test_what_a_pass_makes_has_the_precision_of_the_products(name, dtype):
         op.matvec(v.to(dtype)).double(), product, rtol=2e-5, atol=1e-6 * float(product.abs().max())
     )
     assert abs(op.loss() - float(loss)) < 1e-6
+
+
+def test_a_cache_that_the_network_filled_before_serves_both():
+    made: dict[int, Tensor] = {}
+
+    def turned(s: Net, x: Tensor) -> Tensor:
+        if 5 not in made:
+            made[5] = torch.outer(torch.arange(5) / 7, torch.ones(5)).cos()
+        return s.a(x) @ made[5]
+
+    net = built(turned).eval()
+    before = net(X)
+    op = HessianOperator(net, X, Y, dtype=DOUBLE)
+    v = torch.ones(op.size, dtype=DOUBLE)
+    wanted = true_product(lambda s, x: s.a(x) @ made[5].double(), X, v)[1]
+    torch.testing.assert_close(op.matvec(v), wanted, rtol=1e-9, atol=1e-12)
+    assert torch.equal(net(X), before)
