@@ -195,7 +195,7 @@ def test_probes_follow_each_other_where_their_vectors_do_not_fit_together(monkey
     op = operator("option-a", tuning=Tuning(stacked=3))
     settings = SolverSettings(num_probes=3, num_steps=10, max_steps=10)
     beside = 2 * 11 * bytes_per_vector(op, "device")
-    for kept, expected in ((beside, None), (beside - 1, 10)):
-        plan = MemoryForecast(0, 0, 0, kept, 2**20, max_basis=10)
+    for kept, expected in ((beside, None), (beside - 1, 11)):
+        plan = MemoryForecast(0, 0, 0, kept, 2**20, max_basis=11)
         monkeypatch.setattr(memory, "forecast", lambda *_, plan=plan, **__: plan)
         assert within_limit(op, settings, limit=2**20)[1].max_basis == expected

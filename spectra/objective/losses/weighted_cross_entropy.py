@@ -17,7 +17,9 @@ class WeightedCrossEntropy:
 
     def __init__(self, module: nn.CrossEntropyLoss, like: Tensor) -> None:
         self.ignored = module.ignore_index
-        self.weight = None if module.weight is None else module.weight.detach().to(like.device)
+        self.weight = None  # a copy: what the caller does to theirs later changes nothing here
+        if module.weight is not None:
+            self.weight = module.weight.detach().to(like.device, copy=True)
 
     @staticmethod
     def equals(loss: object) -> TypeGuard[nn.CrossEntropyLoss]:
