@@ -9,7 +9,7 @@ from pathlib import Path
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.formats.folders import is_folder_of_weights
-from checkpoints.formats.foreign import load_foreign
+from checkpoints.formats.foreign import SUFFIXES, load_foreign
 from checkpoints.formats.native import is_native, load_native
 from checkpoints.formats.torch_files import refuse_what_is_no_checkpoint
 from checkpoints.models.registry import factory_named
@@ -18,6 +18,7 @@ from spectra.errors import InputError
 BUNDLED = "bundled:"
 _LISTED = "'spectra checkpoints list' names them"
 _EXPECTED = f"a file, a run's folder or {BUNDLED}RUN ({_LISTED})"
+_NUMBER_OF_EPOCH = re.compile(r"(?:epoch|ep|step|iter)[=_-]?(\d+)", re.IGNORECASE)
 MANIFEST = "MANIFEST.json"
 
 
@@ -106,7 +107,8 @@ def list_checkpoints(reference: str | Path) -> list[tuple[int | None, Path]]:
 
     Our own runs hold ``checkpoints/epoch-0100.safetensors``; the reference code writes
     ``100_ckpt.pth.tar``. Its ``ckpt.pth.tar`` and ``ckpt.best.pth.tar`` were chosen on test images
-    and stand in only where there is nothing else.
+    and stand in only where there is nothing else. So do files of others that differ by a number
+    in their names, as ``ckpt_1.pth`` and ``ckpt_10.pth`` do: their epochs.
 
     Raises:
         InputError: there is no such folder, or it holds none.
@@ -137,12 +139,29 @@ def list_checkpoints(reference: str | Path) -> list[tuple[int | None, Path]]:
     chosen_on_test = folder / "ckpt.pth.tar"
     if not found and chosen_on_test.exists():
         found.append((None, chosen_on_test))
+    found = found or _numbered(folder)
     if not found:
         raise InputError(
             f"{reference} holds no checkpoint; expected epoch-*.safetensors or *_ckpt.pth.tar, "
             "or name a file"
         )
     return found
+
+
+def _numbered(folder: Path) -> list[tuple[int | None, Path]]:
+    """Return files by the number in their names; none where they are of several kinds."""
+    series: dict[tuple[str, str], list[tuple[int | None, Path]]] = {}
+    for file in sorted(folder.glob("*")):
+        suffix = next((s for s in SUFFIXES if file.name.endswith(s)), None)
+        if suffix is None or not file.is_file() or file.name.startswith("."):
+            continue
+        stem = file.name.removesuffix(suffix)
+        match = _NUMBER_OF_EPOCH.search(stem) or re.search(r"(\d+)(?!.*\d)", stem)
+        if match:
+            place = stem[: match.start(1)], suffix
+            series.setdefault(place, []).append((int(match[1]), file))
+    several = [files for files in series.values() if len({number for number, _ in files}) > 1]
+    return sorted(several[0], key=lambda item: item[0] or 0) if len(several) == 1 else []
 
 
 def bundled_runs() -> dict[str, list[int]]:

@@ -25,6 +25,7 @@ _QUANTITIES = (
 # Ours: around zero the axes are linear, up to this part of the largest value: below it verdicts
 # do not call an eigenvalue negative.
 _LINEAR = 1e-3
+_LONGEST_NAME = 24  # letters; ours
 
 
 def plot_layers(
@@ -45,7 +46,7 @@ def plot_layers(
         records = [r for r in find_records(analysis, labels) if r.layers]
     if not records:
         raise InputError("the result has no layers; they come from analyze --per-layer")
-    names = [layer.name for layer in records[0].layers]
+    names = [_shortened(layer.name) for layer in records[0].layers]
     with house_style():
         styles = label_styles([r.label for r in records], {r.label: r.n for r in records})
         fig = new_page(TEXT_WIDTH, 4.8)
@@ -68,10 +69,18 @@ def plot_layers(
         axes[-1].set_xticks(range(len(names)), names, rotation=90)
         caption = (
             f"{protocol_text(analysis.protocol)}; diagonal blocks of each layer's parameters, in "
-            "the order of the network; bars: standard error of an estimated trace; axes linear "
+            "the order of registration; bars: standard error of an estimated trace; axes linear "
             "around 0; in brackets: images."
         )
         return finish_page(fig, caption=caption, legend=handles, title=title)
+
+
+def _shortened(name: str) -> str:
+    """Return a name with its middle left out where it would take the room of the panels."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    kept = _LONGEST_NAME - 1
+    return f"{name[: kept // 2]}…{name[-(kept - kept // 2) :]}"
 
 
 def _all(records: Sequence[LossAnalysis], field: str) -> list[float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from checkpoints.analysis.class_losses import Losses
-from checkpoints.analysis.data_of import data_for, finished
+from checkpoints.analysis.data_of import data_for, finished, notes_of
 from checkpoints.analysis.named_classes import parse_selection
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.vectors import analyzed_parameters, save_vectors, vectors_path
@@ -105,7 +105,10 @@ def _analyze(
     normalisation = losses.normalisation
     radius = request.radius if request.radius is not None else _radius(checkpoint)
     header = Analysis(
-        checkpoint=_identity(checkpoint, data, counts, warm),
+        checkpoint=replace(
+            _identity(checkpoint, data, counts, warm),
+            notes=notes_of(checkpoint, data, request.normalisation),
+        ),
         protocol=_protocol(request, normalisation, radius, recorded=_recorded(checkpoint, data)),
         records=(),
         versions=library_versions(),
@@ -202,7 +205,6 @@ def _identity(
         class_counts=counts,
         digest=checkpoint.digest(),
         data={**data.description, "digest": data.digest()},
-        notes=checkpoint.notes,
     )
     return replace(known, warm_from=warm.before) if warm else known
 

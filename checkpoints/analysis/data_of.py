@@ -10,6 +10,7 @@ from checkpoints.data import DataRequest, ImageData, Normalisation, load_data
 from checkpoints.data.dataset import AS_GIVEN, Labelled, LabelledInputs
 from checkpoints.data.normalisations import from_images, of_floats, parse_normalisation
 from checkpoints.data.sources import EXPECTED, RECORDED
+from checkpoints.formats.foreign import NORMALISATION_UNTOLD
 from spectra.errors import InputError
 from spectra.objective.samples.forward import fit_network
 from spectra.objective.samples.input_tree import Samples, frozen
@@ -171,6 +172,13 @@ def _other_channels(name: str, takes: int, data: str, there: int) -> str:
         f"{kinds.get(there, f'{there} channels')}; give the images it was trained on with --data, "
         "or convert these"
     )
+
+
+def notes_of(checkpoint: Checkpoint, data: ImageData, normalisation: str | None) -> tuple[str, ...]:
+    """Return the notes of a checkpoint that matter with such data and a given normalisation."""
+    if normalisation is None and not isinstance(data.train, LabelledInputs):
+        return checkpoint.notes
+    return tuple(text for text in checkpoint.notes if text != NORMALISATION_UNTOLD)
 
 
 def normalisation_for(

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from checkpoints.analysis.analyze import analyze
@@ -51,6 +52,8 @@ def analyze_trajectory(
     warm_folder = folder / "warm"
     for epoch, path in found:
         checkpoint = load_checkpoint(path, options)
+        if checkpoint.epoch is None:
+            checkpoint = replace(checkpoint, epoch=epoch)
         if data is None:
             data, _ = data_for(checkpoint, source)
         name = path.stem if epoch is None else f"epoch-{epoch:04d}"

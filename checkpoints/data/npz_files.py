@@ -20,6 +20,7 @@ _DAMAGE = (
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 _NPY = b"\x93NUMPY"
+_BRIGHT = 20  # ours: no normalised image reaches it, and hardly any photograph stays below
 Array = npt.NDArray[Any]
 
 
@@ -38,7 +39,17 @@ def read_npz(path: Path) -> tuple[Labelled, tuple[str, ...]]:
     images, labels = _arrays(path)
     images, notes = channels_first(images, str(path))
     numbers = as_classes(labels, len(images), str(path))
-    return labelled(images, numbers, str(path)), notes
+    return labelled(images, numbers, str(path)), notes + _about_pixels(images, str(path))
+
+
+def _about_pixels(images: Array, origin: str) -> tuple[str, ...]:
+    """Say where floats look like pixels that nothing has normalised."""
+    if images.dtype.kind != "f" or images.min() < 0 or not _BRIGHT < images.max() <= 255:
+        return ()
+    return (
+        f"{origin}: float images go from {images.min():g} to {images.max():g} and are taken as "
+        "they are: where these are pixels that are still to be normalised, store them as uint8",
+    )
 
 
 def channels_first(images: Array, origin: str) -> tuple[Array, tuple[str, ...]]:

@@ -35,6 +35,11 @@ from spectra.errors import InputError
 
 # Ours: a network is built for so many numbers of classes at most.
 _MOST_TRIED = 4
+NORMALISATION_UNTOLD = (
+    "the file does not tell how images were normalised: the data's default is used unless "
+    "--normalisation says otherwise (cifar, imagenet, none or m1,m2,m3/s1,s2,s3)"
+)
+"""A note, of no use where a normalisation is given or the data are no pixels."""
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".th", ".tar", ".ckpt", ".bin", ".safetensors")
 
 
@@ -115,10 +120,7 @@ def load_foreign(
     notes = [*network.notes, *found.notes, *names.notes]
     normalisation = normalisation or names.normalisation or normalisation_in(path)
     if normalisation is None:
-        notes.append(
-            "the file does not tell how images were normalised: the data's default is used unless "
-            "--normalisation says otherwise (cifar, imagenet, none or m1,m2,m3/s1,s2,s3)"
-        )
+        notes.append(NORMALISATION_UNTOLD)
     stem = next((path.name.removesuffix(s) for s in SUFFIXES if path.name.endswith(s)), path.name)
     return Checkpoint(
         name=f"{names.label}_{stem}" if names.label else stem,

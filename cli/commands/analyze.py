@@ -82,7 +82,7 @@ def analyze(
     """
     from checkpoints import DataRequest, load_checkpoint
     from checkpoints.analysis.compare_protocols import PROTOCOLS, parse_protocols
-    from checkpoints.analysis.data_of import data_for
+    from checkpoints.analysis.data_of import data_for, notes_of
     from checkpoints.data.views import FRESH, ImageProtocol
 
     compared: Sequence[str] = PROTOCOLS
@@ -99,7 +99,7 @@ def analyze(
     loaded = load_checkpoint(checkpoint, loading)
     wanted = DataRequest(source or "digits", **profile) if profile else None
     data, notes = data_for(loaded, source, request=wanted)
-    for text in (*loaded.notes, *notes):
+    for text in (*notes_of(loaded, data, request.normalisation), *notes):
         note(f"note: {text}")
     if compare_protocols:
         _compare(loaded, data, request, folder, compared, as_json=as_json)

@@ -1,5 +1,6 @@
 """``spectra checkpoints``: list, inspect, import."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,9 @@ def checkpoints() -> None:
 
 @checkpoints.command("list")
 @click.argument("run", required=False)
+@shared.loading
 @shared.as_json
-def list_command(run: str | None, as_json: bool) -> None:
+def list_command(run: str | None, loading: "LoadOptions", as_json: bool) -> None:
     """List the checkpoints of RUN, or the bundled runs."""
     from checkpoints import list_checkpoints, load_checkpoint
     from checkpoints.load import BUNDLED, bundled_runs
@@ -39,7 +41,11 @@ def list_command(run: str | None, as_json: bool) -> None:
         print_table("Bundled runs (RUN@EPOCH picks one; the last is the default)",
                     ["run", "epochs"], rows)  # fmt: skip
         return
-    found = [(path, load_checkpoint(path)) for _, path in list_checkpoints(run)]
+    found = []
+    for epoch, path in list_checkpoints(run):
+        checkpoint = load_checkpoint(path, loading)
+        told = epoch if checkpoint.epoch is None else checkpoint.epoch
+        found.append((path, replace(checkpoint, epoch=told)))
     if as_json:
         print_json([_summary(checkpoint, path) for path, checkpoint in found])
         return
@@ -106,7 +112,7 @@ def _summary(checkpoint: "Checkpoint", path: Path | None) -> dict[str, object]:
         **({"file": str(path)} if path else {}),
         "name": checkpoint.name,
         "epoch": checkpoint.epoch,
-        "architecture": checkpoint.architecture.to_dict(),
+        "architecture": _known_of(checkpoint),
         "parameters": checkpoint.num_parameters,
         "recipe": checkpoint.recipe.to_dict() if checkpoint.recipe else None,
         "class_counts": list(checkpoint.class_counts) if checkpoint.class_counts else None,
@@ -118,3 +124,11 @@ def _summary(checkpoint: "Checkpoint", path: Path | None) -> dict[str, object]:
         "digest": checkpoint.digest(),
         "notes": list(checkpoint.notes),
     }
+
+
+def _known_of(checkpoint: "Checkpoint") -> dict[str, object]:
+    """Return what is known of an architecture: of a user's own, not what fields of ours say."""
+    known: dict[str, object] = {**checkpoint.architecture.to_dict()}
+    if ":" not in checkpoint.architecture.name:
+        return known
+    return {key: known[key] for key in ("name", "num_classes")}

@@ -37,13 +37,15 @@ def plot(
     formats: tuple[str, ...],
     output: Path | None,
 ) -> None:
-    """Draw RESULTS: analysis.json files, or a study's results.json with --study."""
+    """Draw RESULTS: analysis.json files or their folders, or with --study, a results.json."""
     from checkpoints import load_study
     from checkpoints.analysis.trajectory import common_switch, switch_epochs
     from figures import density_grid, draw_analysis, draw_study, draw_trajectories, save_figure
     from spectra import load_analysis
     from spectra.results.study_result import load_study_result
 
+    held = "analysis.json" if study is None else "results.json"
+    results = tuple(path / held if path.is_dir() else path for path in results)
     chosen = formats or WRITTEN_FORMATS
     folder = writable(output or results[0].parent)
     if study is not None:

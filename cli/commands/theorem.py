@@ -66,7 +66,7 @@ def theorem(
     batch; the theorem's (1+ρλmin)², for an ascent step that is not normalised, stands beside them.
     """
     from checkpoints import load_checkpoint
-    from checkpoints.analysis.data_of import data_for
+    from checkpoints.analysis.data_of import data_for, notes_of
     from checkpoints.analysis.theorem import measure_theorem
     from figures import plot_theorem, save_figure
     from spectra.results.theorem_result import save_theorem, theorem_to_plain
@@ -84,7 +84,7 @@ def theorem(
     loaded = load_checkpoint(checkpoint, loading)
     folder = writable(output or Path("runs") / f"theorem-{loaded.name.replace('/', '-')}")
     data, notes = data_for(loaded, source)
-    for text in (*loaded.notes, *notes):
+    for text in (*notes_of(loaded, data, request.analysis.normalisation), *notes):
         note(f"note: {text}")
     with reporting(f"measuring {loaded.name}") as report:
         result = measure_theorem(loaded, data, request, on_progress=report.update)

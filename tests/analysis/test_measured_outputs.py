@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from checkpoints import AnalysisRequest, LoadOptions, analyze, load_checkpoint, save_native
-from checkpoints.analysis.data_of import data_for, with_data
+from checkpoints.analysis.data_of import data_for, notes_of, with_data
 from spectra import SolverSettings
 from spectra.errors import InputError
 
@@ -92,6 +92,13 @@ def test_an_imported_network_has_the_outputs_of_a_pass(place):
     checkpoint = with_data(loaded(place, "HeadFirst"), f"npz:{place / 'own.npz'}")
     save_native(place / "own.safetensors", checkpoint)
     assert load_checkpoint(place / "own.safetensors").architecture.num_classes == 3
+
+
+def test_a_note_on_normalisation_is_not_of_inputs_as_they_are(place):
+    checkpoint = loaded(place, "HeadFirst")
+    data, _ = data_for(checkpoint, f"npz:{place / 'own.npz'}")
+    assert any("normalised" in text for text in checkpoint.notes)
+    assert not any("normalised" in text for text in notes_of(checkpoint, data, None))
 
 
 def test_stated_classes_are_held_against_a_pass(place):

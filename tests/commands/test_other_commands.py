@@ -29,6 +29,12 @@ def test_plot_draws_a_stored_result_without_the_checkpoint(analysis_folder, tmp_
     assert (tmp_path / "density.svg").stat().st_size > 1000
 
 
+def test_plot_takes_the_folder_of_a_result(analysis_folder, tmp_path):
+    result = invoke("plot", analysis_folder, "--format", "svg", "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "density.svg").exists()
+
+
 def test_plot_says_where_results_of_extremes_alone_hold_no_density(run_folder, tmp_path):
     done = invoke("analyze", run_folder, "--classes", 9, "--num-probes", 0, "-o", tmp_path)
     assert done.exit_code == 0, done.output

@@ -252,3 +252,10 @@ def test_npz_needs_one_or_two_files(source):
 def test_an_absent_npz_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"absent\.npz"):
         load_data(DataRequest(f"npz:{tmp_path / 'absent.npz'}"))
+
+
+def test_floats_that_look_like_pixels_are_said(tmp_path):
+    images = pictures(4).astype(np.float32)
+    source = write_npz(tmp_path / "a.npz", images=images, labels=np.arange(4) % 2)
+    (note,) = load_data(DataRequest(source)).notes
+    assert "are taken as they are: where these are pixels" in note

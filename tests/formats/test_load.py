@@ -266,3 +266,19 @@ def test_finding_a_checkpoint_does_not_read_it(run):
 @pytest.mark.parametrize("name", ["", " "])
 def test_a_checkpoint_without_a_name_is_refused(name):
     refused(name, "a checkpoint must be named")
+
+
+@pytest.mark.parametrize("form", ["ckpt_{}.pth", "net-epoch{}-acc0.{}3.pt", "{}.safetensors"])
+def test_files_of_others_are_listed_by_the_number_in_their_names(tmp_path, form):
+    for epoch in (1, 10, 2):
+        (tmp_path / form.format(epoch, epoch)).write_bytes(b"weights")
+    (tmp_path / "best.pth").write_bytes(b"weights")
+    (tmp_path / "resnet20.ckpt").write_bytes(b"weights")
+    wanted = [(epoch, tmp_path / form.format(epoch, epoch)) for epoch in (1, 2, 10)]
+    assert list_checkpoints(tmp_path) == wanted
+
+
+def test_numbered_files_of_several_kinds_are_not_mixed(tmp_path):
+    for name in ("a1.pth", "a2.pth", "b1.pth", "b2.pth"):
+        (tmp_path / name).write_bytes(b"weights")
+    refused(tmp_path, "holds no checkpoint")

@@ -36,3 +36,12 @@ def test_a_result_with_layers_gets_their_figure(tmp_path):
 def test_a_result_without_layers_is_refused():
     with pytest.raises(InputError, match="no layers; they come from analyze --per-layer"):
         plot_layers(analysis(record_of(None)))
+
+
+def test_long_names_of_layers_are_shortened_in_the_middle():
+    name = "transformer.encoder.layer.11.attention.output"
+    one = replace(record_of(None, "0"), layers=(layer(name, 1.0), layer("fc", 2.0)))
+    shown = [text.get_text() for text in plot_layers(analysis(one)).axes[2].get_xticklabels()]
+    assert shown[1] == "fc"
+    assert len(shown[0]) == 24
+    assert (shown[0][:11], shown[0][-6:]) == ("transformer", "output")
