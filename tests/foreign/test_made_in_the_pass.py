@@ -147,3 +147,14 @@ def test_a_cache_that_the_network_filled_before_serves_both():
     wanted = true_product(lambda s, x: s.a(x) @ made[5].double(), X, v)[1]
     torch.testing.assert_close(op.matvec(v), wanted, rtol=1e-9, atol=1e-12)
     assert torch.equal(net(X), before)
+
+
+@pytest.mark.parametrize(
+    "name", ["masked means", "tokens as numbers", "counts", "weights by place"]
+)
+def test_a_tangent_pass_reads_what_is_made_of_integers(name):
+    x, function, reference = NETS[name]
+    op = HessianOperator(built(function), x, Y, dtype=DOUBLE, products="tangent")
+    v = torch.linspace(-1, 1, op.size, dtype=DOUBLE).sin()
+    # Rounded to float32 as above.
+    torch.testing.assert_close(op.matvec(v), true_product(reference, x, v)[1], rtol=2e-5, atol=1e-6)

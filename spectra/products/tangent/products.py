@@ -109,6 +109,8 @@ class TangentChunk(ChunkHessian):
             for i, step in enumerate(trace.steps):
                 inputs = tuple(values[name] for name in step.inputs)
                 output = step.layer.value(*inputs)
+                if isinstance(step.layer, Fixed) and isinstance(output, Tensor):
+                    output = _widened(output, weights.dtype)
                 self.saved.append(Saved(inputs, output))
                 values[step.output] = output
                 for name in set(step.inputs):
@@ -236,3 +238,9 @@ class TangentChunk(ChunkHessian):
                     storages.pop(address, None)
         graphs = sum(saved.graph.nbytes for saved in self.saved if saved.graph is not None)
         return graphs + sum(storages.values())
+
+
+def _widened(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return real numbers in ``dtype`` at least: what torch makes of integers is float32."""
+    wider = value.is_floating_point() and torch.promote_types(value.dtype, dtype) != value.dtype
+    return value.to(dtype) if wider else value
