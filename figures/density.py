@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 _PANEL_HEIGHT = 2.35  # inches, with its five lines of numbers
+_LONGEST_LINE = 33  # letters above a panel; ours
 _BAND = "band: 95 % at each point by itself, over the random probes"
 _HOLLOW = (
     "Hollow marks, ≤\u00a0and\u00a0≥: not known to have converged, so λmin may be lower, λmax "
@@ -240,14 +242,22 @@ def _draw(ax: Axes, one: _Drawn, style: SeriesStyle, window: Window, *, fill: bo
 
 def _write_block(ax: Axes, lines: Sequence[str], *, heading: str | None) -> None:
     """Write lines above the panel, evenly spaced whatever their letters, under a bold heading."""
-    texts = [(line, "normal") for line in lines]
+    texts = [(part, "normal") for line in lines for part in _broken(line)]
     if heading:
-        texts.insert(0, (heading, "bold"))
+        texts = [(part, "bold") for part in _broken(heading)] + texts
     for k, (text, weight) in enumerate(reversed(texts)):
         ax.annotate(
             text, (0, 1), (0, 4 + 1.4 * FONT_SIZE * k), xycoords="axes fraction",
             textcoords="offset points", va="baseline", weight=weight, annotation_clip=False,
         )  # fmt: skip
+
+
+def _broken(line: str) -> list[str]:
+    """Return a line in parts that do not reach into the next panel."""
+    if len(line) <= _LONGEST_LINE:
+        return [line]
+    numbers = line.split("   ")
+    return numbers if len(numbers) > 1 else textwrap.wrap(line, _LONGEST_LINE)
 
 
 def _caption(

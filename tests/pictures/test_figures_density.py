@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn_results import PROTOCOL, analysis, line, texts
+from drawn_results import PROTOCOL, analysis, line, record_of, texts
 
 from figures import (
     density_curve,
@@ -122,3 +122,11 @@ def test_results_of_different_losses_cannot_share_an_axis(record, key, value):
         plot_trajectory({"a": [one], "b": [other]}, labels=("8",))
     with pytest.raises(InputError, match=expected):
         plot_contrast({"a": [one], "b": [other]}, groups={"tail": (8,)})
+
+
+def test_what_stands_above_a_panel_is_broken_before_the_next(spectrum):
+    name = "a very long name of a group of classes, the tail"
+    figure = density_panels(analysis(record_of(spectrum, name)), [name])
+    bold = [text.get_text() for text in figure.axes[0].texts if text.get_weight() == "bold"]
+    assert " ".join(reversed(bold)) == name
+    assert len(bold) == 2
