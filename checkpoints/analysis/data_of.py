@@ -244,6 +244,7 @@ def with_data(
             class_counts=data.class_counts,
             architecture=replace(checkpoint.architecture, num_classes=data.num_classes),
             normalisation=normalisation_for(checkpoint, data),
+            notes=notes_of(checkpoint, data, normalisation),
         )
     if normalisation is None:
         return checkpoint
