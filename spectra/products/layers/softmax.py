@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -12,11 +13,8 @@ from spectra.products.layers.interface import Layer, Saved
 from spectra.products.tangent.folding import Direction, Moved
 
 
-class Softmax(Layer):
-    """P = exp(x) / Σ exp(x), with dP = P (dx - Σ P dx).
-
-    The cotangent of x is P T with T = δ - Σ P δ, and its tangent is w - P Σ w with
-    w = P dδ + T dP.
+class OverAnAxis(Layer):
+    """What a softmax and its logarithm share: a tangent that is kept for the pull's.
 
     Args:
         axis: of the sum.
@@ -24,6 +22,27 @@ class Softmax(Layer):
 
     def __init__(self, axis: int) -> None:
         self.axis = axis
+
+    def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
+        """Return the tangent of the output, and keep it."""
+        p, count = saved.extra["p"], direction.count
+        dx = apart(saved.input_tangents[0], count, p)
+        if dx is None:
+            return None
+        saved.extra["moved"] = moved = self.moved(dx, p, from_last(self.axis, p))
+        return below(moved, count)
+
+    @abstractmethod
+    def moved(self, dx: Tensor, p: Tensor, axis: int) -> Tensor:
+        """Return the tangent of the output along that of the input, (K, ...), for the softmax P."""
+
+
+class Softmax(OverAnAxis):
+    """P = exp(x) / Σ exp(x), with dP = P (dx - Σ P dx).
+
+    The cotangent of x is P T with T = δ - Σ P δ, and its tangent is w - P Σ w with
+    w = P dδ + T dP.
+    """
 
     def value(self, *inputs: Tensor) -> Tensor:
         """Return P."""
@@ -38,14 +57,9 @@ class Softmax(Layer):
         kept["t"] = centred(saved.cotangent, p, axis)
         return [p * kept["t"]]
 
-    def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
+    def moved(self, dx: Tensor, p: Tensor, axis: int) -> Tensor:
         """Return P (dx - Σ P dx)."""
-        p, count = saved.extra["p"], direction.count
-        dx = apart(saved.input_tangents[0], count, p)
-        if dx is None:
-            return None
-        saved.extra["moved"] = moved = pulled_softmax(dx, p, from_last(self.axis, p))
-        return below(moved, count)
+        return pulled_softmax(dx, p, axis)
 
     def pull_tangent(
         self,
@@ -65,17 +79,11 @@ class Softmax(Layer):
         return [below(found, count)]
 
 
-class LogSoftmax(Layer):
+class LogSoftmax(OverAnAxis):
     """y = x - log Σ exp(x), with dy = dx - Σ P dx for the softmax P.
 
     The cotangent of x is δ - P Σ δ, and its tangent is dδ - P Σ dδ - P dy Σ δ.
-
-    Args:
-        axis: of the sum.
     """
-
-    def __init__(self, axis: int) -> None:
-        self.axis = axis
 
     def value(self, *inputs: Tensor) -> Tensor:
         """Return the logarithm of the softmax."""
@@ -89,14 +97,9 @@ class LogSoftmax(Layer):
         kept["turn"] = p * delta.sum(from_last(self.axis, p), keepdim=True)
         return [delta - kept["turn"]]
 
-    def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
+    def moved(self, dx: Tensor, p: Tensor, axis: int) -> Tensor:
         """Return dx - Σ P dx."""
-        p, count = saved.extra["p"], direction.count
-        dx = apart(saved.input_tangents[0], count, p)
-        if dx is None:
-            return None
-        saved.extra["moved"] = moved = centred(dx, p, from_last(self.axis, p))
-        return below(moved, count)
+        return centred(dx, p, axis)
 
     def pull_tangent(
         self,
