@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from spectra.krylov.slq import slq
     from spectra.krylov.spectrum import Spectrum
     from spectra.krylov.tridiagonal import Tridiagonal
+    from spectra.landscape.stationary_point import StationaryPoint
     from spectra.objective.images import LazyImages
     from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
     from spectra.operators.class_hessian import class_hessian
@@ -94,6 +95,7 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.krylov.slq": ["slq"],
             "spectra.krylov.spectrum": ["Spectrum"],
             "spectra.krylov.tridiagonal": ["Tridiagonal"],
+            "spectra.landscape.stationary_point": ["StationaryPoint"],
             "spectra.objective.images": ["LazyImages"],
             "spectra.objective.per_sample": ["CrossEntropy", "PerSampleLoss"],
             "spectra.operators.class_hessian": ["class_hessian"],
@@ -138,6 +140,7 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "Verdict",
     "VERDICTS",
     "Certificate",
+    "StationaryPoint",
     "load_analysis",
     "save_analysis",
     "StudyResult",
