@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from spectra.krylov.slq import slq
     from spectra.krylov.spectrum import Spectrum
     from spectra.krylov.tridiagonal import Tridiagonal
+    from spectra.landscape.bending import Bending
     from spectra.landscape.stationary_point import StationaryPoint
     from spectra.objective.images import LazyImages
     from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
@@ -95,6 +96,7 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.krylov.slq": ["slq"],
             "spectra.krylov.spectrum": ["Spectrum"],
             "spectra.krylov.tridiagonal": ["Tridiagonal"],
+            "spectra.landscape.bending": ["Bending"],
             "spectra.landscape.stationary_point": ["StationaryPoint"],
             "spectra.objective.images": ["LazyImages"],
             "spectra.objective.per_sample": ["CrossEntropy", "PerSampleLoss"],
@@ -141,6 +143,7 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "VERDICTS",
     "Certificate",
     "StationaryPoint",
+    "Bending",
     "load_analysis",
     "save_analysis",
     "StudyResult",

@@ -1,0 +1,96 @@
+"""What a Bending says, and what a multiple of the loss does to it."""
+
+from dataclasses import replace
+
+import pytest
+
+from spectra import Bending, InputError
+
+CALM = Bending(
+    radius=0.1,
+    loss=0.02,
+    secants=((0.001, 1.0), (0.1, 0.9)),
+    predicted_with=0.6,
+    predicted_without=0.6,
+    lowered_with=0.63,
+    lowered_without=0.63,
+    share=0.001,
+    share_at_most=0.01,
+    steps=7,
+)
+
+
+def test_a_share_of_nothing_is_the_gradient_alone():
+    expected = "Within 0.1 the gradient can lower this loss by 63 %; bending adds nothing."
+    assert CALM.sentence == expected
+
+
+def test_half_is_said_as_half():
+    assert "half of it comes from bending" in replace(CALM, share=0.52).sentence
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.006, "1 %"), (0.994, "99 %"), (0.3, "30 %")])
+def test_shares_are_rounded_to_percents(share, said):
+    assert f"{said} of that comes from bending" in replace(CALM, share=share).sentence
+
+
+@pytest.mark.parametrize(
+    ("secants", "said"),
+    [
+        (((0.001, 1.0), (0.1, 0.2)), "does not last: at 0.1 it is 20 % of that."),
+        (((0.001, 9.0), (0.1, 0.2)), "is a kink: at 0.1 it is 20 % of that."),
+        (((0.001, 9.0), (0.1, -0.2)), "is a kink: by 0.1 the loss bends up."),
+        (((0.001, 1.0), (0.1, 3.0)), "does not last: at 0.1 it is 3 times of that."),
+    ],
+)
+def test_curvature_that_is_another_within_the_radius_is_said(secants, said):
+    found = replace(CALM, secants=secants)
+    assert found.kinked
+    assert found.sentence.endswith(said)
+
+
+def test_a_kink_that_is_over_before_the_radius_is_none():
+    found = replace(CALM, secants=((0.001, -8.0), (0.03, 1.03), (0.1, 1.08)))
+    assert not found.kinked
+    assert found.secant_over_pointwise == 1.08
+
+
+def test_a_model_that_the_true_loss_contradicts_is_said():
+    found = replace(CALM, predicted_with=1.4)
+    assert not found.believed
+    assert "63 %" in found.sentence
+    assert "The quadratic model promises 140 %." in found.sentence
+
+
+def test_a_loss_of_zero_has_a_sentence():
+    none = dict.fromkeys(
+        ["predicted_with", "predicted_without", "lowered_with", "lowered_without"], None
+    )
+    assert "which is 0 here" in replace(CALM, loss=0.0, share=1.0, **none).sentence
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"converged": False},
+        {"secants": ((0.001, 1.0), (0.1, 0.2))},
+        {"secants": ((0.001, 9.0), (0.1, 0.2))},
+        {"secants": ()},
+        {"share": 0.9},
+        {"lowered_with": -0.1, "lowered_without": -0.1},
+    ],
+)
+def test_everything_has_a_sentence_and_a_next_step(change):
+    found = replace(CALM, **change)
+    assert found.sentence.endswith(".")
+    assert found.next_step.endswith(".")
+
+
+def test_a_multiple_of_the_loss_keeps_what_is_relative_to_it():
+    assert CALM.scaled(3.0) == replace(CALM, loss=0.06)
+
+
+def test_a_share_of_more_than_all_is_refused():
+    with pytest.raises(InputError, match="share must lie between 0 and 1"):
+        replace(CALM, share=1.5)
