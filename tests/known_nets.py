@@ -52,7 +52,7 @@ class KnownCase:
         return float(self.eigenvalues[-1])
 
     @property
-    def is_saddle(self) -> bool:
+    def is_negative(self) -> bool:
         return self.lambda_min < -TAU * max(self.lambda_max, 0.0)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from cli.display.tables import print_table
-from cli.display.words import counted, number, percent, with_residual
+from cli.display.words import counted, number, percent, with_error, with_residual
 from spectra import Analysis, LossAnalysis, SolverSettings
 from spectra.findings.counted_eigenpairs import CountedEigenvalue
 from spectra.results.provenance import GAUSS_NEWTON
@@ -36,7 +36,7 @@ def print_analysis(analysis: Analysis) -> None:
     columns = ["class", "n", "accuracy", "loss", "λmin", "λmax", "|λmin/λmax|", "‖g‖",
                "|g·vmin|/‖g‖", "verdict"]  # fmt: skip
     matrix = "Hessian"
-    if protocol.matrix == GAUSS_NEWTON:  # which says nothing of saddles
+    if protocol.matrix == GAUSS_NEWTON:  # which sees no negative curvature
         matrix, kept = "Gauss-Newton matrix", [0, 1, 2, 3, 4, 5, 7]
         columns, rows = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
     print_table(
@@ -50,8 +50,8 @@ def print_analysis(analysis: Analysis) -> None:
         f"loss {protocol.loss}, reduction {protocol.reduction}{_by(protocol.parameters)}, "
         f"{protocol.split} images ({protocol.images}), {protocol.dtype}, engine {settings.engine}, "
         f"{counted(settings.num_probes, 'probe')} x {counted(settings.num_steps, 'step')}, "
-        f"seed {settings.seed}, r {protocol.radius}, τ {protocol.tau}; ± is the residual "
-        f"norm; accuracy on test images{recorded}"
+        f"seed {settings.seed}, r {protocol.radius}, τ {protocol.tau}; in brackets the "
+        f"residual ‖Hv − λv‖, no error bar; accuracy on test images{recorded}"
     )
     marked = [label for label, ends in marks.items() if any(ends)]
     if marked:
@@ -91,7 +91,7 @@ def _print_layers(record: LossAnalysis) -> None:
             f"{layer.size:,}",
             below + with_residual(layer.lambda_min, layer.residual_min),
             above + with_residual(layer.lambda_max, layer.residual_max),
-            with_residual(layer.trace, layer.trace_error or None),
+            with_error(layer.trace, layer.trace_error),
         ]
         rows.append(row)
     print_table(

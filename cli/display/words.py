@@ -10,10 +10,16 @@ def number(value: float | None) -> str:
 
 
 def with_residual(value: float, residual: float | None) -> str:
-    """Return ``value ± residual``, or the value alone."""
-    if residual is None:
-        return number(value)
-    return f"{value:.3g} ± {residual:.1g}"
+    """Return ``value (residual)``, or the value alone.
+
+    A residual is no error bar, whose sign ± would say that it is.
+    """
+    return number(value) if residual is None else f"{value:.3g} ({residual:.1g})"
+
+
+def with_error(value: float, error: float) -> str:
+    """Return ``value ± error``, or the value alone where it is exact."""
+    return f"{value:.3g} ± {error:.1g}" if error else number(value)
 
 
 def counted(count: int, noun: str) -> str:

@@ -72,7 +72,9 @@ def analyze_fresh(
         grad_norm=float(op.gradient().norm()) * factor,
         grad_along_vmin=None,
         spectrum=spectrum if factor == 1.0 else spectrum.scaled(factor),
-        verdict=Verdict(NOT_A_MATRIX, reason, radius, tau, None),
+        verdict=Verdict(
+            NOT_A_MATRIX, reason, radius, tau, None, "images that stay (--images plain)"
+        ),
         products=op.choice.label if settings.engine == "spectra" else settings.engine,
         image_products=op.count.total if settings.engine == "spectra" else None,
         active_images=op.num_images,

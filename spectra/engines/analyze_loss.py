@@ -28,8 +28,9 @@ from spectra.system.seeding import make_generator
 # costs less than the products.
 BOOTSTRAP_IMAGES = 250
 GAUSS_NEWTON_REASON = (
-    "the Gauss-Newton matrix leaves out how the network bends, and with it what makes a saddle"
+    "the Gauss-Newton matrix leaves out how the network bends, and with it negative curvature"
 )
+GAUSS_NEWTON_NEXT = "the Hessian itself (without --gauss-newton)"
 
 
 def analyze_loss(
@@ -105,7 +106,8 @@ def analyze_loss(
     converged = result.extremes.converged
     low, high = _certificates(result)
     along = abs(float(gradient @ small.vector)) / grad_norm if grad_norm else 0.0
-    verdict, bootstrap = Verdict(NOT_THE_HESSIAN, GAUSS_NEWTON_REASON, radius, tau, None), None
+    verdict = Verdict(NOT_THE_HESSIAN, GAUSS_NEWTON_REASON, radius, tau, None, GAUSS_NEWTON_NEXT)
+    bootstrap = None
     judged = isinstance(op, HessianOperator)
     if judged:
         verdict = decide(

@@ -1,9 +1,15 @@
-"""Saddle, descent, minimum or undecided: stated rules, with the numbers that decided."""
+"""Whether a loss curves down at these weights: stated rules, with the numbers that decided.
+
+The curvature at a point is one question; whether a stationary point is near is another, which
+:mod:`spectra.landscape` answers by a search. Files of earlier versions hold names of a rule that
+took both from a ratio (``saddle``, ``descent with negative curvature`` ...); they read as they are.
+"""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spectra.errors import InputError, is_number
+from spectra.system.files import WHEN_SET
 
 # Ours: three decades below λmax is where float32 products of deep ReLU nets stop being
 # trustworthy (single ReLU masks flip), so smaller negative values are not called negative.
@@ -11,27 +17,27 @@ TAU = 1e-3
 # Ours: the smallest SAM radius that the paper uses, for checkpoints that were trained without SAM.
 RADIUS = 0.1
 
-SADDLE = "saddle"
-NEGATIVE_DESCENT = "descent with negative curvature"
-MINIMUM = "minimum to tolerance"
-DESCENT = "descent"
+NEGATIVE = "negative curvature"
+NOT_NEGATIVE = "no negative curvature"
 UNDECIDED = "undecided"
 NOT_A_MATRIX = "not a fixed matrix"  # of products that change
-NOT_THE_HESSIAN = "not the Hessian"  # of the Gauss-Newton matrix, which sees no saddle
-VERDICTS = (SADDLE, NEGATIVE_DESCENT, MINIMUM, DESCENT, UNDECIDED, NOT_A_MATRIX, NOT_THE_HESSIAN)
+NOT_THE_HESSIAN = "not the Hessian"  # of the Gauss-Newton matrix, which sees no negative curvature
+VERDICTS = (NEGATIVE, NOT_NEGATIVE, UNDECIDED, NOT_A_MATRIX, NOT_THE_HESSIAN)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a point is for one loss.
+    """What the curvature of one loss is at the weights that it was measured at.
 
     Attributes:
-        name: one of :data:`VERDICTS`.
+        name: one of :data:`VERDICTS`; in files of earlier versions a name of the earlier rule.
         reason: the comparison that decided, with its numbers.
-        radius: r, parameter units.
+        radius: r, parameter units: how far from the weights one cares to look.
         tau: relative tolerance.
         critical_radius: ρ* = 2‖g‖ / |λmin|, where the curvature term of a step along v_min
-            overtakes the gradient; None where λmin >= 0.
+            overtakes the gradient, if both stayed what they are at the weights; None where
+            λmin >= 0.
+        next_step: what would change the name, or make it surer; empty in files of earlier versions.
     """
 
     name: str
@@ -39,6 +45,7 @@ class Verdict:
     radius: float
     tau: float
     critical_radius: float | None
+    next_step: str = field(default="", metadata=WHEN_SET)
 
 
 def check_thresholds(radius: float, tau: float) -> None:
@@ -63,31 +70,28 @@ def decide(
     upper_bound: float | None = None,
     bounded: bool | None = None,
 ) -> Verdict:
-    """Name the point.
+    """Say whether there is negative curvature.
 
-    With ρ* = 2‖g‖ / |λmin| and δ the rounding; each side takes the estimate of λmax that speaks
-    against it, ``upper_bound`` (else value + residual) or value - δ:
+    With δ the rounding; each side takes the estimate of λmax that speaks against it,
+    ``upper_bound`` (else value + residual) or value - δ:
 
-    * saddle: λmin + δ < -τ λmax and ρ* <= r;
-    * descent with negative curvature: the same λmin, ρ* > r;
-    * minimum to tolerance: nothing below -τ λmax, and ‖g‖ <= τ λmax r;
-    * descent: nothing below -τ λmax, larger gradient;
+    * negative curvature: λmin + δ < -τ λmax;
+    * no negative curvature: nothing below -τ λmax;
     * undecided: anything else.
 
-    Nothing is below -τ λmax if ``lower_bound`` is not; without a bound, if both ends converged and
-    λmin is not, and the reason then says that it is not bounded. A saddle needs no convergence at
-    the lower end, as a Rayleigh quotient bounds the smallest eigenvalue from above, hence ρ* too;
-    descent with negative curvature needs it, or a ``lower_bound`` whose ρ* is > r as well.
-    What needs λmax from above needs ``upper_bound`` or convergence there; a minimum with a lower
-    bound needs neither, as a larger λmax only allows more.
+    Negative curvature needs no convergence at the lower end, as a Rayleigh quotient bounds the
+    smallest eigenvalue from above; it needs λmax from above: ``upper_bound``, or convergence there.
+    Nothing is below -τ λmax if ``lower_bound`` is not, and a larger λmax would only allow more;
+    without a bound, if both ends converged and λmin is not, and the reason then says that it is
+    not bounded. The gradient decides nothing.
 
     Args:
         lambda_min: Rayleigh quotient at the lower end, from a fresh product over all images.
         lambda_max: Rayleigh quotient at the upper end, from such a product too.
-        grad_norm: ‖g‖ of the same loss.
+        grad_norm: ‖g‖ of the same loss, for ρ* alone.
         converged: whether both ends met their tolerance.
         largest_converged: whether the upper end did.
-        radius: r: how far the question looks; SAM's ρ, say.
+        radius: r, kept beside ρ*: how far the question looks; SAM's ρ, say.
         tau: relative tolerance.
         rounding: δ of both Rayleigh quotients, eigenvalue units.
         residual_max: ‖H y - λmax y‖; stands in for a missing ``upper_bound``.
@@ -101,12 +105,12 @@ def decide(
         InputError: a number is out of range.
 
     Example:
-        >>> ends = {"lambda_min": -2.0, "lambda_max": 10.0}
-        >>> met = {"converged": True, "largest_converged": True}
-        >>> spectra.decide(**ends, **met, grad_norm=0.01).name
-        'saddle'
-        >>> spectra.decide(**ends, **met, grad_norm=3.0).reason
-        'λmin -2 < -τλmax -0.01 but ρ* 3 > r 0.1'
+        >>> met = {"grad_norm": 3.0, "converged": True, "largest_converged": True}
+        >>> found = spectra.decide(lambda_min=-2.0, lambda_max=10.0, **met)
+        >>> found.name, found.reason, found.critical_radius
+        ('negative curvature', 'λmin -2 < -τλmax -0.01', 3.0)
+        >>> spectra.decide(lambda_min=1e-6, lambda_max=10.0, **met).name
+        'no negative curvature'
     """
     check_thresholds(radius, tau)
     if not (0 <= rounding < math.inf and 0 <= residual_max < math.inf):
@@ -116,65 +120,64 @@ def decide(
     if bounded is False:
         lower_bound = upper_bound = None
     critical = 2 * grad_norm / abs(lambda_min) if lambda_min < 0 else None
-    most = upper_bound if upper_bound is not None else lambda_max + residual_max
-    deep = -tau * max(most, lambda_max, 0.0)
-    floor = -tau * max(lambda_max - rounding, 0.0)
-
-    def verdict(name: str, reason: str) -> Verdict:
-        return Verdict(name, reason, radius, tau, critical)
-
-    if not largest_converged and upper_bound is None and lower_bound is None:
-        return verdict(UNDECIDED, "λmax did not converge; raise --max-steps")
+    most = max(upper_bound if upper_bound is not None else lambda_max + residual_max, lambda_max)
+    least = lambda_max - rounding
+    deep, floor = -tau * max(most, 0.0), -tau * max(least, 0.0)
     top_known = largest_converged or upper_bound is not None
-    if lambda_min + rounding < deep and critical is not None and top_known:
-        found = f"λmin {lambda_min:.3g} < -τλmax {deep:.3g}"
-        if critical <= radius:
-            return verdict(SADDLE, f"{found} and ρ* {critical:.3g} <= r {radius:.3g}")
-        deepest = lambda_min if lower_bound is None else min(lower_bound, lambda_min)
-        if not converged and (lower_bound is None or 2 * grad_norm <= radius * abs(deepest)):
-            return verdict(
-                UNDECIDED,
-                f"{found}, ρ* at most {critical:.3g}, r {radius:.3g}, but λmin did not converge; "
-                "raise --max-steps",
-            )
-        return verdict(NEGATIVE_DESCENT, f"{found} but ρ* {critical:.3g} > r {radius:.3g}")
-    if lambda_min < floor:
-        return verdict(UNDECIDED, _too_close(lambda_min, deep, floor, top_known))
-    if lower_bound is not None:
-        if lower_bound < floor:
-            return verdict(UNDECIDED, _too_far(lower_bound, floor))
-        flat = f"λmin >= {min(lower_bound, lambda_min):.3g} >= -τλmax {floor:.3g}"
-    elif not converged:
+
+    def verdict(name: str, reason: str, next_step: str) -> Verdict:
+        return Verdict(name, reason, radius, tau, critical, next_step)
+
+    if not top_known and lower_bound is None:
+        return verdict(UNDECIDED, "λmax did not converge", "more steps (--max-steps)")
+    if top_known and lambda_min + rounding < deep:
+        ratio = (lambda_min + rounding) / -most if most > 0 else math.inf
         return verdict(
-            UNDECIDED, f"nothing below -τλmax {floor:.3g} found, but λmin did not converge"
+            NEGATIVE,
+            f"λmin {lambda_min:.3g} < -τλmax {deep:.3g}",
+            f"a tolerance τ over {ratio:.2g} (--tau)" if ratio < math.inf else "another point",
         )
-    elif bounded:
+    if lambda_min < floor:
+        return verdict(UNDECIDED, *_too_close(lambda_min, deep, floor, top_known))
+    if lower_bound is None:
+        found = f"λmin {lambda_min:.3g} >= -τλmax {floor:.3g} (nothing below found, not bounded)"
+        if converged:
+            enough = UNDECIDED if bounded else NOT_NEGATIVE
+            return verdict(enough, found, "a bound from below (--certify-below)")
         return verdict(
             UNDECIDED,
-            f"nothing below -τλmax {floor:.3g} found, not bounded; try --certify-below",
+            f"nothing below -τλmax {floor:.3g} found, but λmin did not converge",
+            "more steps (--max-steps), or a bound from below (--certify-below)",
         )
-    else:
-        flat = f"λmin {lambda_min:.3g} >= -τλmax {floor:.3g} (nothing below found, not bounded)"
-    allowed = -floor * radius
-    if grad_norm <= allowed:
-        return verdict(MINIMUM, f"{flat} and ‖g‖ {grad_norm:.3g} <= τλmax·r {allowed:.3g}")
-    if not top_known:
-        return verdict(UNDECIDED, f"{flat}, but λmax did not converge; raise --max-steps")
-    return verdict(DESCENT, f"{flat} but ‖g‖ {grad_norm:.3g} > τλmax·r {allowed:.3g}")
-
-
-def _too_close(lambda_min: float, deep: float, floor: float, top_known: bool) -> str:
-    if not top_known:
-        return f"λmin {lambda_min:.3g} < -τλmax {floor:.3g}, but λmax did not converge; more steps"
-    return (
-        f"λmin {lambda_min:.3g} is below -τλmax {floor:.3g} for the λmax found, but not below "
-        f"{deep:.3g} for the largest it may be; more steps or --dtype float64"
+    if lower_bound < floor:
+        return verdict(UNDECIDED, *_too_far(lower_bound, floor, least))
+    lowest = min(lower_bound, lambda_min)
+    return verdict(
+        NOT_NEGATIVE,
+        f"λmin >= {lowest:.3g} >= -τλmax {floor:.3g}",
+        f"a tolerance τ under {lowest / -least:.2g} (--tau)" if lowest < 0 else "another point",
     )
 
 
-def _too_far(lower_bound: float, floor: float) -> str:
-    how_far = f"{lower_bound / floor:.3g} times as deep" if floor else "deeper"
+def _too_close(lambda_min: float, deep: float, floor: float, top_known: bool) -> tuple[str, str]:
+    """Return reason and next step where λmin is below -τλmax for some λmax that may be."""
+    if not top_known:
+        return (
+            f"λmin {lambda_min:.3g} < -τλmax {floor:.3g}, but λmax did not converge",
+            "more steps (--max-steps)",
+        )
     return (
-        f"nothing below -τλmax {floor:.3g} found, but λmin >= {lower_bound:.3g} only, {how_far}; "
-        "--certify-below with more steps"
+        f"λmin {lambda_min:.3g} is below -τλmax {floor:.3g} for the λmax found, but not below "
+        f"{deep:.3g} for the largest it may be",
+        "more steps (--max-steps), float64 (--dtype float64) or another tolerance τ (--tau)",
+    )
+
+
+def _too_far(lower_bound: float, floor: float, least: float) -> tuple[str, str]:
+    """Return reason and next step where the bound from below leaves room for what is under it."""
+    how_far = f"{lower_bound / floor:.3g} times as deep" if floor else "deeper"
+    tolerance = f", or a tolerance τ over {-lower_bound / least:.2g} (--tau)" if floor else ""
+    return (
+        f"nothing below -τλmax {floor:.3g} found, but λmin >= {lower_bound:.3g} only, {how_far}",
+        f"a closer bound (--certify-below with more --max-steps){tolerance}",
     )

@@ -88,7 +88,7 @@ def test_panels_share_axes_and_state_numbers_and_verdict(record):
     )
     left, right = fig.axes
     assert (left.get_xlim(), left.get_ylim()) == (right.get_xlim(), right.get_ylim())
-    for text in ("head", "300 images", "|λmin/λmax| 0.383   ‖g‖ 0.5", "saddle"):
+    for text in ("head", "300 images", "|λmin/λmax| 0.383   ‖g‖ 0.5", "negative curvature"):
         assert text in texts(fig)
 
 

@@ -24,9 +24,9 @@ def test_repr_is_a_short_table(found):
     assert repr(found).splitlines() == [
         "run-0-200, epoch 200 (loss ce, plain train images)",
         "class     n  λmin  λmax  |λmin/λmax|  verdict",
-        "0      5000    -1    60       0.0167  descent with negative curvature",
+        "0      5000    -1    60       0.0167  negative curvature",
         "8        50   -23    60        0.383  undecided",
-        "tail     50  -0.5    60      0.00833  descent with negative curvature",
+        "tail     50  -0.5    60      0.00833  negative curvature",
         "not converged, so λmin may be lower, λmax higher: 8",
     ]
 
