@@ -36,7 +36,7 @@ COMMANDS = {
     "train": "cli.commands.train",
     "analyze": "cli.commands.analyze",
     "trajectory": "cli.commands.trajectory",
-    "theorem": "cli.commands.theorem",
+    "theorem": "cli.commands.directions.theorem",
     "reproduce": "cli.commands.reproduce",
     "plot": "cli.commands.plot",
     "pipeline": "cli.commands.pipeline",

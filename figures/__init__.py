@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from figures.accuracy import class_accuracies, plot_accuracy
     from figures.contrast import plot_contrast
     from figures.density import density_grid, density_panels, plot_density
+    from figures.directions.theorem import plot_theorem
     from figures.drawing import (
         draw_analysis,
         draw_reproduction,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from figures.style.colours import house_style, save_figure
     from figures.style.comparable import infer_groups, require_comparable
     from figures.style.spectral_axes import density_curve
-    from figures.theorem import plot_theorem
     from figures.trajectory import plot_trajectory
 else:  # tests/test_public_api.py holds the two equal
     __getattr__, __dir__ = lazy_names(
@@ -49,7 +49,7 @@ else:  # tests/test_public_api.py holds the two equal
             "figures.style.colours": ["house_style", "save_figure"],
             "figures.style.comparable": ["infer_groups", "require_comparable"],
             "figures.style.spectral_axes": ["density_curve"],
-            "figures.theorem": ["plot_theorem"],
+            "figures.directions.theorem": ["plot_theorem"],
             "figures.trajectory": ["plot_trajectory"],
         },
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from figures.accuracy import class_accuracies, plot_accuracy
 from figures.contrast import plot_contrast
 from figures.density import density_grid, density_panels
+from figures.directions.theorem import plot_theorem
 from figures.layers import plot_layers
 from figures.overlaps import plot_overlaps
 from figures.protocol_ratios import plot_protocols
@@ -16,7 +17,6 @@ from figures.published import plot_published
 from figures.recipes import plot_recipe_table, recipe_table_markdown
 from figures.style.colours import WRITTEN_FORMATS, save_figure
 from figures.style.comparable import infer_groups
-from figures.theorem import plot_theorem
 from figures.trajectory import plot_trajectory
 from spectra import Analysis
 from spectra.errors import InputError

@@ -17,9 +17,9 @@ from figures import (
     plot_theorem,
     save_figure,
 )
+from spectra.results.directions.theorem_result import load_theorem
 from spectra.results.protocol_rows import ProtocolRow
 from spectra.results.provenance import AnalysisProtocol
-from spectra.results.theorem_result import load_theorem
 from spectra.system.files import write_atomically
 
 # Networks by the names of their folders, as tables and figures call them.

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spectra.results.analysis import Analysis
+from spectra.results.directions.theorem_result import DirectionReport, TheoremResult
 from spectra.results.plain import to_plain
 from spectra.results.protocol_rows import ProtocolRow
-from spectra.results.theorem_result import DirectionReport, TheoremResult
 
 FORMAT = "spectra.reproduction"
 SCHEMA = 1

@@ -9,7 +9,7 @@ from command_line import refused
 from checkpoints.analysis.request import AnalysisRequest
 from cli.bench.command import bench
 from cli.commands.analyze import analyze
-from cli.commands.theorem import theorem
+from cli.commands.directions.theorem import theorem
 from cli.commands.trajectory import trajectory
 from cli.options.analysis import SHOWN, WITHOUT_FLAG, analysis_flags
 from cli.options.values import parse_memory

@@ -8,8 +8,8 @@ import torch
 
 import spectra
 from checkpoints.analysis.analyze import analyze
+from checkpoints.analysis.directions.theorem import measure_theorem
 from checkpoints.analysis.request import AnalysisRequest, TheoremRequest
-from checkpoints.analysis.theorem import measure_theorem
 from pretended_gpu.stage import (
     Facts,
     Stage,
@@ -22,7 +22,7 @@ from pretended_gpu.stage import (
 )
 from spectra import Extremes, HessianOperator, SolverSettings
 from spectra.engines.memory import available_bytes, forecast, resident_bytes
-from spectra.results.theorem_result import DirectionReport
+from spectra.results.directions.theorem_result import DirectionReport
 
 CARDS = (8, 12, 16, 24)
 GIB = 2**30

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from spectra import InputError, load_analysis
+from spectra.results.directions.theorem_result import load_theorem
 from spectra.results.record import StoredRecord
 from spectra.results.study_result import load_study_result
-from spectra.results.theorem_result import load_theorem
 
 STORED = Path(__file__).parents[2] / "docs" / "study"
 # One with a density and noise, one with certificates and a bootstrap.

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from spectra import SolverSettings, load_analysis, save_analysis
+from spectra.results.directions.theorem_result import load_theorem, save_theorem
 from spectra.results.plain import to_plain
 from spectra.results.protocol_rows import ProtocolRow, protocol_rows
 from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
 from spectra.results.study_result import StudyResult, load_study_result, save_study_result
-from spectra.results.theorem_result import load_theorem, save_theorem
 
 STORED = Path(__file__).parents[2] / "docs" / "study"
 ANALYSES = sorted(path for path in STORED.rglob("*.json") if path.parent.name != "theorem")

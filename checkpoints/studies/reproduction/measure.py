@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from checkpoints.analysis.compare_protocols import compare_protocols
+from checkpoints.analysis.directions.theorem import measure_theorem
 from checkpoints.analysis.request import AnalysisRequest, TheoremRequest
-from checkpoints.analysis.theorem import measure_theorem
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData, head_mid_tail
 from checkpoints.studies.reproduction.description import Reproduction
@@ -15,8 +15,8 @@ from checkpoints.studies.reproduction.trainings import Run
 from checkpoints.training.job import state_path
 from checkpoints.training.resume import load_history
 from spectra import Analysis, SolverSettings
+from spectra.results.directions.theorem_result import TheoremResult
 from spectra.results.reproduction_result import AccuracyRun
-from spectra.results.theorem_result import TheoremResult
 from spectra.system.progress import Progress, within
 
 

@@ -13,6 +13,7 @@ from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis
 from spectra.classes.identity import library_versions
+from spectra.results.directions.theorem_result import TheoremResult
 from spectra.results.protocol_rows import protocol_rows
 from spectra.results.reproduction_result import (
     MeasuredRun,
@@ -21,7 +22,6 @@ from spectra.results.reproduction_result import (
     reproduction_to_plain,
     theorem_runs,
 )
-from spectra.results.theorem_result import TheoremResult
 from spectra.system.files import write_json
 from spectra.system.lock import locked
 from spectra.system.progress import Progress, within

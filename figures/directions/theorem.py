@@ -17,7 +17,7 @@ from figures.style.colours import (
 )
 from figures.style.comparable import label_text, number
 from figures.style.page import finish_page, new_page
-from spectra.results.theorem_result import DirectionReport, TheoremResult
+from spectra.results.directions.theorem_result import DirectionReport, TheoremResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,8 @@ def plot_theorem(result: TheoremResult, *, title: str | None = None) -> Figure:
     """Draw, for each class, SAM's amplification along its v_min over ρ, and the losses along v_min.
 
     Args:
-        result: what was measured; :func:`spectra.results.theorem_result.load_theorem` reads a file.
+        result: what was measured; of a file it is what
+            :func:`spectra.results.directions.theorem_result.load_theorem` returns.
         title: above the panels.
     """
     classes = result.classes

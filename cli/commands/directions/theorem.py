@@ -18,7 +18,7 @@ from spectra.errors import InputError
 
 if TYPE_CHECKING:
     from checkpoints import LoadOptions
-    from spectra.results.theorem_result import DirectionReport
+    from spectra.results.directions.theorem_result import DirectionReport
 
 
 @command(short_help="SAM's gradient along negative curvature, measured and predicted.")
@@ -67,9 +67,9 @@ def theorem(
     """
     from checkpoints import load_checkpoint
     from checkpoints.analysis.data_of import data_for, notes_of
-    from checkpoints.analysis.theorem import measure_theorem
+    from checkpoints.analysis.directions.theorem import measure_theorem
     from figures import plot_theorem, save_figure
-    from spectra.results.theorem_result import save_theorem, theorem_to_plain
+    from spectra.results.directions.theorem_result import save_theorem, theorem_to_plain
 
     try:
         rhos = tuple(float(part) for part in rho.split(",") if part)

@@ -20,7 +20,7 @@ from spectra.findings.sharpness import (
     gauss_newton_form,
     loss_line,
 )
-from spectra.results.theorem_result import (
+from spectra.results.directions.theorem_result import (
     DirectionReport,
     MeasuredAt,
     TheoremProtocol,

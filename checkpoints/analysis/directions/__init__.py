@@ -1,0 +1,1 @@
+"""What is found along the directions of extreme curvature of a class."""

@@ -1,0 +1,1 @@
+"""Commands about the directions of extreme curvature of a class."""

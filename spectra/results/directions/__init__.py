@@ -1,0 +1,1 @@
+"""Files of what is found along the directions of extreme curvature of a class."""
