@@ -16,6 +16,7 @@ from spectra.system.seeding import derive_seed, make_generator
 
 # Of the published script.
 BATCH_SIZE = 128
+FRESH_NEXT = "Images that stay the same (--images plain, or frozen:K) have a matrix."
 
 
 def analyze_fresh(

@@ -30,7 +30,7 @@ BOOTSTRAP_IMAGES = 250
 GAUSS_NEWTON_REASON = (
     "the Gauss-Newton matrix leaves out how the network bends, and with it negative curvature"
 )
-GAUSS_NEWTON_NEXT = "the Hessian itself (without --gauss-newton)"
+GAUSS_NEWTON_NEXT = "The Hessian itself (without --gauss-newton) would say."
 
 
 def analyze_loss(

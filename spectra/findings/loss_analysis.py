@@ -11,6 +11,8 @@ from spectra.findings.product_noise import ProductNoise
 from spectra.findings.verdict import NOT_THE_HESSIAN, Verdict
 from spectra.krylov.extremes import Extremes
 from spectra.krylov.spectrum import Spectrum
+from spectra.landscape.bending import Bending
+from spectra.landscape.stationary_point import StationaryPoint
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class LossAnalysis:
         grad_norm: ‖g‖.
         grad_along_vmin: |⟨g, v_min⟩| / ‖g‖, between 0 and 1.
         spectrum: raw quadrature; None where no density was asked for.
-        verdict: what the point is, and why.
+        verdict: what the curvature is at these weights, and why.
         accuracy: fraction right on test images of the same classes, where there are any.
         certificates: what is known of λmin and of λmax, and on what grounds; in the units above.
         products: how Hessian-vector products were made.
@@ -53,6 +55,8 @@ class LossAnalysis:
             without residual or certificate, of no matrix.
         top: the eigenvalues at both ends, copies counted, where they were asked for.
         layers: λmin, λmax and trace of the block of each layer, where they were asked for.
+        bending: what negative curvature does for the loss within r; None where it was not asked.
+        stationary: whether a stationary point is near by, where that was asked for.
         extremes: the vectors of λmin and λmax, for a warm start, or of ``top``; not part of a
             result file.
     """
@@ -85,6 +89,8 @@ class LossAnalysis:
     noise: ProductNoise | None = None
     top: BothEnds | None = None
     layers: tuple[LayerSpectrum, ...] = ()
+    bending: Bending | None = None
+    stationary: StationaryPoint | None = None
     extremes: Extremes | None = field(default=None, repr=False, compare=False)
 
     @property

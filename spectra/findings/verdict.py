@@ -37,7 +37,8 @@ class Verdict:
         critical_radius: ρ* = 2‖g‖ / |λmin|, where the curvature term of a step along v_min
             overtakes the gradient, if both stayed what they are at the weights; None where
             λmin >= 0.
-        next_step: what would change the name, or make it surer; empty in files of earlier versions.
+        next_step: what would change the name, or settle it, for people; empty in files of earlier
+            versions.
     """
 
     name: str
@@ -46,6 +47,11 @@ class Verdict:
     tau: float
     critical_radius: float | None
     next_step: str = field(default="", metadata=WHEN_SET)
+
+
+# Where no option of an analysis would change the name.
+ELSEWHERE = "Nothing but other weights, or another loss, would change this."
+MORE_STEPS = "More steps (--max-steps) may settle it."
 
 
 def check_thresholds(radius: float, tau: float) -> None:
@@ -129,13 +135,13 @@ def decide(
         return Verdict(name, reason, radius, tau, critical, next_step)
 
     if not top_known and lower_bound is None:
-        return verdict(UNDECIDED, "λmax did not converge", "more steps (--max-steps)")
+        return verdict(UNDECIDED, "λmax did not converge", MORE_STEPS)
     if top_known and lambda_min + rounding < deep:
         ratio = (lambda_min + rounding) / -most if most > 0 else math.inf
         return verdict(
             NEGATIVE,
             f"λmin {lambda_min:.3g} < -τλmax {deep:.3g}",
-            f"a tolerance τ over {ratio:.2g} (--tau)" if ratio < math.inf else "another point",
+            _tolerance("over", ratio, NOT_NEGATIVE) if ratio < math.inf else ELSEWHERE,
         )
     if lambda_min < floor:
         return verdict(UNDECIDED, *_too_close(lambda_min, deep, floor, top_known))
@@ -143,11 +149,11 @@ def decide(
         found = f"λmin {lambda_min:.3g} >= -τλmax {floor:.3g} (nothing below found, not bounded)"
         if converged:
             enough = UNDECIDED if bounded else NOT_NEGATIVE
-            return verdict(enough, found, "a bound from below (--certify-below)")
+            return verdict(enough, found, "A bound from below (--certify-below) would settle it.")
         return verdict(
             UNDECIDED,
             f"nothing below -τλmax {floor:.3g} found, but λmin did not converge",
-            "more steps (--max-steps), or a bound from below (--certify-below)",
+            "More steps (--max-steps), or a bound from below (--certify-below), may settle it.",
         )
     if lower_bound < floor:
         return verdict(UNDECIDED, *_too_far(lower_bound, floor, least))
@@ -155,8 +161,13 @@ def decide(
     return verdict(
         NOT_NEGATIVE,
         f"λmin >= {lowest:.3g} >= -τλmax {floor:.3g}",
-        f"a tolerance τ under {lowest / -least:.2g} (--tau)" if lowest < 0 else "another point",
+        _tolerance("under", lowest / -least, UNDECIDED) if lowest < 0 else ELSEWHERE,
     )
+
+
+def _tolerance(way: str, border: float, name: str) -> str:
+    """Return beyond which τ the name is another."""
+    return f"With a tolerance τ {way} {border:.2g} (--tau) it is '{name}'."
 
 
 def _too_close(lambda_min: float, deep: float, floor: float, top_known: bool) -> tuple[str, str]:
@@ -164,20 +175,20 @@ def _too_close(lambda_min: float, deep: float, floor: float, top_known: bool) ->
     if not top_known:
         return (
             f"λmin {lambda_min:.3g} < -τλmax {floor:.3g}, but λmax did not converge",
-            "more steps (--max-steps)",
+            MORE_STEPS,
         )
     return (
         f"λmin {lambda_min:.3g} is below -τλmax {floor:.3g} for the λmax found, but not below "
         f"{deep:.3g} for the largest it may be",
-        "more steps (--max-steps), float64 (--dtype float64) or another tolerance τ (--tau)",
+        "More steps (--max-steps), --dtype float64 or another tolerance τ (--tau) may settle it.",
     )
 
 
 def _too_far(lower_bound: float, floor: float, least: float) -> tuple[str, str]:
     """Return reason and next step where the bound from below leaves room for what is under it."""
     how_far = f"{lower_bound / floor:.3g} times as deep" if floor else "deeper"
-    tolerance = f", or a tolerance τ over {-lower_bound / least:.2g} (--tau)" if floor else ""
+    larger = f" {_tolerance('over', -lower_bound / least, NOT_NEGATIVE)}" if floor else ""
     return (
         f"nothing below -τλmax {floor:.3g} found, but λmin >= {lower_bound:.3g} only, {how_far}",
-        f"a closer bound (--certify-below with more --max-steps){tolerance}",
+        f"A closer bound (--certify-below with more --max-steps) may settle it.{larger}",
     )

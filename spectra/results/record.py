@@ -16,6 +16,8 @@ from spectra.findings.product_noise import ProductNoise
 from spectra.findings.verdict import Verdict
 from spectra.krylov.spectrum import Spectrum
 from spectra.krylov.tridiagonal import Tridiagonal
+from spectra.landscape.bending import Bending
+from spectra.landscape.stationary_point import StationaryPoint
 from spectra.results.plain import to_plain
 
 # Of a row: numbers, words, the list of classes; None where nothing is known.
@@ -57,6 +59,8 @@ def row(record: LossAnalysis) -> dict[str, RowValue]:
         "overlap_max": record.overlaps[1] if record.overlaps else None,
         "factor": record.factor,
         "verdict": record.verdict.name,
+        **_of_bending(record.bending),
+        **_of_stationary(record.stationary),
     }
 
 
@@ -70,8 +74,15 @@ def record_to_plain(record: LossAnalysis) -> dict[str, Any]:
     asked = {} if record.top is None else {"top": to_plain(record.top)}
     if record.layers:
         asked["layers"] = to_plain(record.layers)
+    if record.bending is not None:
+        asked["bending_detail"] = to_plain(record.bending)
+    if record.stationary is not None:
+        asked["stationary_detail"] = to_plain(record.stationary)
+    # Files of earlier versions have no such keys, and are to be written again with their bytes.
+    unasked = {} if record.bending is not None else _of_bending(None)
+    unasked |= {} if record.stationary is not None else _of_stationary(None)
     return {
-        **row(record),
+        **{key: value for key, value in row(record).items() if key not in unasked},
         "verdict_detail": to_plain(record.verdict),
         "certificates": to_plain(record.certificates or ()),
         "density_bound": to_plain(record.density),
@@ -124,8 +135,8 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         label: the key ``class``.
-        verdict_detail, certificates, density_bound, noise, bootstrap, spectrum, top,
-            layers: see :func:`record_to_plain`.
+        verdict_detail, certificates, density_bound, noise, bootstrap, spectrum, top, layers,
+            bending_detail, stationary_detail: see :func:`record_to_plain`.
     """
 
     label: int | str = msgspec.field(name="class")
@@ -158,6 +169,8 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
     noise: ProductNoise | None = None
     top: BothEnds | None = None
     layers: tuple[LayerSpectrum, ...] = ()
+    bending_detail: Bending | None = None
+    stationary_detail: StationaryPoint | None = None
 
     def __post_init__(self) -> None:
         if len(self.certificates) not in (0, 2):
@@ -199,6 +212,8 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
             noise=self.noise,
             top=self.top,
             layers=self.layers,
+            bending=self.bending_detail,
+            stationary=self.stationary_detail,
         )
 
 
@@ -215,6 +230,25 @@ def _of_spectrum(spectrum: Spectrum | None) -> dict[str, float | None]:
         spectrum.negative_mass, low, high,
     )  # fmt: skip
     return dict(zip(names, values, strict=True))
+
+
+def _of_bending(bending: Bending | None) -> dict[str, RowValue]:
+    """Return what a step within r removes of the loss, and the part of it that is bending."""
+    names = ("lowered", "bending_share", "secant_over_pointwise", "kinked")
+    if bending is None:
+        return dict.fromkeys(names)
+    values = (
+        bending.lowered_with, bending.share, bending.secant_over_pointwise, bending.kinked,
+    )  # fmt: skip
+    return dict(zip(names, values, strict=True))
+
+
+def _of_stationary(found: StationaryPoint | None) -> dict[str, RowValue]:
+    """Return the name of the stationary point near by, and how far it is."""
+    names = ("stationary", "stationary_distance", "stationary_relative_distance")
+    if found is None:
+        return dict.fromkeys(names)
+    return dict(zip(names, (found.name, found.distance, found.relative_distance), strict=True))
 
 
 def _quadrature(spectrum: Spectrum) -> dict[str, Any]:

@@ -6,11 +6,13 @@ import io
 from collections.abc import Sequence
 
 from spectra.findings.loss_analysis import LossAnalysis
+from spectra.landscape.stationary_point import StationaryPoint
 from spectra.results.record import row
 
 # Ours: of more records a prompt and a notebook show the first and the last half of this many.
 LONGEST = 40
 _COLUMNS = ("class", "n", "λmin", "λmax", "|λmin/λmax|", "verdict")
+_STATIONARY = "stationary point"  # a column where one was looked for
 
 
 def to_csv(records: Sequence[LossAnalysis]) -> str:
@@ -62,11 +64,11 @@ def certificate_lines(records: Sequence[LossAnalysis]) -> list[str]:
 
 def to_text(title: str, records: Sequence[LossAnalysis]) -> str:
     """Return the short table under its title, columns aligned; as ``repr`` shows it."""
-    table = [_COLUMNS, *_lines(records)]
+    table = [_columns(records), *_lines(records)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     aligned = [
         "  ".join(
-            cell.rjust(width) if 0 < k < len(widths) - 1 else cell.ljust(width)
+            cell.rjust(width) if 0 < k < _COLUMNS.index("verdict") else cell.ljust(width)
             for k, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in table
@@ -84,16 +86,21 @@ def to_html(title: str, records: Sequence[LossAnalysis]) -> str:
     notes = "".join(f"<p>{html.escape(note)}</p>" for note in _notes(records))
     return (
         f"<table><caption>{html.escape(title)}</caption>"
-        f"<thead>{line(_COLUMNS, 'th')}</thead><tbody>{body}</tbody></table>{notes}"
+        f"<thead>{line(_columns(records), 'th')}</thead><tbody>{body}</tbody></table>{notes}"
     )
 
 
+def _columns(records: Sequence[LossAnalysis]) -> tuple[str, ...]:
+    return (*_COLUMNS, _STATIONARY) if any(r.stationary for r in records) else _COLUMNS
+
+
 def _lines(records: Sequence[LossAnalysis]) -> list[tuple[str, ...]]:
-    lines = [_cells(record) for record in records]
+    columns = _columns(records)
+    lines = [_cells(record)[: len(columns)] for record in records]
     if len(lines) <= LONGEST:
         return lines
     half = LONGEST // 2
-    return [*lines[:half], ("...",) * len(_COLUMNS), *lines[-half:]]
+    return [*lines[:half], ("...",) * len(columns), *lines[-half:]]
 
 
 def _cells(record: LossAnalysis) -> tuple[str, ...]:
@@ -104,7 +111,14 @@ def _cells(record: LossAnalysis) -> tuple[str, ...]:
         f"{record.lambda_max:.3g}",
         "-" if record.ratio is None else f"{record.ratio:.3g}",
         record.verdict.name,
+        "-" if record.stationary is None else _near(record.stationary),
     )
+
+
+def _near(found: StationaryPoint) -> str:
+    """Return the name, and how far away it is."""
+    away = "" if found.distance is None else f", {found.distance:.3g} away"
+    return found.name + away
 
 
 def _notes(records: Sequence[LossAnalysis]) -> list[str]:
