@@ -17,6 +17,13 @@ class ChunkHessian(ABC):
         The result is not written to by later products.
         """
 
+    def second_derivatives(self, direction: Any) -> Tensor:
+        """Return vᵀHv of each of K vectors, and the sum of the sizes of its terms, (2, K), float64.
+
+        Of those whose :attr:`Products.derives_twice` says so: it then costs less than a product.
+        """
+        raise NotImplementedError
+
     @property
     @abstractmethod
     def nbytes(self) -> int:
@@ -33,12 +40,14 @@ class Products(ABC):
         name: as results record it.
         on_many_cores: whether chunks may be worked on by several threads at once.
         stacks: whether several vectors may be taken through a chunk together.
+        derives_twice: whether its chunks have :meth:`ChunkHessian.second_derivatives`.
         trained: the network's trainable parameters by name, in the order of a vector.
     """
 
     name: str
     on_many_cores: bool = False
     stacks: bool = False
+    derives_twice: bool = False
 
     def __init__(self, model: nn.Module) -> None:
         self.trained = {n: p for n, p in model.named_parameters() if p.requires_grad}

@@ -56,3 +56,15 @@ def test_the_extremes_are_those_of_the_dense_hessian(name):
     # The error of a value is the square of that of its vector; the rest is float32 in the products.
     for pair, end in ((found.smallest, wanted[0]), (found.largest, wanted[-1])):
         assert abs(pair.value - float(end)) <= 1e-5 * scale
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_second_derivative_is_that_of_double_backward(name):
+    case = CASES[name]
+    model, (inputs, labels) = built(case), batch_of(case.inputs)
+    op = HessianOperator(model, inputs, labels, dtype=DOUBLE, check=False)
+    v = random_vector(op.size, "v")
+    expected = plain_products(case, model, inputs, labels)(v) @ v
+    (found,), (size,) = op.second_derivatives(v[None])
+    # Of the sum of the sizes of its terms: some thousand of them, in another order.
+    assert abs(float(found - expected)) <= 1e-12 * float(size)

@@ -129,6 +129,35 @@ class Layer(ABC):
     ) -> list[Tensor | None]:
         """Return the tangents of what :meth:`pull` returns; put the gradients into ``moved``."""
 
+    def second_derivative(
+        self, saved: Saved, direction: Direction, wanted: Sequence[bool]
+    ) -> Tensor | None:
+        """Return <δ, d²f/dt²> where parameters and inputs move along a direction.
+
+        Where dδ is 0, :meth:`pull_tangent` returns the product with dx of the second derivatives of
+        <δ, f> by the inputs; a layer with parameters of its own adds what they do.
+
+        Returns:
+            It and the sum of the sizes of its terms, (2, K), float64; None where it is 0.
+        """
+        pulled = self.pull_tangent(saved, None, direction, Moved(), wanted)
+        pairs = [
+            inner((dx, p), direction.count)
+            for dx, p in zip(saved.input_tangents, pulled, strict=True)
+            if dx is not None and p is not None
+        ]
+        return total(*pairs)
+
+
+def inner(pair: tuple[Tensor, Tensor], count: int = 1) -> Tensor:
+    """Return <a_k, b_k> and Σ |a_k b_k|, shape (2, K), float64, for K of each, (K n, ...)."""
+    return sums_of((pair[0] * pair[1]).reshape(count, -1))
+
+
+def sums_of(terms: Tensor) -> Tensor:
+    """Return the sums of terms (K, ...) and those of their sizes, (2, K), float64."""
+    return torch.stack([terms.sum(1, dtype=torch.float64), terms.abs().sum(1).double()])
+
 
 def total(*terms: Tensor | None) -> Tensor | None:
     """Return the sum of the ``terms`` that there are; None where there is none."""

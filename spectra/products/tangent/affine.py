@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spectra.products.layers.interface import Layer, Saved
+from spectra.products.layers.interface import Layer, Saved, inner
 from spectra.products.tangent.flat_order import AffineParts
 from spectra.products.tangent.folding import Direction, Folding, Moved
 
@@ -184,6 +184,19 @@ class Affine(Layer):
         if d_delta is not None:
             return [self.pulled(d_delta, x, self.weight)]
         return [None if d_weight is None else self.pulled(delta, x, d_weight)]
+
+    def second_derivative(
+        self, saved: Saved, direction: Direction, wanted: Sequence[bool]
+    ) -> Tensor | None:
+        """Return 2 <δ, dW' ∗ dx>."""
+        (x,), (dx,), d_weight = saved.inputs, saved.input_tangents, direction.weights[self.place]
+        if dx is None or d_weight is None:
+            return None
+        pairs = [(dx, d_weight)]
+        if direction.count > 1:
+            pairs = list(zip(dx.split(len(x)), d_weight, strict=True))
+        moved = [self.apply(d, w, None) for d, w in pairs]
+        return 2 * torch.cat([inner((m, saved.cotangent)) for m in moved], 1)
 
     def _pulled(
         self, d_delta: Tensor | None, delta: Tensor, x: Tensor, d_weight: Tensor | None

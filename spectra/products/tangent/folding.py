@@ -252,6 +252,21 @@ class Folding:
             found.index_add_(-1, entries, flat.index_select(-1, places))
         return found
 
+    def second_derivative(self, direction: Direction, known: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the terms, (K, ...), of <gradients, d²/dt²> of W' and b' along vectors.
+
+        Args:
+            direction: of the product.
+            known: the gradients of W' and b' in flat order.
+        """
+        along = direction.sections
+        assert direction.scales is not None
+        scales, of_weights = direction.scales
+        terms = [2 * known[0] * of_weights * along["weight"]]
+        if "bias" in along:
+            terms.append(2 * known[1] * scales * along["bias"])
+        return torch.cat(terms, -1).reshape(direction.count, -1)
+
     def _sum_filters(self, flat: Tensor) -> Tensor:
         """Return the sum over each filter, one a channel."""
         lead = flat.shape[:-1]
