@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from spectra.krylov.lanczos import Lanczos, lanczos_tridiag
     from spectra.krylov.outer_bounds import OuterBounds, outer_bounds
     from spectra.krylov.probes import draw_probe
+    from spectra.krylov.quadrature.resolved import ResolvedSpectrum, resolve
     from spectra.krylov.rayleigh_quotients import Eigenpair
     from spectra.krylov.slq import slq
     from spectra.krylov.spectrum import Spectrum
@@ -92,6 +93,7 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.krylov.lanczos": ["Lanczos", "lanczos_tridiag"],
             "spectra.krylov.outer_bounds": ["OuterBounds", "outer_bounds"],
             "spectra.krylov.probes": ["draw_probe"],
+            "spectra.krylov.quadrature.resolved": ["ResolvedSpectrum", "resolve"],
             "spectra.krylov.rayleigh_quotients": ["Eigenpair"],
             "spectra.krylov.slq": ["slq"],
             "spectra.krylov.spectrum": ["Spectrum"],
@@ -127,6 +129,7 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     # The Hessian of some classes, its density and its extreme eigenvalues
     "class_hessian",
     "slq",
+    "resolve",
     "extreme_eigenpairs",
     "counted_eigenpairs",
     "layer_spectra",
@@ -136,6 +139,7 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "CheckpointIdentity",
     "AnalysisProtocol",
     "Spectrum",
+    "ResolvedSpectrum",
     "Extremes",
     "Eigenpair",
     "LayerSpectrum",

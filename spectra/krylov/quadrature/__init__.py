@@ -1,0 +1,1 @@
+"""Spectral densities from the tridiagonal matrices of Lanczos runs."""
