@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from spectra.krylov.spectrum import Spectrum
     from spectra.krylov.tridiagonal import Tridiagonal
     from spectra.landscape.bending import Bending
+    from spectra.landscape.measure_bending import measure_bending
     from spectra.landscape.stationary_point import StationaryPoint
     from spectra.objective.images import LazyImages
     from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
@@ -99,6 +100,7 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.krylov.spectrum": ["Spectrum"],
             "spectra.krylov.tridiagonal": ["Tridiagonal"],
             "spectra.landscape.bending": ["Bending"],
+            "spectra.landscape.measure_bending": ["measure_bending"],
             "spectra.landscape.stationary_point": ["StationaryPoint"],
             "spectra.objective.images": ["LazyImages"],
             "spectra.objective.per_sample": ["CrossEntropy", "PerSampleLoss"],
@@ -148,6 +150,7 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "Certificate",
     "StationaryPoint",
     "Bending",
+    "measure_bending",
     "load_analysis",
     "save_analysis",
     "StudyResult",

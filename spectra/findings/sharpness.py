@@ -238,22 +238,6 @@ def gauss_newton_form(op: HessianOperator, vector: Tensor) -> float:
     return total / op.total_weight
 
 
-def loss_line(ops: Sequence[FrozenLoss], vector: Tensor, steps: Sequence[float]) -> FloatArray:
-    """Return the losses at w + t v for each t, shape (losses, steps).
-
-    Args:
-        ops: losses of the same network.
-        vector: v, shape (P,).
-        steps: t, parameter units where v has length 1.
-    """
-    found = np.empty((len(ops), len(steps)))
-    for i, op in enumerate(ops):
-        for j, t in enumerate(steps):
-            with op.moved(t * vector.to(op.device, torch.float64)):
-                found[i, j] = op.loss()
-    return found
-
-
 def _outputs_along(op: HessianOperator, vector: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Yield each chunk with its outputs and their tangent along ``vector``."""
     point = {n: p.detach() for n, p in zip(op.names, op.parameters, strict=True)}

@@ -10,6 +10,8 @@ from spectra.errors import InputError
 LASTS = (0.5, 2.0)
 # Ours: a quadratic model that is off by more than this factor at its own step is not believed.
 BELIEVED = 2.0
+# Ours: nor one whose share of bending is off by more than a tenth of the decrease.
+SHARE_BELIEVED = 0.1
 
 
 @dataclass(frozen=True)
@@ -29,19 +31,17 @@ class Bending:
         predicted_without: what it promises with that cut off.
         lowered_with: what the true loss loses at the first step.
         lowered_without: what it loses at the second.
-        share: of the decrease, that is there because of negative curvature, from 0 to 1.
-        share_at_most: no step within r owes a larger share to it, by the model.
+        share: of the true decrease, that is there because of negative curvature, from 0 to 1.
         steps: products that the two steps took.
         converged: both decreases are known to 2 %.
 
     Example:
         >>> found = spectra.Bending(
         ...     radius=0.1, loss=0.02, secants=((0.1, 0.2),), predicted_with=0.7,
-        ...     predicted_without=0.62, lowered_with=0.64, lowered_without=0.6, share=0.11,
-        ...     share_at_most=0.12,
+        ...     predicted_without=0.62, lowered_with=0.64, lowered_without=0.6, share=0.06,
         ... )
         >>> print(found.sentence)
-        Within 0.1 a step can lower this loss by 64 %; 11 % of that comes from bending.
+        Within 0.1 a step can lower this loss by 64 %; 6 % of that comes from bending.
         The curvature at the point is a kink: at 0.1 it is 20 % of that.
     """
 
@@ -53,7 +53,6 @@ class Bending:
     lowered_with: float | None
     lowered_without: float | None
     share: float
-    share_at_most: float
     steps: int = 0
     converged: bool = True
 
@@ -75,8 +74,18 @@ class Bending:
         return ratio is not None and not LASTS[0] <= ratio <= LASTS[1]
 
     @property
+    def predicted_share(self) -> float | None:
+        """What the model says for ``share``; None where it promises nothing."""
+        if not self.predicted_with or self.predicted_without is None:
+            return None
+        return 1 - self.predicted_without / self.predicted_with
+
+    @property
     def believed(self) -> bool:
-        """Whether model and true loss agree, within a factor of 2, on what both steps remove."""
+        """Whether model and true loss agree on both decreases and on the share."""
+        promised = self.predicted_share
+        if promised is not None and abs(promised - self.share) > SHARE_BELIEVED:
+            return False
         pairs = (
             (self.predicted_with, self.lowered_with),
             (self.predicted_without, self.lowered_without),
@@ -91,7 +100,7 @@ class Bending:
         """What was found, for people."""
         said = [self._decrease()]
         if not self.believed and self.predicted_with is not None:
-            said.append(f"The quadratic model promises {_percent(self.predicted_with)}.")
+            said.append(self._promise(self.predicted_with))
         if self.kinked and self.secant_over_pointwise is not None:
             said.append(self._curvature(self.secant_over_pointwise))
         if not self.converged:
@@ -133,6 +142,10 @@ class Bending:
         found = _percent(self.lowered_with)
         who = "the gradient" if self.share < 0.005 else "a step"
         return f"{within} {who} can lower this loss by {found}; {_part(self.share)}."
+
+    def _promise(self, decrease: float) -> str:
+        share = "" if self.predicted_share is None else f"; {_part(self.predicted_share)}"
+        return f"The quadratic model promises {_percent(decrease)}{share}."
 
     def _curvature(self, ratio: float) -> str:
         near = self.secants[0][1]

@@ -181,6 +181,10 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         self.count.forwards += self.num_images
         return found
 
+    def count_passes(self, passes: int) -> None:
+        """Count forward passes over the images that somebody makes with this operator's network."""
+        self.count.forwards += passes * self.num_images * (2 if self._beside_float32 else 1)
+
     @passes_of_network()
     def chunk_product(self, chunk: slice, v: Tensor) -> Tensor:
         """Return Σ_i w_i M_i v over the images of ``chunk``, shape (P,), keeping nothing."""

@@ -17,7 +17,6 @@ from spectra.findings.sharpness import (
     batch_projections,
     class_factors,
     gauss_newton_form,
-    loss_line,
     sam_gradient,
     slopes,
 )
@@ -190,15 +189,6 @@ def test_one_batch_has_no_interval():
 def test_radii_that_are_none_are_refused(rhos):
     with pytest.raises(InputError, match="rho must be positive"):
         class_factors(quadratic(), torch.ones(5, dtype=DOUBLE), 1.0, rhos)
-
-
-def test_loss_line_of_a_quadratic_is_its_parabola():
-    op = quadratic()
-    vector = torch.linalg.eigh(matrix()).eigenvectors[:, 0]
-    slope, base = float(op.gradient() @ vector), op.loss()
-    (line,) = loss_line([op], vector, [-0.5, 0.0, 1.5])
-    expected = [base + t * slope - t * t for t in (-0.5, 0.0, 1.5)]  # λ = -2
-    assert line.tolist() == pytest.approx(expected, rel=1e-10)
 
 
 def test_the_whole_hessian_is_gauss_newton_and_the_rest(net):

@@ -11,7 +11,7 @@ from spectra.results.tables import to_csv
 
 BENDING = Bending(
     radius=0.1, loss=0.02, secants=((0.01, 0.9), (0.1, 0.25)), predicted_with=0.7,
-    predicted_without=0.62, lowered_with=0.64, lowered_without=0.6, share=0.11, share_at_most=0.12,
+    predicted_without=0.62, lowered_with=0.64, lowered_without=0.6, share=0.11,
 )  # fmt: skip
 NEAR = StationaryPoint(
     "saddle", "λmin -2 < -1e-4", 0.5, 1.0, 0.04, distance=0.0125, relative_distance=0.003,

@@ -18,8 +18,8 @@ from spectra.findings.sharpness import (
     batch_projections,
     class_factors,
     gauss_newton_form,
-    loss_line,
 )
+from spectra.landscape.line import loss_line
 from spectra.results.directions.theorem_result import (
     DirectionReport,
     MeasuredAt,
