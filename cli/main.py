@@ -36,6 +36,7 @@ COMMANDS = {
     "train": "cli.commands.train",
     "analyze": "cli.commands.analyze",
     "trajectory": "cli.commands.trajectory",
+    "images": "cli.commands.directions.images",
     "theorem": "cli.commands.directions.theorem",
     "reproduce": "cli.commands.reproduce",
     "plot": "cli.commands.plot",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from figures.accuracy import class_accuracies, plot_accuracy
     from figures.contrast import plot_contrast
     from figures.density import density_grid, density_panels, plot_density
+    from figures.directions.image_sheet import plot_image_sheet
     from figures.directions.theorem import plot_theorem
     from figures.drawing import (
         draw_analysis,
@@ -49,6 +50,7 @@ else:  # tests/test_public_api.py holds the two equal
             "figures.style.colours": ["house_style", "save_figure"],
             "figures.style.comparable": ["infer_groups", "require_comparable"],
             "figures.style.spectral_axes": ["density_curve"],
+            "figures.directions.image_sheet": ["plot_image_sheet"],
             "figures.directions.theorem": ["plot_theorem"],
             "figures.trajectory": ["plot_trajectory"],
         },
@@ -62,6 +64,7 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "draw_study",
     "draw_reproduction",
     # Spectra of one checkpoint
+    "plot_image_sheet",
     "plot_layers",
     "plot_density",
     "density_grid",

@@ -14,7 +14,7 @@ from checkpoints.data import ImageData, ImageProtocol, Normalisation
 from checkpoints.data.dataset import Labelled
 from checkpoints.data.views import FROZEN, PLAIN
 from spectra import HessianOperator, make_generator
-from spectra.classes.chosen_images import choose_images
+from spectra.classes.chosen_images import ImageChoice, choose_images
 from spectra.classes.each_loss import PreparedLoss
 from spectra.engines.memory import check_room_to_build
 from spectra.errors import InputError
@@ -71,6 +71,23 @@ class Losses:
             _image_protocol(request, checkpoint),
         )
 
+    def choose(self, classes: tuple[int, ...]) -> ImageChoice:
+        """Return which images of the split a loss is over, and their weights.
+
+        Raises:
+            InputError: the classes have no images.
+        """
+        request = self.request
+        return choose_images(
+            self.data.split(request.split).labels,
+            classes,
+            self.terms.weights,
+            per_class=request.images_per_class,
+            seed=request.solver.seed,
+            split=request.split,
+            where=f"the {request.split} split of {self.data.name}",
+        )
+
     def prepare(self, label: str, classes: tuple[int, ...], *, check: bool) -> PreparedLoss:
         """Return the Hessian of one loss, and where images are drawn anew, how.
 
@@ -83,15 +100,7 @@ class Losses:
             InputError: the classes have no images.
         """
         request, data, protocol = self.request, self.data, self.protocol
-        choice = choose_images(
-            data.split(request.split).labels,
-            classes,
-            self.terms.weights,
-            per_class=request.images_per_class,
-            seed=request.solver.seed,
-            split=request.split,
-            where=f"the {request.split} split of {data.name}",
-        )
+        choice = self.choose(classes)
         subset = data.split(request.split).subset(choice.index)
         dtype, views = TORCH_DTYPES[request.dtype], protocol.views
         generator = make_generator(request.solver.seed, "augmentation", request.split, label)

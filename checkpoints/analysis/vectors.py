@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from checkpoints.analysis.request import AnalysisRequest
 from spectra import Extremes
+from spectra.errors import InputError
 from spectra.objective.parameter_slices import ParameterSlices, train_alone
 from spectra.system.files import write_atomically
 
@@ -41,6 +43,45 @@ def save_vectors(folder: Path, label: str, found: Extremes, slices: ParameterSli
     path = vectors_path(folder, label)
     write_atomically(path, save(tensors, metadata={"spectra": json.dumps(header)}))
     return path
+
+
+def load_vectors(folder: Path, label: str, slices: ParameterSlices) -> Tensor:
+    """Read the eigenvectors of λmin and λmax that :func:`save_vectors` wrote.
+
+    Args:
+        folder: where the file lies.
+        label: of the loss.
+        slices: the parameters that the vectors have to be of.
+
+    Returns:
+        Shape (2, P), float64, rows of length 1: λmin's, then λmax's.
+
+    Raises:
+        InputError: there is no such file, it is no file of vectors, or of other parameters.
+    """
+    path = vectors_path(folder, label)
+    if not path.exists():
+        raise InputError(
+            f"{folder} holds no {path.name}; 'spectra analyze --save-vectors -o {folder}' with the "
+            "same classes writes it"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["spectra"])
+            ends = [file.get_tensor(name)[0] for name in ("lowest", "highest")]
+            theirs = ParameterSlices(
+                tuple(header["names"]), tuple(torch.Size(shape) for shape in header["shapes"])
+            )
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is no file of 'analyze --save-vectors': {error}") from error
+    if theirs != slices:
+        raise InputError(
+            f"{path} is of other parameters than this loss: {theirs.size} in {len(theirs.names)} "
+            f"tensors against {slices.size} in {len(slices.names)}; give the same network and "
+            "--parameters"
+        )
+    vectors = torch.stack(ends).double()
+    return vectors / vectors.norm(dim=1, keepdim=True)
 
 
 def vectors_path(folder: Path, label: str) -> Path:

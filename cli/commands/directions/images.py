@@ -1,0 +1,128 @@
+"""``spectra images``: which images of a class carry its negative curvature, and which its λmax."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.display.lines import note, print_json, print_paths
+from cli.display.progress import reporting
+from cli.options import shared
+from cli.options.analysis import AskedAnalysis, analysis_flags
+from cli.options.flags import ANALYZED, OUTPUT, SOLVER, Flag, command
+from cli.options.values import Folder, writable
+from spectra.errors import InputError
+
+if TYPE_CHECKING:
+    from checkpoints import ImageData, LoadOptions
+    from spectra.results.directions.image_curvatures import ImagesResult
+
+# Ours: what a terminal shows beside the sentence, and two rows of a sheet.
+SHOW = 12
+
+
+@command(short_help="Which images carry a class's negative curvature.")
+@click.argument("checkpoint")
+@shared.source
+@shared.loading
+@Flag(
+    "--class",
+    "of_class",
+    heading=ANALYZED,
+    help="The class, such as 8; a short way to say --classes.",
+)
+@analysis_flags
+@Flag(
+    "--vectors",
+    heading=SOLVER,
+    type=Folder(),
+    help="Folder of an earlier 'analyze --save-vectors', whose v_min and v_max are taken. "
+    "[they are computed]",
+)
+@Flag(
+    "--show",
+    heading=OUTPUT,
+    type=click.IntRange(min=1),
+    default=SHOW,
+    show_default=True,
+    help="Images of each end in tables and on sheets; files hold all.",
+)
+@shared.output
+@Flag("--no-figures", heading=OUTPUT, is_flag=True, help="Draw no sheets.")
+@shared.as_json
+def images(
+    checkpoint: str,
+    source: str | None,
+    loading: "LoadOptions",
+    of_class: str | None,
+    asked: AskedAnalysis,
+    vectors: Path | None,
+    show: int,
+    output: Path | None,
+    no_figures: bool,
+    as_json: bool,
+) -> None:
+    """Rank the images of a class at CHECKPOINT by what they add to its λmin and its λmax.
+
+    An image adds its weight times vᵀHv of its own loss; the shares of all add up to 1. Sheets of
+    thumbnails are drawn where the data are images.
+    """
+    from checkpoints import load_checkpoint
+    from checkpoints.analysis.data_of import data_for, notes_of
+    from checkpoints.analysis.directions.image_curvatures import measure_images
+    from cli.display.images import print_images
+    from spectra.results.directions.image_curvatures import (
+        images_to_csv,
+        images_to_plain,
+        save_images,
+    )
+    from spectra.system.files import write_atomically
+
+    request = asked.request(classes=_named(of_class, asked), num_probes=0)
+    loaded = load_checkpoint(checkpoint, loading)
+    folder = writable(output or Path("runs") / f"images-{loaded.name.replace('/', '-')}")
+    data, notes = data_for(loaded, source)
+    for text in (*notes_of(loaded, data, request.normalisation), *notes):
+        note(f"note: {text}")
+    with reporting(f"measuring {loaded.name}") as report:
+        result = measure_images(loaded, data, request, vectors=vectors, on_progress=report.update)
+    save_images(folder / "images.json", result)
+    write_atomically(folder / "images.csv", images_to_csv(result.losses).encode())
+    written = [folder / "images.json", folder / "images.csv"]
+    if not no_figures:
+        written += _sheets(result, data, folder, show)
+    if as_json:
+        print_json({**images_to_plain(result), "files": [str(path) for path in written]})
+        return
+    for one in result.losses:
+        print_images(one, show)
+    click.echo("written:")
+    print_paths(written)
+
+
+def _named(of_class: str | None, asked: AskedAnalysis) -> str:
+    """Return the classes that were named by either flag.
+
+    Raises:
+        InputError: none, or both.
+    """
+    if of_class is None and asked["classes"] is None:
+        raise InputError("images is of one class or a few: name them, such as --class 8")
+    if of_class is not None and asked["classes"] is not None:
+        raise InputError("--class is a short way to say --classes; give one of the two")
+    return of_class or asked["classes"]
+
+
+def _sheets(result: "ImagesResult", data: "ImageData", folder: Path, show: int) -> list[Path]:
+    """Draw a sheet for each loss; where the data are no images, positions and labels alone."""
+    from checkpoints.analysis.directions.thumbnails import thumbnails
+    from figures import plot_image_sheet, save_figure
+    from spectra.results.directions.image_curvatures import ENDS
+
+    written = []
+    for one in result.losses:
+        shown = {i.position for end in ENDS for i in one.ranked(end)[:show]}
+        pixels = thumbnails(data, result.protocol.split, sorted(shown))
+        sheet = plot_image_sheet(one, pixels, show=show, title=result.checkpoint.name)
+        written += save_figure(sheet, folder / f"images-{one.label}")
+    return written
