@@ -242,7 +242,7 @@ def _bootstrap(
     factor: float,
 ) -> ImageBootstrap:
     rows = torch.stack([vector.to(op.dtype) for vector in vectors])
-    curvatures = op.curvatures(rows).double() * factor
-    low, high = curvatures
+    decayed = op.weight_decay * rows.double().square().sum(1, keepdim=True)
+    low, high = (op.curvatures(rows).double() + decayed) * factor
     generator = make_generator(settings.seed, "image bootstrap", label)
     return image_bootstrap(low, high, op.weights, generator=generator)

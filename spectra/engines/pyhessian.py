@@ -44,7 +44,8 @@ class PyHessianOperator(SymmetricOperator):
         batches: of images and their positions in ``op``; None: its micro-chunks.
 
     Raises:
-        InputError: PyHessian is not installed, or the network takes several inputs.
+        InputError: PyHessian is not installed, the network takes several inputs, or ``op`` has
+            weight decay.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class PyHessianOperator(SymmetricOperator):
                 f"PyHessian takes images as one tensor, got {described(op.images)}; take engine "
                 "spectra"
             )
+        if op.weight_decay:
+            raise InputError("PyHessian knows no weight decay; take engine spectra")
         self.size, self.device, self.dtype = op.size, op.device, op.dtype
         self.label, self.parameter_slices = op.label, op.parameter_slices
         self._unflatten, self._check_point = op.unflatten, op.check_point

@@ -1,13 +1,14 @@
 """A weighted mean of per-sample losses over frozen images, as a function of the parameters."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from spectra.errors import InputError, check_count
+from spectra.errors import InputError, check_count, is_number
 from spectra.objective.losses.fit import FittedLoss, fit_loss
 from spectra.objective.network.own_copy import own_copy
 from spectra.objective.network.own_forward import give_own_forward
@@ -40,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 class FrozenLoss(NetworkPoint):
-    """L(w) = Σ_i w_i ℓ_i / Σ_i w_i at one point, and its gradient; copies of all it is given.
+    """L(w) = Σ_i w_i ℓ_i / Σ_i w_i + ½ c ‖w‖² at one point, and its gradient; all in copies.
 
     It does not change, but for the size of its chunks where memory ends: :meth:`with_weights` and
     the like return another one, which shares the network with it.
@@ -57,6 +58,7 @@ class FrozenLoss(NetworkPoint):
         micro_chunk: images in one piece of work; None: see
             :func:`spectra.objective.samples.chunk_size.default_chunk`.
         parameters: names or globs; None: all that have ``requires_grad``.
+        weight_decay: c >= 0, of these parameters.
 
     Attributes:
         model: maps images, as they are held, to outputs (n, C).
@@ -81,6 +83,7 @@ class FrozenLoss(NetworkPoint):
         device: torch.device | str | None,
         micro_chunk: int | None,
         parameters: str | Sequence[str] | None = None,
+        weight_decay: float = 0.0,
     ) -> None:
         check_mode()
         model, samples, labels = plain_model(model), as_samples(images), label_tensor(labels)
@@ -105,10 +108,17 @@ class FrozenLoss(NetworkPoint):
             two = labels if second is None else labels[[0, second]].to(self.device)
             self.sample_losses = fit_loss(loss, fitted.outputs, two, of_all=labels)
             self.micro_chunk = micro_chunk or default_chunk(self.model, self.images, self.device)
+        self._take_weight_decay(weight_decay)
 
     def _take_weights(self, weights: Tensor) -> None:
         self.weights = weights.detach().to(self.device, self.dtype, copy=True)
         self.total_weight = float(weights.detach().double().sum())
+        self._share = 1.0
+
+    def _take_weight_decay(self, weight_decay: float) -> None:
+        if not (is_number(weight_decay) and 0 <= weight_decay < math.inf):
+            raise InputError(f"weight_decay must be finite and >= 0, got {weight_decay!r}")
+        self.weight_decay = float(weight_decay)
 
     def _copied(self, **changes: Any) -> Self:
         """Return another of the same kind, other in the fields named; it shares the rest."""
@@ -119,17 +129,20 @@ class FrozenLoss(NetworkPoint):
     def over_images(self, index: Tensor) -> Self:
         """Return what the images ``index`` contribute: sums over them, divided by Σ w of all.
 
-        The weight of the whole stays in the denominator, so that the parts of a partition add up
-        to it; :meth:`with_weights` makes a mean over the part of it.
+        The weight of the whole stays in the denominator, and a part has as much of the weight decay
+        as of the weight, so that the parts of a partition add up to the whole; :meth:`with_weights`
+        makes a mean over the part of it, with all of the weight decay.
 
         Args:
             index: positions of images, int64 (k,), k >= 1.
         """
         index = index.to(self.device)
+        weights = self.weights[index]
         return self._copied(
             images=select(self.images, index),
             labels=self.labels[index],
-            weights=self.weights[index],
+            weights=weights,
+            _share=float(weights.double().sum()) / self.total_weight,
         )
 
     def with_images(self, images: Any) -> Self:
@@ -155,6 +168,19 @@ class FrozenLoss(NetworkPoint):
         made._take_weights(weights)
         return made
 
+    def with_weight_decay(self, weight_decay: float) -> Self:
+        """Return the same with ½ c ‖w‖² of the trainable parameters added, in place of any before.
+
+        Args:
+            weight_decay: c >= 0, as in torch's SGD, which adds c·w to the gradient; 0: none.
+
+        Raises:
+            InputError: it is not a finite number >= 0.
+        """
+        made = self._copied()
+        made._take_weight_decay(weight_decay)
+        return made
+
     def _in_float64(self) -> Self:
         """Return the same in float64, with a network of its own."""
         double = self._copied(dtype=torch.float64)
@@ -162,6 +188,19 @@ class FrozenLoss(NetworkPoint):
         double.images = frozen(self.images, self.device, torch.float64)
         double.weights = self.weights.to(torch.float64)
         return double
+
+    @property
+    def decay(self) -> float:
+        """What weight decay adds to each eigenvalue: c, of a part of the images its share of c."""
+        return self.weight_decay * self._share
+
+    def _decayed(self, sums: Tensor, vectors: Tensor) -> Tensor:
+        """Return ``sums`` with ``decay`` times ``vectors`` added, which it changes."""
+        return sums.add_(vectors.to(sums), alpha=self.decay) if self.decay else sums
+
+    def _parameter_vector(self) -> Tensor:
+        """Return w where the parameters are now, shape (P,), float64."""
+        return torch.cat([p.detach().reshape(-1) for p in self.parameters]).double()
 
     @property
     def num_images(self) -> int:
@@ -192,19 +231,23 @@ class FrozenLoss(NetworkPoint):
 
     @with_smaller_chunks
     def gradient(self) -> Tensor:
-        """Return the gradient of the mean loss, shape (P,), float64 sums of own-dtype chunks."""
+        """Return the gradient of the loss, shape (P,), float64 sums of own-dtype chunks."""
         total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
         with exact_products(self.device):
             for gradient in self._map(self._chunk_gradient):
                 total += torch.cat([g.reshape(-1) for g in gradient])
-        return total / self.total_weight
+        total /= self.total_weight
+        return self._decayed(total, self._parameter_vector()) if self.decay else total
 
     @with_smaller_chunks
     def loss(self) -> float:
-        """Return the weighted mean loss."""
+        """Return the weighted mean loss, weight decay included."""
         with float32_precision(self.device, tf32=False):
             sums = list(self._map(self._chunk_loss))
-        return sum(torch.stack(sums).tolist()) / self.total_weight
+        mean: float = sum(torch.stack(sums).tolist()) / self.total_weight
+        if self.decay:
+            mean += 0.5 * self.decay * float(self._parameter_vector().square().sum())
+        return mean
 
     @with_smaller_chunks
     @torch.no_grad()
@@ -224,7 +267,7 @@ class FrozenLoss(NetworkPoint):
         return int(torch.stack(right).sum()) / self.num_images
 
     def chunk_losses(self, chunk: slice) -> Tensor:
-        """Return w_i ℓ_i for the images of ``chunk``."""
+        """Return w_i ℓ_i for the images of ``chunk``, without weight decay."""
         losses = self.sample_losses(self.model(self.images[chunk]), self.labels[chunk])
         return self.weights[chunk] * losses
 

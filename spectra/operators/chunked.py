@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class ChunkedOperator(FrozenLoss, SymmetricOperator):
-    """Σ_i w_i M_i / Σ_i w_i, M_i a matrix of image i: what Hessian and Gauss-Newton matrix share.
+    """Σ_i w_i M_i / Σ_i w_i + c·1, M_i an image's: what Hessian and Gauss-Newton matrix share.
 
     Images are worked through in constant micro-chunks, whose products are summed in index order in
     float64. The primal work of chunks is kept between products while its budget lasts. Operators
@@ -116,7 +116,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         for products in self._chunk_products(vectors):
             for row, product in zip(total, products, strict=True):
                 row += product
-        return total.div_(self.total_weight).to(self.dtype)
+        return self._decayed(total.div_(self.total_weight), vectors).to(self.dtype)
 
     @with_smaller_chunks
     def scaled_products(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,7 +128,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         Returns:
             H v, shape (K, P), and Σ_c ‖Σ_{i in c} w_i M_i v‖ / Σ w over the chunks c, shape (K,);
             both float64. The second is what the products would amount to if nothing cancelled
-            between chunks.
+            between chunks; that of weight decay is added to both.
         """
         total = self._empty_sums(vectors)
         scales = torch.zeros(len(vectors), dtype=torch.float64, device=self.device)
@@ -136,7 +136,8 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
             for k, product in enumerate(products):
                 total[k] += product
                 scales[k] += product.double().norm()
-        return total.div_(self.total_weight), scales / self.total_weight
+        scales = scales / self.total_weight + self.decay * vectors.to(total).norm(dim=1)
+        return self._decayed(total.div_(self.total_weight), vectors), scales
 
     @with_smaller_chunks
     def second_derivatives(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,7 +166,8 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
             values, sizes = torch.stack(list(self._map(work))).sum(0) / self.total_weight
         images = len(vectors) * self.num_images
         self.count.add_second_derivatives(images, beside_float32=self._beside_float32)
-        return values, sizes
+        decayed = self.decay * vectors.to(values).square().sum(1)
+        return values + decayed, sizes + decayed
 
     @with_smaller_chunks
     def scores(self) -> Tensor:
@@ -187,13 +189,14 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
 
     @passes_of_network()
     def chunk_product(self, chunk: slice, v: Tensor) -> Tensor:
-        """Return Σ_i w_i M_i v over the images of ``chunk``, shape (P,), keeping nothing."""
+        """Return Σ_i w_i (M_i + c·1) v over the images of ``chunk``, (P,), keeping nothing."""
         self.check_point()
         with self._exact():
             made = self._products.linearise(
                 self.images[chunk], self.labels[chunk], self.weights[chunk]
             )
-            return made.product(self._products.direction(v))
+            product = made.product(self._products.direction(v))
+        return product + self.weight_decay * self.weights[chunk].sum() * v.to(product)
 
     def forget(self) -> None:
         """Give back the memory of kept primal work; the next product does it again."""

@@ -21,8 +21,9 @@ FORWARDS = 13
 def curvatures(op: ChunkedOperator, vectors: Tensor) -> Tensor:
     """Return q_i = vᵀ∇²ℓ_i v for each row v and image i, without the weights w_i.
 
-    Their mean, weighted by w_i, is vᵀHv. In forward mode where the network's operations have one
-    and it agrees with products on the first image, else by products of one image each.
+    Their mean, weighted by w_i, is vᵀHv, but for the c vᵀv of weight decay, which is no image's. In
+    forward mode where the network's operations have one and it agrees with products on the first
+    image, else by products of one image each.
 
     Cost: for each vector 13 forward passes, else a product of each image.
 
@@ -98,4 +99,4 @@ def _along(op: ChunkedOperator, chunk: slice, point: Named, direction: Named) ->
 def _alone(op: ChunkedOperator, image: int) -> ChunkedOperator:
     """Return ∇²ℓ of one image, without its weight."""
     part = op.over_images(torch.tensor([image], device=op.device))
-    return part.with_weights(torch.ones_like(part.weights))
+    return part.with_weights(torch.ones_like(part.weights)).with_weight_decay(0.0)

@@ -6,10 +6,11 @@ from spectra.products.gauss_newton import GaussNewtonProducts, make_gauss_newton
 
 
 class GaussNewtonOperator(ChunkedOperator):
-    """G = Σ_i w_i J_iᵀ (∂²ℓ_i/∂outputs²) J_i / Σ_i w_i, J_i the Jacobian of the outputs by w.
+    """G = Σ_i w_i J_iᵀ (∂²ℓ_i/∂outputs²) J_i / Σ_i w_i + c·1, c the weight decay.
 
-    It is positive semidefinite where the loss is convex in the outputs, as cross-entropy is. H - G
-    is what the second derivatives of the network add; on a linear network it is zero.
+    J_i is the Jacobian of the outputs by w. G is positive semidefinite where the loss is convex in
+    the outputs, as cross-entropy is. H - G is what the second derivatives of the network add; on a
+    linear network it is zero.
 
     Images, weights, dtype, chunks, count and the budget for kept work are those of ``op``.
 

@@ -45,11 +45,12 @@ from spectra.system.seeding import make_generator
 
 
 class HessianOperator(ChunkedOperator):
-    """H = Σ_i w_i ∇²ℓ_i / Σ_i w_i over the trainable parameters, or some of them.
+    """H = Σ_i w_i ∇²ℓ_i / Σ_i w_i + c·1 over the trainable parameters, or some of them.
 
     The network and the images are copied when the operator is built: the caller's model keeps its
     mode, gradients, dtype and device, and later changes to it change nothing here. The copy runs
-    in eval mode. Weight decay is not part of H.
+    in eval mode. Weight decay is part of H, of the loss and of its gradient where it is given; per-
+    image curvatures are without it.
 
     Images are worked through in constant micro-chunks, summed in index order in float64: products
     do not depend on the memory budget. Tangent products of networks with convolutions work on
@@ -93,6 +94,8 @@ class HessianOperator(ChunkedOperator):
         check: see that the losses are fixed and each its image's own, and compare gradient and
             products, parameter by parameter, with central differences in float64, on four images.
         label: names the random streams of what is estimated, such as ``8`` for a class.
+        weight_decay: c >= 0: ½ c ‖w‖² of the trainable parameters is added to the loss, as torch's
+            SGD has it.
 
     Raises:
         InputError: shapes, labels or dtype are not as above, there are no images, or nothing
@@ -128,6 +131,7 @@ class HessianOperator(ChunkedOperator):
         tuning: Tuning | str = DEFAULT,
         check: bool = True,
         label: str = "",
+        weight_decay: float = 0.0,
     ) -> None:
         super().__init__(
             model,
@@ -167,6 +171,7 @@ class HessianOperator(ChunkedOperator):
         if few is not None:
             self._check_products(few, known, may_change=products == "auto")
             collect_large_garbage(8 * self.size)
+        self._take_weight_decay(weight_decay)  # no check is of it
 
     @passes_of_network()
     def gauss_newton(self) -> GaussNewtonOperator:
@@ -191,6 +196,7 @@ class HessianOperator(ChunkedOperator):
     def curvatures(self, vectors: Tensor) -> Tensor:
         """Return vᵀ∇²ℓ_i v, without w_i, for each row v (K, P) and image i, shape (K, n), float64.
 
+        Weight decay is no image's and has no part in them.
         See :func:`spectra.operators.curvatures.curvatures`.
         """
         self.check_point()
