@@ -19,8 +19,8 @@ from spectra.products import Choice, ChunkHessian, KeptWork, Products, Tuning
 from spectra.system.exact import exact_products
 from spectra.system.precision import float32_precision
 
-# Ours: images on which the primal work of a chunk is measured, and that of one image, which is
-# asked for where a chunk may be too large for a card.
+# Ours: images on which the primal work of a chunk is measured, and, where it may be too large for a
+# card, that of one image.
 _MEASURED_IMAGES, _FEW_IMAGES = 64, 8
 
 T = TypeVar("T")
@@ -131,13 +131,12 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
             between chunks; that of weight decay is added to both.
         """
         total = self._empty_sums(vectors)
-        scales = torch.zeros(len(vectors), dtype=torch.float64, device=self.device)
+        scales = self.decay * self.total_weight * vectors.to(total).norm(dim=1)
         for products in self._chunk_products(vectors):
             for k, product in enumerate(products):
                 total[k] += product
                 scales[k] += product.double().norm()
-        scales = scales / self.total_weight + self.decay * vectors.to(total).norm(dim=1)
-        return self._decayed(total.div_(self.total_weight), vectors), scales
+        return self._decayed(total.div_(self.total_weight), vectors), scales / self.total_weight
 
     @with_smaller_chunks
     def second_derivatives(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
