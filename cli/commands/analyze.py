@@ -50,6 +50,12 @@ _OPTIONAL = ("layers.*", "density*.*", "vectors-*.safetensors")
     is_flag=True,
     help="Print what is known of each λmin and λmax, and why.",
 )
+@Flag(
+    "--explain",
+    heading=OUTPUT,
+    is_flag=True,
+    help="Print all that is said of each class: what, why, and what would change it.",
+)
 @shared.output
 @Flag(
     "--save-vectors",
@@ -70,6 +76,7 @@ def analyze(
     save_vectors: bool,
     no_figures: bool,
     certificates: bool,
+    explain: bool,
     compare_protocols: bool,
     chosen_protocols: str | None,
     as_json: bool,
@@ -107,7 +114,10 @@ def analyze(
         analysis, written = _analyze(
             loaded, data, request, folder, draw=not no_figures, keep_vectors=save_vectors
         )
-        _show(analysis, written, certificates=certificates, as_json=as_json)
+        if as_json:
+            print_json({"classes": analysis.rows(), "files": [str(path) for path in written]})
+        else:
+            _show(analysis, written, certificates=certificates, explain=explain)
 
 
 def _analyze(
@@ -162,15 +172,17 @@ def _note_stale(folder: Path, written: "Sequence[Path]") -> None:
 
 
 def _show(
-    analysis: "Analysis", written: Sequence[Path], *, certificates: bool, as_json: bool
+    analysis: "Analysis", written: Sequence[Path], *, certificates: bool, explain: bool
 ) -> None:
     from cli.display.analyses import print_analysis
+    from cli.display.sentences import explanations, print_sentences
     from spectra.results.tables import certificate_lines
 
-    if as_json:
-        print_json({"classes": analysis.rows(), "files": [str(path) for path in written]})
-        return
     print_analysis(analysis)
+    if explain:
+        click.echo("\n".join(explanations(analysis.records)))
+    else:
+        print_sentences(analysis.records)
     if certificates:
         click.echo("\n".join(certificate_lines(analysis.records)))
     click.echo("written:")

@@ -1,0 +1,86 @@
+"""What the numbers of an analysis say, class by class, and what would change it."""
+
+from collections.abc import Sequence
+
+import click
+
+from spectra import LossAnalysis
+from spectra.findings.verdict import NOT_THE_HESSIAN, UNDECIDED, Verdict
+from spectra.landscape.bending import Bending
+from spectra.landscape.stationary_point import StationaryPoint
+
+
+def print_sentences(records: Sequence[LossAnalysis]) -> None:
+    """Print a line for each class; classes of which the same is said share one.
+
+    Nothing is printed of the Gauss-Newton matrix, which says nothing of the curvature of the loss.
+    """
+    said: dict[str, list[str]] = {}
+    for record in records:
+        if record.verdict.name != NOT_THE_HESSIAN:
+            said.setdefault(_line(record), []).append(record.label)
+    if not said:
+        return
+    click.echo("what this says; --explain says why:")
+    for text, labels in said.items():
+        click.echo(f"  {', '.join(labels)}: {text}")
+
+
+def explanations(records: Sequence[LossAnalysis]) -> list[str]:
+    """Return everything that is said of each class, in lines: what, why, and what would change it.
+
+    Args:
+        records: of an analysis; what was not asked of one is left out.
+    """
+    lines = []
+    for record in records:
+        verdict, bending, stationary = record.verdict, record.bending, record.stationary
+        lines.append(f"{_title(record.label)}, {record.n} images, loss {record.loss:.3g}")
+        lines += _explained("curvature", f"{verdict.name}: {verdict.reason}", verdict)
+        if verdict.critical_radius is not None:
+            lines.append(
+                f"    ρ* = 2‖g‖/|λmin| is {verdict.critical_radius:.3g}, r {verdict.radius:.3g}: "
+                "if curvature and slope stayed what they are here, bending would overtake the "
+                "slope there"
+            )
+        if bending is not None:
+            lines += _explained("bending", bending.sentence, bending)
+        if stationary is not None:
+            what = f"{stationary.sentence} ({stationary.reason})"
+            lines += _explained("stationary point", what, stationary)
+    return lines
+
+
+def _line(record: LossAnalysis) -> str:
+    """Return verdict, sentences and the next step of what is least settled."""
+    parts = [f"{record.verdict.name}."]
+    if record.stationary is not None:
+        parts.append(record.stationary.sentence)
+    if record.bending is not None:
+        parts.append(record.bending.sentence)
+    if asked := _next_step(record):
+        parts.append(f"What would change it: {asked}")
+    return " ".join(parts)
+
+
+def _next_step(record: LossAnalysis) -> str:
+    """Return what is to be done about what is open; where nothing is, what bending depends on."""
+    stationary, bending = record.stationary, record.bending
+    if record.verdict.name == UNDECIDED:
+        return record.verdict.next_step
+    if stationary is not None and stationary.name == UNDECIDED:
+        return stationary.next_step
+    if bending is not None:
+        return bending.next_step
+    return (stationary or record.verdict).next_step
+
+
+def _explained(topic: str, text: str, finding: Verdict | Bending | StationaryPoint) -> list[str]:
+    lines = [f"  {topic}: {text}"]
+    if finding.next_step:
+        lines.append(f"    what would change it: {finding.next_step}")
+    return lines
+
+
+def _title(label: str) -> str:
+    return f"class {label}" if label.isdigit() else label
