@@ -57,7 +57,7 @@ class PartModel:
             if len(self.vectors) >= min(self.largest, self.op.size):
                 return
             q = following.to(self.vectors)
-            q, size, left = _outside(q, self.vectors)
+            q, size, left = outside(q, self.vectors)
             if not left > max(_INSIDE, torch.finfo(q.dtype).eps) * size:
                 return
             q = q / q.norm()
@@ -123,7 +123,7 @@ class Subspace:
         new: list[Tensor] = []
         for v in vectors:
             basis = torch.cat([self.vectors, *[u[None] for u in new]])
-            v, size, left = _outside(v, basis)
+            v, size, left = outside(v, basis)
             if left > _INSIDE * size > 0:
                 # As the operator will see it: value and residual are then those of one vector.
                 new.append((v / v.norm()).to(self.op.dtype).double())
@@ -160,7 +160,7 @@ class Subspace:
         return torch.stack(vectors), torch.stack(products)
 
 
-def _outside(v: Tensor, basis: Tensor) -> tuple[Tensor, float, float]:
+def outside(v: Tensor, basis: Tensor) -> tuple[Tensor, float, float]:
     """Return the part of ``v`` orthogonal to the rows of ``basis``, twice, for rounding, and the
     lengths of ``v`` and of that part: one wait for a card.
     """

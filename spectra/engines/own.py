@@ -5,21 +5,21 @@ from dataclasses import replace
 import torch
 
 from spectra.active.density_by_active_images import density_by_active_images
-from spectra.active.extremes_by_active_images import RANDOM_PART, extremes_by_active_images
+from spectra.active.extremes_by_active_images import extremes_by_active_images
 from spectra.engines.result import EngineResult
 from spectra.engines.settings import SolverSettings
 from spectra.findings.certificates import (
     ACTIVE_IMAGES,
     HALF_BASIS,
     RADEMACHER_PROBE,
-    RESTARTED,
     WARM_START,
 )
 from spectra.krylov.extremes import Extremes, extremes_of_run, proven_extremes
 from spectra.krylov.lanczos import Lanczos
-from spectra.krylov.outer_bounds import OuterBounds, outer_bounds
+from spectra.krylov.outer_bounds import LEAST_SIZE, OuterBounds, outer_bounds
 from spectra.krylov.probes import draw_probe, naming_probe, probe_runs
 from spectra.krylov.spectrum import Spectrum
+from spectra.krylov.stopping.start import draw_start
 from spectra.krylov.tolerance import product_rounding
 from spectra.krylov.tridiagonal import Tridiagonal
 from spectra.operators.chunked import ChunkedOperator
@@ -108,9 +108,9 @@ def _extremes_alone(
         proof=settings.proof,
         on_progress=on_progress,
     )
-    cause = grounds(found.steps, op.dtype)
+    cause = grounds(found.steps, op.dtype, 1.0 if warm is None else 0.0)
     if found.outer_bounds is None:
-        cause = WARM_START if warm is not None else ACTIVE_IMAGES
+        cause = WARM_START if found.images_used == "all" else ACTIVE_IMAGES
     return EngineResult(None, found, cause)
 
 
@@ -123,22 +123,25 @@ def _extremes_in_few_vectors(
 ) -> EngineResult:
     """Find the extremes over all images, holding no more vectors than memory has room for."""
     generator = make_generator(settings.seed, "extremes", label)
-    start = draw_probe(op.size, probe="normal", generator=generator).to(op.device)
-    if warm is not None:
-        start = warm.smallest.vector + warm.largest.vector + RANDOM_PART * start
-    run = Lanczos(op, start, basis=settings.basis, capacity=settings.max_basis)
+    known = () if warm is None else (warm.smallest.vector, warm.largest.vector)
+    start = draw_start(op, generator, known)
+    share = start.random_share
+    run = Lanczos(op, start.vector, basis=settings.basis, capacity=settings.max_basis)
     del start
-    found = _ends_of(run, settings, settings.max_steps, on_progress)
+    found = _ends_of(run, settings, settings.max_steps, share, on_progress)
     if settings.proof:
         found = proven_extremes(op, found, settings.tolerance)
-    if warm is not None:
-        return EngineResult(None, replace(found, start="warm"), WARM_START)
-    outer, cause = _outer_bounds(run, "normal", found)
-    return EngineResult(None, replace(found, outer_bounds=outer), cause)
+    outer, cause = _outer_bounds(run, "normal", share)
+    found = replace(found, start="cold" if warm is None else "warm", outer_bounds=outer)
+    return EngineResult(None, found, cause)
 
 
 def _ends_of(
-    run: Lanczos, settings: SolverSettings, max_steps: int, on_progress: Progress | None = None
+    run: Lanczos,
+    settings: SolverSettings,
+    max_steps: int,
+    random_share: float = 1.0,
+    on_progress: Progress | None = None,
 ) -> Extremes:
     """Carry ``run`` on until both ends have converged, and give its vectors back."""
     found = extremes_of_run(
@@ -146,6 +149,7 @@ def _ends_of(
         tolerance=settings.tolerance,
         max_steps=max_steps,
         max_basis=settings.max_basis,
+        random_share=random_share,
         on_progress=on_progress,
     )
     if not found.restarts:
@@ -162,30 +166,39 @@ def _carried_on(
     found = _ends_of(run, settings, max(settings.max_steps, steps))
     if settings.proof:
         found = proven_extremes(op, found, settings.tolerance)
-    outer, cause = _outer_bounds(run, probe, found)
+    outer, cause = _outer_bounds(run, probe)
     return EngineResult(None, replace(found, outer_bounds=outer), cause)
 
 
-def _outer_bounds(run: Lanczos, probe: str, found: Extremes) -> tuple[OuterBounds | None, str]:
-    """Return what bounds the spectrum from outside and on what grounds, or None and why not."""
+def _outer_bounds(
+    run: Lanczos, probe: str, random_share: float = 1.0
+) -> tuple[OuterBounds | None, str]:
+    """Return what bounds the spectrum from outside and on what grounds, or None and why not.
+
+    Of a run whose space closed and that went on from a new direction, or whose basis was cut back,
+    what it had done before bounds.
+    """
     if probe != "normal":
         return None, RADEMACHER_PROBE
-    if found.restarts or 0.0 in run.tridiagonal().betas:
-        return None, RESTARTED
     if run.storage == "half":  # what it leaves of orthogonality is 1e-6 to 1e-4 of max|θ|
         return None, HALF_BASIS
-    return _bounds_of(run), grounds(len(run), run.op.dtype)
+    if random_share < 1 and run.op.size < LEAST_SIZE:
+        return None, WARM_START
+    steps = len(run.tridiagonal().first_block())
+    return _bounds_of(run, random_share), grounds(steps, run.op.dtype, random_share)
 
 
-def _bounds_of(run: Lanczos) -> OuterBounds:
+def _bounds_of(run: Lanczos, random_share: float = 1.0) -> OuterBounds:
     rounding = product_rounding(run.op.size, torch.finfo(run.op.dtype).eps)
-    return outer_bounds(run.tridiagonal(), run.op.size, rounding=rounding)
+    first = run.tridiagonal().first_block()
+    return outer_bounds(first, run.op.size, rounding=rounding, random_share=random_share)
 
 
-def grounds(steps: int, dtype: torch.dtype) -> str:
+def grounds(steps: int, dtype: torch.dtype, random_share: float = 1.0) -> str:
     """Return what a bound from outside rests on."""
     precision = "" if dtype == torch.float64 else ", float32 products: estimated"
-    return f"cold start, {steps} steps over all images{precision}"
+    start = "cold start" if random_share == 1 else "start random in part"
+    return f"{start}, {steps} steps over all images{precision}"
 
 
 class _BoundIsClose:

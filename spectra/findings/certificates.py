@@ -17,7 +17,6 @@ SMALLEST, LARGEST = "smallest", "largest"
 WARM_START = "warm start"
 ACTIVE_IMAGES = "active images"
 RADEMACHER_PROBE = "Rademacher probe"
-RESTARTED = "restarted"
 HALF_BASIS = "basis in half precision"
 OTHER_ENGINE = "another engine's products"
 

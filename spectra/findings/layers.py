@@ -16,6 +16,7 @@ from spectra.krylov.extremes import extremes_of_run
 from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.probes import draw_probe
 from spectra.krylov.rayleigh_quotients import eigenpairs_of_products
+from spectra.krylov.stopping.ends_of_run import met_with_evidence
 from spectra.krylov.tolerance import Tolerance
 from spectra.objective.parameter_slices import ParameterSlices
 from spectra.operators.chunked import ChunkedOperator
@@ -270,8 +271,7 @@ def _done(run: Lanczos, tolerance: Tolerance, max_steps: int) -> bool:
         return True
     if len(run) < LEAST_STEPS:
         return False
-    t = run.tridiagonal()
-    return bool(tolerance.met_at_ends(t.ritz_values(), t.residual_bounds()).all())
+    return bool(met_with_evidence(run.tridiagonal(), run.op.size, tolerance).all())
 
 
 def _judged(

@@ -13,15 +13,13 @@ from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.outer_bounds import OuterBounds
 from spectra.krylov.probes import draw_probe
 from spectra.krylov.rayleigh_quotients import Eigenpair, eigenpair_of_vector, rayleigh_quotients
+from spectra.krylov.stopping.ends_of_run import EndsOfRun
 from spectra.krylov.thick_restart import check_max_basis, new_direction, thick_restart
 from spectra.krylov.tolerance import Tolerance
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.interface import SymmetricOperator
 from spectra.system.progress import Progress, counted
 from spectra.system.seeding import make_generator
-
-# Ours: beyond 50 steps.
-_TEST_EVERY = 5
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,8 @@ def extreme_eigenpairs(
 ) -> Extremes:
     """Find the k smallest and the k largest eigenvalues of ``op`` by Lanczos.
 
-    After ``min_steps``, stops when |β s| <= max(tol |θ|, floor max|θ|) for all 2 k pairs. Then
+    After ``min_steps``, stops when |β s| <= max(tol |θ|, floor max|θ|) for all 2 k pairs and there
+    is evidence that none further out was missed (:mod:`spectra.krylov.stopping.ends_of_run`). Then
     products with the Ritz vectors give values and residuals, over all images of a Hessian in
     float64. With the defaults, these are to the last bit those of ``spectra analyze``, for the
     class that ``op.label`` names, where the operator takes one vector a pass.
@@ -175,6 +174,7 @@ def extremes_of_run(
     tolerance: Tolerance,
     max_steps: int = MAX_STEPS,
     max_basis: int | None = None,
+    random_share: float = 1.0,
     on_progress: Progress | None = None,
 ) -> Extremes:
     """Carry ``run`` on until k pairs at each end have converged, and check each by a product.
@@ -191,6 +191,7 @@ def extremes_of_run(
         tolerance: residual at which a pair counts as converged.
         max_steps: limit on all steps, those that ``run`` has made included.
         max_basis: vectors that may be held, at least 4 k + 2; None: one a step.
+        random_share: of the run's start, see :class:`spectra.krylov.stopping.start.Start`.
         on_progress: called after each step with ("", steps done, limit).
     """
     op = run.op
@@ -200,7 +201,7 @@ def extremes_of_run(
     # The vector that the last step leaves is none that a further step would need.
     if max_basis is not None and max_basis < limit and run.basis.complete:
         room = max_basis - 1
-    ends = _Ends(run, k, tolerance)
+    ends = EndsOfRun(run, k, tolerance, random_share=random_share)
     directions = 0
     while not run.run_until(ends.have_converged, room, on_step=counted(on_progress, limit)):
         full = room < limit and len(run) >= room
@@ -225,7 +226,7 @@ def extremes_of_run(
             )
             both = zip(cut.vectors, cut.converged, strict=True)
             low, high = (_checked(op, vectors, met) for vectors, met in both)
-            return Extremes(low, high, cut.steps, restarts=cut.restarts)
+            return _judged(Extremes(low, high, cut.steps, restarts=cut.restarts), tolerance)
         else:
             break
     coefficients = run.tridiagonal().ritz_coefficients()
@@ -233,13 +234,14 @@ def extremes_of_run(
     columns = [*range(count), *range(-1, -count - 1, -1)]
     vectors, met = run.unit_ritz_vectors(coefficients[:, columns]), ends.met()
     low, high = _checked(op, vectors[:count], met[0]), _checked(op, vectors[count:], met[1])
-    return Extremes(low, high, len(run))
+    return _judged(Extremes(low, high, len(run)), tolerance)
 
 
 def proven_extremes(op: SymmetricOperator, found: Extremes, tolerance: Tolerance) -> Extremes:
     """Return the same vectors with values and residuals from float64 products over all images.
 
-    ``converged`` stays what Lanczos met. ``found`` is returned where ``op`` has no such products.
+    A pair that had converged counts as converged if this residual meets the tolerance too.
+    ``found`` is returned where ``op`` has no such products.
 
     Cost: a float64 product for each pair.
     """
@@ -248,49 +250,28 @@ def proven_extremes(op: SymmetricOperator, found: Extremes, tolerance: Tolerance
     vectors = [pair.vector for pair in found.pairs]
     seen = rayleigh_quotients(op.in_float64(), torch.stack(vectors), tolerance=tolerance)
     both = zip(seen.pairs, found.pairs, strict=True)
-    pairs = tuple(replace(pair, converged=before.converged) for pair, before in both)
+    pairs = tuple(
+        replace(pair, converged=pair.converged and before.converged) for pair, before in both
+    )
     return replace(found.with_pairs(pairs), proven=seen.proven)
-
-
-class _Ends:
-    """Whether both ends of a run have converged, asked as often as it may be worth while.
-
-    Args:
-        run: asked about.
-        k: pairs at each end.
-        tolerance: of their residuals.
-
-    Attributes:
-        block: step at which the run's current block began; what is before it has closed.
-    """
-
-    def __init__(self, run: Lanczos, k: int, tolerance: Tolerance) -> None:
-        self._run, self._k, self._tolerance = run, k, tolerance
-        self.block = 0
-        self._asked_at = len(run) - 1
-
-    def have_converged(self, run: Lanczos) -> bool:
-        """Say whether they have: an m x m eigenproblem, so less often as m grows."""
-        steps, before = len(run), self._asked_at
-        if steps == self.block:
-            return False
-        self._asked_at = steps
-        due = steps <= 50 or steps // _TEST_EVERY > before // _TEST_EVERY
-        return due and bool(self.met().all())
-
-    def met(self) -> npt.NDArray[np.bool_]:
-        """Say which of the lowest and of the highest have converged, shape (2, k)."""
-        t = self._run.tridiagonal(since=self.block)
-        largest = float(np.abs(self._run.tridiagonal().ritz_values()).max()) if self.block else 0.0
-        return self._tolerance.met_at_ends(
-            t.ritz_values(), t.residual_bounds(), self._k, closed=t.closed, largest=largest
-        )
 
 
 def _checked(
     op: SymmetricOperator, vectors: list[torch.Tensor], met: npt.NDArray[np.bool_]
 ) -> tuple[Eigenpair, ...]:
     return tuple(eigenpair_of_vector(op, y, bool(m)) for y, m in zip(vectors, met, strict=False))
+
+
+def _judged(found: Extremes, tolerance: Tolerance) -> Extremes:
+    """Return ``found``, its pairs converged if the residuals of their products say so too."""
+    allowed = tolerance.allowed([pair.value for pair in found.pairs])
+    both = zip(found.pairs, allowed.tolist(), strict=True)
+    return found.with_pairs(
+        tuple(
+            replace(pair, converged=pair.converged and pair.residual_norm <= most)
+            for pair, most in both
+        )
+    )
 
 
 def _check(op: SymmetricOperator, k: int, max_steps: int, max_basis: int | None) -> None:

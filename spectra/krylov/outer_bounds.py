@@ -25,6 +25,8 @@ FAILURE = 0.05
 WORST_CASE_SHARE = 0.01
 A_POSTERIORI, WORST_CASE = "a-posteriori", "kuczynski-wozniakowski"
 _BISECTIONS = 80
+# P from which on a start that is random in part bounds.
+LEAST_SIZE = 3
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,27 @@ class OuterBounds:
 
 
 def outer_bounds(
-    t: Tridiagonal, size: int, failure: float = FAILURE, *, rounding: float | None = None
+    t: Tridiagonal,
+    size: int,
+    failure: float = FAILURE,
+    *,
+    rounding: float | None = None,
+    random_share: float = 1.0,
 ) -> OuterBounds:
     """Return the better of :func:`a_posteriori` and :func:`kuczynski_wozniakowski` at each end.
 
     ``failure`` is split between them (:data:`WORST_CASE_SHARE`), so that it holds for the result.
+    After a start that is random in part, the first alone is known.
 
     Args:
-        t: projection on the Krylov space of one start vector, uniform on the sphere.
+        t: projection on the Krylov space of one start vector: uniform on the sphere, or the sum of
+            such a vector and of others that do not depend on it.
         size: P.
         failure: probability, over the start vector, that either end is wrong; 0 < failure < 1.
         rounding: uncertainty of a product relative to the largest |θ|; None: that of float64, see
             :func:`spectra.krylov.tolerance.product_rounding`.
+        random_share: squared length of the start's random part over that of the start; 1: all of
+            it is random. Under 1, P is to be at least 3.
 
     Raises:
         InputError: an argument is out of range, or the run was restarted (β = 0 inside).
@@ -69,6 +80,8 @@ def outer_bounds(
         (True, 0.05)
     """
     _check(t, size, failure)
+    if random_share != 1.0:
+        return a_posteriori(t, size, failure, rounding=rounding, random_share=random_share)
     sharp = a_posteriori(t, size, failure * (1 - WORST_CASE_SHARE), rounding=rounding)
     worst = kuczynski_wozniakowski(t, size, failure * WORST_CASE_SHARE)
     low = sharp if sharp.below >= worst.below else worst
@@ -113,7 +126,12 @@ def kuczynski_wozniakowski(t: Tridiagonal, size: int, failure: float) -> OuterBo
 
 
 def a_posteriori(
-    t: Tridiagonal, size: int, failure: float, *, rounding: float | None = None
+    t: Tridiagonal,
+    size: int,
+    failure: float,
+    *,
+    rounding: float | None = None,
+    random_share: float = 1.0,
 ) -> OuterBounds:
     """Bound both ends by what the run itself showed.
 
@@ -122,6 +140,10 @@ def a_posteriori(
     the sum rises as λ falls, so with c² >= c0² no eigenvalue lies below the λ where it is 1 / c0².
     For a start uniform on the sphere c² is Beta(1/2, (P-1)/2), which gives c0² for ``failure`` / 2.
     Only the start vector is random in this: it holds for any m, however that was chosen.
+
+    A start u + z, z uniform on a sphere and u independent of it, has an eigenvector's component
+    vᵀu + vᵀz, which is at least as rarely small as vᵀz alone, because vᵀz is symmetric about 0
+    and falls off from there (P >= 3). So c0² is that of z times |z|² / |u + z|², ``random_share``.
 
     Where the space closed, what was taken for β_m = 0 is at most the rounding, which stands in for
     it: the bound is θmin to rounding.
@@ -133,23 +155,45 @@ def a_posteriori(
         size: P.
         failure: probability that either end is wrong.
         rounding: as in :func:`outer_bounds`; the ends are moved outwards by it.
+        random_share: as in :func:`outer_bounds`.
 
     Source: van Dorsselaer, Hochstenbach & van der Vorst, SIAM J. Matrix Anal. Appl. 22 (2000),
-    section 3. Departure: Σ_j π_j² for π_m² alone, c² by its exact distribution, and log scale.
+    section 3. Departure: Σ_j π_j² for π_m² alone, c² by its exact distribution, and log scale;
+    Anderson, Proc. AMS 6 (1955), in one dimension, for u + z.
     """
     _check(t, size, failure)
     if rounding is None:
         rounding = product_rounding(size)
     values = t.ritz_values()
     rounding *= float(np.abs(values).max())
-    # All of R^1 is one eigenvector's.
-    least = float(beta_distribution.ppf(failure / 2, 0.5, (size - 1) / 2)) if size > 1 else 1.0
-    target = -math.log(least)
+    target = -math.log(least_component(size, failure, random_share))
     betas = np.append(t.betas, max(t.residual_beta, rounding) if t.closed else t.residual_beta)
     low = _distance_below(t.alphas, betas, float(values[0]), target, rounding)
     high = _distance_below(-t.alphas, betas, -float(values[-1]), target, rounding)
     method = (A_POSTERIORI, A_POSTERIORI)
     return OuterBounds(float(values[0]) - low, float(values[-1]) + high, failure, method)
+
+
+def least_component(size: int, failure: float, random_share: float = 1.0) -> float:
+    """Return c0²: an eigenvector's squared component in the start is smaller with probability
+    ``failure`` / 2.
+
+    Args:
+        size: P.
+        failure: for two eigenvectors together, one at each end.
+        random_share: as in :func:`outer_bounds`.
+
+    Raises:
+        InputError: a start that is random in part, at P < 3.
+    """
+    if not (random_share == 1.0 or (0 < random_share < 1 and size >= LEAST_SIZE)):
+        raise InputError(
+            f"random_share must lie in (0, 1], and be 1 where P < {LEAST_SIZE}, got {random_share} "
+            f"at P = {size}"
+        )
+    # All of R^1 is one eigenvector's.
+    whole = float(beta_distribution.ppf(failure / 2, 0.5, (size - 1) / 2)) if size > 1 else 1.0
+    return random_share * whole
 
 
 def log_sum_of_squares(alphas: FloatArray, betas: FloatArray, point: float) -> float:
@@ -205,5 +249,5 @@ def _check(t: Tridiagonal, size: int, failure: float) -> None:
     if (t.betas == 0).any():
         raise InputError(
             "the run was restarted (a β inside is 0): no bound follows; pass the projection of its "
-            "first block"
+            "first block, t.first_block()"
         )

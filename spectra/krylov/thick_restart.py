@@ -1,5 +1,6 @@
 """Extremes from a basis of bounded size: Lanczos with thick restarts."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from spectra.errors import InputError, NonFiniteError
 from spectra.krylov.basis import Basis
 from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.probes import draw_probe
+from spectra.krylov.stopping.ends_of_run import STEPS_AT_ZERO, enough_steps
 from spectra.krylov.tolerance import Tolerance, negligible
 from spectra.krylov.tridiagonal import FloatArray, Projection
 from spectra.operators.interface import SymmetricOperator
@@ -141,10 +143,27 @@ class ThickRestart:
         return True
 
     def converged(self, tolerance: Tolerance) -> npt.NDArray[np.bool_]:
-        """Say which ends of the current block have converged, (2, k); what is locked has closed."""
+        """Say which ends of the current block meet ``tolerance``, (2, k); those before have closed.
+
+        A value that counts as zero does so after :data:`STEPS_AT_ZERO` steps.
+        """
         largest = float(np.abs(self.locked).max(initial=0.0))
         values, residuals = self.current.eigen[0], self.current.residual_bounds()
-        return tolerance.met_at_ends(values, residuals, self.k, closed=self.closed, largest=largest)
+        met = tolerance.met_at_ends(values, residuals, self.k, closed=self.closed, largest=largest)
+        if self.steps < STEPS_AT_ZERO and not (self.closed or self.directions):
+            for end, ordered in enumerate((values, values[::-1])):
+                at_zero = np.abs(ordered[: self.k]) <= tolerance.floor * np.abs(values).max()
+                met[end, : len(at_zero)] &= ~at_zero
+        return met
+
+    def gone_on(self, met_at: list[float]) -> npt.NDArray[np.bool_]:
+        """Say of which ends it is known, by steps since, that none further out was missed, (2,).
+
+        Args:
+            met_at: the step since which each end has met its tolerance.
+        """
+        known = self.closed or self.directions > 0
+        return np.array([known or self.steps >= enough_steps(at) for at in met_at])
 
     def vectors(self) -> tuple[list[Tensor], list[Tensor]]:
         """Return the vectors of the lowest values found, rising, and of the highest, falling."""
@@ -231,20 +250,26 @@ def thick_restart(
     if not 2 * k <= keep <= most:
         raise InputError(f"keep must lie in {2 * k}..{most}, got {keep}")
     thick = ThickRestart(run, block, max_basis=max_basis, keep=keep, k=k, directions=directions)
+    met_at: list[float] = [math.inf, math.inf]
     while thick.steps < max_steps:
         if thick.closed:
             if not thick.begin_new_block():
                 break
         else:
             met = thick.converged(tolerance)
-            if met.all():
+            met_at = [
+                min(at, thick.steps) if end.all() else math.inf
+                for at, end in zip(met_at, met, strict=True)
+            ]
+            if met.all() and thick.gone_on(met_at).all():
                 break
             if len(thick.basis) >= max_basis:
                 thick.cut_back(ends=(bool(met[0].all()), bool(met[1].all())))
         thick.step()
         if on_progress:
             on_progress("", thick.steps, max_steps)
-    return RestartedEnds(thick.vectors(), thick.converged(tolerance), thick.steps, thick.restarts)
+    met = thick.converged(tolerance) & thick.gone_on(met_at)[:, None]
+    return RestartedEnds(thick.vectors(), met, thick.steps, thick.restarts)
 
 
 def check_max_basis(max_basis: int, k: int) -> None:

@@ -57,6 +57,19 @@ class Tridiagonal:
         """Return |β_m s_m| for each Ritz pair, shape (m,): ‖H y - θ y‖ in exact arithmetic."""
         return np.abs(self.residual_beta * self._eigen[1][-1])
 
+    def first_block(self) -> "Tridiagonal":
+        """Return the projection on the space of the start vector: up to where that closed.
+
+        >>> t = Tridiagonal(np.ones(3), np.array([0.5, 0.0]), 0.1, closed=False)
+        >>> len(t.first_block()), t.first_block().closed
+        (2, True)
+        """
+        ends = np.flatnonzero(self.betas == 0)
+        if not len(ends):
+            return self
+        size = int(ends[0]) + 1
+        return Tridiagonal(self.alphas[:size], self.betas[: size - 1], 0.0, closed=True)
+
     def leading(self, num_steps: int) -> "Tridiagonal":
         """Return the projection after the first ``num_steps`` steps."""
         if num_steps >= len(self):

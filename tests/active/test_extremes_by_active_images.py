@@ -11,6 +11,7 @@ from spectra.active import extremes_by_active_images as active
 from spectra.active.choose import choose_active
 from spectra.active.extremes_by_active_images import extremes_by_active_images
 from spectra.active.jacobi_davidson import PartModel, Subspace
+from spectra.active.refining import Refining
 from spectra.krylov.rayleigh_quotients import rayleigh_quotients
 from spectra.krylov.tolerance import Tolerance
 
@@ -130,12 +131,13 @@ def test_ends_that_are_only_mixed_with_each_other_are_told_apart(proof):
         def ends(self):
             return torch.stack([low + mixing * high, high - mixing * low]), torch.zeros(2, op.size)
 
-    refining = active._Refining(
+    refining = Refining(
         op=op,
         model=active.PartModel(op, vectors.T[:2].contiguous(), torch.diag(values[:2]).numpy()),
         growth=(0, 0),
         tolerance=Tolerance(0.03),
         proof=proof,
+        generator=None,
     )
     checked = refining.settle(Mixed(op.over_images(whole)))
     assert [p.converged for p in checked.pairs] == [True, True]
@@ -162,11 +164,11 @@ def test_nothing_is_bounded_after_a_selection_or_a_warm_start():
     assert (cold.start, warm.start) == ("cold", "warm")
 
 
-def test_a_warm_start_takes_fewer_steps_and_ends_at_the_same_values():
+def test_a_warm_start_takes_fewer_corrections_and_ends_at_the_same_values():
     op, eigenvalues = operator("conv_resnet", 1)
     cold = extremes_by_active_images(op, generator=make_generator(0))
     warm = extremes_by_active_images(op, generator=make_generator(1), warm=cold)
-    assert warm.steps < cold.steps
+    assert warm.refinements < cold.refinements
     for pair, exact in ((warm.smallest, eigenvalues[0]), (warm.largest, eigenvalues[-1])):
         assert abs(pair.value - float(exact)) <= 0.01 * abs(float(exact))
 
