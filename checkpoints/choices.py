@@ -18,7 +18,8 @@ HEADS = ("linear", "cosine")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
 # Analysis: which loss the Hessian is of, how it is averaged, and in which numbers.
-ANALYZED_LOSSES = ("ce", "train", "reference")
+OBJECTIVE = "objective"
+ANALYZED_LOSSES = ("ce", "train", "reference", OBJECTIVE)
 REDUCTIONS = ("mean", "global")
 DTYPES = ("float32", "float64")
 

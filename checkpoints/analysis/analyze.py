@@ -13,6 +13,7 @@ from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.vectors import analyzed_parameters, save_vectors, vectors_path
 from checkpoints.analysis.warm import WarmStarts
 from checkpoints.checkpoint import Checkpoint
+from checkpoints.choices import OBJECTIVE
 from checkpoints.data import ImageData, Normalisation
 from checkpoints.load import load_checkpoint
 from checkpoints.models import Architecture
@@ -101,6 +102,8 @@ def _analyze(
     chosen = parse_selection(
         request.classes, request.groups_of(counts), num_classes=data.num_classes
     )
+    if request.loss == OBJECTIVE:
+        chosen = {OBJECTIVE: chosen["overall"]}
     losses = Losses.of(checkpoint, data, request)
     normalisation = losses.normalisation
     radius = request.radius if request.radius is not None else _radius(checkpoint)
@@ -109,7 +112,7 @@ def _analyze(
             _identity(checkpoint, data, counts, warm),
             notes=notes_of(checkpoint, data, request.normalisation),
         ),
-        protocol=_protocol(request, normalisation, radius, recorded=_recorded(checkpoint, data)),
+        protocol=_protocol(request, losses, radius, recorded=_recorded(checkpoint, data)),
         records=(),
         versions=library_versions(),
     )
@@ -218,7 +221,7 @@ def _architecture(checkpoint: Checkpoint, data: ImageData) -> Architecture:
 
 def _protocol(
     request: AnalysisRequest,
-    normalisation: Normalisation,
+    losses: Losses,
     radius: float,
     *,
     recorded: ClassMetrics | None,
@@ -227,10 +230,11 @@ def _protocol(
         images=request.images,
         split=request.split,
         loss=request.loss,
+        weight_decay=losses.terms.weight_decay,
         reduction=request.reduction,
         images_per_class=request.images_per_class,
         groups=request.groups,
-        normalisation=normalisation.to_dict(),
+        normalisation=losses.normalisation.to_dict(),
         dtype=request.dtype,
         device=torch.device(request.device).type,
         parameters=tuple(request.parameters),

@@ -67,7 +67,7 @@ class Losses:
             data,
             request,
             normalisation,
-            loss_terms(checkpoint, request.loss, counts),
+            loss_terms(checkpoint, request.loss, counts, request.weight_decay),
             _image_protocol(request, checkpoint),
         )
 
@@ -122,6 +122,7 @@ class Losses:
             tuning=request.parsed_tuning,
             check=check,
             label=label,
+            weight_decay=self.terms.weight_decay or 0.0,
         )
         factor = choice.share if request.reduction == "global" else 1.0
         return PreparedLoss(

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from checkpoints.choices import OBJECTIVE
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.findings.verdict import TAU
@@ -24,10 +25,12 @@ class AnalysisRequest:
     """What to compute of a checkpoint.
 
     Attributes:
-        classes: ``all``, ``overall``, ``head``, ``mid``, ``tail``, labels; joined by commas.
+        classes: ``all``, ``overall``, ``head``, ``mid``, ``tail``, labels; joined by commas; of the
+            training objective, which is one loss, ``all`` is ``overall``.
         split: ``train`` or ``test`` images.
-        loss: ``ce``, ``train`` or ``reference``, see
+        loss: ``ce``, ``train``, ``reference`` or ``objective``, see
             :func:`checkpoints.analysis.analyzed_loss.loss_terms`.
+        weight_decay: of ``objective``; None: the recipe's.
         reduction: ``mean`` over the images of each loss, or ``global``: its share of the whole.
         groups: ``0-2/3-6/7-9``; None: the paper's split by class size.
         normalisation: name or numbers, see ``parse_normalisation``, or ``data``; None: as the
@@ -53,6 +56,7 @@ class AnalysisRequest:
     classes: str = "all"
     split: str = "train"
     loss: str = "ce"
+    weight_decay: float | None = None
     reduction: str = "mean"
     groups: str | None = None
     normalisation: str | None = None
@@ -77,6 +81,7 @@ class AnalysisRequest:
         if isinstance(given, str):
             object.__setattr__(self, "parameters", (given,))
         solver = self.solver
+        self._check_objective()
         for name, value in (("radius", self.radius), ("tau", self.tau), ("tol", solver.tol)):
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{name} must be positive and finite, got {value}")
@@ -109,6 +114,29 @@ class AnalysisRequest:
                 "the Gauss-Newton matrix is of fixed images, by engine spectra; leave out "
                 f"--gauss-newton, or --images {self.images} and --engine {solver.engine}"
             )
+
+    def _check_objective(self) -> None:
+        """Raise InputError where something asked for is not of the training objective."""
+        decay = self.weight_decay
+        if self.loss != OBJECTIVE:
+            if decay is not None:
+                raise InputError(
+                    f"weight decay is part of the training objective alone, got {decay} for --loss "
+                    f"{self.loss}; leave it out or take --loss objective"
+                )
+            return
+        if self.classes not in ("all", "overall"):
+            raise InputError(
+                "the training objective is one loss of all classes; leave out --classes "
+                f"{self.classes}, or take --loss train"
+            )
+        object.__setattr__(self, "classes", "overall")
+        if self.split != "train":
+            raise InputError(
+                f"the training objective is of the training images; leave out --split {self.split}"
+            )
+        if decay is not None and not 0 <= decay < math.inf:
+            raise InputError(f"weight-decay must be finite and at least 0, got {decay}")
 
     @property
     def parsed_tuning(self) -> Tuning | str:
@@ -159,5 +187,7 @@ class TheoremRequest:
                 "theorem is of the Hessian by all parameters, as SAM moves them; leave out "
                 "--parameters and --gauss-newton"
             )
+        if self.analysis.loss == OBJECTIVE:
+            raise InputError("theorem is of losses without weight decay; take --loss ce or train")
         if self.analysis.images == FRESH:
             raise InputError("theorem needs a fixed matrix; use --images plain or frozen:K")

@@ -47,8 +47,9 @@ def print_analysis(analysis: Analysis) -> None:
     )
     recorded = f", {protocol.accuracy}" if protocol.accuracy else ""
     click.echo(
-        f"loss {protocol.loss}, reduction {protocol.reduction}{_by(protocol.parameters)}, "
-        f"{protocol.split} images ({protocol.images}), {protocol.dtype}, engine {settings.engine}, "
+        f"loss {protocol.loss}{_decay(protocol.weight_decay)}, reduction {protocol.reduction}"
+        f"{_by(protocol.parameters)}, {protocol.split} images ({protocol.images}), "
+        f"{protocol.dtype}, engine {settings.engine}, "
         f"{counted(settings.num_probes, 'probe')} x {counted(settings.num_steps, 'step')}, "
         f"seed {settings.seed}, r {protocol.radius}, τ {protocol.tau}; in brackets the "
         f"residual ‖Hv − λv‖, no error bar; accuracy on test images{recorded}"
@@ -104,6 +105,10 @@ def _print_layers(record: LossAnalysis) -> None:
 def _marked(value: CountedEigenvalue, sign: str) -> str:
     """Return value and residual, ``sign`` before one that has not converged."""
     return ("" if value.converged else sign) + with_residual(value.value, value.residual)
+
+
+def _decay(weight_decay: float | None) -> str:
+    return "" if weight_decay is None else f", weight decay {weight_decay:g}"
 
 
 def _by(parameters: Sequence[str]) -> str:

@@ -47,9 +47,11 @@ SHOWN: Mapping[str, Shown | Flag] = {
     "normalisation": shared.normalisation,
     "loss": Shown(
         ANALYZED,
-        "ce: cross-entropy of scaled logits; train: as trained; reference: unscaled.",
+        "ce: cross-entropy of scaled logits; train: as trained; reference: unscaled; objective: "
+        "all that training minimised, as one loss: all classes, their weights, weight decay.",
         choices.ANALYZED_LOSSES,
     ),
+    "weight_decay": Shown(ANALYZED, "Of --loss objective, as in torch's SGD. [the recipe's]"),
     "reduction": Shown(
         ANALYZED,
         "mean over the images of the loss, or its global share of the whole.",
@@ -159,6 +161,8 @@ class AskedAnalysis:
             InputError: a value is out of range, or there is no such device.
         """
         given = {name: value for name, value in self.values.items() if value is not None}
+        if self["loss"] == choices.OBJECTIVE:  # one loss, whatever classes a command takes else
+            defaults = defaults | {"classes": "overall"}
         given = defaults | given | {"device": pick_device(self.values["device"])}
         solver = {f.name: given.pop(f.name) for f in fields(SolverSettings) if f.name in given}
         return AnalysisRequest(**given, solver=SolverSettings(**solver))

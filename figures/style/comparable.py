@@ -7,7 +7,7 @@ from spectra import Analysis, InputError, LossAnalysis, Spectrum
 from spectra.results.provenance import HESSIAN, AnalysisProtocol
 
 # Two results that differ in one of these are eigenvalues of different functions.
-SHARED = ("loss", "reduction", "images", "matrix", "parameters")
+SHARED = ("loss", "weight_decay", "reduction", "images", "matrix", "parameters")
 
 
 def require_comparable(analyses: Iterable[tuple[str, Analysis]]) -> None:
@@ -67,6 +67,8 @@ def protocol_text(protocol: AnalysisProtocol) -> str:
     parts = []
     if protocol.loss is not None:
         parts.append(f"loss {protocol.loss}")
+    if protocol.weight_decay is not None:
+        parts.append(f"weight decay {protocol.weight_decay:g}")
     if protocol.reduction is not None:
         parts.append(f"reduction {protocol.reduction}")
     images = " ".join(said for said in (protocol.images, protocol.split) if said is not None)

@@ -61,7 +61,8 @@ class AnalysisProtocol:
     Attributes:
         images: ``plain``, ``frozen:K``, ``frozen:all`` or ``fresh``.
         split: ``train`` or ``test`` images.
-        loss: ``ce``, ``train``, ``reference`` ...
+        loss: ``ce``, ``train``, ``reference``, ``objective`` ...
+        weight_decay: c of the training objective; left out of files of other losses.
         reduction: ``mean`` over the images of each loss, or ``global``: its share of the whole.
         images_per_class: limit; None: every image.
         groups: head, mid and tail as asked for, ``0-2/3-6/7-9``; None: by class size.
@@ -83,6 +84,7 @@ class AnalysisProtocol:
     images: str | None = None
     split: str | None = None
     loss: str | None = None
+    weight_decay: float | None = field(default=None, metadata=WHEN_SET)
     reduction: str | None = None
     images_per_class: int | None = None
     groups: str | None = None

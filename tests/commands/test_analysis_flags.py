@@ -27,6 +27,7 @@ GIVEN = {
     "split": ("--split", "test", "test"),
     "normalisation": ("--normalisation", "none", "none"),
     "loss": ("--loss", "train", "train"),
+    "weight_decay": ("--weight-decay", "0.25", 0.25),
     "reduction": ("--reduction", "global", "global"),
     "images": ("--images", "frozen:4", "frozen:4"),
     "images_per_class": ("--images-per-class", "7", 7),
@@ -54,6 +55,8 @@ GIVEN = {
     "tuning": ("--tuning", "contiguous", "contiguous"),
     "deterministic": ("--deterministic", None, True),
 }
+# What a flag does not go without, as fields of the request.
+NEEDED = {"weight_decay": {"loss": "objective", "classes": "overall"}}
 
 
 def asked_by(*arguments: str):
@@ -96,11 +99,21 @@ def test_a_flag_reaches_its_field_and_no_other(name):
     flag, text, value = GIVEN[name]
     given = [flag] if text is None else [flag, text]
     device = [] if name == "device" else ["--device", "cpu"]
-    request = asked_by(*given, *device).request()
-    assert values(request) | {"solver": None} == values(AnalysisRequest()) | {
+    needed = NEEDED.get(name, {})
+    beside = [text for field, said in needed.items() for text in (f"--{field}", said)]
+    request = asked_by(*given, *device, *beside).request()
+    assert values(request) | {"solver": None} == values(AnalysisRequest(**needed)) | {
         name: value,
         "solver": None,
     }
+
+
+@pytest.mark.parametrize("default", ["all", "0,8"])
+def test_the_training_objective_is_of_all_classes_whatever_a_command_takes_else(default):
+    request = asked_by("--loss", "objective", "--device", "cpu").request(classes=default)
+    assert request.classes == "overall"
+    with pytest.raises(InputError, match="leave out --classes 8"):
+        asked_by("--loss", "objective", "--classes", "8", "--device", "cpu").request()
 
 
 def test_a_default_of_the_command_gives_way_to_a_flag():

@@ -13,6 +13,7 @@ from checkpoints.analysis.named_classes import parse_selection
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.vectors import load_vectors
 from checkpoints.checkpoint import Checkpoint
+from checkpoints.choices import OBJECTIVE
 from checkpoints.data import ImageData
 from checkpoints.data.views import FRESH, ImageProtocol
 from checkpoints.training.threads import suitable_threads
@@ -127,6 +128,8 @@ class _Ends:
 def _check(request: AnalysisRequest) -> None:
     if ImageProtocol.parse(request.images).kind == FRESH:
         raise InputError("images needs a fixed matrix; use --images plain or frozen:K")
+    if request.loss == OBJECTIVE:
+        raise InputError("weight decay is no image's; take --loss ce or train")
     if request.gauss_newton or request.solver.top or request.solver.per_layer:
         raise InputError(
             "images looks along v_min and v_max of the Hessian alone; leave out --gauss-newton, "
