@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -201,6 +201,21 @@ class HessianOperator(ChunkedOperator):
         """
         self.check_point()
         return curvatures(self, vectors)
+
+    @with_smaller_chunks
+    @passes_of_network()
+    def at(self, step: Tensor) -> Self:
+        """Return the same operator at w + step, unchecked, with a network of its own.
+
+        Images, counts and the budget for kept work are shared; products are made as at w.
+
+        Args:
+            step: shape (P,), parameter units.
+        """
+        self.check_point()
+        other = self._displaced(step)
+        other._products = other._made(self.tuning)
+        return other
 
     def _made(self, tuning: Tuning) -> Products:
         with self._exact():  # reading a network runs it
