@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from spectra.krylov.slq import slq
     from spectra.krylov.spectrum import Spectrum
     from spectra.krylov.tridiagonal import Tridiagonal
-    from spectra.landscape.balance import Balance
     from spectra.landscape.bending import Bending
     from spectra.landscape.measure_bending import measure_bending
     from spectra.landscape.network_landscape import Landscape, NetworkLandscape
     from spectra.landscape.search import find_stationary_point
     from spectra.landscape.stationary_point import StationaryPoint
+    from spectra.landscape.walk.balance import Balance
     from spectra.objective.images import LazyImages
     from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
     from spectra.operators.class_hessian import class_hessian
@@ -104,7 +104,7 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.krylov.tridiagonal": ["Tridiagonal"],
             "spectra.landscape.bending": ["Bending"],
             "spectra.landscape.measure_bending": ["measure_bending"],
-            "spectra.landscape.balance": ["Balance"],
+            "spectra.landscape.walk.balance": ["Balance"],
             "spectra.landscape.network_landscape": ["Landscape", "NetworkLandscape"],
             "spectra.landscape.search": ["find_stationary_point"],
             "spectra.landscape.stationary_point": ["StationaryPoint"],

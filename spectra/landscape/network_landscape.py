@@ -7,13 +7,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from spectra.landscape.balance import Balance, BalancedOperator, balance_filters
+from spectra.landscape.walk.balance import Balance, BalancedOperator, balance_filters
 from spectra.operators.hessian import HessianOperator
 from spectra.operators.interface import SymmetricOperator
 
 
 class Landscape(Protocol):
-    """A loss around a point w of R^P: what :func:`find_stationary_point` searches.
+    """A loss around a point w of R^P: what :func:`spectra.find_stationary_point` searches.
 
     Steps are in the units of the parameters, shape (P,), float64, on ``device``.
 
@@ -63,7 +63,8 @@ class NetworkLandscape:
 
     Example:
         >>> net = torch.nn.Linear(2, 2)
-        >>> around = NetworkLandscape(spectra.HessianOperator(net, torch.randn(4, 2), [0, 1, 1, 0]))
+        >>> H = spectra.HessianOperator(net, torch.randn(4, 2), [0, 1, 1, 0])
+        >>> around = spectra.NetworkLandscape(H)
         >>> step = torch.zeros(around.size)
         >>> around.gradient(step).shape, around.hessian(step).size, around.loss(step) > 0
         (torch.Size([6]), 6, True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import torch
 
 from spectra.errors import InputError, check_count, is_number
-from spectra.landscape.index import index_at
 from spectra.landscape.network_landscape import BalancedLoss, Landscape
-from spectra.landscape.slope_evidence import is_tail, least_slope
 from spectra.landscape.stationary_point import SLOPE, TAIL, UNDECIDED, StationaryPoint
-from spectra.landscape.walk import Walk
+from spectra.landscape.walk.index import index_at
+from spectra.landscape.walk.rounds import Walk
+from spectra.landscape.walk.slope_evidence import is_tail, least_slope
 from spectra.system.progress import Progress
 from spectra.system.seeding import make_generator
 
@@ -39,18 +39,18 @@ def find_stationary_point(
     """Search for a stationary point within ``search_radius`` of w, and name it.
 
     Each round takes the step within a trust radius that makes the linear model of the gradient as
-    short as it can in a Krylov space, in balanced parameters (:mod:`spectra.landscape.balance`):
-    to a saddle as to a minimum. Then:
+    short as it can in a Krylov space, in balanced parameters
+    (:mod:`spectra.landscape.walk.balance`): to a saddle as to a minimum. Then:
 
     * saddle, minimum: the gradient has fallen by 1e-6; the last step took 70 % of what was left of
       it, was as much shorter than the one before, and at most a tenth of the way. What it is, is
-      read from the curvature there (:func:`spectra.landscape.index.index_at`). Its distance is the
-      way gone and what is left of it, if steps go on shrinking;
+      read from the curvature there (:func:`spectra.landscape.walk.index.index_at`). Its distance is
+      the way gone and what is left of it, if steps go on shrinking;
     * slope, tail: in the last three rounds, a Newton step would have divided the loss by about e,
-      and loss and gradient fell together (:func:`spectra.landscape.slope_evidence.is_tail`);
+      and loss and gradient fell together (:func:`spectra.landscape.walk.slope_evidence.is_tail`);
     * slope: along one direction the loss falls wherever within R it was looked at, by a tenth of
       the gradient where the search left R, by half where it did not
-      (:func:`spectra.landscape.slope_evidence.least_slope`);
+      (:func:`spectra.landscape.walk.slope_evidence.least_slope`);
     * undecided: anything else.
 
     Cost: 30 to 120 products for a tail or a slope, 100 to 400 for a point, ``max_products`` and 200

@@ -21,8 +21,8 @@ class StationaryPoint:
     search has found none within its radius.
 
     Distances are in the units of the parameters. The search moves in balanced parameters, each
-    filter in units of its own length (:mod:`spectra.landscape.balance`), and so its radius and its
-    eigenvalues are those of a network whose layers have been rescaled to one mean length. Where
+    filter in units of its own length (:mod:`spectra.landscape.walk.balance`), and so its radius and
+    its eigenvalues are those of a network whose layers have been rescaled to one mean length. Where
     nothing was balanced, the two agree.
 
     Attributes:
@@ -47,7 +47,7 @@ class StationaryPoint:
         image_products: what all this cost, in images times vectors; None where there are no images.
 
     Example:
-        >>> found = StationaryPoint("slope", "‖g‖ has a minimum of .04", 0.5, 1.0, 0.04)
+        >>> found = spectra.StationaryPoint("slope", "‖g‖ has a minimum of .04", 0.5, 1.0, 0.04)
         >>> found.sentence
         'No stationary point within 0.5: the loss goes on falling.'
     """

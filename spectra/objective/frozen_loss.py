@@ -189,17 +189,6 @@ class FrozenLoss(NetworkPoint):
         double.weights = self.weights.to(torch.float64)
         return double
 
-    def _displaced(self, step: Tensor) -> Self:
-        """Return the same at w + step, with a network of its own."""
-        if step.shape != (self.size,):
-            raise InputError(f"step must have shape ({self.size},), got {tuple(step.shape)}")
-        other = self._copied()
-        other._take_network(own_copy(self.model, self.dtype))
-        with torch.no_grad():
-            pieces = other.unflatten(step.to(self.device, self.dtype))
-            torch._foreach_add_(list[Tensor](other.parameters), pieces)
-        return other
-
     @property
     def decay(self) -> float:
         """What weight decay adds to each eigenvalue: c, of a part of the images its share of c."""

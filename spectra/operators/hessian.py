@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from spectra.errors import InputError, OperatorError
 from spectra.objective.counting import ImageCount
 from spectra.objective.network.failures import passes_of_network
+from spectra.objective.network.own_copy import own_copy
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.plain_model import plain_model
 from spectra.objective.samples.forward import Forward
@@ -213,7 +214,13 @@ class HessianOperator(ChunkedOperator):
             step: shape (P,), parameter units.
         """
         self.check_point()
-        other = self._displaced(step)
+        if step.shape != (self.size,):
+            raise InputError(f"step must have shape ({self.size},), got {tuple(step.shape)}")
+        other = self._copied()
+        other._take_network(own_copy(self.model, self.dtype))
+        with torch.no_grad():
+            pieces = other.unflatten(step.to(self.device, self.dtype))
+            torch._foreach_add_(list[Tensor](other.parameters), pieces)
         other._products = other._made(self.tuning)
         return other
 

@@ -5,9 +5,9 @@ import torch
 from function_landscape import FunctionLandscape, quadratic
 
 from spectra import make_generator
-from spectra.landscape.gradient_model import GradientModel
 from spectra.landscape.network_landscape import BalancedLoss
-from spectra.landscape.slope_evidence import Round, is_tail, least_slope
+from spectra.landscape.walk.gradient_model import GradientModel
+from spectra.landscape.walk.slope_evidence import Round, is_tail, least_slope
 
 
 def slope_of(around: FunctionLandscape, radius: float = 0.5) -> float:

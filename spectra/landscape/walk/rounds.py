@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spectra.landscape.gradient_model import GradientModel
 from spectra.landscape.network_landscape import BalancedLoss
-from spectra.landscape.slope_evidence import Round
+from spectra.landscape.walk.gradient_model import GradientModel
+from spectra.landscape.walk.slope_evidence import Round
 
 # Ours: far from a stationary point the model of the gradient is wrong before it is exact.
 _FAR_STEPS, _NEAR_STEPS, _GROWTH = 40, 120, 10

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spectra.landscape.gradient_model import GradientModel
 from spectra.landscape.network_landscape import BalancedLoss
+from spectra.landscape.walk.gradient_model import GradientModel
 
 # Ours: a quarter around 1, up to the 2 of a parabola and a little more; rounds in which it holds.
 _TAIL, _TAIL_ROUNDS = (0.75, 3.0), 3

@@ -5,7 +5,7 @@ import torch
 from oracles import random_vector, symmetric_with_spectrum
 
 from spectra import DenseOperator, InputError
-from spectra.landscape.balance import BalancedOperator, balance_filters
+from spectra.landscape.walk.balance import BalancedOperator, balance_filters
 from spectra.objective.parameter_slices import ParameterSlices
 
 NAMES = ("0.weight", "0.bias", "1.weight", "1.bias")

@@ -5,8 +5,8 @@ import torch
 from function_landscape import FunctionLandscape, quadratic
 
 from spectra import make_generator
-from spectra.landscape.index import Index, index_at
 from spectra.landscape.network_landscape import BalancedLoss
+from spectra.landscape.walk.index import Index, index_at
 
 
 def index_of(around: FunctionLandscape) -> Index:

@@ -5,7 +5,7 @@ import torch
 from oracles import random_vector, symmetric_with_spectrum
 
 from spectra import DenseOperator
-from spectra.landscape.gradient_model import GradientModel
+from spectra.landscape.walk.gradient_model import GradientModel
 
 SIZE = 20
 MATRIX = symmetric_with_spectrum(torch.linspace(-1.0, 3.0, SIZE), seed=0)
