@@ -78,7 +78,11 @@ SHOWN: Mapping[str, Shown | Flag] = {
         ANALYZED,
         "λmin, λmax and trace of every layer's block too: 20 products a layer, or more.",
     ),
-    "radius": Shown(ANALYZED, "r of the verdict. [the recipe's ρ, else 0.1]"),
+    "bending": Shown(
+        ANALYZED,
+        "What negative curvature does for each loss within the radius: 4 to 12 products more.",
+    ),
+    "radius": Shown(ANALYZED, "r of verdict and bending. [the recipe's ρ, else 0.1]"),
     "tau": Shown(ANALYZED, "Tolerance of the verdict."),
     "engine": Shown(SOLVER, choices=tuple(ENGINES)),
     "num_probes": Shown(
@@ -178,7 +182,7 @@ def _flag(name: str, shown: Shown | Flag) -> Flag:
     several = default == ()
     settings: dict[str, Any] = {"default": default, "show_default": default is not None}
     kind = _plain_type(typing.get_type_hints(owner)[name])
-    if kind is bool and shown.by_command:
+    if (kind is bool and shown.by_command) or (kind is bool and default):
         declaration += f"/--no-{name.replace('_', '-')}"
     elif kind is bool:
         settings = {"is_flag": True}

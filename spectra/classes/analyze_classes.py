@@ -49,6 +49,7 @@ def analyze_classes(
     certify_below: bool = False,
     top: int = 0,
     per_layer: bool = False,
+    bending: bool = True,
     images_per_class: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
@@ -99,6 +100,8 @@ def analyze_classes(
             those of :func:`spectra.counted_eigenpairs`.
         per_layer: find λmin, λmax and trace of every layer's block too, see
             :func:`spectra.layer_spectra`.
+        bending: measure what negative curvature does within ``radius``, see
+            :func:`spectra.measure_bending`.
         images_per_class: limit on the images of a class, drawn at random; None: every image.
         dtype: of the products.
         device: where to compute; None: where the model is, or a card that the images are on.
@@ -141,6 +144,7 @@ def analyze_classes(
         certify_below=certify_below,
         top=top,
         per_layer=per_layer,
+        bending=bending,
         seed=seed,
     )
     images = choose_of_data(

@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from spectra.engines.analyze_fresh import analyze_fresh
 from spectra.engines.analyze_loss import analyze_loss
-from spectra.engines.memory import room_for_bootstrap, within_limit
+from spectra.engines.memory import BENDING, BOOTSTRAP, room_for, within_limit
 from spectra.engines.settings import SolverSettings
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.verdict import RADIUS, TAU, check_thresholds
@@ -97,6 +97,8 @@ def analyze_each(
         check = False
         matrix: ChunkedOperator = loss.op.gauss_newton() if loss.gauss_newton else loss.op
         op, solver = within_limit(matrix, settings, limit=memory)
+        if solver.bending and not room_for(BENDING, op, memory):
+            solver = replace(solver, bending=False)
         progress = within(on_progress, f"class {label}")
         if loss.draw is not None and isinstance(op, HessianOperator):
             record = analyze_fresh(
@@ -120,7 +122,7 @@ def analyze_each(
                 radius=radius,
                 tau=tau,
                 warm=warm.load(label) if warm else None,
-                independent=loss.independent and room_for_bootstrap(op, memory),
+                independent=loss.independent and room_for(BOOTSTRAP, op, memory),
                 on_progress=progress,
             )
         op.forget()  # or it would lie beside what the next class keeps

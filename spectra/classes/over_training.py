@@ -87,7 +87,7 @@ class ClassSpectra:
     Cost: nothing between recordings. A recording takes at most ``num_probes · num_steps`` products
     of each loss (more where ``max_steps`` is more) and 11 to check them; :meth:`cost` says what
     that is for one's images, and :attr:`took` what it was. The checks of the first recording are
-    not counted.
+    not counted. What bending does is left out, as it would double that.
 
     Args:
         data: see :func:`spectra.analyze_classes`.
@@ -154,6 +154,7 @@ class ClassSpectra:
             num_steps=num_steps,
             max_steps=num_steps if max_steps is None else max_steps,
             seed=seed,
+            bending=False,  # what a recording costs at the most is told before it
         )
         self._device = device
         self._chosen = choose_of_data(

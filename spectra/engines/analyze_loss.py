@@ -19,6 +19,7 @@ from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.verdict import NOT_THE_HESSIAN, RADIUS, TAU, Verdict, decide
 from spectra.krylov.extremes import Extremes
 from spectra.krylov.rayleigh_quotients import Eigenpair
+from spectra.landscape.measure_bending import measure_bending
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.hessian import HessianOperator
 from spectra.system.progress import Progress
@@ -56,7 +57,8 @@ def analyze_loss(
     :func:`spectra.extremes_by_active_images`. With ``settings.top`` that of
     :func:`spectra.counted_eigenpairs` besides; where it finds an eigenvalue further out than the
     run did, that is λmin or λmax. With ``settings.per_layer`` that of
-    :func:`spectra.layer_spectra`.
+    :func:`spectra.layer_spectra`. With ``settings.bending`` 4 to 12 products besides, most often
+    some 6.
 
     Args:
         op: operator over the frozen images.
@@ -100,14 +102,17 @@ def analyze_loss(
         raise NonFiniteError(f"class {label}: {error}") from error
     if counted is not None:
         result = replace(result, extremes=_further_out(result.extremes, counted))
-    gradient = op.gradient()
+    exact = op.in_float64() if settings.proof else op
+    gradient, scale = exact.scaled_gradient()
     grad_norm = float(gradient.norm())
+    # In float32 nothing bounds what rounding does to it.
+    grad_error = rounding_bound(scale, grad_norm) if exact.dtype == torch.float64 else None
     small, large = result.extremes.smallest, result.extremes.largest
     converged = result.extremes.converged
     low, high = _certificates(result)
     along = abs(float(gradient @ small.vector)) / grad_norm if grad_norm else 0.0
     verdict = Verdict(NOT_THE_HESSIAN, GAUSS_NEWTON_REASON, radius, tau, None, GAUSS_NEWTON_NEXT)
-    bootstrap = None
+    bootstrap = bending = None
     judged = isinstance(op, HessianOperator)
     if judged:
         verdict = decide(
@@ -126,6 +131,10 @@ def analyze_loss(
     small_class = 2 <= op.num_images <= BOOTSTRAP_IMAGES
     if isinstance(op, HessianOperator) and independent and settings.proof and small_class:
         bootstrap = _bootstrap(op, label, settings, (small.vector, large.vector), factor)
+    if isinstance(op, HessianOperator) and settings.bending:
+        bending = measure_bending(
+            op, small, gradient, radius=radius, highest=large, proof=settings.proof
+        ).scaled(factor)
     spectrum = result.spectrum
     if spectrum is not None and factor != 1.0:
         spectrum = spectrum.scaled(factor)
@@ -143,6 +152,7 @@ def analyze_loss(
         converged=converged,
         steps=result.extremes.steps,
         grad_norm=grad_norm * factor,
+        grad_norm_error=None if grad_error is None else grad_error * factor,
         grad_along_vmin=along if judged else None,
         spectrum=spectrum,
         verdict=verdict,
@@ -156,6 +166,7 @@ def analyze_loss(
         density=result.density,
         top=None if counted is None else BothEnds.of(counted, factor=factor),
         layers=tuple(layer.scaled(factor) for layer in layers),
+        bending=bending,
         extremes=result.extremes if counted is None else counted,
     )
 

@@ -29,7 +29,9 @@ _WORK_VECTORS = 6
 # float64 that judging λmin and λmax takes, with a network in float64 and what its products hold;
 # for each further eigenpair; and vectors of float32 that an operator takes while it is built.
 _JUDGING_VECTORS, _VECTORS_A_PAIR, _BUILDING_VECTORS = 15, 4, 34
-_BOOTSTRAP_VECTORS = 18
+# What follows the float64 pass where there is room for it, and vectors of float64 that it takes.
+BOOTSTRAP, BENDING = "bootstrap over the images", "measure of what bending does"
+_VECTORS_OF = {BOOTSTRAP: 18, BENDING: 22}
 # Ours: of a limit this part is left to the holes between an allocator's blocks.
 _HOLES = 32
 # Ours: what may be taken of the CPU memory that is free, which others need too, and of a card's,
@@ -206,18 +208,20 @@ def check_room_to_build(size: int, limit: int | None, device: torch.device | str
         )
 
 
-def room_for_bootstrap(op: SymmetricOperator, limit: int | None) -> bool:
-    """Say whether the image bootstrap, which follows the float64 pass, fits; log where it does not.
+def room_for(what: str, op: SymmetricOperator, limit: int | None) -> bool:
+    """Say whether something that follows the float64 pass fits; log where it does not.
 
     Args:
+        what: :data:`BOOTSTRAP` or :data:`BENDING`.
         op: the operator.
         limit: bytes that may be taken in all; None: :func:`default_limit`.
     """
     limit = default_limit(op.device) if limit is None else limit
-    needed = resident_bytes(op.device) + _BOOTSTRAP_VECTORS * 8 * op.size
+    needed = resident_bytes(op.device) + _VECTORS_OF[what] * 8 * op.size
     if needed > limit:
         logger.warning(
-            "no bootstrap over the images, for which %s GiB are needed and %s may be held",
+            "no %s, for which %s GiB are needed and %s may be held",
+            what,
             _gib(needed),
             _gib(limit),
         )

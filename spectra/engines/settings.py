@@ -45,6 +45,8 @@ class SolverSettings:
             error allows it (:mod:`spectra.active.density_by_active_images`).
         top: eigenpairs wanted at each end, copies counted; 0: λmin and λmax alone.
         per_layer: find λmin, λmax and trace of every layer's block too.
+        bending: measure what negative curvature does for the loss within the verdict's radius, see
+            :func:`spectra.measure_bending`; of a Hessian of fixed images.
     """
 
     engine: str = "spectra"
@@ -62,6 +64,7 @@ class SolverSettings:
     density_images: str = "all"
     top: int = field(default=0, metadata=WHEN_SET)
     per_layer: bool = field(default=False, metadata=WHEN_SET)
+    bending: bool = field(default=True, metadata=WHEN_SET)
 
     def __post_init__(self) -> None:
         for name in ("num_probes", "num_steps", "max_steps", "seed", "top"):

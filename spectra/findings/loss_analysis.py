@@ -55,6 +55,8 @@ class LossAnalysis:
             without residual or certificate, of no matrix.
         top: the eigenvalues at both ends, copies counted, where they were asked for.
         layers: λmin, λmax and trace of the block of each layer, where they were asked for.
+        grad_norm_error: what rounding may have done to ``grad_norm``, from a float64 pass; None
+            where it is of a pass in float32.
         bending: what negative curvature does for the loss within r; None where it was not asked.
         stationary: whether a stationary point is near by, where that was asked for.
         extremes: the vectors of λmin and λmax, for a warm start, or of ``top``; not part of a
@@ -89,6 +91,7 @@ class LossAnalysis:
     noise: ProductNoise | None = None
     top: BothEnds | None = None
     layers: tuple[LayerSpectrum, ...] = ()
+    grad_norm_error: float | None = None
     bending: Bending | None = None
     stationary: StationaryPoint | None = None
     extremes: Extremes | None = field(default=None, repr=False, compare=False)

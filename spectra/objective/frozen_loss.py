@@ -30,6 +30,7 @@ from spectra.objective.samples.inputs import (
     check_inputs,
     check_weights,
     label_tensor,
+    position_of_another_label,
 )
 from spectra.objective.short_memory import with_smaller_chunks
 from spectra.system.allocator import give_back_free_memory
@@ -100,7 +101,7 @@ class FrozenLoss(NetworkPoint):
             train_alone(own, parameters)
         with float32_precision(self.device, tf32=False):
             known = isinstance(loss, FittedLoss)
-            second = None if known else _of_another_label(labels)
+            second = None if known else position_of_another_label(labels)
             fitted = fit_network(own, self.images, forward, second=second)
             self._take_network(give_own_forward(fitted.network, dtype))
             self._input_names = fitted.names
@@ -229,15 +230,27 @@ class FrozenLoss(NetworkPoint):
             "out of memory on %s: going on with %d images at a time", self.device, self.micro_chunk
         )
 
-    @with_smaller_chunks
     def gradient(self) -> Tensor:
         """Return the gradient of the loss, shape (P,), float64 sums of own-dtype chunks."""
+        return self.scaled_gradient()[0]
+
+    @with_smaller_chunks
+    def scaled_gradient(self) -> tuple[Tensor, float]:
+        """Return :meth:`gradient`, and what its length would be if nothing cancelled in its sum.
+
+        Its rounding is measured against that.
+        """
         total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
+        scale = torch.zeros((), dtype=torch.float64, device=self.device)
         with exact_products(self.device):
-            for gradient in self._map(self._chunk_gradient):
-                total += torch.cat([g.reshape(-1) for g in gradient])
-        total /= self.total_weight
-        return self._decayed(total, self._parameter_vector()) if self.decay else total
+            for pieces in self._map(self._chunk_gradient):
+                total += (gradient := torch.cat([g.reshape(-1) for g in pieces]).double())
+                scale += gradient.norm()
+        total, size = total / self.total_weight, float(scale) / self.total_weight
+        if not self.decay:
+            return total, size
+        w = self._parameter_vector()
+        return self._decayed(total, w), size + self.decay * float(w.norm())
 
     @with_smaller_chunks
     def loss(self) -> float:
@@ -285,9 +298,3 @@ class FrozenLoss(NetworkPoint):
         if not loss.requires_grad:  # no parameter reaches the loss
             return [torch.zeros_like(p) for p in self.parameters]
         return list(torch.autograd.grad(loss, self.parameters, materialize_grads=True))
-
-
-def _of_another_label(labels: Tensor) -> int:
-    """Return the position of an image of another label than the first, or of any other one."""
-    others = torch.nonzero(labels != labels[0])[:1, 0].tolist()
-    return others[0] if others else 1 % len(labels)

@@ -43,6 +43,7 @@ def row(record: LossAnalysis) -> dict[str, RowValue]:
         "steps": record.steps,
         "grad_norm": record.grad_norm,
         "grad_along_vmin": record.grad_along_vmin,
+        "grad_norm_error": record.grad_norm_error,
         "critical_radius": record.verdict.critical_radius,
         "radius": record.verdict.radius,
         **_of_spectrum(record.spectrum),
@@ -80,6 +81,7 @@ def record_to_plain(record: LossAnalysis) -> dict[str, Any]:
         asked["stationary_detail"] = to_plain(record.stationary)
     # Files of earlier versions have no such keys, and are to be written again with their bytes.
     unasked = {} if record.bending is not None else _of_bending(None)
+    unasked |= {} if record.grad_norm_error is not None else {"grad_norm_error": None}
     unasked |= {} if record.stationary is not None else _of_stationary(None)
     return {
         **{key: value for key, value in row(record).items() if key not in unasked},
@@ -169,6 +171,7 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
     noise: ProductNoise | None = None
     top: BothEnds | None = None
     layers: tuple[LayerSpectrum, ...] = ()
+    grad_norm_error: float | None = None
     bending_detail: Bending | None = None
     stationary_detail: StationaryPoint | None = None
 
@@ -198,6 +201,7 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
             steps=self.steps,
             grad_norm=self.grad_norm,
             grad_along_vmin=self.grad_along_vmin,
+            grad_norm_error=self.grad_norm_error,
             spectrum=None if self.spectrum is None else self.spectrum.spectrum(),
             verdict=self.verdict_detail,
             accuracy=self.accuracy,

@@ -69,8 +69,9 @@ def test_between_recordings_nothing_is_done(linear):
 def test_a_recording_is_what_analyze_classes_finds(linear):
     found = few(images_per_class=6, seed=3).record(linear, 2)
     expected = spectra.analyze_classes(
-        linear, PAIR, [0, 2], images_per_class=6, num_probes=1, num_steps=4, max_steps=4, seed=3
-    )
+        linear, PAIR, [0, 2], images_per_class=6, num_probes=1, num_steps=4, max_steps=4, seed=3,
+        bending=False,
+    )  # fmt: skip
     assert found.rows() == expected.rows()
     assert found.protocol == expected.protocol
     assert found.checkpoint.digest == expected.checkpoint.digest

@@ -35,6 +35,7 @@ GIVEN = {
     "gauss_newton": ("--gauss-newton", None, True),
     "top": ("--top", "3", 3),
     "per_layer": ("--per-layer", None, True),
+    "bending": ("--no-bending", None, False),
     "radius": ("--radius", "0.5", 0.5),
     "tau": ("--tau", "0.01", 0.01),
     "engine": ("--engine", "pyhessian", "pyhessian"),

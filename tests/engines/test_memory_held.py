@@ -12,9 +12,11 @@ from torch import nn
 
 from spectra import HessianOperator, InputError, SolverSettings, analyze_classes, analyze_loss
 from spectra.engines.memory import (
+    BENDING,
+    BOOTSTRAP,
     check_room_to_build,
     forecast,
-    room_for_bootstrap,
+    room_for,
     within_limit,
 )
 from spectra.engines.own import LEAST_ACTIVE
@@ -83,11 +85,12 @@ def test_without_proof_no_float64_pass_is_counted(net, settled):
     assert judged.memory_budget < alone.memory_budget
 
 
-def test_without_room_there_is_no_bootstrap_and_that_is_said(net, settled, caplog):
+@pytest.mark.parametrize("what", [BOOTSTRAP, BENDING])
+def test_what_there_is_no_room_for_is_left_out_and_that_is_said(what, net, settled, caplog):
     op = hessian_of(net, dtype=torch.float32)
-    assert room_for_bootstrap(op, 2048 * MIB)
-    assert not room_for_bootstrap(op, 300 * MIB)
-    assert "no bootstrap over the images" in caplog.text
+    assert room_for(what, op, 2048 * MIB)
+    assert not room_for(what, op, 300 * MIB)
+    assert f"no {what}" in caplog.text
 
 
 def test_building_is_refused_before_it_takes_more_than_the_limit(settled):

@@ -79,3 +79,9 @@ def check_weights(weights: Tensor, labels: Tensor) -> None:
             f"weights must be {len(labels)} finite values >= 0 with a positive sum, got shape "
             f"{tuple(weights.shape)}"
         )
+
+
+def position_of_another_label(labels: Tensor) -> int:
+    """Return the position of an image of another label than the first, or of any other one."""
+    others = torch.nonzero(labels != labels[0])[:1, 0].tolist()
+    return others[0] if others else 1 % len(labels)
