@@ -37,6 +37,7 @@ COMMANDS = {
     "analyze": "cli.commands.analyze",
     "trajectory": "cli.commands.trajectory",
     "images": "cli.commands.directions.images",
+    "sam": "cli.commands.directions.sam",
     "theorem": "cli.commands.directions.theorem",
     "reproduce": "cli.commands.reproduce",
     "plot": "cli.commands.plot",

@@ -156,7 +156,7 @@ class AnalysisRequest:
 
 @dataclass(frozen=True)
 class TheoremRequest:
-    """What to measure of SAM's theorem.
+    """What to measure of SAM along the negative curvature of classes, and of its theorem.
 
     Attributes:
         analysis: classes, split, loss, images: as in ``spectra analyze``.
@@ -184,10 +184,14 @@ class TheoremRequest:
             )
         if self.analysis.parameters or self.analysis.gauss_newton:
             raise InputError(
-                "theorem is of the Hessian by all parameters, as SAM moves them; leave out "
+                "SAM moves all parameters, and so the Hessian is by all of them; leave out "
                 "--parameters and --gauss-newton"
             )
         if self.analysis.loss == OBJECTIVE:
-            raise InputError("theorem is of losses without weight decay; take --loss ce or train")
+            raise InputError(
+                "SAM is measured of losses without weight decay; take --loss ce or train"
+            )
         if self.analysis.images == FRESH:
-            raise InputError("theorem needs a fixed matrix; use --images plain or frozen:K")
+            raise InputError(
+                "what SAM does is measured of a fixed matrix; use --images plain or frozen:K"
+            )

@@ -26,6 +26,7 @@ class Shown:
         choices: the words that it takes; empty: any.
         read: makes the field's value of its text; None: by the field's type.
         by_command: whether each command has a default of its own, so that the flag has none.
+        also: another name of the flag.
     """
 
     heading: str
@@ -33,6 +34,7 @@ class Shown:
     choices: Sequence[str] = ()
     read: Callable[[str], Any] | None = None
     by_command: bool = False
+    also: str = ""
 
 
 # In the order of the help. ``seed`` and ``device`` are flags that other commands have too.
@@ -41,6 +43,7 @@ SHOWN: Mapping[str, Shown | Flag] = {
         ANALYZED,
         "all, overall, head, mid, tail, labels such as 0,9 or 0-3; joined by commas.",
         by_command=True,
+        also="--class",
     ),
     "groups": Shown(ANALYZED, "Head/mid/tail, such as 0-2/3-6/7-9. [by class size]"),
     "split": Shown(ANALYZED, choices=choices.SPLITS),
@@ -192,7 +195,8 @@ def _flag(name: str, shown: Shown | Flag) -> Flag:
         settings["type"] = click.Choice(shown.choices) if shown.choices else kind
     if several:  # one value each time that the flag is given
         settings |= {"multiple": True, "show_default": False}
-    return Flag(declaration, heading=shown.heading, help=shown.help or None, **settings)
+    names = [declaration, shown.also, name] if shown.also else [declaration]
+    return Flag(*names, heading=shown.heading, help=shown.help or None, **settings)
 
 
 def _reading(read: Callable[[str], Any]) -> Callable[..., Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from checkpoints import choices
-from cli.options.flags import COMPUTING, DATA, OUTPUT, WEIGHTS, Flag, bundle
+from checkpoints.analysis.request import TheoremRequest
+from cli.options.flags import ANALYZED, COMPUTING, DATA, OUTPUT, WEIGHTS, Flag, bundle
 from cli.options.values import Folder
 
 if TYPE_CHECKING:
@@ -65,6 +66,27 @@ profile = bundle(
     Flag("--profile", heading=DATA, type=click.Choice(choices.PROFILES), help="Long-tail profile."),
     Flag("--imbalance-factor", heading=DATA, type=float, help="Smallest over largest class."),
     Flag("--n-max", heading=DATA, type=int, help="Images of the largest class."),
+)
+
+
+# The command gets ``batches``: the fields of a TheoremRequest of these names.
+batches = bundle(
+    "batches",
+    lambda **values: values,
+    Flag(
+        "--num-batches",
+        heading=ANALYZED,
+        default=TheoremRequest.num_batches,
+        show_default=True,
+        help="Mini-batches of all images.",
+    ),
+    Flag(
+        "--batch-size",
+        heading=ANALYZED,
+        default=TheoremRequest.batch_size,
+        show_default=True,
+        help="Images in each.",
+    ),
 )
 
 

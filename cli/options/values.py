@@ -53,6 +53,18 @@ def parse_memory(text: str) -> int:
     return int(value)
 
 
+def parse_radii(text: str) -> tuple[float, ...]:
+    """Return the radii of ``0.05,0.5``.
+
+    Raises:
+        InputError: they are no numbers.
+    """
+    try:
+        return tuple(float(part) for part in text.split(",") if part)
+    except ValueError as error:
+        raise InputError(f"--rho must read like 0.05,0.5, got {text!r}") from error
+
+
 def writable(folder: Path) -> Path:
     """Return ``folder``, having written to it, or to where it will be made, before any work.
 

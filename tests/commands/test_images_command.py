@@ -56,7 +56,6 @@ def test_vectors_of_an_analysis_are_taken(tmp_path):
     ("arguments", "said"),
     [
         ((), "name them, such as --class 8"),
-        (("--class", "8", "--classes", "9"), "give one of the two"),
         (("--class", "8", "--images", "fresh"), "fixed matrix"),
         (("--class", "12"), "class"),
     ],

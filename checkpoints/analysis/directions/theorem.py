@@ -1,18 +1,24 @@
 """SAM against its theorem at a checkpoint, and whether what helps one class hurts another."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from checkpoints.analysis.class_losses import Losses
-from checkpoints.analysis.named_classes import parse_selection
+from checkpoints.analysis.directions.class_directions import (
+    Direction,
+    directions_of,
+    draw_batches,
+    effects_of,
+    measured_at,
+    protocol_of,
+)
 from checkpoints.analysis.request import TheoremRequest
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData
 from checkpoints.training.threads import suitable_threads
-from spectra import Extremes, HessianOperator, extremes_by_active_images, make_generator
+from spectra import HessianOperator, make_generator
 from spectra.findings.sharpness import (
     amplifications,
     batch_projections,
@@ -20,12 +26,7 @@ from spectra.findings.sharpness import (
     gauss_newton_form,
 )
 from spectra.landscape.line import loss_line
-from spectra.results.directions.theorem_result import (
-    DirectionReport,
-    MeasuredAt,
-    TheoremProtocol,
-    TheoremResult,
-)
+from spectra.results.directions.theorem_result import DirectionReport, TheoremResult
 from spectra.system.progress import Progress
 
 _LINE_HALF = 10  # points on either side of w
@@ -51,88 +52,40 @@ def measure_theorem(
     Raises:
         InputError: the request does not fit.
     """
-    analysis, seed = request.analysis, request.analysis.solver.seed
-    losses = Losses.of(checkpoint, data, analysis)
-    counts = checkpoint.class_counts or data.class_counts
-    chosen = parse_selection(
-        analysis.classes, analysis.groups_of(counts), num_classes=data.num_classes
-    )
+    losses = Losses.of(checkpoint, data, request.analysis)
 
-    def progress(text: str, done: int) -> None:
+    def progress(text: str, done: int, classes: int) -> None:
         if on_progress:
-            on_progress(text, done, 3 * len(chosen))
+            on_progress(text, done, 3 * classes)
 
     with suitable_threads(data):
-        directions = []
-        for k, (label, classes) in enumerate(chosen.items()):
-            progress(f"class {label}: eigenvectors", k)
-            op = losses.prepare(label, classes, check=k == 0).op
-            directions.append(_direction(label, op, request))
+        directions = directions_of(
+            checkpoint,
+            losses,
+            request,
+            lambda label, k, n: progress(f"class {label}: eigenvectors", k, n),
+        )
+        n = len(directions)
         whole = losses.prepare("overall", tuple(range(data.num_classes)), check=False).op
-        batches = _batches(whole, request)
+        batches = draw_batches(whole, request)
         vectors = torch.stack([one.vector for one in directions])
         forms = {}
         for k, one in enumerate(directions):
-            progress(f"class {one.label}: curvature along the others' vectors", len(chosen) + k)
+            progress(f"class {one.label}: curvature along the others' vectors", n + k, n)
             products = one.op.matmat(vectors.to(one.op.dtype)).double()
             one.op.forget()
             forms[one.label] = (products * vectors).sum(1)
         reports = []
         for k, one in enumerate(directions):
-            progress(f"class {one.label}: SAM", 2 * len(chosen) + k)
+            progress(f"class {one.label}: SAM", 2 * n + k, n)
             cross = {label: float(values[k]) for label, values in forms.items()}
             reports.append(_report(one, directions, whole, batches, cross, request))
-    return TheoremResult(
-        MeasuredAt(checkpoint.name, checkpoint.epoch),
-        TheoremProtocol(
-            images=analysis.images,
-            split=analysis.split,
-            loss=analysis.loss,
-            images_per_class=analysis.images_per_class,
-            num_batches=request.num_batches,
-            batch_size=request.batch_size,
-            seed=seed,
-        ),
-        tuple(reports),
-    )
-
-
-@dataclass(frozen=True)
-class _Direction:
-    """A class's Hessian and its direction of least curvature."""
-
-    label: str
-    op: HessianOperator
-    found: Extremes
-
-    @property
-    def vector(self) -> Tensor:
-        return self.found.smallest.vector
-
-
-def _direction(label: str, op: HessianOperator, request: TheoremRequest) -> _Direction:
-    solver = request.analysis.solver
-    generator = make_generator(solver.seed, "extremes", label)
-    found = extremes_by_active_images(
-        op, generator=generator, max_steps=solver.max_steps, proof=False
-    )
-    op.forget()
-    return _Direction(label, op, found)
-
-
-def _batches(whole: HessianOperator, request: TheoremRequest) -> list[Tensor]:
-    """Return the positions of the images of each mini-batch, drawn without replacement."""
-    generator = make_generator(request.analysis.solver.seed, "theorem batches")
-    size = min(request.batch_size, whole.num_images)
-    return [
-        torch.randperm(whole.num_images, generator=generator)[:size].sort().values
-        for _ in range(request.num_batches)
-    ]
+    return TheoremResult(measured_at(checkpoint), protocol_of(request), tuple(reports))
 
 
 def _report(
-    one: _Direction,
-    directions: Sequence[_Direction],
+    one: Direction,
+    directions: Sequence[Direction],
     whole: HessianOperator,
     batches: Sequence[Tensor],
     cross: Mapping[str, float],
@@ -147,6 +100,7 @@ def _report(
     line = loss_line([each.op for each in directions], vector, steps)
     newton = gauss_newton_form(op, vector)
     generator = make_generator(request.analysis.solver.seed, "batch bootstrap", one.label)
+    squares = tuple(amplifications(along, pair.value, generator=generator))
     return DirectionReport(
         label=one.label,
         n=op.num_images,
@@ -160,7 +114,7 @@ def _report(
         gauss_newton=newton,
         rest=cross[one.label] - newton,
         class_factors=tuple(class_factors(op, vector, pair.value, request.rhos, gradient=gradient)),
-        batches=tuple(amplifications(along, pair.value, generator=generator)),
+        batches=squares,
         correlated_noise=along.correlated_noise,
         line={
             each.label: tuple(losses_at.tolist())
@@ -169,4 +123,5 @@ def _report(
         line_steps=tuple(steps),
         cross=cross,
         overlaps={each.label: abs(float(vector @ each.vector)) for each in directions},
+        effects=effects_of(one, along, squares, request, gradient=gradient),
     )

@@ -9,7 +9,7 @@ from cli.display.lines import note, print_json, print_paths
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
-from cli.options.flags import ANALYZED, OUTPUT, SOLVER, Flag, command
+from cli.options.flags import OUTPUT, SOLVER, Flag, command
 from cli.options.values import Folder, writable
 from spectra.errors import InputError
 
@@ -25,12 +25,6 @@ SHOW = 12
 @click.argument("checkpoint")
 @shared.source
 @shared.loading
-@Flag(
-    "--class",
-    "of_class",
-    heading=ANALYZED,
-    help="The class, such as 8; a short way to say --classes.",
-)
 @analysis_flags
 @Flag(
     "--vectors",
@@ -54,7 +48,6 @@ def images(
     checkpoint: str,
     source: str | None,
     loading: "LoadOptions",
-    of_class: str | None,
     asked: AskedAnalysis,
     vectors: Path | None,
     show: int,
@@ -78,7 +71,9 @@ def images(
     )
     from spectra.system.files import write_atomically
 
-    request = asked.request(classes=_named(of_class, asked), num_probes=0)
+    if asked["classes"] is None:
+        raise InputError("images is of one class or a few: name them, such as --class 8")
+    request = asked.request(num_probes=0)
     loaded = load_checkpoint(checkpoint, loading)
     folder = writable(output or Path("runs") / f"images-{loaded.name.replace('/', '-')}")
     data, notes = data_for(loaded, source)
@@ -98,19 +93,6 @@ def images(
         print_images(one, show)
     click.echo("written:")
     print_paths(written)
-
-
-def _named(of_class: str | None, asked: AskedAnalysis) -> str:
-    """Return the classes that were named by either flag.
-
-    Raises:
-        InputError: none, or both.
-    """
-    if of_class is None and asked["classes"] is None:
-        raise InputError("images is of one class or a few: name them, such as --class 8")
-    if of_class is not None and asked["classes"] is not None:
-        raise InputError("--class is a short way to say --classes; give one of the two")
-    return of_class or asked["classes"]
 
 
 def _sheets(result: "ImagesResult", data: "ImageData", folder: Path, show: int) -> list[Path]:

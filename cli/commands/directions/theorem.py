@@ -13,8 +13,7 @@ from cli.display.words import number
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
 from cli.options.flags import ANALYZED, Flag, command
-from cli.options.values import writable
-from spectra.errors import InputError
+from cli.options.values import parse_radii, writable
 
 if TYPE_CHECKING:
     from checkpoints import LoadOptions
@@ -33,20 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Radii, joined by commas.",
 )
-@Flag(
-    "--num-batches",
-    heading=ANALYZED,
-    default=TheoremRequest.num_batches,
-    show_default=True,
-    help="Mini-batches of all images.",
-)
-@Flag(
-    "--batch-size",
-    heading=ANALYZED,
-    default=TheoremRequest.batch_size,
-    show_default=True,
-    help="Images in each.",
-)
+@shared.batches
 @shared.output
 @shared.as_json
 def theorem(
@@ -55,8 +41,7 @@ def theorem(
     loading: "LoadOptions",
     asked: AskedAnalysis,
     rho: str,
-    num_batches: int,
-    batch_size: int,
+    batches: dict[str, int],
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -69,17 +54,11 @@ def theorem(
     from checkpoints.analysis.data_of import data_for, notes_of
     from checkpoints.analysis.directions.theorem import measure_theorem
     from figures import plot_theorem, save_figure
+    from spectra.findings.sam.sam_effect import next_step_over_radii
     from spectra.results.directions.theorem_result import save_theorem, theorem_to_plain
 
-    try:
-        rhos = tuple(float(part) for part in rho.split(",") if part)
-    except ValueError as error:
-        raise InputError(f"--rho must read like 0.05,0.5, got {rho!r}") from error
     request = TheoremRequest(
-        asked.request(classes="0,8", num_probes=0),
-        rhos,
-        num_batches,
-        batch_size,
+        asked.request(classes="0,8", num_probes=0), parse_radii(rho), **batches
     )
     loaded = load_checkpoint(checkpoint, loading)
     folder = writable(output or Path("runs") / f"theorem-{loaded.name.replace('/', '-')}")
@@ -100,6 +79,8 @@ def theorem(
         "own loss: ⟨g_SAM, v⟩/⟨g, v⟩ of the class's own gradient, predicted 1+ρλ/‖g‖; batches: "
         "E⟨g_SAM, v⟩²/E⟨g, v⟩² with its 95 % interval; theorem: (1+ρλmin)², not normalised"
     )
+    for one in result.classes:
+        click.echo(f"{one.sentence} {next_step_over_radii(one.effects)}".strip())
     click.echo("written:")
     print_paths(written)
 

@@ -1,13 +1,14 @@
 """SAM against its theorem at a checkpoint: what was measured, and its file ``theorem.json``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spectra.findings.sam.sam_effect import SamEffect, sentence_over_radii
 from spectra.findings.sharpness import Amplification, ClassFactor
 from spectra.results.plain import from_plain, read_document, to_plain
-from spectra.system.files import write_json
+from spectra.system.files import WHEN_SET, write_json
 
 FORMAT = "spectra.theorem"
 SCHEMA = 1
@@ -36,6 +37,7 @@ class DirectionReport:
         line_steps: t, parameter units.
         cross: vᵀH_c'v by class c'.
         overlaps: |⟨v, v_c'⟩| by class c'.
+        effects: what SAM does to the step along v at each ρ; empty in files of earlier versions.
     """
 
     label: str
@@ -56,6 +58,12 @@ class DirectionReport:
     line_steps: tuple[float, ...]
     cross: Mapping[str, float]
     overlaps: Mapping[str, float]
+    effects: tuple[SamEffect, ...] = field(default=(), metadata=WHEN_SET)
+
+    @property
+    def sentence(self) -> str:
+        """Whether SAM strengthens or weakens the class's step along v, for people."""
+        return sentence_over_radii(self.effects)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,134 @@
+"""The direction of least curvature of each class, and what mini-batches do along it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from checkpoints.analysis.class_losses import Losses
+from checkpoints.analysis.named_classes import parse_selection
+from checkpoints.analysis.request import TheoremRequest
+from checkpoints.checkpoint import Checkpoint
+from spectra import Extremes, HessianOperator, extremes_by_active_images, make_generator
+from spectra.findings.sam.sam_effect import SamEffect
+from spectra.findings.sam.sam_slopes import sam_effects, with_batches
+from spectra.findings.sharpness import Amplification, BatchProjections
+from spectra.results.directions.theorem_result import MeasuredAt, TheoremProtocol
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A class's Hessian and its direction of least curvature.
+
+    Attributes:
+        label: of the class.
+        op: its Hessian.
+        found: both ends of its spectrum.
+        views: images beside each other that are views of one.
+    """
+
+    label: str
+    op: HessianOperator
+    found: Extremes
+    views: int
+
+    @property
+    def vector(self) -> Tensor:
+        """v_min, shape (P,), float64, of length 1."""
+        return self.found.smallest.vector
+
+
+def directions_of(
+    checkpoint: Checkpoint,
+    losses: Losses,
+    request: TheoremRequest,
+    on_class: Callable[[str, int, int], None],
+) -> list[Direction]:
+    """Find v_min of each class that ``request`` names.
+
+    Args:
+        checkpoint: weights.
+        losses: of its classes.
+        request: which classes, and how.
+        on_class: called with each label, its place and how many there are, before it is worked on.
+
+    Raises:
+        InputError: the request does not fit.
+    """
+    analysis = request.analysis
+    counts = checkpoint.class_counts or losses.data.class_counts
+    chosen = parse_selection(
+        analysis.classes, analysis.groups_of(counts), num_classes=losses.data.num_classes
+    )
+    found = []
+    for k, (label, classes) in enumerate(chosen.items()):
+        on_class(label, k, len(chosen))
+        op = losses.prepare(label, classes, check=k == 0).op
+        ends = extremes_by_active_images(
+            op,
+            generator=make_generator(analysis.solver.seed, "extremes", label),
+            max_steps=analysis.solver.max_steps,
+            proof=False,
+        )
+        op.forget()
+        found.append(Direction(label, op, ends, losses.protocol.views))
+    return found
+
+
+def draw_batches(whole: HessianOperator, request: TheoremRequest) -> list[Tensor]:
+    """Return the positions of the images of each mini-batch, drawn without replacement."""
+    generator = make_generator(request.analysis.solver.seed, "theorem batches")
+    size = min(request.batch_size, whole.num_images)
+    return [
+        torch.randperm(whole.num_images, generator=generator)[:size].sort().values
+        for _ in range(request.num_batches)
+    ]
+
+
+def effects_of(
+    one: Direction,
+    along: BatchProjections,
+    squares: tuple[Amplification, ...],
+    request: TheoremRequest,
+    *,
+    gradient: Tensor | None = None,
+) -> tuple[SamEffect, ...]:
+    """Return what SAM does to a class's step along its v_min at each ρ.
+
+    Args:
+        one: the class.
+        along: what mini-batches are along its v_min.
+        squares: what becomes of their mean square.
+        request: the radii.
+        gradient: of the class, where it is known.
+    """
+    effects = sam_effects(
+        one.op,
+        one.vector,
+        one.found.smallest.value,
+        request.rhos,
+        label=one.label,
+        views=one.views,
+        gradient=gradient,
+    )
+    return with_batches(effects, along, squares, batch_size=request.batch_size)
+
+
+def measured_at(checkpoint: Checkpoint) -> MeasuredAt:
+    """Return which weights these are."""
+    return MeasuredAt(checkpoint.name, checkpoint.epoch)
+
+
+def protocol_of(request: TheoremRequest) -> TheoremProtocol:
+    """Return what a request asks for, as results keep it."""
+    analysis = request.analysis
+    return TheoremProtocol(
+        images=analysis.images,
+        split=analysis.split,
+        loss=analysis.loss,
+        images_per_class=analysis.images_per_class,
+        num_batches=request.num_batches,
+        batch_size=request.batch_size,
+        seed=analysis.solver.seed,
+    )

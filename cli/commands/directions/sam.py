@@ -1,0 +1,100 @@
+"""``spectra sam``: does SAM strengthen or weaken a class's step along its negative curvature?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from checkpoints.analysis.request import TheoremRequest
+from cli.display.lines import note, print_json, print_paths
+from cli.display.progress import reporting
+from cli.display.tables import print_table
+from cli.display.words import number, percent
+from cli.options import shared
+from cli.options.analysis import AskedAnalysis, analysis_flags
+from cli.options.flags import ANALYZED, Flag, command
+from cli.options.values import parse_radii, writable
+from spectra.findings.verdict import RADIUS
+
+if TYPE_CHECKING:
+    from checkpoints import LoadOptions
+    from spectra.findings.sam.sam_effect import SamEffect
+
+
+@command(short_help="Does SAM help a class along its negative curvature?")
+@click.argument("checkpoint")
+@shared.source
+@shared.loading
+@Flag(
+    "--rho",
+    heading=ANALYZED,
+    default=str(RADIUS),
+    show_default=True,
+    help="SAM's radius, or several joined by commas.",
+)
+@analysis_flags
+@shared.batches
+@shared.output
+@shared.as_json
+def sam(
+    checkpoint: str,
+    source: str | None,
+    loading: "LoadOptions",
+    rho: str,
+    asked: AskedAnalysis,
+    batches: dict[str, int],
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Say whether SAM at CHECKPOINT strengthens or weakens each class's step along its v_min.
+
+    The slope of the class's loss along v_min is compared with that after SAM's ascent step, over
+    the class's images and over mini-batches of all images. 'spectra theorem' shows more.
+    """
+    from checkpoints import load_checkpoint
+    from checkpoints.analysis.data_of import data_for, notes_of
+    from checkpoints.analysis.directions.sam import measure_sam
+    from spectra.findings.sam.sam_effect import next_step_over_radii, sentence_over_radii
+    from spectra.results.directions.sam_result import sam_to_plain, save_sam
+
+    request = TheoremRequest(asked.request(num_probes=0), parse_radii(rho), **batches)
+    loaded = load_checkpoint(checkpoint, loading)
+    folder = writable(output or Path("runs") / f"sam-{loaded.name.replace('/', '-')}")
+    data, notes = data_for(loaded, source)
+    for text in (*notes_of(loaded, data, request.analysis.normalisation), *notes):
+        note(f"note: {text}")
+    with reporting(f"measuring {loaded.name}") as report:
+        result = measure_sam(loaded, data, request, on_progress=report.update)
+    written = [folder / "sam.json"]
+    save_sam(written[0], result)
+    if as_json:
+        print_json({**sam_to_plain(result), "sentences": list(result.sentences),
+                    "files": [str(path) for path in written]})  # fmt: skip
+        return
+    print_table(
+        f"{loaded.name}: slope along each class's v_min, in % of its ‖g‖, without SAM and with it",
+        ["class", "ρ", "images", "without", "with", "SAM", "confidence", "noise"],
+        [_row(effect) for effect in result.effects],
+    )
+    click.echo(
+        "±: standard error over the images of the class; noise: that part of the mean square of "
+        "SAM's slopes over mini-batches that is not their mean"
+    )
+    for effects in result.by_class.values():
+        click.echo(f"{sentence_over_radii(effects)} {next_step_over_radii(effects)}")
+    click.echo("written:")
+    print_paths(written)
+
+
+def _row(effect: "SamEffect") -> list[str]:
+    own = effect.own
+    return [
+        effect.label,
+        number(effect.rho),
+        str(own.draws),
+        effect.slope(own.plain, own.plain_error),
+        effect.slope(own.sam, own.sam_error),
+        effect.name,
+        percent(own.confidence),
+        percent(effect.noise),
+    ]
