@@ -6,7 +6,7 @@ The command line reads the fields for its help, so torch is imported when a requ
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from checkpoints.choices import OBJECTIVE
@@ -80,8 +80,8 @@ class AnalysisRequest:
         given: object = self.parameters
         if isinstance(given, str):
             object.__setattr__(self, "parameters", (given,))
-        solver = self.solver
         self._check_objective()
+        solver = self.solver
         for name, value in (("radius", self.radius), ("tau", self.tau), ("tol", solver.tol)):
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{name} must be positive and finite, got {value}")
@@ -104,15 +104,21 @@ class AnalysisRequest:
                 "nothing is certified of images fresh, which have no fixed matrix; leave out "
                 "--certify-below, or take --images plain or frozen:K"
             )
-        if fresh and (solver.top or solver.per_layer):
+        if fresh and (solver.top or solver.per_layer or solver.stationary):
             raise InputError(
-                "images fresh have no fixed matrix, and so no eigenpairs; leave out --top and "
-                "--per-layer, or take --images plain or frozen:K"
+                "images fresh have no fixed matrix, and so no eigenpairs and no stationary point; "
+                "leave out --top, --per-layer and --stationary (of --loss objective: give "
+                "--no-stationary), or take --images plain or frozen:K"
             )
         if self.gauss_newton and (fresh or solver.engine != "spectra"):
             raise InputError(
                 "the Gauss-Newton matrix is of fixed images, by engine spectra; leave out "
                 f"--gauss-newton, or --images {self.images} and --engine {solver.engine}"
+            )
+        if self.gauss_newton and solver.stationary:
+            raise InputError(
+                "a stationary point is searched for with the Hessian; leave out --gauss-newton, or "
+                "--stationary (of --loss objective: give --no-stationary)"
             )
 
     def _check_objective(self) -> None:
@@ -131,6 +137,8 @@ class AnalysisRequest:
                 f"{self.classes}, or take --loss train"
             )
         object.__setattr__(self, "classes", "overall")
+        if self.solver.stationary is None:
+            object.__setattr__(self, "solver", replace(self.solver, stationary=True))
         if self.split != "train":
             raise InputError(
                 f"the training objective is of the training images; leave out --split {self.split}"

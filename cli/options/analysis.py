@@ -85,6 +85,13 @@ SHOWN: Mapping[str, Shown | Flag] = {
         ANALYZED,
         "What negative curvature does for each loss within the radius: 4 to 12 products more.",
     ),
+    "stationary": Shown(
+        ANALYZED,
+        "Search for a stationary point near by: 100 to 600 products a loss. [of --loss objective]",
+        by_command=True,
+    ),
+    "search_radius": Shown(ANALYZED, "How far that search looks. [5 r]"),
+    "search_products": Shown(ANALYZED, "Products after which it begins no round. [600]"),
     "radius": Shown(ANALYZED, "r of verdict and bending. [the recipe's ρ, else 0.1]"),
     "tau": Shown(ANALYZED, "Tolerance of the verdict."),
     "engine": Shown(SOLVER, choices=tuple(ENGINES)),

@@ -14,14 +14,15 @@ from spectra.classes.caller import (
 )
 from spectra.classes.chosen_images import ChosenImages, choose_of_data
 from spectra.classes.each_loss import PreparedLoss, analyze_each
-from spectra.classes.identity import library_versions, weights_digest
+from spectra.classes.identity import library_versions, loss_name, weights_digest
 from spectra.classes.labels import Classes
 from spectra.engines.memory import check_room_to_build
 from spectra.engines.settings import SolverSettings
+from spectra.errors import InputError
 from spectra.findings.verdict import RADIUS, TAU
 from spectra.krylov.defaults import MAX_STEPS, NUM_PROBES, NUM_STEPS
 from spectra.objective.parameter_slices import as_patterns
-from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
+from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.plain_model import plain_model
 from spectra.objective.samples.forward import Forward
 from spectra.operators.hessian import HessianOperator
@@ -50,6 +51,8 @@ def analyze_classes(
     top: int = 0,
     per_layer: bool = False,
     bending: bool = True,
+    stationary: bool = False,
+    weight_decay: float = 0.0,
     images_per_class: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
@@ -102,6 +105,10 @@ def analyze_classes(
             :func:`spectra.layer_spectra`.
         bending: measure what negative curvature does within ``radius``, see
             :func:`spectra.measure_bending`.
+        stationary: search for a stationary point near by, see
+            :func:`spectra.find_stationary_point`.
+        weight_decay: c of ½ c ‖w‖², which is part of what training minimises, and so of the loss
+            of classes ``overall`` alone.
         images_per_class: limit on the images of a class, drawn at random; None: every image.
         dtype: of the products.
         device: where to compute; None: where the model is, or a card that the images are on.
@@ -136,6 +143,8 @@ def analyze_classes(
     True
     """
     model = plain_model(model)
+    if weight_decay and classes not in ("overall", ["overall"], ("overall",)):
+        raise InputError(f"weight decay is part of the loss of classes 'overall', got {classes!r}")
     settings = SolverSettings(
         num_probes=num_probes,
         num_steps=num_steps,
@@ -145,6 +154,7 @@ def analyze_classes(
         top=top,
         per_layer=per_layer,
         bending=bending,
+        stationary=stationary or None,
         seed=seed,
     )
     images = choose_of_data(
@@ -165,6 +175,7 @@ def analyze_classes(
         device=device,
         parameters=parameters,
         gauss_newton=gauss_newton,
+        weight_decay=weight_decay,
         micro_chunk=micro_chunk,
         memory=memory,
         radius=radius,
@@ -185,6 +196,7 @@ def analyze_chosen(
     device: torch.device | str | None = None,
     parameters: str | Sequence[str] | None = None,
     gauss_newton: bool = False,
+    weight_decay: float = 0.0,
     micro_chunk: int | None = None,
     memory: int | None = None,
     radius: float = RADIUS,
@@ -206,6 +218,7 @@ def analyze_chosen(
         device: where to compute; None: where the model is.
         parameters: see :func:`analyze_classes`.
         gauss_newton: the Gauss-Newton matrix in place of the Hessian.
+        weight_decay: see :func:`analyze_classes`.
         micro_chunk: images in one piece of work; None: by image size.
         memory: bytes that the process may hold in all; None: see :func:`analyze_classes`.
         radius: r of the verdicts, parameter units.
@@ -232,6 +245,7 @@ def analyze_chosen(
             memory_budget=0,
             check=check and first_check,
             label=label,
+            weight_decay=weight_decay,
         )
         return PreparedLoss(op, gauss_newton=gauss_newton)
 
@@ -264,7 +278,8 @@ def analyze_chosen(
         ),
         protocol=AnalysisProtocol(
             images="plain",
-            loss=_loss_name(loss),
+            loss=loss_name(loss),
+            weight_decay=weight_decay or None,
             reduction="mean",
             images_per_class=chosen.per_class,
             dtype=str(dtype).removeprefix("torch."),
@@ -279,10 +294,3 @@ def analyze_chosen(
         records=tuple(records),
         versions=library_versions(),
     )
-
-
-def _loss_name(loss: PerSampleLoss | None) -> str:
-    if loss is None or loss == CrossEntropy():
-        return "ce"
-    named = getattr(loss, "__name__", None)
-    return str(named) if named else type(loss).__name__

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spectra._version import __version__
 from spectra.objective.images import LazyImages
+from spectra.objective.per_sample import CrossEntropy, PerSampleLoss
 from spectra.objective.samples.input_tree import InputTree, Samples, forms
 
 
@@ -53,3 +54,11 @@ def library_versions() -> dict[str, str]:
         "python": platform.python_version(),
         "threads": str(torch.get_num_threads()),
     }
+
+
+def loss_name(loss: PerSampleLoss | None) -> str:
+    """Return ``ce``, or the name that a loss has in its code."""
+    if loss is None or loss == CrossEntropy():
+        return "ce"
+    named = getattr(loss, "__name__", None)
+    return str(named) if named else type(loss).__name__

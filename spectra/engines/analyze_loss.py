@@ -20,14 +20,19 @@ from spectra.findings.verdict import NOT_THE_HESSIAN, RADIUS, TAU, Verdict, deci
 from spectra.krylov.extremes import Extremes
 from spectra.krylov.rayleigh_quotients import Eigenpair
 from spectra.landscape.measure_bending import measure_bending
+from spectra.landscape.network_landscape import NetworkLandscape
+from spectra.landscape.search import MAX_PRODUCTS, find_stationary_point
+from spectra.landscape.stationary_point import StationaryPoint
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.hessian import HessianOperator
-from spectra.system.progress import Progress
+from spectra.system.progress import Progress, within
 from spectra.system.seeding import make_generator
 
 # Ours: where a class has fewer images, which images it happens to have matters, and the bootstrap
 # costs less than the products.
 BOOTSTRAP_IMAGES = 250
+# Ours: radii of the verdict that a search for a stationary point looks around.
+SEARCHED = 5.0
 GAUSS_NEWTON_REASON = (
     "the Gauss-Newton matrix leaves out how the network bends, and with it negative curvature"
 )
@@ -58,7 +63,7 @@ def analyze_loss(
     :func:`spectra.counted_eigenpairs` besides; where it finds an eigenvalue further out than the
     run did, that is λmin or λmax. With ``settings.per_layer`` that of
     :func:`spectra.layer_spectra`. With ``settings.bending`` 4 to 12 products besides, most often
-    some 6.
+    some 6. With ``settings.stationary`` that of :func:`spectra.find_stationary_point`.
 
     Args:
         op: operator over the frozen images.
@@ -135,6 +140,10 @@ def analyze_loss(
         bending = measure_bending(
             op, small, gradient, radius=radius, highest=large, proof=settings.proof
         ).scaled(factor)
+    stationary = None
+    if isinstance(op, HessianOperator) and settings.stationary:
+        op.forget()  # or the work kept of w would lie beside that of other points
+        stationary = _stationary(op, label, settings, radius, on_progress)
     spectrum = result.spectrum
     if spectrum is not None and factor != 1.0:
         spectrum = spectrum.scaled(factor)
@@ -167,6 +176,7 @@ def analyze_loss(
         top=None if counted is None else BothEnds.of(counted, factor=factor),
         layers=tuple(layer.scaled(factor) for layer in layers),
         bending=bending,
+        stationary=None if stationary is None else stationary.scaled(factor),
         extremes=result.extremes if counted is None else counted,
     )
 
@@ -199,6 +209,24 @@ def _layers(
         seed=settings.seed,
         proof=settings.proof,
         on_progress=on_progress,
+    )
+
+
+def _stationary(
+    op: HessianOperator,
+    label: str,
+    settings: SolverSettings,
+    radius: float,
+    on_progress: Progress | None,
+) -> StationaryPoint:
+    asked = settings.search_radius
+    return find_stationary_point(
+        NetworkLandscape(op),
+        search_radius=SEARCHED * radius if asked is None else asked,
+        max_products=settings.search_products or MAX_PRODUCTS,
+        seed=settings.seed,
+        label=label,
+        on_progress=within(on_progress, "stationary point"),
     )
 
 

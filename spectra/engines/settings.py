@@ -1,8 +1,9 @@
 """What every engine takes; nothing here imports torch."""
 
+import math
 from dataclasses import dataclass, field
 
-from spectra.errors import InputError, check_integer
+from spectra.errors import InputError, check_count, check_integer, is_number
 from spectra.krylov.defaults import (
     ACTIVE_TOLERANCE,
     FLOOR,
@@ -47,6 +48,11 @@ class SolverSettings:
         per_layer: find λmin, λmax and trace of every layer's block too.
         bending: measure what negative curvature does for the loss within the verdict's radius, see
             :func:`spectra.measure_bending`; of a Hessian of fixed images.
+        stationary: search for a stationary point near by
+            (:func:`spectra.find_stationary_point`); None: of the training objective alone.
+        search_radius: R of that search; None: five times the verdict's radius.
+        search_products: products after which the search begins no round; None: as many as
+            :func:`spectra.find_stationary_point` takes.
     """
 
     engine: str = "spectra"
@@ -65,6 +71,9 @@ class SolverSettings:
     top: int = field(default=0, metadata=WHEN_SET)
     per_layer: bool = field(default=False, metadata=WHEN_SET)
     bending: bool = field(default=True, metadata=WHEN_SET)
+    stationary: bool | None = field(default=None, metadata=WHEN_SET)
+    search_radius: float | None = field(default=None, metadata=WHEN_SET)
+    search_products: int | None = field(default=None, metadata=WHEN_SET)
 
     def __post_init__(self) -> None:
         for name in ("num_probes", "num_steps", "max_steps", "seed", "top"):
@@ -81,11 +90,17 @@ class SolverSettings:
             raise InputError(f"density_images must be all or auto, got {self.density_images!r}")
         if self.top < 0:
             raise InputError(f"top must be at least 0, got {self.top}")
-        more = self.certify_below or self.top or self.per_layer
+        radius, products = self.search_radius, self.search_products
+        if radius is not None and not (is_number(radius) and 0 < radius < math.inf):
+            raise InputError(f"search_radius must be positive and finite, got {radius!r}")
+        if products is not None:
+            check_count("search_products", products)
+        more = self.certify_below or self.top or self.per_layer or self.stationary
         if self.engine != "spectra" and (self.num_probes < 1 or more):
             raise InputError(
                 f"engine {self.engine} needs at least one probe, bounds nothing from below, counts "
-                "no eigenpairs and knows no layers; use engine spectra"
+                "no eigenpairs, knows no layers and searches for no stationary point; use engine "
+                "spectra"
             )
         if self.certify_below and self.basis == "half":
             raise InputError(

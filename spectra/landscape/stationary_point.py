@@ -105,8 +105,8 @@ class StationaryPoint:
         if self.name == TAIL:
             return "Weight decay or label smoothing gives the loss a stationary point."
         if self.name == SLOPE:
-            return "Train further, or search further with a larger --radius."
-        return "Search on with more products, in float64, or with a larger --radius."
+            return "Train further, or search further away (--search-radius)."
+        return "Search on: more --search-products, --dtype float64, or a larger --search-radius."
 
     @property
     def _away(self) -> str:
