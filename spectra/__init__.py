@@ -22,13 +22,7 @@ if TYPE_CHECKING:
     from spectra.engines.settings import ENGINES, SolverSettings
     from spectra.errors import InputError, NonFiniteError, OperatorError, SpectraError
     from spectra.findings.certificates import Certificate
-    from spectra.findings.confidence import (
-        Band,
-        Interval,
-        density_band,
-        image_bootstrap,
-        negative_mass,
-    )
+    from spectra.findings.confidence import image_bootstrap
     from spectra.findings.counted_eigenpairs import counted_eigenpairs
     from spectra.findings.layers import LayerSpectrum, layer_spectra
     from spectra.findings.loss_analysis import LossAnalysis
@@ -38,6 +32,10 @@ if TYPE_CHECKING:
     from spectra.krylov.lanczos import Lanczos, lanczos_tridiag
     from spectra.krylov.outer_bounds import OuterBounds, outer_bounds
     from spectra.krylov.probes import draw_probe
+    from spectra.krylov.quadrature.bands import Band, density_band, rest_band
+    from spectra.krylov.quadrature.counts import CountBelow, count_below, negative_mass
+    from spectra.krylov.quadrature.hutchinson import trace_interval
+    from spectra.krylov.quadrature.intervals import Interval
     from spectra.krylov.quadrature.resolved import ResolvedSpectrum, resolve
     from spectra.krylov.rayleigh_quotients import Eigenpair
     from spectra.krylov.slq import slq
@@ -81,13 +79,7 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.engines.settings": ["ENGINES", "SolverSettings"],
             "spectra.errors": ["InputError", "NonFiniteError", "OperatorError", "SpectraError"],
             "spectra.findings.certificates": ["Certificate"],
-            "spectra.findings.confidence": [
-                "Band",
-                "Interval",
-                "density_band",
-                "image_bootstrap",
-                "negative_mass",
-            ],
+            "spectra.findings.confidence": ["image_bootstrap"],
             "spectra.findings.counted_eigenpairs": ["counted_eigenpairs"],
             "spectra.findings.layers": ["LayerSpectrum", "layer_spectra"],
             "spectra.findings.loss_analysis": ["LossAnalysis"],
@@ -97,6 +89,10 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.krylov.lanczos": ["Lanczos", "lanczos_tridiag"],
             "spectra.krylov.outer_bounds": ["OuterBounds", "outer_bounds"],
             "spectra.krylov.probes": ["draw_probe"],
+            "spectra.krylov.quadrature.bands": ["Band", "density_band", "rest_band"],
+            "spectra.krylov.quadrature.counts": ["CountBelow", "count_below", "negative_mass"],
+            "spectra.krylov.quadrature.hutchinson": ["trace_interval"],
+            "spectra.krylov.quadrature.intervals": ["Interval"],
             "spectra.krylov.quadrature.resolved": ["ResolvedSpectrum", "resolve"],
             "spectra.krylov.rayleigh_quotients": ["Eigenpair"],
             "spectra.krylov.slq": ["slq"],
@@ -204,8 +200,12 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "Band",
     "Interval",
     "density_band",
-    "image_bootstrap",
+    "rest_band",
     "negative_mass",
+    "CountBelow",
+    "count_below",
+    "trace_interval",
+    "image_bootstrap",
     "ProductNoise",
     "product_noise",
     "decide",

@@ -62,7 +62,7 @@ MOVED = {
     "spectra.subspace": "spectra.active.jacobi_davidson",
     "spectra.certificates": "spectra.findings.certificates",
     "spectra.verdict": "spectra.findings.verdict",
-    "spectra.bands": "spectra.findings.confidence",
+    "spectra.bands": "spectra.krylov.quadrature.bands",
     "spectra.sharpness": "spectra.findings.sharpness",
     "spectra.loss_analysis": "spectra.findings.loss_analysis",
     "spectra.memory": "spectra.engines.memory",

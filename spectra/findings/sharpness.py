@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.func import jvp
 
 from spectra.errors import InputError
-from spectra.findings.confidence import LEVEL, Interval
+from spectra.krylov.quadrature.intervals import LEVEL, Interval
 from spectra.krylov.tridiagonal import FloatArray
 from spectra.objective.frozen_loss import FrozenLoss
 from spectra.objective.network.as_found import parameters_replaced

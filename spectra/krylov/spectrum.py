@@ -60,21 +60,8 @@ class Spectrum:
 
     @property
     def trace(self) -> float:
-        """Hutchinson's estimate of tr H, from the same products as the density."""
+        """Hutchinson's estimate of tr H; :func:`spectra.trace_interval` is closer, and says how."""
         return float(self.size * self.moment_estimates(1).mean())
-
-    @property
-    def trace_error(self) -> float | None:
-        """Standard error of :attr:`trace` over the probes; None for a single probe."""
-        return _standard_error(self.size * self.moment_estimates(1))
-
-    @property
-    def negative_mass(self) -> float:
-        """Fraction of the spectrum below -1e-6 max|node|, as the quadrature sees it.
-
-        Not a certified count; :func:`spectra.negative_mass` gives it with its interval.
-        """
-        return float(self.weights[self.nodes < -self.zero].sum())
 
     @property
     def zero(self) -> float:
@@ -112,9 +99,3 @@ class Spectrum:
             self.size,
             self.probe,
         )
-
-
-def _standard_error(values: FloatArray) -> float | None:
-    if len(values) < 2:
-        return None
-    return float(values.std(ddof=1) / np.sqrt(len(values)))

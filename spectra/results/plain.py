@@ -64,7 +64,7 @@ def from_plain(plain: Any, kind: type[T], *, origin: str, at: str = "") -> T:
             ``FILE: records[3].lambda_min: expected a number, got 'x'``.
 
     Example:
-        >>> from spectra.findings.confidence import Interval
+        >>> from spectra.krylov.quadrature.intervals import Interval
         >>> from spectra.results.plain import from_plain, to_plain
         >>> plain = {"lower": 1, "estimate": 2.5, "upper": 4.0, "level": 0.95}
         >>> from_plain(plain, Interval, origin="file")

@@ -8,7 +8,7 @@ import numpy as np
 
 from spectra.active.density_by_active_images import DensityBound
 from spectra.findings.certificates import Certificate
-from spectra.findings.confidence import ImageBootstrap, negative_mass
+from spectra.findings.confidence import ImageBootstrap
 from spectra.findings.counted_eigenpairs import BothEnds
 from spectra.findings.layers import LayerSpectrum
 from spectra.findings.loss_analysis import LossAnalysis
@@ -18,6 +18,7 @@ from spectra.krylov.spectrum import Spectrum
 from spectra.krylov.tridiagonal import Tridiagonal
 from spectra.landscape.bending import Bending
 from spectra.landscape.stationary_point import StationaryPoint
+from spectra.results.density_columns import COUNTED, density_columns
 from spectra.results.plain import to_plain
 
 # Of a row: numbers, words, the list of classes; None where nothing is known.
@@ -46,7 +47,7 @@ def row(record: LossAnalysis) -> dict[str, RowValue]:
         "grad_norm_error": record.grad_norm_error,
         "critical_radius": record.verdict.critical_radius,
         "radius": record.verdict.radius,
-        **_of_spectrum(record.spectrum),
+        **density_columns(record),
         "lambda_min_at_most": None if low is None else low.attained,
         "lambda_min_at_least": None if low is None else low.beyond,
         "lambda_max_at_least": None if high is None else high.attained,
@@ -83,6 +84,9 @@ def record_to_plain(record: LossAnalysis) -> dict[str, Any]:
     unasked = {} if record.bending is not None else _of_bending(None)
     unasked |= {} if record.grad_norm_error is not None else {"grad_norm_error": None}
     unasked |= {} if record.stationary is not None else _of_stationary(None)
+    unasked |= (
+        {} if record.spectrum is not None and record.noise is None else dict.fromkeys(COUNTED)
+    )
     return {
         **{key: value for key, value in row(record).items() if key not in unasked},
         "verdict_detail": to_plain(record.verdict),
@@ -219,21 +223,6 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
             bending=self.bending_detail,
             stationary=self.stationary_detail,
         )
-
-
-def _of_spectrum(spectrum: Spectrum | None) -> dict[str, float | None]:
-    """Return what the quadrature says; nulls where there is none."""
-    names = ("node_min", "node_max", "trace", "trace_error", "negative_mass",
-             "negative_mass_low", "negative_mass_high")  # fmt: skip
-    if spectrum is None:
-        return dict.fromkeys(names)
-    mass = negative_mass(spectrum) if spectrum.probe == "normal" else None
-    low, high = (None, None) if mass is None else (mass.lower, mass.upper)
-    values = (
-        float(spectrum.nodes[0]), float(spectrum.nodes[-1]), spectrum.trace, spectrum.trace_error,
-        spectrum.negative_mass, low, high,
-    )  # fmt: skip
-    return dict(zip(names, values, strict=True))
 
 
 def _of_bending(bending: Bending | None) -> dict[str, RowValue]:

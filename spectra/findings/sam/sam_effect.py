@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from scipy.special import stdtrit
 
-from spectra.findings.confidence import LEVEL
 from spectra.findings.sam.slope_change import (
     LEAST_CHANGE,
     OPEN,
@@ -16,6 +15,7 @@ from spectra.findings.sam.slope_change import (
     SlopeChange,
 )
 from spectra.findings.sharpness import Amplification
+from spectra.krylov.quadrature.intervals import LEVEL
 
 # Ours: a mean square that changes by less than a tenth needs no further words.
 SMALL_CHANGE = 0.1

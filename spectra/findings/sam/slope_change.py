@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from spectra.errors import InputError
-from spectra.findings.confidence import LEVEL, Interval
+from spectra.krylov.quadrature.intervals import LEVEL, Interval
 from spectra.krylov.tridiagonal import FloatArray
 
 STRENGTHENS, WEAKENS, UNCHANGED, OPEN = "strengthens", "weakens", "does not change", "open"

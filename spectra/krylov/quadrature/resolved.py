@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import chdtrc
@@ -12,9 +13,15 @@ from spectra.krylov.tridiagonal import FloatArray, Tridiagonal
 
 # Ours: relative to the largest |node|; the value itself is then right to about the square of that.
 RESOLVED_RESIDUAL = 1e-3
+# Ours: beside eigenvalues that are not resolved, whether one is must not depend on its weight; a
+# weight that is a thousand times smaller leaves a residual some thirty times larger.
+_WITHIN = 1e-3
 # Ours: P·weight of a single eigenvalue is χ² with one degree of freedom for each probe. That of one
 # probe is over 20 once in 130,000 eigenvalues; what is over it has copies, as a null space has.
 _COPIES = 7.74e-6
+
+# A Ritz value's place in the run of each probe.
+Places = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,10 @@ class ResolvedSpectrum:
     Attributes:
         values: resolved eigenvalues, rising, shape (k,), eigenvalue units.
         residuals: ‖H y - θ y‖ of each, the smallest of its runs; an eigenvalue lies within it.
+        errors: by how much each misses its eigenvalue, residual² / gap or the rounding of float32;
+            an estimate, since the gap is that of the Ritz values.
         rest: the rule of each probe without them; its mass is (P - k) / P.
-        size: P.
+        source: the quadrature that all this is of.
 
     Example:
         >>> eigenvalues = torch.cat([torch.linspace(-1, 1, 95), torch.tensor([4.0, 6, 7, 9, -3])])
@@ -50,11 +59,17 @@ class ResolvedSpectrum:
 
     values: FloatArray
     residuals: FloatArray
+    errors: FloatArray
     rest: tuple[RestRule, ...]
-    size: int
+    source: Spectrum
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def size(self) -> int:
+        """P."""
+        return self.source.size
 
     @property
     def rest_size(self) -> int:
@@ -79,7 +94,7 @@ class ResolvedSpectrum:
             grid: where to evaluate, any shape, eigenvalue units.
             sigma: standard deviation of the Gaussian, eigenvalue units, > 0.
         """
-        means = [_smoothed(rule.nodes, rule.weights, grid, sigma) for rule in self.rest]
+        means = [bells(grid, rule.nodes, sigma) @ rule.weights for rule in self.rest]
         return np.asarray(self.rest_mass * np.mean(means, axis=0))
 
     def density(self, grid: FloatArray, sigma: float) -> FloatArray:
@@ -89,54 +104,79 @@ class ResolvedSpectrum:
             grid: where to evaluate, any shape, eigenvalue units.
             sigma: standard deviation of the Gaussian, eigenvalue units, > 0.
         """
-        each = np.full(len(self.values), 1 / self.size)
-        return self.rest_density(grid, sigma) + _smoothed(self.values, each, grid, sigma)
+        resolved = bells(grid, self.values, sigma).sum(-1) / self.size
+        return np.asarray(self.rest_density(grid, sigma) + resolved)
 
 
 def resolve(spectrum: Spectrum) -> ResolvedSpectrum:
     """Take the eigenvalues that every run has resolved out of what is to be smoothed.
 
     Random probes give an eigenvalue the weight c², of which 1/P is the mean alone: at two probes an
-    isolated eigenvalue is drawn too high or too low by a factor of three. Where every run has a
+    isolated eigenvalue is drawn too high or too low by a factor of two. Where every run has a
     Ritz value of residual at most 1e-3 max|node|, with no other within twice its residual, and all
-    of them lie within each other's residuals, it is one eigenvalue and has the mass 1/P.
+    of them are as near to each other as these residuals say, it is one eigenvalue of mass 1/P.
 
-    That is so where an eigenvalue has no copies, as but for a null space is the rule. Copies of an
-    eigenvalue look like one to Lanczos; where its weights are larger than a single one's would ever
-    be, or 0 is within its residual, it stays in the rest.
+    They are taken from both ends inwards, up to the first that a run has not resolved: which of
+    those in between are resolved depends on their weights, and the rest would be biased. Further in
+    only those are taken whose residual is a thousand times smaller.
+
+    That is right for eigenvalues without copies. Copies look like one to Lanczos. Where the weights
+    are larger than those of single eigenvalues would ever be, or 0 is within the residual (a null
+    space has any number of them), it stays in the rest; a double eigenvalue elsewhere counts once.
+    :func:`spectra.counted_eigenpairs` tells copies apart.
 
     Cost: none of products.
 
     Args:
         spectrum: raw quadrature; of runs that do not know their residuals nothing is resolved.
 
-    Source: ours; the residual bounds are Paige's and Parlett's, The Symmetric Eigenvalue Problem,
-    1980, chapters 11 and 13. Chen & Hallman 2023 do so for functions of a matrix.
+    Source: ours; the residual bounds: Parlett, The Symmetric Eigenvalue Problem, 1980, chapters 11
+    and 13.
     """
     largest = float(np.abs(spectrum.nodes).max())
-    groups = _found_by_all(spectrum, largest)
-    if not _may_be_single(spectrum, groups):
-        groups = []
-    values, residuals = [], []
-    for group in groups:
-        bounds = [t.residual_bounds()[i] for t, i in zip(spectrum.probes, group, strict=True)]
-        best = int(np.argmin(bounds))
-        values.append(float(spectrum.probes[best].ritz_values()[group[best]]))
-        residuals.append(float(bounds[best]))
+    runs = [_Run.of(t, largest) for t in spectrum.probes]
+    groups = _taken(spectrum, runs, largest)
     rest = _rest(spectrum, groups)
     if len(groups) < spectrum.size and not all(len(rule.nodes) for rule in rest):
-        return ResolvedSpectrum(np.zeros(0), np.zeros(0), _rest(spectrum, []), spectrum.size)
-    return ResolvedSpectrum(np.array(values), np.array(residuals), rest, spectrum.size)
+        groups, rest = [], _rest(spectrum, [])
+    best = []
+    for group in groups:
+        run, i = min(zip(runs, group, strict=True), key=lambda one: one[0].residuals[one[1]])
+        best.append((run.values[i], run.residuals[i], run.errors[i] + ZERO_NODE * largest))
+    values, residuals, errors = np.array(best).reshape(-1, 3).T
+    return ResolvedSpectrum(values, residuals, errors, rest, spectrum)
 
 
-def _smoothed(nodes: FloatArray, weights: FloatArray, grid: FloatArray, sigma: float) -> FloatArray:
+def bells(grid: FloatArray, nodes: FloatArray, sigma: float) -> FloatArray:
+    """Return a Gaussian of integral 1 around each node, shape grid.shape + (nodes,)."""
     if not sigma > 0:
         raise InputError(f"sigma must be positive, got {sigma}")
     offsets = (np.asarray(grid, dtype=np.float64)[..., None] - nodes) / sigma
-    return np.asarray(np.exp(-0.5 * offsets**2) @ weights / (sigma * np.sqrt(2 * np.pi)))
+    return np.asarray(np.exp(-0.5 * offsets**2) / (sigma * np.sqrt(2 * np.pi)))
 
 
-def _rest(spectrum: Spectrum, groups: Sequence[tuple[int, ...]]) -> tuple[RestRule, ...]:
+class _Run(NamedTuple):
+    """The Ritz values of a run, their residuals, and by how much they miss their eigenvalues."""
+
+    values: FloatArray
+    residuals: FloatArray
+    errors: FloatArray
+    resolved: list[int]
+
+    @classmethod
+    def of(cls, t: Tridiagonal, largest: float) -> "_Run":
+        values, residuals = t.ritz_values(), t.residual_bounds()
+        beside = np.diff(values, prepend=-np.inf, append=np.inf)
+        gaps = np.minimum(beside[:-1], beside[1:])
+        around = residuals + ZERO_NODE * largest
+        # Right, alone and not 0.
+        right = (residuals <= RESOLVED_RESIDUAL * largest) & (gaps > 2 * around)
+        resolved = np.flatnonzero(right & (np.abs(values) > around)).tolist()
+        apart = np.maximum(gaps - residuals, residuals + np.finfo(np.float64).tiny)
+        return cls(values, residuals, residuals**2 / apart, resolved)
+
+
+def _rest(spectrum: Spectrum, groups: Sequence[Places]) -> tuple[RestRule, ...]:
     rules = []
     for k, t in enumerate(spectrum.probes):
         taken = [group[k] for group in groups]
@@ -146,18 +186,36 @@ def _rest(spectrum: Spectrum, groups: Sequence[tuple[int, ...]]) -> tuple[RestRu
     return tuple(rules)
 
 
-def _found_by_all(spectrum: Spectrum, largest: float) -> list[tuple[int, ...]]:
-    """Return, for each eigenvalue that every run has resolved, its Ritz value's place in each."""
-    runs = [_resolved_by_one(t, largest) for t in spectrum.probes]
-    rounding = ZERO_NODE * largest
+def _taken(spectrum: Spectrum, runs: Sequence[_Run], largest: float) -> list[Places]:
+    """Return the places of the eigenvalues that are taken out, rising."""
+    found = _resolved_by_all(spectrum, runs, largest)
+    if not found or not _may_be_single(spectrum, found):
+        return []
+    below, above = len(found), -1  # the first from below, and from above, with others beyond it
+    for k, group in enumerate(found):
+        if any(place != k for place in group):
+            below = min(below, k)
+        if any(len(r.values) - i != len(found) - k for r, i in zip(runs, group, strict=True)):
+            above = k
+    limit = _WITHIN * RESOLVED_RESIDUAL * largest
+    return [
+        group
+        for k, group in enumerate(found)
+        if not above >= k >= below
+        or all(run.residuals[i] <= limit for run, i in zip(runs, group, strict=True))
+    ]
+
+
+def _resolved_by_all(spectrum: Spectrum, runs: Sequence[_Run], largest: float) -> list[Places]:
+    """Return the eigenvalues that every run has resolved and that may be single, rising."""
+    first, rounding = runs[0], ZERO_NODE * largest
     groups = []
-    for i in runs[0]:
+    for i in first.resolved:
         group = [i]
-        theta, error = _value_and_error(spectrum.probes[0], i)
-        for t, candidates in zip(spectrum.probes[1:], runs[1:], strict=True):
-            for j in candidates:
-                other, others_error = _value_and_error(t, j)
-                if abs(other - theta) <= error + others_error + rounding:
+        for run in runs[1:]:
+            for j in run.resolved:
+                allowed = first.errors[i] + run.errors[j] + rounding
+                if abs(run.values[j] - first.values[i]) <= allowed:
                     group.append(j)
                     break
         if len(group) == len(runs) and not _has_copies(spectrum, [tuple(group)]):
@@ -165,24 +223,7 @@ def _found_by_all(spectrum: Spectrum, largest: float) -> list[tuple[int, ...]]:
     return groups
 
 
-def _resolved_by_one(t: Tridiagonal, largest: float) -> list[int]:
-    """Return the places of Ritz values that are right, alone and not 0."""
-    values, residuals = t.ritz_values(), t.residual_bounds()
-    beside = np.diff(values, prepend=-np.inf, append=np.inf)
-    gaps = np.minimum(beside[:-1], beside[1:])
-    around = residuals + ZERO_NODE * largest
-    alone = (residuals <= RESOLVED_RESIDUAL * largest) & (gaps > 2 * around)
-    return np.flatnonzero(alone & (np.abs(values) > around)).tolist()
-
-
-def _value_and_error(t: Tridiagonal, i: int) -> tuple[float, float]:
-    """Return a Ritz value and the r² / gap by which it misses its eigenvalue, at most r."""
-    values, residual = t.ritz_values(), float(t.residual_bounds()[i])
-    gap = float(np.abs(np.delete(values, i) - values[i]).min(initial=np.inf)) - residual
-    return float(values[i]), min(residual, residual**2 / gap if gap > 0 else residual)
-
-
-def _has_copies(spectrum: Spectrum, groups: Sequence[tuple[int, ...]]) -> bool:
+def _has_copies(spectrum: Spectrum, groups: Sequence[Places]) -> bool:
     """Say whether weights are larger than those of single eigenvalues would ever be."""
     total = sum(
         float(t.quadrature_weights()[list(places)].sum())
@@ -192,14 +233,12 @@ def _has_copies(spectrum: Spectrum, groups: Sequence[tuple[int, ...]]) -> bool:
     return bool(chdtrc(freedom, spectrum.size * total) < _COPIES)
 
 
-def _may_be_single(spectrum: Spectrum, groups: Sequence[tuple[int, ...]]) -> bool:
+def _may_be_single(spectrum: Spectrum, groups: Sequence[Places]) -> bool:
     """Say whether nothing shows that eigenvalues beside 0 have copies.
 
     A space that closes before P steps does, where 0 is not among its nodes.
     """
-    if groups and _has_copies(spectrum, groups):
-        return False
-    return all(
+    return not _has_copies(spectrum, groups) and all(
         not t.closed or len(t) == spectrum.size or np.abs(t.ritz_values()).min() <= spectrum.zero
         for t in spectrum.probes
     )
