@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-foreign lint study study-digits bench-env bundle clean
+.PHONY: help demo test test-slow test-verdicts test-foreign lint study study-digits bench-env bundle clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -30,6 +30,9 @@ test: $(STAMP) ## run linters, type checks and the tests
 
 test-slow: $(STAMP) ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-verdicts: $(STAMP) ## search 600 points with known answers, print the tables (half an hour)
+	$(BIN)/python -m pytest -m slow tests/landscape/controls/test_verdict_power.py
 
 test-foreign: $(STAMP) ## install timm and transformers, and test their networks
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \

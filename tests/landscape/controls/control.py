@@ -30,6 +30,7 @@ class Control:
         truth: ``saddle``, ``minimum``, ``none`` (no stationary point within the search radius), or
             ``flat``: a stationary point whose lowest eigenvalue is under the rule's resolution.
         distance: of the stationary point that is known, parameter units; None where there is none.
+        point: that point, where the control was made by leaving it.
         kinked: the activation is ReLU.
         lowest_share: λmin / max|λ| there.
     """
@@ -42,6 +43,7 @@ class Control:
     distance: float | None = None
     kinked: bool = False
     lowest_share: float | None = None
+    point: Tensor | None = None
 
 
 def drawn(name: str) -> torch.Generator:
@@ -109,6 +111,7 @@ def displaced(
                 distance=distance,
                 kinked=kinked,
                 lowest_share=base.lowest_share,
+                point=base.point,
             )
         )
     return found

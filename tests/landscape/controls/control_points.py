@@ -61,6 +61,21 @@ def near_saddles(half: str) -> Iterator[Control]:
             yield from displaced(base, name, "saddle", ("random", "wall"), between=FAR)
 
 
+def ends_of_valleys(half: str) -> Iterator[Control]:
+    """Yield points of trainings that come down a valley and slow down at its end, a saddle."""
+    for activation in SMOOTH:
+        name = f"{half}, end of a valley, {activation}"
+        base = first(saddle_of(SHALLOW, activation, 1e-2), name, "saddle")
+        (far,) = displaced(base, name, "saddle", ("valley",), between=(3.0, 3.1))
+        w, rate = far.start, 0.5 / float(base.eigenvalues[-1])
+        for steps in (10, 40):
+            for _ in range(steps):
+                w = w - rate * base.function.gradient(w)
+            gone = float((w - base.point).norm())
+            family = "saddle, end of a valley"
+            yield replace(far, name=f"{name}, {steps}", family=family, start=w, distance=gone)
+
+
 def near_minima(half: str) -> Iterator[Control]:
     """Yield controls near strict minima with weight decay."""
     for activation in SMOOTH:
@@ -207,12 +222,14 @@ def rescaled_layers(half: str) -> Iterator[Control]:
                     family=f"{truth}, layers × {factor:g}" + ", ReLU" * control.kinked,
                     function=other,
                     start=control.start / scale,
+                    point=base.point / scale,
                     distance=gone,
                 )
 
 
 POINTS = (
     near_saddles,
+    ends_of_valleys,
     near_minima,
     near_hairs,
     near_lines,

@@ -8,6 +8,7 @@ from control import SEARCH_RADIUS, Control, drawn
 from control_points import DEEP, SHALLOW, decayed_net
 from known_functions import ACTIVATIONS, NetLoss, noisy_data
 from root_search import roots_within
+from stationary_bases import descend
 from torch import Tensor
 
 from spectra import make_generator
@@ -47,6 +48,34 @@ def pushed_biases(half: str) -> Iterator[Control]:
             push_left = push - share - loss.decay * (abs(float(start[entry])) + SEARCH_RADIUS)
             if push_left > 0:
                 yield Control(name, "slope, pushed bias", tilted, start, "none", None, kinked)
+
+
+def faint_biases(half: str) -> Iterator[Control]:
+    """Yield slopes on the floor of a valley: all is at rest but one bias, on which there is a push.
+
+    The other parameters are minimised with the bias where it is, then moved: most of the gradient
+    goes with a short step, and a push that no probability can balance is left.
+    """
+    for activation in ("tanh", "softplus", "gelu"):
+        for margin in (1e-2, 1e-4):
+            name = f"{half}, faint push, {activation}, {margin:g}"
+            loss = decayed_net(name, SHALLOW, activation, 1e-2)
+            entry = torch.tensor([loss.size - 1])
+            share = float((loss.labels == loss.widths[-1] - 1).double().mean())
+            # Weight decay pulls the bias by at most this much within R, where it is near 0.
+            push = share + margin + loss.decay * 2 * SEARCH_RADIUS
+            tilt = torch.zeros(loss.size, dtype=torch.float64).index_fill(0, entry, push)
+            tilted = replace(loss, tilt=tilt)
+            fixed = loss.start(drawn(name)).index_fill(0, entry, 0.0)
+
+            def others(w: Tensor, tilted: NetLoss = tilted, entry: Tensor = entry) -> Tensor:
+                return tilted.value(w.index_fill(0, entry, 0.0)) + 0.5 * (w[entry] ** 2).sum()
+
+            rest = descend(others, fixed)
+            stiff = torch.linalg.eigh(tilted.dense(rest)).eigenvectors[:, -3:]
+            aside = stiff @ torch.randn(3, generator=drawn(name), dtype=torch.float64)
+            start = rest + 0.02 * aside / aside.norm()
+            yield Control(name, "slope, faint push", tilted, start, "none")
 
 
 def classes_of_trainings(half: str) -> Iterator[Control]:
@@ -116,4 +145,4 @@ def tails(half: str) -> Iterator[Control]:
                 yield Control(f"{name}, {target:g}", family, loss, w, "none", None, kinked)
 
 
-SLOPES = (pushed_biases, classes_of_trainings, whole_trainings, tails)
+SLOPES = (pushed_biases, faint_biases, classes_of_trainings, whole_trainings, tails)
