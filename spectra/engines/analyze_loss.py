@@ -107,11 +107,8 @@ def analyze_loss(
         raise NonFiniteError(f"class {label}: {error}") from error
     if counted is not None:
         result = replace(result, extremes=_further_out(result.extremes, counted))
-    exact = op.in_float64() if settings.proof else op
-    gradient, scale = exact.scaled_gradient()
+    gradient, grad_error = _gradient(op, proof=settings.proof)
     grad_norm = float(gradient.norm())
-    # In float32 nothing bounds what rounding does to it.
-    grad_error = rounding_bound(scale, grad_norm) if exact.dtype == torch.float64 else None
     small, large = result.extremes.smallest, result.extremes.largest
     converged = result.extremes.converged
     low, high = _certificates(result)
@@ -138,7 +135,13 @@ def analyze_loss(
         bootstrap = _bootstrap(op, label, settings, (small.vector, large.vector), factor)
     if isinstance(op, HessianOperator) and settings.bending:
         bending = measure_bending(
-            op, small, gradient, radius=radius, highest=large, proof=settings.proof
+            op,
+            small,
+            gradient,
+            radius=radius,
+            highest=large,
+            proof=settings.proof,
+            on_progress=on_progress,
         ).scaled(factor)
     stationary = None
     if isinstance(op, HessianOperator) and settings.stationary:
@@ -179,6 +182,15 @@ def analyze_loss(
         stationary=None if stationary is None else stationary.scaled(factor),
         extremes=result.extremes if counted is None else counted,
     )
+
+
+def _gradient(op: ChunkedOperator, *, proof: bool) -> tuple[Tensor, float | None]:
+    """Return the gradient and what rounding did to its length at most; None in float32."""
+    exact = op.in_float64() if proof else op
+    gradient, scale = exact.scaled_gradient()
+    if exact.dtype != torch.float64:
+        return gradient, None
+    return gradient, rounding_bound(scale, float(gradient.norm()))
 
 
 def _counted(

@@ -41,7 +41,7 @@ class Bending:
         ...     predicted_without=0.62, lowered_with=0.64, lowered_without=0.6, share=0.06,
         ... )
         >>> print(found.sentence)
-        Within 0.1 a step can lower this loss by 64 %; 6 % of that comes from bending.
+        Within 0.1 a step can lower this loss by at least 64 %; 6 % of that comes from bending.
         The curvature at the point is a kink: at 0.1 it is 20 % of that.
     """
 
@@ -111,10 +111,10 @@ class Bending:
     def next_step(self) -> str:
         """What would change the answer."""
         if not self.converged:
-            return "More products for the two steps (bending_steps) would settle it."
+            return "More products for the two steps, as spectra.measure_bending takes, settle it."
         lasting = [t for t, ratio in self.secants if LASTS[0] <= ratio <= LASTS[1]]
         if self.kinked and lasting:
-            return f"The curvature at the point lasts up to {lasting[-1]:.2g}: --radius there."
+            return f"--radius {lasting[-1]:.2g}, up to which the curvature at the point lasts."
         if self.kinked:
             return "Smooth activations, or a smaller --radius, where no kink is crossed."
         if not self.believed:
@@ -136,12 +136,14 @@ class Bending:
     def _decrease(self) -> str:
         within = f"Within {self.radius:.3g}"
         if self.lowered_with is None:
+            if not self.share:
+                return f"This loss is 0 here; {within.lower()} bending lowers it no further."
             return f"{within} a step can lower this loss, which is 0 here; {_part(self.share)}."
         if self.lowered_with <= 0:
-            return f"{within} neither of the two steps lowers this loss."
+            return f"{within} no step that was tried lowers this loss."
         found = _percent(self.lowered_with)
         who = "the gradient" if self.share < 0.005 else "a step"
-        return f"{within} {who} can lower this loss by {found}; {_part(self.share)}."
+        return f"{within} {who} can lower this loss by at least {found}; {_part(self.share)}."
 
     def _promise(self, decrease: float) -> str:
         share = "" if self.predicted_share is None else f"; {_part(self.predicted_share)}"

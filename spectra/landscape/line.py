@@ -12,8 +12,8 @@ from spectra.objective.frozen_loss import FrozenLoss
 
 # Ours: at r/100 a kink beside the point shows, at r the end of the quadratic.
 RADIUS_OVER = (100, 10, 1)
-# Ours: losses of deep nets are wrong by some tens of the dtype's epsilon; what of an even part is
-# not ten times as large is not reported.
+# Ours: losses of deep nets are wrong by some tens of the dtype's epsilon; an even part that is not
+# ten times as large says nothing.
 _NOISE = 100.0
 _TIMES_NOISE = 10.0
 
@@ -34,6 +34,11 @@ def loss_line(ops: Sequence[FrozenLoss], vector: Tensor, steps: Sequence[float])
             with op.moved(t * vector.to(op.device, torch.float64)):
                 found[i, j] = op.loss()
     return found
+
+
+def rounding_of_loss(loss: float, dtype: torch.dtype) -> float:
+    """Return what a loss that was computed in ``dtype`` may be wrong by, loss units."""
+    return _NOISE * torch.finfo(dtype).eps * abs(loss)
 
 
 def secants_over_pointwise(
@@ -74,7 +79,7 @@ def secants_over_pointwise(
         raise InputError("a secant is compared with the curvature at the point, which is 0")
     found = []
     for up, down, t in zip(forward, backward, steps, strict=True):
-        noise = _NOISE * torch.finfo(dtype).eps * max(abs(up), abs(down), abs(loss))
+        noise = rounding_of_loss(max(abs(up), abs(down), abs(loss)), dtype)
         if abs(curvature) * t**2 / 2 > _TIMES_NOISE * noise:
             found.append((t, ((up - loss) + (down - loss)) / (curvature * t**2)))
     return tuple(found)

@@ -12,9 +12,15 @@ from spectra.errors import InputError
 from spectra.krylov.defaults import FLOOR
 from spectra.krylov.rayleigh_quotients import Eigenpair
 from spectra.landscape.bending import BELIEVED, Bending
-from spectra.landscape.line import RADIUS_OVER, loss_line, secants_over_pointwise
+from spectra.landscape.line import (
+    RADIUS_OVER,
+    loss_line,
+    rounding_of_loss,
+    secants_over_pointwise,
+)
 from spectra.landscape.model_steps import MOST_PRODUCTS, model_steps
 from spectra.operators.hessian import HessianOperator
+from spectra.system.progress import Progress, counted, within
 
 # Ours: where less of a decrease than this is bending's by the model, no pass is spent on it.
 _NEGLIGIBLE = 0.005
@@ -33,6 +39,7 @@ def measure_bending(
     highest: Eigenpair | None = None,
     max_products: int = MOST_PRODUCTS,
     proof: bool = True,
+    on_progress: Progress | None = None,
 ) -> Bending:
     """Measure what a step of length at most r removes of a loss, and what of it is bending.
 
@@ -55,6 +62,7 @@ def measure_bending(
         max_products: limit on the products of the two steps.
         proof: take the losses in float64; without, those of small steps drown in rounding and are
             left out.
+        on_progress: called after each product with ("bending", products, ``max_products``).
 
     Raises:
         InputError: a shape or a number is out of range.
@@ -77,7 +85,8 @@ def measure_bending(
     known = [pair.to(op.device) for pair in (lowest, highest) if pair is not None]
     if len(known) > 1 and abs(float(known[0].vector @ known[1].vector)) > _APART:
         known = known[:1]
-    steps = model_steps(op, g, radius, known=known, max_products=max_products)
+    made = counted(within(on_progress, "bending"), max_products)
+    steps = model_steps(op, g, radius, known=known, max_products=max_products, on_made=made)
     tried = _Tried(exact, loss)
     secants = _along(tried, lowest, highest, radius)
     best, flat = steps.with_bending, steps.without
@@ -91,7 +100,7 @@ def measure_bending(
         straight = tried.decrease(part * (flat.step - flat.bent))
         by_gradient = -part * float(g @ flat.bent)
         without -= max(0.0, without - straight - by_gradient)
-    most = max(tried.most, 0.0)
+    most = tried.most if tried.most > rounding_of_loss(loss, exact.dtype) else 0.0
     without = min(without, most)
     exact.count_passes(tried.passes + 1 + (3 if gradient is None else 0))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,7 @@ def model_steps(
     *,
     known: Sequence[Eigenpair] = (),
     max_products: int = MOST_PRODUCTS,
+    on_made: Callable[[int], None] | None = None,
 ) -> ModelSteps:
     """Return the best steps within a radius by the quadratic model, with bending and without.
 
@@ -86,6 +87,7 @@ def model_steps(
         known: orthonormal eigenvectors of ``op`` with their values, λmin first. They are taken to
             have no product with each other, which is so to within their residuals.
         max_products: limit on the products.
+        on_made: called with their number after each.
 
     Raises:
         InputError: a shape or a number is not as above.
@@ -108,6 +110,8 @@ def model_steps(
     model = _Model(space, radius)
     while not model.settled() and len(space.followed) < max_products and space.extend():
         model.solve()
+        if on_made:
+            on_made(len(space.followed))
     best = model.step(model.best)
     flat = best if model.flat is model.best else model.step(model.flat)
     return ModelSteps(best, flat, len(space.followed), model.settled())

@@ -49,7 +49,7 @@ def test_progress_names_the_class():
         heard.add(what)
 
     analyze("bundled:digits/ce-drw", request=SMALL, on_progress=hear)
-    assert heard == {"class 9"}
+    assert heard == {"class 9", "class 9 bending"}
 
 
 def of(recipe: str, weighting: str = "drw", epochs: int = 200) -> Analysis:

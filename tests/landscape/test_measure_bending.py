@@ -149,6 +149,30 @@ def test_products_and_passes_are_counted_those_in_float64_twice():
     assert 3 + 1 + 6 + 1 <= passes <= 3 + 1 + 6 + 4  # gradient, loss, line, steps
 
 
+def test_products_are_told_one_after_the_other():
+    told: list[tuple[str, int, int]] = []
+    images, labels = images_and_labels(30)
+    net = build_net("smooth_mlp")
+    low, high = ends(dense_hessian(net, images[1::3], labels[1::3]))
+    found = measure_bending(
+        class_hessian(net, images, labels, 1),
+        low,
+        radius=0.1,
+        highest=high,
+        max_products=9,
+        on_progress=lambda *call: told.append(call),
+    )
+    assert told == [("bending", k, 9) for k in range(1, found.steps + 1)]
+
+
+def test_a_decrease_that_is_all_rounding_is_none():
+    """Of 1 - ½ x², steps of 1e-9 find 1 or one of its neighbours."""
+    op = operator(Kinked(slope=0.0))
+    found = measure_bending(op, replace(LOW, value=-1.0), radius=1e-9, highest=HIGH)
+    assert (found.lowered_with, found.share) == (0.0, 0.0)
+    assert found.sentence.startswith("Within 1e-09 no step that was tried lowers this loss.")
+
+
 def test_without_proof_the_losses_of_small_steps_are_left_out():
     op = operator(Kinked(slope=0.5), dtype=torch.float32)
     found = measure_bending(op, LOW, radius=0.1, highest=HIGH, proof=False)
