@@ -75,6 +75,7 @@ def compare_protocols(
             num_probes=1 if as_published else asked.num_probes,
             probe="rademacher" if as_published else asked.probe,
             certify_below=asked.certify_below and images != FRESH,  # nothing is, of no matrix
+            stationary=False if as_published else asked.stationary,
         )
         analysis = analyze(
             checkpoint,

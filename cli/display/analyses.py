@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import click
 
+from checkpoints.choices import OBJECTIVE
 from cli.display.tables import print_table
 from cli.display.words import counted, number, percent, with_error, with_residual
 from spectra import Analysis, LossAnalysis, SolverSettings
@@ -39,8 +40,9 @@ def print_analysis(analysis: Analysis) -> None:
     if protocol.matrix == GAUSS_NEWTON:  # which sees no negative curvature
         matrix, kept = "Gauss-Newton matrix", [0, 1, 2, 3, 4, 5, 7]
         columns, rows = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+    whose = "the training objective" if protocol.loss == OBJECTIVE else "each class's loss"
     print_table(
-        f"{checkpoint.name}{epoch}: {matrix} of each class's loss",
+        f"{checkpoint.name}{epoch}: {matrix} of {whose}",
         columns,
         rows,
         optional=[name for name in ("|g·vmin|/‖g‖", "loss", "accuracy", "n") if name in columns],
