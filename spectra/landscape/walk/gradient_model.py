@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,9 +66,15 @@ class GradientModel:
         """Have ``num_steps`` dimensions in all, or as many as there are."""
         self._run.run(num_steps)
 
-    def step(self, radius: float) -> GradientStep:
-        """Return the best step that is at most ``radius`` long."""
-        y, left, confined = self._coefficients(radius)
+    def step(self, radius: float, *, spare: float = 0.0) -> GradientStep:
+        """Return the shortest step that is as good as any of at most ``radius``, but for ``spare``.
+
+        Args:
+            radius: most that ‖p‖ may be.
+            spare: how much more of g may be left, relative to ‖g‖, for the sake of a shorter step:
+                what the last bit of the gradient asks for may lie far away in flat directions.
+        """
+        y, left, confined = self._coefficients(radius, spare)
         return GradientStep(self._run.basis.combine(y), float(np.linalg.norm(y)), left, confined)
 
     def residual(self, step: GradientStep) -> Tensor:
@@ -94,34 +101,50 @@ class GradientModel:
         counted = values > _RANK * np.abs(values).max()
         return float((weights[counted] / values[counted]).sum()) * self.grad_norm**2
 
-    def _coefficients(self, radius: float) -> tuple[FloatArray, float, bool]:
+    def _coefficients(self, radius: float, spare: float = 0.0) -> tuple[FloatArray, float, bool]:
         t = self._run.tridiagonal()
         m = len(t)
         rows = np.zeros((m + 1, m))
         rows[:m] = t.matrix()
         rows[m, m - 1] = t.residual_beta
         left, values, right = np.linalg.svd(rows, full_matrices=False)
-        kept = values > _RANK * values[0]
+        kept = values > _RANK * float(values[0])
+        if not kept.any():  # H g = 0
+            return np.zeros(m), 1.0, False
         left, values, right = left[:, kept], values[kept], right[kept]
         against = self.grad_norm * left[0]
         target = np.zeros(m + 1)
         target[0] = self.grad_norm
+        outside = float(np.linalg.norm(target - left @ against))
 
         def along(damping: float) -> FloatArray:
             found: FloatArray = -values * against / (values**2 + damping)
             return found
 
-        found, confined = along(0.0), False
-        if np.linalg.norm(found) > radius:
-            confined = True
-            low, high = 0.0, float(np.linalg.norm(values * against)) / radius
-            low = 1e-30 * high
-            for _ in range(_BISECTIONS):
-                middle = (low * high) ** 0.5
-                if np.linalg.norm(along(middle)) > radius:
-                    low = middle
-                else:
-                    high = middle
-            found = along(high)
-        y = right.T @ found
-        return y, float(np.linalg.norm(target + rows @ y)) / self.grad_norm, confined
+        def rest(damping: float) -> float:
+            inside = damping / (values**2 + damping) * against
+            return float(np.hypot(outside, np.linalg.norm(inside))) / self.grad_norm
+
+        most = float(values[0]) ** 2 * 1e6  # no step to speak of
+        damping = 0.0
+        confined = float(np.linalg.norm(along(0.0))) > radius
+        if confined:
+            damping = _root(lambda x: np.linalg.norm(along(x)) <= radius, _RANK**2 * most, most)
+        if spare > 0:
+            allowed = rest(damping) + spare
+            if rest(_RANK**2 * most) <= allowed:
+                other = _root(lambda x: rest(x) > allowed, _RANK**2 * most, most)
+                damping = max(damping, other)
+        y = right.T @ along(damping)
+        return y, rest(damping), confined
+
+
+def _root(past: Callable[[float], bool | np.bool_], low: float, high: float) -> float:
+    """Return where ``past``, false at ``low``, becomes true, on a scale of logarithms."""
+    for _ in range(_BISECTIONS):
+        middle = (low * high) ** 0.5
+        if past(middle):
+            high = middle
+        else:
+            low = middle
+    return high

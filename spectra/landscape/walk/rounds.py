@@ -14,6 +14,8 @@ from spectra.landscape.walk.slope_evidence import Round
 # Ours: far from a stationary point the model of the gradient is wrong before it is exact.
 _FAR_STEPS, _NEAR_STEPS, _GROWTH = 40, 120, 10
 _NEAR, _MODEL_LEAVES = 1e-2, 1e-2
+# Ours: a hundredth of the gradient may stay for the sake of a shorter step; the next round has it.
+_SPARE = 1e-2
 # Ours: the gradient has gone where it has fallen by this, ...
 _FALLEN = 1e-6
 # ... the last step has taken most of what was left of it, was as much shorter than the one before,
@@ -128,7 +130,7 @@ class Walk:
     def _try_steps(self, model: GradientModel) -> _Trial | None:
         """Return the first step that lowers the gradient as it should, shorter ones later."""
         for _ in range(_SHRINKS):
-            best = model.step(self._trust)
+            best = model.step(self._trust, spare=_SPARE)
             u = self.u + best.step
             gradient = self._loss.gradient(u)
             lowered = 1 - (float(gradient.norm()) / model.grad_norm) ** 2

@@ -68,3 +68,14 @@ def test_a_singular_hessian_that_the_gradient_is_in_the_range_of_has_a_step():
     assert best.left < 1e-12
     expected = -torch.linalg.pinv(matrix, rtol=1e-10) @ gradient
     torch.testing.assert_close(best.step, expected, rtol=0, atol=1e-12)
+
+
+def test_a_step_is_no_longer_than_what_it_is_for_asks():
+    # Where H has an eigenvalue of 1e-6, the last .5 % of g asks for a step of 5,000.
+    matrix = torch.diag(torch.tensor([1.0, 1e-6]).double())
+    model = GradientModel(DenseOperator(matrix), torch.tensor([1.0, 0.005]).double())
+    model.grow(2)
+    assert model.step(1e6).length == pytest.approx(5000, rel=1e-2)
+    near = model.step(1e6, spare=0.01)
+    assert near.length < 1.01
+    assert near.left <= 0.011
