@@ -214,7 +214,18 @@ def test_an_eigenvalue_of_zero_has_no_shares():
         ),
         (
             made(0.5, 0.5, value=0.5),
-            "class 8 has no negative curvature along v_min (λmin 0.5), so no image carries any.",
+            "class 8 has no negative curvature to speak of (λmin 0.5, λmax 5), so no image carries "
+            "any.",
+        ),
+        (
+            made(0.5, 0.5, value=-1e-4),
+            "class 8 has no negative curvature to speak of (λmin -0.0001, λmax 5), so no image "
+            "carries any.",
+        ),
+        (
+            made(1.3, -0.3, above=(1.0, 0.0)),
+            "class 8: image 10 alone carries all of the negative curvature (λmin -2); 1 bends the "
+            "other way, by 30 % in all; the same image carries all of λmax.",
         ),
     ],
 )

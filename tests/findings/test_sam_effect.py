@@ -42,11 +42,15 @@ def test_on_a_quadratic_sam_weakens_and_beyond_the_critical_radius_strengthens(q
         assert effect.own.confidence == 1
     assert [effect.name for effect in effects] == [WEAKENS, WEAKENS, STRENGTHENS]
     assert [effect.own.turned for effect in effects[1:]] == [True, True]
+    g = quadratic.gradient()
+    after = float((g + rhos[2] * MATRIX @ g / size).norm()) / size
+    assert effects[2].growth == pytest.approx(after, rel=1e-10)
+    whole = f", while the whole gradient becomes {after:.2g} times as large"
     assert effects[2].sentence == (
         f"class 8: at ρ {rhos[2]:.3g} SAM strengthens the step along v_min 2 times and turns it "
         "round (confidence over 99.9 %; 95 %: 2 to 2 times): the slope goes from "
         f"{effects[2].slope(effects[2].own.plain, 0)} of ‖g‖ to "
-        f"{effects[2].slope(effects[2].own.sam, 0)}. First order in ρ says the same, "
+        f"{effects[2].slope(effects[2].own.sam, 0)}{whole}. First order in ρ says the same, "
         "1 + ρλ/‖g‖ = -2."
     )
 
@@ -148,8 +152,8 @@ def squares(estimate: float, theorem: float) -> Amplification:
         (
             effect(change(confidence=0.6, factor=None)),
             "class 8: whether SAM at ρ 0.1 strengthens or weakens the step along v_min cannot be "
-            "said: over these 50 images the slope there goes from 1 ± 0.1 % of ‖g‖ to 3 ± 0.3 %, "
-            "and other images of the class may say the opposite.",
+            "said: over these 50 images the slope there goes from 1 ± 0.1 % of ‖g‖ to 3 ± 0.3 %; "
+            "other images of the class may say the opposite.",
         ),
         (
             effect(change(sam=1.0, factor=Interval(0.999, 1.0, 1.001, 0.95))),

@@ -73,7 +73,7 @@ def sam(
         return
     print_table(
         f"{loaded.name}: slope along each class's v_min, in % of its ‖g‖, without SAM and with it",
-        ["class", "ρ", "images", "without", "with", "SAM", "confidence", "noise"],
+        ["class", "ρ", "images", "without", "with", "‖g_SAM‖/‖g‖", "SAM", "confidence", "noise"],
         [_row(effect) for effect in result.effects],
     )
     click.echo(
@@ -94,6 +94,7 @@ def _row(effect: "SamEffect") -> list[str]:
         str(own.draws),
         effect.slope(own.plain, own.plain_error),
         effect.slope(own.sam, own.sam_error),
+        number(effect.growth),
         effect.name,
         percent(own.confidence),
         percent(effect.noise),

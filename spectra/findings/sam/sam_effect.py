@@ -37,6 +37,7 @@ class SamEffect:
         batches: with the gradients of mini-batches of all images; None where none were drawn.
         squares: what the mean square over those batches becomes; None likewise.
         batch_size: images of a batch.
+        growth: ‖g_SAM‖/‖g‖: what becomes of the whole gradient; None where it was not measured.
     """
 
     label: str
@@ -48,6 +49,7 @@ class SamEffect:
     batches: SlopeChange | None = None
     squares: Amplification | None = None
     batch_size: int | None = None
+    growth: float | None = None
 
     @property
     def name(self) -> str:
@@ -93,6 +95,8 @@ class SamEffect:
         own, title = self.own, f"class {self.label}" if self.label.isdigit() else self.label
         before, after = self.slope(own.plain, own.plain_error), self.slope(own.sam, own.sam_error)
         goes = f"goes from {before} of ‖g‖ to {after}"
+        if self.growth is not None and abs(self.growth - 1) > SMALL_CHANGE:
+            goes += f", while the whole gradient becomes {_size(self.growth)} times as large"
         if own.draws == 1:
             return (
                 f"{title}: at ρ {self.rho:.3g} the slope along v_min {goes}; of one image nobody "
@@ -102,7 +106,7 @@ class SamEffect:
         if own.name == OPEN:
             return (
                 f"{title}: whether SAM at ρ {self.rho:.3g} strengthens or weakens the step along "
-                f"v_min cannot be said: over these {own.draws} images the slope there {goes}, and "
+                f"v_min cannot be said: over these {own.draws} images the slope there {goes}; "
                 "other images of the class may say the opposite."
             )
         if own.name == UNCHANGED:

@@ -53,7 +53,8 @@ def sam_effects(
     found = []
     for rho in rhos:
         with op.moved(rho * g / (size + 1e-12)):
-            sam = _draws(op, v, float(op.gradient() @ v), views)
+            after = op.gradient()
+            sam = _draws(op, v, float(after @ v), views)
         found.append(
             SamEffect(
                 label=label,
@@ -62,6 +63,7 @@ def sam_effects(
                 grad_norm=size,
                 predicted=1 + rho * value / size if size else None,
                 own=slope_change(plain, sam, weights=weights),
+                growth=float(after.norm()) / size if size else None,
             )
         )
     return tuple(found)

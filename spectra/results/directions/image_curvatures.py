@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spectra.findings.verdict import TAU
 from spectra.results.directions.theorem_result import MeasuredAt
 from spectra.results.plain import from_plain, read_document, to_plain
 from spectra.system.files import write_json
@@ -103,14 +104,14 @@ class ImageCurvatures:
     @property
     def sentence(self) -> str:
         """Which images carry the negative curvature, and whether they carry λmax, for people."""
-        if self.lambda_min >= 0:
+        if self.lambda_min >= -TAU * max(self.lambda_max, 0.0):
             return (
-                f"{_title(self.label)} has no negative curvature along v_min (λmin "
-                f"{self.lambda_min:.3g}), so no image carries any."
+                f"{_title(self.label)} has no negative curvature to speak of (λmin "
+                f"{self.lambda_min:.3g}, λmax {self.lambda_max:.3g}), so no image carries any."
             )
         carrying, above = self.carrying(LOWEST), self.carrying(HIGHEST)
         first, count = carrying[0], len(carrying)
-        share = percent(self.share(first, LOWEST))
+        share = _part(self.share(first, LOWEST))
         curvature = f"of the negative curvature (λmin {self.lambda_min:.3g})"
         if len(self.images) == 1:
             said = [f"{_title(self.label)}: it has one image, which carries all {curvature}"]
@@ -139,7 +140,7 @@ class ImageCurvatures:
         """Say how many of those that carry λmin are among those that carry λmax."""
         both = sum(image in above for image in below)
         if len(below) == 1 == len(above):
-            which = f"the same image carries {percent(self.share(above[0], HIGHEST))}"
+            which = f"the same image carries {_part(self.share(above[0], HIGHEST))}"
             return f"{which if both else f'image {above[0].position} carries most'} of λmax"
         among = f"among the {len(above)} that carry {percent(MOST)} of λmax"
         if len(below) == 1:
@@ -232,6 +233,11 @@ def images_to_csv(losses: Sequence[ImageCurvatures]) -> str:
 def percent(share: float) -> str:
     """Return a share in percent as people round it; small ones keep a digit."""
     return f"{100 * share:.0f} %" if abs(share) >= 0.1 else f"{100 * share:.2g} %"
+
+
+def _part(share: float) -> str:
+    """Say a share; one of more than all, which others undo, is all."""
+    return "all" if share > 0.995 else percent(share)
 
 
 def _title(label: str) -> str:
