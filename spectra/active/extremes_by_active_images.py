@@ -46,8 +46,9 @@ def extremes_by_active_images(
     """Find λmin and λmax over all images of ``op``.
 
     Cost: one forward pass, some 20 Lanczos steps on up to a fifth of the images, a few products on
-    the images that carry nearly all of the curvature, and at last one for each end on all, in
-    float64 with ``proof``.
+    the images that carry nearly all of the curvature, and at last on all images one for each end,
+    in float64 with ``proof``, and a cold check of some three (:mod:`spectra.active.cold_check`).
+    Where the ends do not converge so, or one is at zero, that of a run over all images besides.
 
     Args:
         op: the Hessian.
@@ -62,7 +63,8 @@ def extremes_by_active_images(
 
     Returns:
         Pairs whose values and residuals are over all images; ``start`` and ``images_used`` say how
-        they were found. Nothing bounds λmin from below after a selection or a warm start.
+        they were found. Nothing bounds the spectrum from outside after a selection: ``missed`` says
+        what a cold check would not have seen.
 
     Raises:
         InputError: a number is out of range, or ``warm`` is of another size.
@@ -85,9 +87,9 @@ def extremes_by_active_images(
     if active.index is not None:
         found = _on_selection(op, active, how)
         values = [abs(pair.value) for pair in found.pairs]
-        if min(values) > tolerance.floor * max(values):
+        # Of an end at zero, nothing is known but by a long run.
+        if found.converged and min(values) > tolerance.floor * max(values):
             return found
-        # Nothing is known of an end at zero, but by a long run.
     return _on_all(op, how)
 
 
@@ -134,6 +136,7 @@ def _on_selection(op: ChunkedOperator, active: ActiveImages, how: _How) -> Extre
         active_images=len(active.index),
         refinements=refining.made,
         proven=settled.proven,
+        missed=None if refining.check is None else refining.check.missed,
     )
 
 

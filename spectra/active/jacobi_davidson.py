@@ -12,6 +12,8 @@ from spectra.operators.interface import SymmetricOperator
 
 # Ours: a correction is not trusted to divide by less than this part of |θ|.
 _GAP = 0.1
+# Ours: of a vector of length 1; what is smaller would bring the rounding of its product with it.
+_NEW = 1e-2
 # Ours: a direction counts as inside a span when so little of it is outside.
 _INSIDE = 1e-10
 
@@ -137,6 +139,16 @@ class Subspace:
         self.vectors = torch.cat([self.vectors, vectors])
         self.products = torch.cat([self.products, products])
         self._eigen = None
+
+    def absorb(self, other: Subspace) -> None:
+        """Add the vectors of another subspace of the same operator, with the products it has."""
+        for v, product in zip(other.vectors, other.products, strict=True):
+            for _ in range(2):
+                inside = self.vectors @ v
+                v, product = v - inside @ self.vectors, product - inside @ self.products
+            size = float(v.norm())
+            if size > _NEW:
+                self.add((v / size)[None], (product / size)[None])
 
     def pair(self, index: int) -> tuple[float, Tensor, Tensor]:
         """Return value, vector of length 1 and residual of the Ritz pair ``index``: 0, -1."""

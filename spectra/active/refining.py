@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from spectra.active.cold_check import CHECK_STEPS, cold_check
+from spectra.active.cold_check import ColdCheck, cold_check
 from spectra.active.jacobi_davidson import PartModel, Subspace
 from spectra.krylov.rayleigh_quotients import (
     RayleighQuotients,
@@ -22,7 +22,8 @@ from spectra.operators.chunked import ChunkedOperator
 LARGEST_MIDDLE = 0.85
 LARGEST_MIDDLE_UNPROVEN = 0.5  # without proof, judging costs what refining on all would save
 MIDDLE_TOLERANCE = 2 / 3
-MAX_REFINEMENTS = 40
+# Ours: a run over all images, which takes 20 to 60 steps, is to be preferred then.
+MAX_REFINEMENTS = 20
 # Ours: an end that moved at each of so many checks has not converged.
 MAX_CHECKS = 4
 
@@ -40,6 +41,8 @@ class Refining:
         generator: of the cold checks; None: none is needed.
         on_made: called with ``made`` after each of them.
         made: passes that corrections and checks have taken.
+        corrected: those of corrections, of at most MAX_REFINEMENTS.
+        check: the last cold check, if there was one.
     """
 
     op: ChunkedOperator
@@ -50,6 +53,8 @@ class Refining:
     generator: torch.Generator | None
     on_made: Callable[[int], None] | None = None
     made: int = 0
+    corrected: int = 0
+    check: ColdCheck | None = None
 
     def begin(self, middle: Tensor) -> Subspace:
         """Refine the model's ends on the images ``middle`` where that pays, else on all."""
@@ -75,27 +80,28 @@ class Refining:
             if not self.proof and sub is not None and sub.op is self.op:
                 seen = self._seen_already(sub)
             else:
-                ends = torch.stack(self.model.ends()) if sub is None else sub.ends()[0]
-                seen = rayleigh_quotients(exact, ends, tolerance=self.tolerance, before=seen)
+                vectors = torch.stack(self.model.ends()) if sub is None else sub.ends()[0]
+                seen = rayleigh_quotients(exact, vectors, tolerance=self.tolerance, before=seen)
             met = all(pair.converged for pair in seen.pairs)
             if met and checks == MAX_CHECKS:
                 return seen
             first = sub is None or sub.op is not self.op
-            if sub is None or first:
-                vectors = torch.stack([pair.vector for pair in seen.pairs])
-                sub = Subspace(self.op)
-                sub.add(*_orthonormal(vectors, seen.products))
+            vectors = torch.stack([pair.vector for pair in seen.pairs])
+            ends = Subspace(self.op)
+            ends.add(*_orthonormal(vectors, seen.products))
+            moved = False
             if met:
-                moved = self._moved_by_check(sub, seen)
-                if not any(moved):
-                    return seen
+                moved, seen = self._look_beyond(ends, seen)
                 checks += 1
-                seen = _unconverged(seen, moved)
-                if checks == MAX_CHECKS:
+                if not moved or checks == MAX_CHECKS:
                     return seen
+            if sub is None or first:
+                sub = ends
+            elif moved:
+                sub.absorb(ends)
             # A margin, for products in float32 and in float64 differ. The span of what was seen
             # may hold vectors that need no correction.
-            if not self.refine(sub, 0.8) and not first and not met:
+            if not self.refine(sub, 0.8) and not (first or moved):
                 return seen
 
     def refine(self, sub: Subspace, part: float) -> bool:
@@ -109,8 +115,8 @@ class Refining:
             Whether anything was added.
         """
         tolerance = replace(self.tolerance, tol=part * self.tolerance.tol)
-        before = self.made
-        while self.made < MAX_REFINEMENTS:
+        before = self.corrected
+        while self.corrected < MAX_REFINEMENTS:
             ritz = [sub.pair(i) for i in (0, -1)]
             allowed = tolerance.allowed([value for value, _, _ in ritz]).tolist()
             corrections = []
@@ -120,24 +126,41 @@ class Refining:
                     corrections.append(self.model.correction(residual, value, vector))
             if not corrections or not sub.extend(corrections):
                 break
-            self.made += 1
-            if self.on_made:
-                self.on_made(self.made)
-        return self.made > before
+            self.corrected += 1
+            self._count()
+        return self.corrected > before
 
-    def _moved_by_check(self, sub: Subspace, seen: RayleighQuotients) -> list[bool]:
-        """Say of which ends a cold check has found something further out."""
+    def _look_beyond(
+        self, sub: Subspace, seen: RayleighQuotients
+    ) -> tuple[bool, RayleighQuotients]:
+        """Say whether a cold check has found something further out, and what stands after it.
+
+        Args:
+            sub: holds the ends alone.
+            seen: what is known of them.
+        """
         assert self.generator is not None
-        for _ in range(cold_check(sub, self.model, self.generator, steps=CHECK_STEPS)):
-            self.made += 1
-            if self.on_made:
-                self.on_made(self.made)
-        values = [pair.value for pair in seen.pairs]
-        least = FLOORS * self.tolerance.floor * max(abs(value) for value in values)
-        return [
-            outward * (sub.pair(index)[0] - value) > CLOSE * max(abs(value), least)
-            for index, outward, value in zip((0, -1), (-1, 1), values, strict=True)
+        low, high = (pair.value for pair in seen.pairs)
+        floor = self.tolerance.floor
+        self.check = cold_check(
+            sub, self.model, (low, high), self.generator, floor=floor, on_step=self._count
+        )
+        smaller, larger = sorted((abs(low), abs(high)))
+        # Both on the scale of the smaller, as their ratio is what is asked about.
+        most = CLOSE * max(smaller, FLOORS * floor * larger)
+        moved = [
+            outward * (sub.pair(index)[0] - value) > most
+            for index, outward, value in ((0, -1, low), (-1, 1, high))
         ]
+        stands = [p and not m for p, m in zip(self.check.passed, moved, strict=True)]
+        both = zip(seen.pairs, stands, strict=True)
+        pairs = tuple(replace(pair, converged=pair.converged and ok) for pair, ok in both)
+        return any(moved), replace(seen, pairs=pairs)
+
+    def _count(self) -> None:
+        self.made += 1
+        if self.on_made:
+            self.on_made(self.made)
 
     def _seen_already(self, sub: Subspace) -> RayleighQuotients:
         """Return what the products say that a subspace holds."""
@@ -155,10 +178,3 @@ def _orthonormal(vectors: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:
         kept.append(rest / rest.norm())
         images.append((products[1] - overlap * images[0]) / rest.norm())
     return torch.stack(kept), torch.stack(images)
-
-
-def _unconverged(seen: RayleighQuotients, which: list[bool]) -> RayleighQuotients:
-    """Return ``seen``, the pairs of ``which`` no longer converged."""
-    both = zip(seen.pairs, which, strict=True)
-    pairs = tuple(replace(pair, converged=pair.converged and not moved) for pair, moved in both)
-    return replace(seen, pairs=pairs)

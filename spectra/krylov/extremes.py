@@ -38,6 +38,8 @@ class Extremes:
         proven: values and residuals come from float64 products.
         restarts: how often the Lanczos basis was cut back for want of memory.
         outer_bounds: what bounds the spectrum from outside; None where nothing does.
+        missed: probability that an eigenvalue twice as far out as the lower end, and as the upper
+            one, was missed by a cold check, see :mod:`spectra.active.cold_check`; None without one.
     """
 
     lowest: tuple[Eigenpair, ...]
@@ -50,6 +52,7 @@ class Extremes:
     proven: bool = False
     restarts: int = 0
     outer_bounds: OuterBounds | None = None
+    missed: tuple[float, float] | None = None
 
     @property
     def smallest(self) -> Eigenpair:
