@@ -8,17 +8,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from spectra.engines.certify import certificates_of
 from spectra.engines.result import EngineResult
 from spectra.engines.settings import ENGINES, SolverSettings
 from spectra.errors import InputError, NonFiniteError
-from spectra.findings.certificates import LARGEST, SMALLEST, Certificate, rounding_bound, unbounded
+from spectra.findings.certificates import rounding_bound
 from spectra.findings.confidence import ImageBootstrap, image_bootstrap
 from spectra.findings.counted_eigenpairs import BothEnds, counted_eigenpairs
 from spectra.findings.layers import LayerSpectrum, layer_spectra
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.verdict import NOT_THE_HESSIAN, RADIUS, TAU, Verdict, decide
 from spectra.krylov.extremes import Extremes
-from spectra.krylov.rayleigh_quotients import Eigenpair
 from spectra.landscape.measure_bending import measure_bending
 from spectra.landscape.network_landscape import NetworkLandscape
 from spectra.landscape.search import MAX_PRODUCTS, find_stationary_point
@@ -111,7 +111,7 @@ def analyze_loss(
     grad_norm = float(gradient.norm())
     small, large = result.extremes.smallest, result.extremes.largest
     converged = result.extremes.converged
-    low, high = _certificates(result)
+    low, high = certificates_of(result, op.dtype)
     along = abs(float(gradient @ small.vector)) / grad_norm if grad_norm else 0.0
     verdict = Verdict(NOT_THE_HESSIAN, GAUSS_NEWTON_REASON, radius, tau, None, GAUSS_NEWTON_NEXT)
     bootstrap = bending = None
@@ -250,29 +250,6 @@ def _further_out(found: Extremes, counted: Extremes) -> Extremes:
     if counted.largest.value > high.value:
         high = counted.largest
     return found.with_pairs((low, high))
-
-
-def _certificates(result: EngineResult) -> tuple[Certificate, Certificate]:
-    """Return what is known of both ends."""
-    extremes, outer = result.extremes, result.extremes.outer_bounds
-    largest = max(abs(extremes.smallest.value), abs(extremes.largest.value))
-
-    def certificate(which: str, pair: Eigenpair, beyond: float | None) -> Certificate:
-        return Certificate(
-            which=which,
-            value=pair.value,
-            rounding=rounding_bound(pair.scale, largest) if extremes.proven else 0.0,
-            residual=pair.residual_norm,
-            proven=extremes.proven,
-            beyond=beyond,
-            confidence=0.0 if outer is None else 1 - outer.failure,
-            why=unbounded(which, result.cause) if outer is None else result.cause,
-        )
-
-    return (
-        certificate(SMALLEST, extremes.smallest, None if outer is None else outer.below),
-        certificate(LARGEST, extremes.largest, None if outer is None else outer.above),
-    )
 
 
 def _overlaps(found: Extremes, warm: Extremes | None) -> tuple[float, float] | None:

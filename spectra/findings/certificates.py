@@ -10,6 +10,10 @@ from spectra.errors import InputError
 # 2 u of the scales below; K leaves more than three decades for depth and width.
 ROUNDING_FACTOR = 1e4
 UNIT_ROUNDOFF = 2.0**-53
+# What stands in for them where only float32 products are at hand. Ours: those of deep ReLU nets,
+# where single masks flip, have been wrong by some 1e-4 of max|θ|, all others by less than 1e-5.
+FLOAT32_FACTOR = 1e3
+FLOAT32_ROUNDOFF = 2.0**-24
 
 SMALLEST, LARGEST = "smallest", "largest"
 
@@ -31,7 +35,8 @@ class Certificate:
     Attributes:
         which: ``smallest`` or ``largest``.
         value: θ = yᵀHy, eigenvalue units (loss / parameter²).
-        rounding: δ >= 0, see :func:`rounding_bound`; a bound under its stated assumption.
+        rounding: δ >= 0, see :func:`rounding_bound`; a bound under its stated assumption, an
+            estimate where not ``proven``; 0 in results of before that was made.
         residual: r = ‖H y - θ y‖ >= 0.
         proven: θ and r come from a float64 pass over all images; else every statement is labelled
             ``estimated``.
@@ -137,19 +142,33 @@ class Certificate:
     @property
     def _label(self) -> str:
         if not self.proven:
-            return "estimated"
+            return f"estimated, rounding {self.rounding:.2g}" if self.rounding else "estimated"
         return f"float64 pass over all images, rounding {self.rounding:.2g}"
 
 
-def unbounded(which: str, cause: str) -> str:
-    """Return the ``why`` of a certificate without a bound: ``not bounded below: warm start``."""
-    return f"not bounded {'below' if which == SMALLEST else 'above'}: {cause}"
+def unbounded(which: str, cause: str, missed: float | None = None) -> str:
+    """Return the ``why`` of a certificate without a bound: ``not bounded below: warm start``.
+
+    Args:
+        which: end.
+        cause: why nothing bounds it.
+        missed: probability that a cold check did not see an eigenvalue twice as far out.
+    """
+    side = "below" if which == SMALLEST else "above"
+    why = f"not bounded {side}: {cause}"
+    if missed is None:
+        return why
+    return f"{why}; a cold check misses one twice as far out with probability {missed:.1g}"
 
 
 def rounding_bound(
-    products_scale: float, theta_scale: float, *, factor: float = ROUNDING_FACTOR
+    products_scale: float,
+    theta_scale: float,
+    *,
+    factor: float = ROUNDING_FACTOR,
+    unit: float = UNIT_ROUNDOFF,
 ) -> float:
-    """Return δ = K 2^-53 (Σ_c ‖w_c H_c y‖ / W + max|θ|), what a float64 yᵀHy is wrong by at most.
+    """Return δ = K u (Σ_c ‖w_c H_c y‖ / W + max|θ|), what yᵀHy is wrong by at most.
 
     Assumption, not theorem: the product of one chunk of images is wrong by at most K u of its own
     length. Then the chunks' errors add up to K u Σ_c ‖w_c H_c y‖ / W, also where they cancel, and
@@ -159,6 +178,8 @@ def rounding_bound(
         products_scale: Σ_c ‖w_c H_c y‖ / W over the chunks, for y of length 1, eigenvalue units.
         theta_scale: the largest |θ|.
         factor: K.
+        unit: u, 2^-53 for float64 products. For float32 ones, :data:`FLOAT32_ROUNDOFF` and
+            :data:`FLOAT32_FACTOR` give an estimate, not a bound.
 
     Raises:
         InputError: a number is negative or not finite.
@@ -166,7 +187,7 @@ def rounding_bound(
     Source: ours; Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., chapter 3, for
     the form of such bounds.
     """
-    for number in (products_scale, theta_scale, factor):
+    for number in (products_scale, theta_scale, factor, unit):
         if not (math.isfinite(number) and number >= 0):
-            raise InputError(f"scales and factor must be finite and >= 0, got {number}")
-    return factor * UNIT_ROUNDOFF * (products_scale + theta_scale)
+            raise InputError(f"scales, factor and unit must be finite and >= 0, got {number}")
+    return factor * unit * (products_scale + theta_scale)
