@@ -7,11 +7,12 @@ from spectra.results.recipe_rows import class_records, recipe_rows
 from spectra.results.study_result import StudyResult
 
 CLASS_COLUMNS = (
-    "class", "n", "accuracy %", "λmin", "λmax", "|λmin/λmax|", "‖g‖", "ρ*", "verdict",
+    "class", "n", "accuracy %", "λmin", "λmax", "|λmin/λmax|", "‖g‖", "lowered %", "bending %",
+    "verdict",
 )  # fmt: skip
 RECIPE_COLUMNS = (
     "recipe", "seeds", "accuracy %", "head %", "mid %", "tail %", "|λmin/λmax| head",
-    "|λmin/λmax| tail", "verdicts of tail classes",
+    "|λmin/λmax| tail", "curvature of tail classes",
 )  # fmt: skip
 
 
@@ -20,13 +21,16 @@ def class_cells(
 ) -> tuple[str, list[list[str]]]:
     """Return a title and one row for each loss of a recipe at its last epoch, over seeds.
 
-    Numbers are medians over seeds with the range behind them; verdicts are counted.
+    Numbers are medians over seeds with the range behind them; verdicts are counted. ``lowered`` is
+    the part of the loss that a step within r removes, ``bending`` the part of that which negative
+    curvature brings.
     """
     last = result.last(recipe, split)
     epoch = last[0].checkpoint.epoch
     rows = []
     for record in last[0].records:
         same = [a.record(record.label) for a in last]
+        bent = [r.bending for r in same if r.bending is not None]
         rows.append(
             [
                 record.label,
@@ -36,7 +40,8 @@ def class_cells(
                 _spread([r.lambda_max for r in same]),
                 _spread([r.ratio for r in same if r.ratio is not None]),
                 _spread([r.grad_norm for r in same]),
-                _spread([r.verdict.critical_radius for r in same if r.verdict.critical_radius]),
+                _spread([100 * b.lowered_with for b in bent if b.lowered_with is not None]),
+                _spread([100 * b.share for b in bent]),
                 _counted([r.verdict.name for r in same]),
             ]
         )

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from spectra.engines.analyze_fresh import analyze_fresh
 from spectra.engines.analyze_loss import analyze_loss
-from spectra.engines.memory import BENDING, BOOTSTRAP, room_for, within_limit
+from spectra.engines.memory import BENDING, BOOTSTRAP, SEARCH, room_for, within_limit
 from spectra.engines.settings import SolverSettings
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.verdict import RADIUS, TAU, check_thresholds
@@ -99,6 +99,8 @@ def analyze_each(
         op, solver = within_limit(matrix, settings, limit=memory)
         if solver.bending and not room_for(BENDING, op, memory):
             solver = replace(solver, bending=False)
+        if solver.stationary and not room_for(SEARCH, op, memory):
+            solver = replace(solver, stationary=False)
         progress = within(on_progress, f"class {label}")
         if loss.draw is not None and isinstance(op, HessianOperator):
             record = analyze_fresh(

@@ -29,9 +29,11 @@ _WORK_VECTORS = 6
 # float64 that judging λmin and λmax takes, with a network in float64 and what its products hold;
 # for each further eigenpair; and vectors of float32 that an operator takes while it is built.
 _JUDGING_VECTORS, _VECTORS_A_PAIR, _BUILDING_VECTORS = 15, 4, 34
-# What follows the float64 pass where there is room for it, and vectors of float64 that it takes.
+# What follows the float64 pass where there is room for it, and vectors of float64 that it takes; of
+# a search, those of its longest Lanczos run, 200 steps, and what is beside them.
 BOOTSTRAP, BENDING = "bootstrap over the images", "measure of what bending does"
-_VECTORS_OF = {BOOTSTRAP: 18, BENDING: 22}
+SEARCH = "search for a stationary point"
+_VECTORS_OF = {BOOTSTRAP: 18, BENDING: 22, SEARCH: 230}
 # Ours: of a limit this part is left to the holes between an allocator's blocks.
 _HOLES = 32
 # Ours: what may be taken of the CPU memory that is free, which others need too, and of a card's,
@@ -212,7 +214,7 @@ def room_for(what: str, op: SymmetricOperator, limit: int | None) -> bool:
     """Say whether something that follows the float64 pass fits; log where it does not.
 
     Args:
-        what: :data:`BOOTSTRAP` or :data:`BENDING`.
+        what: :data:`BOOTSTRAP`, :data:`BENDING` or :data:`SEARCH`.
         op: the operator.
         limit: bytes that may be taken in all; None: :func:`default_limit`.
     """

@@ -14,6 +14,7 @@ from spectra import HessianOperator, InputError, SolverSettings, analyze_classes
 from spectra.engines.memory import (
     BENDING,
     BOOTSTRAP,
+    SEARCH,
     check_room_to_build,
     forecast,
     room_for,
@@ -85,7 +86,7 @@ def test_without_proof_no_float64_pass_is_counted(net, settled):
     assert judged.memory_budget < alone.memory_budget
 
 
-@pytest.mark.parametrize("what", [BOOTSTRAP, BENDING])
+@pytest.mark.parametrize("what", [BOOTSTRAP, BENDING, SEARCH])
 def test_what_there_is_no_room_for_is_left_out_and_that_is_said(what, net, settled, caplog):
     op = hessian_of(net, dtype=torch.float32)
     assert room_for(what, op, 2048 * MIB)
