@@ -38,7 +38,13 @@ def test_an_analysis_on_the_second_card_is_that_of_the_cpu(facts, rounding, requ
 
 @pytest.mark.parametrize(
     "part",
-    [*[f"analysis: {name}" for name in REQUESTS], "theorem", "bench", "resumption: ce-drw-sam"],
+    [
+        *[f"analysis: {name}" for name in REQUESTS],
+        "theorem",
+        "images",
+        "bench",
+        "resumption: ce-drw-sam",
+    ],
 )
 def test_nothing_lands_on_a_card_that_was_not_asked_for(facts, part):
     assert facts(part)["launches on the other card"] == 0
@@ -50,6 +56,10 @@ def test_a_run_on_the_card_is_bounded_from_below(facts):
 
 def test_the_theorem_is_measured_on_the_card(facts, rounding):
     assert facts("theorem")["differs by"] <= max(rounding, TOLERANCE)
+
+
+def test_images_have_the_shares_on_the_card_that_they_have_on_the_cpu(facts, rounding):
+    assert facts("images")["differs by"] <= max(rounding, TOLERANCE)
 
 
 def test_a_training_on_the_card_goes_on_as_if_it_had_not_been_recorded(facts):

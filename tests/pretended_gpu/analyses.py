@@ -8,6 +8,7 @@ import torch
 
 import spectra
 from checkpoints.analysis.analyze import analyze
+from checkpoints.analysis.directions.image_curvatures import measure_images
 from checkpoints.analysis.directions.theorem import measure_theorem
 from checkpoints.analysis.request import AnalysisRequest, TheoremRequest
 from pretended_gpu.stage import (
@@ -22,6 +23,7 @@ from pretended_gpu.stage import (
 )
 from spectra import Extremes, HessianOperator, SolverSettings
 from spectra.engines.memory import available_bytes, forecast, resident_bytes
+from spectra.results.directions.image_curvatures import ENDS, ImageCurvatures
 from spectra.results.directions.theorem_result import DirectionReport
 
 CARDS = (8, 12, 16, 24)
@@ -154,6 +156,32 @@ def theorem(stage: Stage) -> Facts:
             for name in ("lambda_min", "lambda_max", "loss", "grad_norm")
         ),
     }
+
+
+def images(stage: Stage) -> Facts:
+    """Find what each image of a class adds to both ends of its spectrum."""
+    checkpoint, data = digits()
+
+    def measure(device: str) -> ImageCurvatures:
+        request = AnalysisRequest(classes="8", device=device, solver=ACTIVE)
+        return measure_images(checkpoint, data, request).losses[0]
+
+    with stage.counted() as count:
+        found = measure(stage.second)
+    wanted = measure("cpu")
+    return {
+        **count.facts(),
+        "launches on the other card": count.cards[0] if stage.card else 0,
+        "differs by": max(
+            abs(a - b)
+            for end in ENDS
+            for a, b in zip(_shares(found, end), _shares(wanted, end), strict=True)
+        ),
+    }
+
+
+def _shares(found: ImageCurvatures, end: str) -> list[float]:
+    return [found.share(image, end) for image in found.images]
 
 
 def memory_plans(stage: Stage) -> Facts:

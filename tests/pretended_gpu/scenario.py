@@ -39,6 +39,7 @@ def parts() -> dict[str, Callable[[Any], dict[str, Any]]]:
             f"analysis: {name}": partial(analyses.analysis, name=name) for name in analyses.REQUESTS
         },
         "theorem": analyses.theorem,
+        "images": analyses.images,
         "memory plans": analyses.memory_plans,
         "short memory": analyses.short_memory,
         **{f"recipe: {name}": partial(trainings.recipe_step, name=name) for name in RECIPE_NAMES},
