@@ -19,10 +19,10 @@ from spectra.errors import InputError
 from spectra.krylov.defaults import ACTIVE_TOLERANCE, MAX_STEPS
 from spectra.krylov.extremes import Extremes
 from spectra.krylov.lanczos import Lanczos
-from spectra.krylov.outer_bounds import LEAST_SIZE, outer_bounds
+from spectra.krylov.outer_bounds import LEAST_SIZE, outer_bounds, rounding_seen
 from spectra.krylov.stopping.ends_of_run import EndsOfRun, met_with_evidence
 from spectra.krylov.stopping.start import draw_start
-from spectra.krylov.tolerance import Tolerance, product_rounding
+from spectra.krylov.tolerance import Tolerance
 from spectra.operators.chunked import ChunkedOperator
 from spectra.system.progress import Progress, counted
 
@@ -157,7 +157,8 @@ def _on_all(op: ChunkedOperator, how: _How) -> Extremes:
     settled = refining.settle(None)
     outer = None
     if share == 1 or op.size >= LEAST_SIZE:
-        rounding = product_rounding(op.size, torch.finfo(op.dtype).eps)
+        ends = settled.pairs[0].value, settled.pairs[1].value
+        rounding = rounding_seen(t, ends, op.size, torch.finfo(op.dtype).eps)
         outer = outer_bounds(t, op.size, rounding=rounding, random_share=share)
     return Extremes(
         lowest=settled.pairs[:1],

@@ -16,7 +16,7 @@ from spectra.findings.certificates import (
 )
 from spectra.krylov.extremes import Extremes, extremes_of_run, proven_extremes
 from spectra.krylov.lanczos import Lanczos
-from spectra.krylov.outer_bounds import LEAST_SIZE, OuterBounds, outer_bounds
+from spectra.krylov.outer_bounds import LEAST_SIZE, OuterBounds, outer_bounds, rounding_seen
 from spectra.krylov.probes import draw_probe, naming_probe, probe_runs
 from spectra.krylov.spectrum import Spectrum
 from spectra.krylov.stopping.start import draw_start
@@ -131,7 +131,7 @@ def _extremes_in_few_vectors(
     found = _ends_of(run, settings, settings.max_steps, share, on_progress)
     if settings.proof:
         found = proven_extremes(op, found, settings.tolerance)
-    outer, cause = _outer_bounds(run, "normal", share)
+    outer, cause = _outer_bounds(run, "normal", found, share)
     found = replace(found, start="cold" if warm is None else "warm", outer_bounds=outer)
     return EngineResult(None, found, cause)
 
@@ -166,12 +166,12 @@ def _carried_on(
     found = _ends_of(run, settings, max(settings.max_steps, steps))
     if settings.proof:
         found = proven_extremes(op, found, settings.tolerance)
-    outer, cause = _outer_bounds(run, probe)
+    outer, cause = _outer_bounds(run, probe, found)
     return EngineResult(None, replace(found, outer_bounds=outer), cause)
 
 
 def _outer_bounds(
-    run: Lanczos, probe: str, random_share: float = 1.0
+    run: Lanczos, probe: str, found: Extremes, random_share: float = 1.0
 ) -> tuple[OuterBounds | None, str]:
     """Return what bounds the spectrum from outside and on what grounds, or None and why not.
 
@@ -185,12 +185,18 @@ def _outer_bounds(
     if random_share < 1 and run.op.size < LEAST_SIZE:
         return None, WARM_START
     steps = len(run.tridiagonal().first_block())
-    return _bounds_of(run, random_share), grounds(steps, run.op.dtype, random_share)
+    bounds = _bounds_of(run, None if found.restarts else found, random_share)
+    return bounds, grounds(steps, run.op.dtype, random_share)
 
 
-def _bounds_of(run: Lanczos, random_share: float = 1.0) -> OuterBounds:
-    rounding = product_rounding(run.op.size, torch.finfo(run.op.dtype).eps)
-    first = run.tridiagonal().first_block()
+def _bounds_of(
+    run: Lanczos, found: Extremes | None = None, random_share: float = 1.0
+) -> OuterBounds:
+    first, eps = run.tridiagonal().first_block(), torch.finfo(run.op.dtype).eps
+    rounding = product_rounding(run.op.size, eps)
+    if found is not None and len(first) == len(run):
+        ends = found.smallest.value, found.largest.value
+        rounding = rounding_seen(first, ends, run.op.size, eps)
     return outer_bounds(first, run.op.size, rounding=rounding, random_share=random_share)
 
 

@@ -109,8 +109,8 @@ def counted_eigenpairs(
         on_progress: called with (``run 2``, steps done, limit).
 
     Returns:
-        All pairs in ``lowest`` and ``highest``, with residuals; ``converged`` of a pair says
-        whether its residual is within the tolerance.
+        All pairs in ``lowest`` and ``highest``, with residuals. A pair has converged if its
+        residual is within the tolerance and every run has converged at its end.
 
     Raises:
         InputError: a number is out of range.
@@ -129,6 +129,7 @@ def counted_eigenpairs(
     source = make_generator(seed, "counted", op.label) if generator is None else generator
     known = _Known(op, k)
     wanted, steps, restarts = k, 0, 0
+    known_low, known_high = True, True
     while True:
         found = extreme_eigenpairs(
             known.left_over() if run > 1 else op,
@@ -143,6 +144,8 @@ def counted_eigenpairs(
             proof=False,
             on_progress=within(on_progress, f"run {run}"),
         )
+        known_low &= all(pair.converged for pair in found.lowest)
+        known_high &= all(pair.converged for pair in found.highest)
         steps, restarts, run = steps + found.steps, restarts + found.restarts, run + 1
         if not known.add(found.pairs, tolerance):
             break
@@ -151,7 +154,8 @@ def counted_eigenpairs(
             break
     exact = op.in_float64() if proof and isinstance(op, ChunkedOperator) else op
     pairs = known.between(exact, tolerance)
-    lowest, highest = pairs[:k], pairs[: -k - 1 : -1]
+    lowest = tuple(replace(p, converged=p.converged and known_low) for p in pairs[:k])
+    highest = tuple(replace(p, converged=p.converged and known_high) for p in pairs[: -k - 1 : -1])
     proven = exact.dtype == torch.float64 and isinstance(op, ChunkedOperator)
     return Extremes(lowest, highest, steps, restarts=restarts, proven=proven)
 

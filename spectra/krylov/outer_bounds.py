@@ -25,6 +25,7 @@ FAILURE = 0.05
 WORST_CASE_SHARE = 0.01
 A_POSTERIORI, WORST_CASE = "a-posteriori", "kuczynski-wozniakowski"
 _BISECTIONS = 80
+_FLOAT32_EPS = 2.0**-23
 # P from which on a start that is random in part bounds.
 LEAST_SIZE = 3
 
@@ -87,6 +88,28 @@ def outer_bounds(
     low = sharp if sharp.below >= worst.below else worst
     high = sharp if sharp.above <= worst.above else worst
     return OuterBounds(low.below, high.above, failure, (low.method[0], high.method[1]))
+
+
+def rounding_seen(t: Tridiagonal, ends: tuple[float, float], size: int, eps: float) -> float:
+    """Return what a run's products are uncertain by, relative to the largest |θ|.
+
+    At least :func:`spectra.krylov.tolerance.product_rounding`; and where products are in float32
+    and ``ends`` are known in float64, twice what the ends of the run are off. Float32 products of
+    somebody's own loss have been wrong by 2e-3, where that subtracts what is nearly equal.
+
+    Args:
+        t: projection that the run left.
+        ends: Rayleigh quotients of its lowest and highest Ritz vector.
+        size: P.
+        eps: of the products' dtype.
+    """
+    least = product_rounding(size, eps)
+    values = t.ritz_values()
+    largest = float(np.abs(values).max())
+    if eps < _FLOAT32_EPS or not largest > 0:
+        return least
+    off = max(abs(ends[0] - float(values[0])), abs(ends[1] - float(values[-1])))
+    return max(least, 2 * off / largest)
 
 
 def worst_case_error(num_steps: int, size: int, failure: float) -> float:
