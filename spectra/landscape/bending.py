@@ -157,8 +157,8 @@ class Bending:
             cause = "The curvature at the point is a kink"
         if ratio <= 0:
             return f"{cause}: by {self.radius:.3g} the loss bends up."
-        much = _percent(ratio) if ratio < 1 else f"{ratio:.2g} times"
-        return f"{cause}: at {self.radius:.3g} it is {much} of that."
+        much = f"{_percent(ratio)} of" if ratio < 1 else f"{ratio:.2g} times"
+        return f"{cause}: at {self.radius:.3g} it is {much} that."
 
 
 def _within(one: float, other: float, factor: float) -> bool:

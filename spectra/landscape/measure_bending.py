@@ -26,6 +26,8 @@ from spectra.system.progress import Progress, counted, within
 _NEGLIGIBLE = 0.005
 # Ours: parts of a step that are tried where the whole of it keeps less than half its promise.
 _SHORTER = (0.5, 0.25, 0.125)
+# Ours: a step that is shorter than the radius by more than this is tried at the radius too.
+_NEARLY = 1.05
 # Ours: more overlap than this of v_min and v_max says that they are no two eigenvectors.
 _APART = 1e-4
 
@@ -90,9 +92,9 @@ def measure_bending(
     tried = _Tried(exact, loss)
     secants = _along(tried, lowest, highest, radius)
     best, flat = steps.with_bending, steps.without
-    part, without = tried.best_part(flat.step, flat.decrease)
+    part, without = tried.best_part(flat.step, flat.decrease, radius)
     if best is not flat:
-        tried.best_part(best.step, best.decrease)
+        tried.best_part(best.step, best.decrease, radius)
     if best.bent_decrease > _NEGLIGIBLE * best.decrease:
         # Of two directions between which the model hardly chooses, the true loss may prefer one.
         tried.decrease(best.step - 2 * best.bent)
@@ -170,13 +172,17 @@ class _Tried:
         (found,) = self.along(step, [1.0])
         return self.loss - found if found == found else -float("inf")
 
-    def best_part(self, step: Tensor, promised: float) -> tuple[float, float]:
-        """Return the part of a step that lowers the loss most, and by how much it does.
+    def best_part(self, step: Tensor, promised: float, radius: float) -> tuple[float, float]:
+        """Return how much of a step lowers the loss most, and by how much it does.
 
-        The whole of it, unless that keeps less than half of what the model promised.
+        Parts of it are tried where the whole keeps less than half of what the model promised, else
+        all that there is up to the radius: on an exponential tail the model stops short.
         """
         found = [(self.decrease(step), 1.0)]
+        length = float(step.norm())
         if found[0][0] < promised / BELIEVED:
             found += [(self.decrease(part * step), part) for part in _SHORTER]
+        elif 0 < length < radius / _NEARLY:
+            found.append((self.decrease(radius / length * step), radius / length))
         decrease, part = max(found)
         return part, decrease

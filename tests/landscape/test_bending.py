@@ -39,7 +39,7 @@ def test_shares_are_rounded_to_percents(share, said):
         (((0.001, 1.0), (0.1, 0.2)), "does not last: at 0.1 it is 20 % of that."),
         (((0.001, 9.0), (0.1, 0.2)), "is a kink: at 0.1 it is 20 % of that."),
         (((0.001, 9.0), (0.1, -0.2)), "is a kink: by 0.1 the loss bends up."),
-        (((0.001, 1.0), (0.1, 3.0)), "does not last: at 0.1 it is 3 times of that."),
+        (((0.001, 1.0), (0.1, 3.0)), "does not last: at 0.1 it is 3 times that."),
     ],
 )
 def test_curvature_that_is_another_within_the_radius_is_said(secants, said):
