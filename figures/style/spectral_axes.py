@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from figures.style.ticks import plain_number
-from spectra import InputError, Spectrum
+from spectra import InputError, ResolvedSpectrum, Spectrum
 from spectra.krylov.tridiagonal import FloatArray
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class Window:
     @classmethod
     def around(
         cls,
-        spectra: Sequence[Spectrum],
         extremes: Sequence[float],
+        peak: Callable[[float], float],
         *,
         sigma: float,
         xlim: float | None,
@@ -55,6 +55,12 @@ class Window:
 
         Symmetric, ours, so that λmin and λmax can be compared by eye; linear within a power of
         ten of at least 3σ, so that the bulk at 0 has its true shape.
+
+        Args:
+            extremes: what the eigenvalue axis holds.
+            peak: returns how high the curves are for a σ; asked once σ is known to be right.
+            sigma: smoothing, eigenvalue units.
+            xlim: half-width of the eigenvalue axis, in place of the power of ten.
         """
         if not (sigma > 0 and math.isfinite(sigma)):
             raise InputError(f"sigma must be positive and finite, got {sigma}")
@@ -68,32 +74,42 @@ class Window:
             )
         linear = _power_of_ten(3 * sigma)
         half = xlim if xlim is not None else max(10 * linear, _power_of_ten(1.1 * largest))
-        peak = max(float(density_curve(s, sigma)[1].max()) for s in spectra)
-        return cls(half, min(linear, half / 10), max(CEILING, _power_of_ten(peak)), sigma)
+        top = max(CEILING, _power_of_ten(peak(sigma)))
+        return cls(half, min(linear, half / 10), top, sigma)
 
 
 def density_curve(
-    spectrum: Spectrum, sigma: float, *, ends: tuple[float, ...] = ()
+    spectrum: Spectrum | ResolvedSpectrum, sigma: float, *, ends: tuple[float, ...] = ()
 ) -> tuple[FloatArray, FloatArray]:
     """Sample the smoothed density where it is not zero: finely around every node.
 
     A grid even in the eigenvalue, or in its symlog, steps over the peaks of single eigenvalues.
 
     Args:
-        spectrum: raw quadrature.
+        spectrum: raw quadrature, or what is resolved of one: then the curve is that of the rest.
         sigma: standard deviation of the Gaussian, eigenvalue units.
         ends: further places to evaluate.
 
     Returns:
-        Eigenvalues, rising, and the density there; straight lines between them integrate to 1.
+        Eigenvalues, rising, and the density there; straight lines between them integrate to 1,
+        or to (P - k) / P.
     """
+    if isinstance(spectrum, ResolvedSpectrum):
+        nodes, density = spectrum.rest_nodes, spectrum.rest_density
+    else:
+        nodes, density = spectrum.nodes, spectrum.density
     step = sigma / _PER_SIGMA
     around = np.arange(-_REACH * _PER_SIGMA, _REACH * _PER_SIGMA + 1)
-    lattice = np.unique(np.round(spectrum.nodes / step)[:, None] + around) * step
+    lattice = np.unique(np.round(nodes / step)[:, None] + around) * step
     grid = np.unique(np.concatenate([lattice, np.asarray(ends, dtype=np.float64)]))
     # A block is at most some 10 MB, however many probes there are.
-    blocks = np.array_split(grid, 1 + len(grid) * len(spectrum.nodes) // 1_000_000)
-    return grid, np.concatenate([spectrum.density(block, sigma) for block in blocks])
+    blocks = np.array_split(grid, 1 + len(grid) * len(nodes) // 1_000_000)
+    return grid, np.concatenate([density(block, sigma) for block in blocks])
+
+
+def stem_height(size: int, sigma: float) -> float:
+    """Return how high the bell of one eigenvalue of ``size`` is: 1 / (P σ √2π)."""
+    return 1 / (size * sigma * math.sqrt(2 * math.pi))
 
 
 def set_spectral_axes(ax: Axes, window: Window, *, every: int) -> None:

@@ -12,7 +12,9 @@ from figures import (
     plot_density,
     plot_trajectory,
 )
-from spectra import InputError
+from spectra import InputError, ProductNoise, resolve
+
+SIZE = 90
 
 
 @pytest.mark.parametrize("sigma", [0.005, 0.03, 2.0])
@@ -32,10 +34,51 @@ def test_the_curve_reaches_the_peak_of_an_isolated_eigenvalue(spectrum):
         assert near.max() == pytest.approx(expected, rel=6e-3)
 
 
-def test_what_is_plotted_is_the_density_plus_the_floor_of_the_paper(spectrum):
-    drawn = line(plot_density(spectrum, sigma=0.05).axes[0], "density")
-    expected = spectrum.density(drawn.get_xdata(), 0.05) + 1e-7
-    np.testing.assert_allclose(drawn.get_ydata(), expected, rtol=1e-12)
+def plotted(axes):
+    """Return where the curve has paint, and how high."""
+    drawn = line(axes, "density")
+    x, y = np.asarray(drawn.get_xdata()), np.asarray(drawn.get_ydata())
+    return x[np.isfinite(y)], y[np.isfinite(y)]
+
+
+def test_what_is_plotted_is_the_density_of_the_rest_plus_the_floor_of_the_paper(spectrum):
+    x, y = plotted(plot_density(spectrum, sigma=0.05).axes[0])
+    expected = resolve(spectrum).rest_density(x, 0.05) + 1e-7
+    np.testing.assert_allclose(y, expected, rtol=1e-12)
+
+
+def test_the_summed_curve_of_older_figures_is_there_when_asked_for(spectrum):
+    figure = plot_density(spectrum, sigma=0.05, summed=True)
+    x, y = plotted(figure.axes[0])
+    np.testing.assert_allclose(y, spectrum.density(x, 0.05) + 1e-7, rtol=1e-12)
+    assert "resolved" not in texts(figure)
+
+
+def test_each_resolved_eigenvalue_is_a_stem_as_high_as_its_gaussian(spectrum):
+    found = resolve(spectrum)
+    stems = line(plot_density(spectrum, sigma=0.05).axes[0], "resolved")
+    np.testing.assert_array_equal(stems.get_xdata(), found.values)
+    height = 1 / (SIZE * 0.05 * np.sqrt(2 * np.pi)) + 1e-7
+    np.testing.assert_allclose(stems.get_ydata(), height, rtol=1e-12)
+
+
+def test_panel_and_caption_say_how_many_are_resolved_and_where_they_end(spectrum):
+    found, figure = resolve(spectrum), plot_density(spectrum)
+    assert f"{len(found)} resolved; rest {found.rest_size}/{SIZE}" in texts(figure)
+    assert "Stems: resolved eigenvalues, 1/P each" in figure.texts[0].get_text().replace("\n", " ")
+    (edges,) = [c for c in figure.axes[0].collections if c.get_label() == "edges"]
+    assert [path[0][0] for path in edges.get_segments()] == list(found.rest_ends)
+
+
+def test_there_is_no_paint_beyond_the_extremes(record):
+    one = record(low=-0.1, high=0.08)
+    x, _ = plotted(plot_density(one, sigma=0.05).axes[0])
+    assert (x[0], x[-1]) == (-0.1, 0.08)
+
+
+def test_draws_that_change_have_no_resolved_eigenvalues(record):
+    noise = ProductNoise(alpha_over_beta=1.0, asymmetry=0.1)
+    assert "resolved" not in texts(plot_density(replace(record(), noise=noise)))
 
 
 @pytest.mark.parametrize("sigma", [1e-300, 1e-9])
@@ -46,8 +89,8 @@ def test_a_sigma_that_no_float_can_sample_is_refused(spectrum, sigma):
 
 def test_another_sigma_needs_nothing_but_the_stored_quadrature(spectrum):
     stored = replace(spectrum, probes=tuple(spectrum.probes))
-    narrow, wide = (line(plot_density(stored, sigma=s).axes[0], "density") for s in (0.03, 0.3))
-    assert narrow.get_ydata().max() > 2 * wide.get_ydata().max()
+    narrow, wide = (plotted(plot_density(stored, sigma=s).axes[0])[1] for s in (0.03, 0.3))
+    assert narrow.max() > 2 * wide.max()
 
 
 def test_the_axes_are_those_of_the_paper(spectrum):
@@ -58,7 +101,7 @@ def test_the_axes_are_those_of_the_paper(spectrum):
 
 def test_a_density_above_ten_is_not_cut_off(spectrum):
     ax = plot_density(spectrum, sigma=1e-3).axes[0]
-    assert line(ax, "density").get_ydata().max() <= ax.get_ylim()[1]
+    assert plotted(ax)[1].max() <= ax.get_ylim()[1]
 
 
 def test_the_marks_stand_at_the_extremes_of_the_record(record):

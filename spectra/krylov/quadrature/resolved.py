@@ -84,8 +84,13 @@ class ResolvedSpectrum:
     @property
     def rest_ends(self) -> tuple[float, float] | None:
         """The outermost nodes that are not resolved; None where all eigenvalues are."""
-        nodes = np.concatenate([rule.nodes for rule in self.rest])
-        return (float(nodes.min()), float(nodes.max())) if len(nodes) else None
+        nodes = self.rest_nodes
+        return (float(nodes[0]), float(nodes[-1])) if len(nodes) else None
+
+    @property
+    def rest_nodes(self) -> FloatArray:
+        """All nodes that are not resolved, rising."""
+        return np.sort(np.concatenate([rule.nodes for rule in self.rest]))
 
     def rest_density(self, grid: FloatArray, sigma: float) -> FloatArray:
         """Return the smoothed density of the rest at ``grid``; it integrates to (P - k) / P.

@@ -1,0 +1,163 @@
+"""One panel of a density: stems, the curve of the rest, its band, and the numbers above it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from figures.style.colours import FONT_SIZE, SeriesStyle
+from figures.style.comparable import number
+from figures.style.spectral_axes import FLOOR, Window, density_curve, stem_height
+from spectra import InputError, LossAnalysis, ResolvedSpectrum, Spectrum, resolve, rest_band
+from spectra.findings.verdict import NOT_THE_HESSIAN
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+_LONGEST_LINE = 33  # letters above a panel; ours
+_EDGE = 0.09  # of the panel's height: the tick where what is resolved ends
+_NOTHING = 1e-3  # of the floor: less than this is no paint
+
+
+@dataclass(frozen=True)
+class DrawnDensity:
+    """One curve: a bare spectrum, or a record with its verified extremes.
+
+    Attributes:
+        spectrum: raw quadrature.
+        found: what of it is resolved; None where all is to be summed into one curve.
+        low, high: the extreme eigenvalues; there is no paint beyond them.
+        certain: whether they converged.
+        record: where the extremes come from, or None.
+    """
+
+    spectrum: Spectrum
+    found: ResolvedSpectrum | None
+    low: float
+    high: float
+    certain: bool
+    record: LossAnalysis | None
+
+    @classmethod
+    def of(cls, source: Spectrum | LossAnalysis, *, summed: bool) -> DrawnDensity:
+        """Take what is drawn of a spectrum or record; draws that change have no eigenvalues."""
+        if isinstance(source, LossAnalysis):
+            if source.spectrum is None:
+                raise InputError(
+                    f"{source.label} has no density: it was analyzed for its extremes alone; "
+                    "analyze it with --num-probes 2"
+                )
+            spectrum, certain = source.spectrum, bool(source.converged)
+            low, high = source.lambda_min, source.lambda_max
+            summed = summed or source.noise is not None
+        else:
+            spectrum, certain = source, all(t.closed for t in source.probes)
+            low, high = map(float, source.nodes[[0, -1]])
+        found = None if summed else resolve(spectrum)
+        record = source if isinstance(source, LossAnalysis) else None
+        return cls(spectrum, found, low, high, certain, record)
+
+    @property
+    def smooth(self) -> Spectrum | ResolvedSpectrum:
+        """What the curve is of."""
+        return self.spectrum if self.found is None else self.found
+
+    def peak(self, sigma: float) -> float:
+        """Return how high curve and stems reach."""
+        curve = float(density_curve(self.smooth, sigma)[1].max())
+        stems = self.found is not None and len(self.found)
+        return max(curve, stem_height(self.spectrum.size, sigma)) if stems else curve
+
+    def extremes_text(self) -> str:
+        """Return λmin and λmax, as bounds where they have not converged."""
+        fixed = self.record is None or self.record.noise is None
+        below, above = ("", "") if self.certain or not fixed else ("≤ ", "≥ ")
+        return f"λmin {below}{number(self.low, 4)}   λmax {above}{number(self.high, 4)}"
+
+    def resolved_text(self) -> str:
+        """Return how many eigenvalues are resolved, and how many are left."""
+        assert self.found is not None
+        return f"{len(self.found)} resolved; rest {self.found.rest_size:,}/{self.found.size:,}"
+
+    def block(self) -> list[str]:
+        """Return the lines above the panel."""
+        resolved = [] if self.found is None else [self.resolved_text()]
+        if self.record is None:
+            return [self.extremes_text(), *resolved]
+        r = self.record
+        other = r.verdict.name == NOT_THE_HESSIAN
+        return [
+            f"{r.n:,} images, loss {number(r.loss)}",
+            self.extremes_text(),
+            ("" if other else f"|λmin/λmax| {number(r.ratio)}   ") + f"‖g‖ {number(r.grad_norm)}",
+            *resolved,
+            "Gauss-Newton matrix" if other else r.verdict.name,
+        ]
+
+
+def draw_density(
+    ax: Axes, one: DrawnDensity, style: SeriesStyle, window: Window, *, fill: bool
+) -> Line2D:
+    """Draw a density into its panel; return the line of its curve."""
+    x, y = density_curve(one.smooth, window.sigma, ends=(one.low, one.high))
+    inside = (x >= one.low) & (x <= one.high)
+    x, y = x[inside], y[inside]
+    y[y < _NOTHING * FLOOR] = np.nan
+    (line,) = ax.plot(x, y + FLOOR, color=style.colour, linestyle="-" if fill else style.line, lw=1)
+    if fill:
+        ax.fill_between(x, FLOOR, y + FLOOR, color=style.colour, alpha=0.2, lw=0)
+        if one.found is not None and one.spectrum.probe == "normal":
+            band = rest_band(one.found, x, window.sigma)
+            ax.fill_between(
+                x, band.lower + FLOOR, band.upper + FLOOR, color=style.colour, alpha=0.3, lw=0,
+                label="band",
+            )  # fmt: skip
+    if one.found is not None and len(one.found):
+        _draw_stems(ax, one.found, style, window)
+    for value, marker, name in ((one.low, "<", "λmin"), (one.high, ">", "λmax")):
+        ax.axvline(value, color=style.colour, lw=0.7, ls=":", zorder=1)
+        ax.plot(
+            [value], [FLOOR], marker=marker, color=style.colour, ls="none", label=name, ms=5.5,
+            mfc=style.colour if one.certain else "white", clip_on=False, zorder=5,
+        )  # fmt: skip
+    return line
+
+
+def _draw_stems(ax: Axes, found: ResolvedSpectrum, style: SeriesStyle, window: Window) -> None:
+    """Draw each resolved eigenvalue as high as its bell, and where they end."""
+    top = stem_height(found.size, window.sigma) + FLOOR
+    colour = style.colour
+    ax.vlines(found.values, FLOOR, top, color=colour, lw=0.6, zorder=2, label="stems")
+    ax.plot(found.values, [top] * len(found), "o", color=colour, ms=1.8, mew=0, label="resolved")
+    left, right = found.values - found.residuals, found.values + found.residuals
+    ax.hlines([top] * len(found), left, right, color=colour, lw=1.4, alpha=0.6, label="residuals")
+    if found.rest_ends is not None:
+        ax.vlines(
+            found.rest_ends, 0, _EDGE, transform=ax.get_xaxis_transform(), color=colour, lw=1.5,
+            label="edges", zorder=4,
+        )  # fmt: skip
+
+
+def write_block(ax: Axes, lines: Sequence[str], *, heading: str | None) -> None:
+    """Write lines above the panel, evenly spaced whatever their letters, under a bold heading."""
+    texts = [(part, "normal") for line in lines for part in _broken(line)]
+    if heading:
+        texts = [(part, "bold") for part in _broken(heading)] + texts
+    for k, (text, weight) in enumerate(reversed(texts)):
+        ax.annotate(
+            text, (0, 1), (0, 4 + 1.4 * FONT_SIZE * k), xycoords="axes fraction",
+            textcoords="offset points", va="baseline", weight=weight, annotation_clip=False,
+        )  # fmt: skip
+
+
+def _broken(line: str) -> list[str]:
+    """Return a line in parts that do not reach into the next panel."""
+    if len(line) <= _LONGEST_LINE:
+        return [line]
+    numbers = line.split("   ")
+    return numbers if len(numbers) > 1 else textwrap.wrap(line, _LONGEST_LINE)
