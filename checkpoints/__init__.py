@@ -10,7 +10,10 @@ from spectra._moved import renamed
 
 if TYPE_CHECKING:
     from checkpoints.analysis.analyze import analyze
-    from checkpoints.analysis.request import AnalysisRequest
+    from checkpoints.analysis.directions.image_curvatures import measure_images
+    from checkpoints.analysis.directions.sam import measure_sam
+    from checkpoints.analysis.directions.theorem import measure_theorem
+    from checkpoints.analysis.request import AnalysisRequest, TheoremRequest
     from checkpoints.checkpoint import Checkpoint
     from checkpoints.data import DataRequest, ImageData, load_data
     from checkpoints.formats.native import save_native
@@ -27,7 +30,10 @@ else:  # tests/test_public_api.py holds the two equal
         __name__,
         {
             "checkpoints.analysis.analyze": ["analyze"],
-            "checkpoints.analysis.request": ["AnalysisRequest"],
+            "checkpoints.analysis.directions.image_curvatures": ["measure_images"],
+            "checkpoints.analysis.directions.sam": ["measure_sam"],
+            "checkpoints.analysis.directions.theorem": ["measure_theorem"],
+            "checkpoints.analysis.request": ["AnalysisRequest", "TheoremRequest"],
             "checkpoints.checkpoint": ["Checkpoint"],
             "checkpoints.data": ["DataRequest", "ImageData", "load_data"],
             "checkpoints.formats.native": ["save_native"],
@@ -53,6 +59,10 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     # What is found at them
     "analyze",
     "AnalysisRequest",
+    "measure_images",
+    "measure_sam",
+    "measure_theorem",
+    "TheoremRequest",
     "run_study",
     "Study",
     "load_study",

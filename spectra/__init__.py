@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from spectra.findings.layers import LayerSpectrum, layer_spectra
     from spectra.findings.loss_analysis import LossAnalysis
     from spectra.findings.product_noise import ProductNoise, product_noise
+    from spectra.findings.sam.sam_effect import SamEffect
+    from spectra.findings.sam.sam_slopes import sam_effects
     from spectra.findings.verdict import VERDICTS, Verdict, decide
     from spectra.krylov.extremes import Extremes, extreme_eigenpairs
     from spectra.krylov.lanczos import Lanczos, lanczos_tridiag
@@ -84,6 +86,8 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.findings.layers": ["LayerSpectrum", "layer_spectra"],
             "spectra.findings.loss_analysis": ["LossAnalysis"],
             "spectra.findings.product_noise": ["ProductNoise", "product_noise"],
+            "spectra.findings.sam.sam_effect": ["SamEffect"],
+            "spectra.findings.sam.sam_slopes": ["sam_effects"],
             "spectra.findings.verdict": ["VERDICTS", "Verdict", "decide"],
             "spectra.krylov.extremes": ["Extremes", "extreme_eigenpairs"],
             "spectra.krylov.lanczos": ["Lanczos", "lanczos_tridiag"],
@@ -209,6 +213,9 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "ProductNoise",
     "product_noise",
     "decide",
+    # SAM along a direction
+    "SamEffect",
+    "sam_effects",
     # Random streams
     "derive_seed",
     "make_generator",

@@ -143,6 +143,7 @@ def test_a_file_that_holds_no_vectors_is_refused(tmp_path):
         ({"gauss_newton": True}, "leave out --gauss-newton, --top and --per-layer"),
         ({"solver": SolverSettings(num_probes=0, top=2)}, "leave out --gauss-newton, --top"),
         ({"reduction": "global"}, "--reduction global does not change"),
+        ({"classes": "overall", "loss": "objective"}, "weight decay is no image's"),
     ],
 )
 def test_what_has_no_shares_is_refused(request_, said):

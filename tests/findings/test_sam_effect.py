@@ -228,6 +228,13 @@ def test_every_answer_is_followed_by_what_would_change_it(found, said):
     assert found.next_step.startswith(said)
 
 
+def test_a_direction_that_is_no_eigenvector_yet_is_said_to_be_none():
+    rough, fine = effect(residual=0.5), effect(residual=0.1)  # λ is -2
+    assert rough.sentence == f"{fine.sentence} v_min is known to a residual of 0.5 only."
+    assert rough.next_step.startswith("A smaller --tol")
+    assert fine.next_step == effect().next_step
+
+
 def test_over_several_radii_the_first_that_says_something_speaks():
     open_ = effect(change(confidence=0.6, factor=None))
     strong = replace(effect(), rho=0.5)

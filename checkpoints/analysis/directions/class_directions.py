@@ -14,6 +14,8 @@ from spectra import Extremes, HessianOperator, extremes_by_active_images, make_g
 from spectra.findings.sam.sam_effect import SamEffect
 from spectra.findings.sam.sam_slopes import sam_effects, with_batches
 from spectra.findings.sharpness import Amplification, BatchProjections
+from spectra.krylov.defaults import ACTIVE_TOLERANCE
+from spectra.krylov.tolerance import Tolerance
 from spectra.results.directions.theorem_result import MeasuredAt, TheoremProtocol
 
 
@@ -61,14 +63,15 @@ def directions_of(
     chosen = parse_selection(
         analysis.classes, analysis.groups_of(counts), num_classes=losses.data.num_classes
     )
-    found = []
+    solver, found = analysis.solver, []
     for k, (label, classes) in enumerate(chosen.items()):
         on_class(label, k, len(chosen))
         op = losses.prepare(label, classes, check=k == 0).op
         ends = extremes_by_active_images(
             op,
-            generator=make_generator(analysis.solver.seed, "extremes", label),
-            max_steps=analysis.solver.max_steps,
+            generator=make_generator(solver.seed, "extremes", label),
+            tolerance=Tolerance(solver.tol or ACTIVE_TOLERANCE, solver.floor),
+            max_steps=solver.max_steps,
             proof=False,
         )
         op.forget()
@@ -109,6 +112,7 @@ def effects_of(
         one.found.smallest.value,
         request.rhos,
         label=one.label,
+        residual=one.found.smallest.residual_norm,
         views=one.views,
         gradient=gradient,
     )

@@ -67,8 +67,7 @@ def measure_images(
         NonFiniteError: a product held NaN or infinity.
 
     Example:
-        >>> from checkpoints import AnalysisRequest, load_checkpoint, load_data
-        >>> from checkpoints.analysis.directions.image_curvatures import measure_images
+        >>> from checkpoints import AnalysisRequest, load_checkpoint, load_data, measure_images
         >>> from spectra import SolverSettings
         >>> request = AnalysisRequest(classes="8", solver=SolverSettings(num_probes=0))
         >>> found = measure_images(load_checkpoint("bundled:digits/ce-drw"), load_data(), request)

@@ -44,9 +44,8 @@ def measure_sam(
         InputError: the request does not fit.
 
     Example:
-        >>> from checkpoints import AnalysisRequest, load_checkpoint, load_data
-        >>> from checkpoints.analysis.directions.sam import measure_sam
-        >>> from checkpoints.analysis.request import TheoremRequest
+        >>> from checkpoints import AnalysisRequest, TheoremRequest, load_checkpoint, load_data
+        >>> from checkpoints import measure_sam
         >>> request = TheoremRequest(AnalysisRequest(classes="5"), rhos=(0.5,), num_batches=4)
         >>> found = measure_sam(load_checkpoint("bundled:digits/ce-drw"), load_data(), request)
         >>> found.effects[0].name

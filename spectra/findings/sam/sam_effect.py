@@ -19,6 +19,8 @@ from spectra.krylov.quadrature.intervals import LEVEL
 
 # Ours: a mean square that changes by less than a tenth needs no further words.
 SMALL_CHANGE = 0.1
+# Ours: of |λ|; a residual of a tenth is a vector that is off by about a tenth of its length.
+LARGEST_RESIDUAL = 0.1
 # Ours: beyond so many times as many draws, more of them are no advice.
 _MOST_TIMES = 100
 
@@ -37,6 +39,7 @@ class SamEffect:
         batches: with the gradients of mini-batches of all images; None where none were drawn.
         squares: what the mean square over those batches becomes; None likewise.
         batch_size: images of a batch.
+        residual: ‖Hv − λv‖; None where it is not known.
         growth: ‖g_SAM‖/‖g‖: what becomes of the whole gradient; None where it was not measured.
     """
 
@@ -49,12 +52,18 @@ class SamEffect:
     batches: SlopeChange | None = None
     squares: Amplification | None = None
     batch_size: int | None = None
+    residual: float | None = None
     growth: float | None = None
 
     @property
     def name(self) -> str:
         """What SAM does to the step of the loss's own gradient, see :attr:`SlopeChange.name`."""
         return self.own.name
+
+    @property
+    def along_an_eigenvector(self) -> bool:
+        """Whether v is known well enough for an eigenvector, as far as its residual is known."""
+        return self.residual is None or self.residual <= LARGEST_RESIDUAL * abs(self.curvature)
 
     @property
     def noise(self) -> float | None:
@@ -70,11 +79,15 @@ class SamEffect:
     def sentence(self) -> str:
         """What was found, for people."""
         said = [self._of_own(), self._of_first_order(), self._of_batches()]
+        if not self.along_an_eigenvector:
+            said.append(f"v_min is known to a residual of {self.residual:.2g} only.")
         return " ".join(part for part in said if part)
 
     @property
     def next_step(self) -> str:
         """What would change the answer, or settle it."""
+        if not self.along_an_eigenvector:
+            return "A smaller --tol or more --max-steps: v_min has not converged."
         if self.own.draws == 1:
             return "Ask of several classes together, such as tail: one image has no error."
         if self.own.factor is None:

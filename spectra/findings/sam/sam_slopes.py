@@ -22,6 +22,7 @@ def sam_effects(
     rhos: Sequence[float],
     *,
     label: str,
+    residual: float | None = None,
     views: int = 1,
     gradient: Tensor | None = None,
 ) -> tuple[SamEffect, ...]:
@@ -35,6 +36,7 @@ def sam_effects(
         value: λ = vᵀHv.
         rhos: radii, > 0.
         label: of the loss.
+        residual: ‖Hv − λv‖, where it is known.
         views: images beside each other that are views of one, and count as one draw.
         gradient: g, where it is known.
 
@@ -42,6 +44,14 @@ def sam_effects(
         InputError: a ρ is not positive and finite.
 
     Source: Foret et al. 2021 for SAM's step.
+
+    Example:
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
+        >>> H = spectra.class_hessian(net, torch.randn(30, 4), [0, 1] * 15, 1)
+        >>> low = spectra.extreme_eigenpairs(H).smallest
+        >>> (found,) = spectra.sam_effects(H, low.vector, low.value, [0.1], label="1")
+        >>> found.own.draws, found.predicted < 1
+        (15, True)
     """
     if not rhos or not all(rho > 0 and np.isfinite(rho) for rho in rhos):
         raise InputError(f"rho must be positive, got {list(rhos)}")
@@ -63,6 +73,7 @@ def sam_effects(
                 grad_norm=size,
                 predicted=1 + rho * value / size if size else None,
                 own=slope_change(plain, sam, weights=weights),
+                residual=residual,
                 growth=float(after.norm()) / size if size else None,
             )
         )
