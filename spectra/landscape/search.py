@@ -44,8 +44,9 @@ def find_stationary_point(
 
     * saddle, minimum: the gradient has fallen by 1e-6; the last step took 70 % of what was left of
       it, was as much shorter than the one before, and at most a tenth of the way; and what is left
-      goes as well, so that no faint slope hides beside a large gradient. What it is, is read from the curvature there (:func:`spectra.landscape.walk.index.index_at`). Its distance is
-      the way gone and what is left of it, if steps go on shrinking;
+      goes as well, so that no faint slope hides beside a large gradient. What it is, is read from
+      the curvature there (:func:`spectra.landscape.walk.index.index_at`). Its distance is the way
+      gone and what is left of it, if steps go on shrinking;
     * slope, tail: in the last three rounds, a Newton step would have divided the loss by about e,
       and loss and gradient fell together (:func:`spectra.landscape.walk.slope_evidence.is_tail`);
     * slope: along one direction the loss falls wherever within R it was looked at, by a tenth of
