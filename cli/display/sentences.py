@@ -46,7 +46,8 @@ def explanations(records: Sequence[LossAnalysis]) -> list[str]:
         if bending is not None:
             lines += _explained("bending", bending.sentence, bending)
         if stationary is not None:
-            what = f"{stationary.sentence} ({stationary.reason})"
+            known = stationary.reason in stationary.sentence
+            what = stationary.sentence + ("" if known else f" ({stationary.reason})")
             lines += _explained("stationary point", what, stationary)
     return lines
 
