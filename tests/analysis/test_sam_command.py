@@ -78,6 +78,15 @@ def test_the_same_command_prints_the_same_json(folder, tmp_path):
     assert shown["sentences"] == list(load_sam(folder / "sam.json").sentences)
 
 
+def test_a_batch_has_no_more_images_than_there_are():
+    request = TheoremRequest(
+        AnalysisRequest(classes="9", images_per_class=2), rhos=(0.1,), num_batches=2
+    )
+    found = measure_sam(load_checkpoint(DIGITS), load_data(), request)
+    assert found.effects[0].batch_size == 20
+    assert found.effects[0].noise == pytest.approx(0, abs=1e-12)  # both are of all images
+
+
 def test_views_of_an_image_are_one_draw():
     request = TheoremRequest(
         AnalysisRequest(classes="9", images="frozen:2"), rhos=(0.1,), num_batches=2, batch_size=8

@@ -79,10 +79,15 @@ def directions_of(
     return found
 
 
+def images_of_batch(whole: HessianOperator, request: TheoremRequest) -> int:
+    """Return how many images a mini-batch has: no more than there are."""
+    return min(request.batch_size, whole.num_images)
+
+
 def draw_batches(whole: HessianOperator, request: TheoremRequest) -> list[Tensor]:
     """Return the positions of the images of each mini-batch, drawn without replacement."""
     generator = make_generator(request.analysis.solver.seed, "theorem batches")
-    size = min(request.batch_size, whole.num_images)
+    size = images_of_batch(whole, request)
     return [
         torch.randperm(whole.num_images, generator=generator)[:size].sort().values
         for _ in range(request.num_batches)
@@ -95,6 +100,7 @@ def effects_of(
     squares: tuple[Amplification, ...],
     request: TheoremRequest,
     *,
+    batch_size: int,
     gradient: Tensor | None = None,
 ) -> tuple[SamEffect, ...]:
     """Return what SAM does to a class's step along its v_min at each ρ.
@@ -104,6 +110,7 @@ def effects_of(
         along: what mini-batches are along its v_min.
         squares: what becomes of their mean square.
         request: the radii.
+        batch_size: images of a batch.
         gradient: of the class, where it is known.
     """
     effects = sam_effects(
@@ -116,7 +123,7 @@ def effects_of(
         views=one.views,
         gradient=gradient,
     )
-    return with_batches(effects, along, squares, batch_size=request.batch_size)
+    return with_batches(effects, along, squares, batch_size=batch_size)
 
 
 def measured_at(checkpoint: Checkpoint) -> MeasuredAt:

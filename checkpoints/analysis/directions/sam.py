@@ -6,6 +6,7 @@ from checkpoints.analysis.directions.class_directions import (
     directions_of,
     draw_batches,
     effects_of,
+    images_of_batch,
     measured_at,
     protocol_of,
 )
@@ -79,4 +80,5 @@ def _effects(
     along = batch_projections(whole, one.vector, draw_batches(whole, request), request.rhos)
     generator = make_generator(request.analysis.solver.seed, "batch bootstrap", one.label)
     squares = amplifications(along, one.found.smallest.value, generator=generator)
-    return effects_of(one, along, tuple(squares), request)
+    size = images_of_batch(whole, request)
+    return effects_of(one, along, tuple(squares), request, batch_size=size)

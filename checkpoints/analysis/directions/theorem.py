@@ -11,6 +11,7 @@ from checkpoints.analysis.directions.class_directions import (
     directions_of,
     draw_batches,
     effects_of,
+    images_of_batch,
     measured_at,
     protocol_of,
 )
@@ -123,5 +124,12 @@ def _report(
         line_steps=tuple(steps),
         cross=cross,
         overlaps={each.label: abs(float(vector @ each.vector)) for each in directions},
-        effects=effects_of(one, along, squares, request, gradient=gradient),
+        effects=effects_of(
+            one,
+            along,
+            squares,
+            request,
+            batch_size=images_of_batch(whole, request),
+            gradient=gradient,
+        ),
     )

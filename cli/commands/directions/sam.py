@@ -75,6 +75,7 @@ def sam(
         f"{loaded.name}: slope along each class's v_min, in % of its ‖g‖, without SAM and with it",
         ["class", "ρ", "images", "without", "with", "‖g_SAM‖/‖g‖", "SAM", "confidence", "noise"],
         [_row(effect) for effect in result.effects],
+        optional=["noise", "images"],
     )
     click.echo(
         "±: standard error over the images of the class; noise: that part of the mean square of "

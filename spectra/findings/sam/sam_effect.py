@@ -169,9 +169,10 @@ class SamEffect:
         return said
 
     def slope(self, value: float, error: float) -> str:
-        """Return a slope and its error in percent of ‖g‖."""
+        """Return a slope and its error, where it has one, in percent of ‖g‖."""
         unit = self.grad_norm / 100 or 1.0
-        return f"{_size(value / unit)} ± {_size(error / unit)} %"
+        around = f" ± {_size(error / unit)}" if error else ""
+        return f"{_size(value / unit)}{around} %"
 
 
 def sentence_over_radii(effects: Sequence[SamEffect]) -> str:
