@@ -60,6 +60,8 @@ class Tridiagonal:
     def first_block(self) -> "Tridiagonal":
         """Return the projection on the space of the start vector: up to where that closed.
 
+        >>> import numpy as np
+        >>> from spectra.krylov.tridiagonal import Tridiagonal
         >>> t = Tridiagonal(np.ones(3), np.array([0.5, 0.0]), 0.1, closed=False)
         >>> len(t.first_block()), t.first_block().closed
         (2, True)
