@@ -2,10 +2,11 @@
 
 import torch
 
-from spectra.errors import check_count
+from spectra.errors import InputError, check_count
 from spectra.krylov.defaults import NUM_PROBES, NUM_STEPS
 from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.probes import draw_probe, probe_runs
+from spectra.krylov.quadrature.deflated import deflated_quadrature
 from spectra.krylov.spectrum import Spectrum
 from spectra.operators.interface import SymmetricOperator
 from spectra.system.progress import Progress
@@ -21,6 +22,7 @@ def slq(
     seed: int = 0,
     generator: torch.Generator | None = None,
     lockstep: bool | None = None,
+    deflate: bool = False,
     on_progress: Progress | None = None,
 ) -> Spectrum:
     """Estimate the spectral density of ``op`` by stochastic Lanczos quadrature.
@@ -39,6 +41,9 @@ def slq(
         generator: of all probes, on the CPU, in place of ``seed``.
         lockstep: step all probes together, for operators that take several vectors a pass; None:
             for those. Holds the vectors of all probes at once.
+        deflate: take what the first probe's run has resolved out of the space of the others, see
+            :func:`spectra.krylov.quadrature.deflated.deflated_quadrature`; from 2 ``normal`` probes
+            on. As many products, and fewer vectors for the middle of the spectrum.
         on_progress: called after each step with ("", steps done, steps in all).
 
     Returns:
@@ -46,7 +51,8 @@ def slq(
         ``figures.plot_density``.
 
     Raises:
-        InputError: a number is out of range, or ``generator`` is no torch.Generator.
+        InputError: a number is out of range, ``generator`` is no torch.Generator, or ``deflate``
+            has one probe, or signs.
         NonFiniteError: a product held NaN or infinity; the message names probe and step.
 
     Source: Ubaru, Chen & Saad 2017; Golub & Meurant; for networks Ghorbani et al. 2019.
@@ -60,15 +66,34 @@ def slq(
     check_count("num_probes", num_probes)
     check_count("num_steps", num_steps)
 
+    if deflate and (num_probes < 2 or probe != "normal"):
+        raise InputError(
+            f"deflate needs at least 2 probes that are normal, got {num_probes} that are {probe}"
+        )
+    num_steps = min(num_steps, op.size)
+    together = op.vectors_a_pass > 1 if lockstep is None else lockstep
+
+    def source(k: int) -> torch.Generator:
+        return make_generator(seed, "probe", op.label, k) if generator is None else generator
+
+    if deflate:
+        return deflated_quadrature(
+            op,
+            source,
+            num_probes=num_probes,
+            num_steps=num_steps,
+            together=together,
+            on_progress=on_progress,
+        )
+
     def begin(k: int) -> Lanczos:
-        source = make_generator(seed, "probe", op.label, k) if generator is None else generator
-        return Lanczos(op, draw_probe(op.size, probe=probe, generator=source))
+        return Lanczos(op, draw_probe(op.size, probe=probe, generator=source(k)))
 
     runs = probe_runs(
         begin,
         num_probes=num_probes,
-        num_steps=min(num_steps, op.size),
-        together=op.vectors_a_pass > 1 if lockstep is None else lockstep,
+        num_steps=num_steps,
+        together=together,
         on_progress=on_progress,
     )
     return Spectrum(tuple(run.tridiagonal() for run in runs), op.size, probe)

@@ -14,6 +14,25 @@ ZERO_NODE = 1e-6
 
 
 @dataclass(frozen=True)
+class Deflated:
+    """Eigenvalues whose eigenvectors were taken out before the probes were drawn.
+
+    Attributes:
+        values: rising, shape (k,), eigenvalue units.
+        residuals: ‖H y - θ y‖ of each.
+        errors: by how much each misses its eigenvalue, an estimate.
+    """
+
+    values: FloatArray
+    residuals: FloatArray
+    errors: FloatArray
+
+    def scaled(self, factor: float) -> "Deflated":
+        """Return those of factor · H; ``factor`` >= 0."""
+        return Deflated(self.values * factor, self.residuals * factor, self.errors * factor)
+
+
+@dataclass(frozen=True)
 class Spectrum:
     """Quadrature of the spectral density of an operator, one rule for each random probe.
 
@@ -21,6 +40,7 @@ class Spectrum:
         probes: the tridiagonal matrix of each probe.
         size: P, the number of eigenvalues.
         probe: distribution of the start vectors.
+        deflated: eigenvalues, 1/P each, in whose complement the probes are; None: in none.
 
     Example:
         >>> import numpy as np
@@ -34,6 +54,7 @@ class Spectrum:
     probes: tuple[Tridiagonal, ...]
     size: int
     probe: str = "rademacher"
+    deflated: Deflated | None = None
 
     @cached_property
     def nodes(self) -> FloatArray:
@@ -49,14 +70,30 @@ class Spectrum:
     def _pooled(self) -> tuple[FloatArray, FloatArray]:
         nodes = np.concatenate([t.ritz_values() for t in self.probes])
         weights = np.concatenate([t.quadrature_weights() for t in self.probes])
+        weights /= len(self.probes)
+        if self.deflated is not None:
+            taken = len(self.deflated.values)
+            nodes = np.concatenate([nodes, self.deflated.values])
+            weights = np.append(weights * (1 - taken / self.size), np.full(taken, 1 / self.size))
         order = np.argsort(nodes, kind="stable")
-        return nodes[order], weights[order] / len(self.probes)
+        return nodes[order], weights[order]
 
     def moment_estimates(self, power: int) -> FloatArray:
         """Return each probe's estimate of tr(H^power) / P, shape (probes,); power < 2m."""
-        return np.array(
+        each = np.array(
             [float(t.quadrature_weights() @ t.ritz_values() ** power) for t in self.probes]
         )
+        if self.deflated is None:
+            return each
+        taken = len(self.deflated.values) / self.size
+        return each * (1 - taken) + float((self.deflated.values**power).sum()) / self.size
+
+    @property
+    def complement(self) -> "Spectrum":
+        """What the probes see: of P - k eigenvalues, where k were deflated."""
+        if self.deflated is None:
+            return self
+        return Spectrum(self.probes, self.size - len(self.deflated.values), self.probe)
 
     @property
     def trace(self) -> float:
@@ -98,4 +135,5 @@ class Spectrum:
             ),
             self.size,
             self.probe,
+            None if self.deflated is None else self.deflated.scaled(factor),
         )

@@ -14,7 +14,7 @@ from spectra.findings.layers import LayerSpectrum
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.product_noise import ProductNoise
 from spectra.findings.verdict import Verdict
-from spectra.krylov.spectrum import Spectrum
+from spectra.krylov.spectrum import Deflated, Spectrum
 from spectra.krylov.tridiagonal import Tridiagonal
 from spectra.landscape.bending import Bending
 from spectra.landscape.stationary_point import StationaryPoint
@@ -120,12 +120,29 @@ class StoredProbe(msgspec.Struct, frozen=True):
         return Tridiagonal(np.array(self.alphas), np.array(self.betas), last, self.closed)
 
 
+class StoredDeflated(msgspec.Struct, frozen=True):
+    """Eigenvalues that were taken out before the probes were drawn, as a file holds them."""
+
+    values: list[float]
+    residuals: list[float]
+    errors: list[float]
+
+    def __post_init__(self) -> None:
+        if not len(self.values) == len(self.residuals) == len(self.errors):
+            raise ValueError("a residual and an error must stand for each deflated value")
+
+    def deflated(self) -> Deflated:
+        """Return them as arrays."""
+        return Deflated(np.array(self.values), np.array(self.residuals), np.array(self.errors))
+
+
 class StoredSpectrum(msgspec.Struct, frozen=True):
     """A density as a file holds it; its nodes and weights follow from the probes."""
 
     size: int
     probe: str
     probes: list[StoredProbe]
+    deflated: StoredDeflated | None = None
 
     def __post_init__(self) -> None:
         if not self.probes:
@@ -133,7 +150,8 @@ class StoredSpectrum(msgspec.Struct, frozen=True):
 
     def spectrum(self) -> Spectrum:
         """Return the density."""
-        return Spectrum(tuple(p.tridiagonal() for p in self.probes), self.size, self.probe)
+        taken = None if self.deflated is None else self.deflated.deflated()
+        return Spectrum(tuple(p.tridiagonal() for p in self.probes), self.size, self.probe, taken)
 
 
 class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,7 +263,12 @@ def _of_stationary(found: StationaryPoint | None) -> dict[str, RowValue]:
 
 
 def _quadrature(spectrum: Spectrum) -> dict[str, Any]:
+    taken, deflated = spectrum.deflated, {}
+    if taken is not None:
+        arrays = {"values": taken.values, "residuals": taken.residuals, "errors": taken.errors}
+        deflated["deflated"] = {name: array.tolist() for name, array in arrays.items()}
     return {
+        **deflated,
         "size": spectrum.size,
         "probe": spectrum.probe,
         "probes": [

@@ -10,6 +10,7 @@ from oracles import dense_tridiagonal
 
 from spectra import (
     Analysis,
+    DenseOperator,
     InputError,
     LossAnalysis,
     SolverSettings,
@@ -18,6 +19,7 @@ from spectra import (
     class_hessian,
     load_analysis,
     save_analysis,
+    slq,
     trace_interval,
 )
 from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
@@ -260,3 +262,14 @@ def test_loading_draws_nothing_from_the_global_generator(path):
     before = torch.get_rng_state()
     load_analysis(path)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_deflated_density_is_read_as_it_was_written(analysis, tmp_path):
+    matrix = DenseOperator(torch.diag(torch.linspace(-1, 3, 60).double() ** 3))
+    spectrum = slq(matrix, num_steps=12, deflate=True)
+    record = replace(analysis.records[0], spectrum=spectrum)
+    save_analysis(tmp_path / "one.json", replace(analysis, records=(record,)))
+    again = load_analysis(tmp_path / "one.json").records[0].spectrum
+    assert len(spectrum.deflated.values) > 0
+    assert again.deflated.values.tolist() == spectrum.deflated.values.tolist()
+    assert again.nodes.tolist() == spectrum.nodes.tolist()

@@ -71,7 +71,9 @@ def count_below(spectrum: Spectrum, threshold: float, level: float = LEVEL) -> C
             end * spectrum.size for end in (share.lower, share.estimate, share.upper)
         )
         interval = Interval(low, middle, high, level)
-    at_least = max(by_one_run, _disjoint(spectrum, limit))
+    taken = spectrum.deflated
+    of_taken = 0 if taken is None else int((taken.values + taken.residuals < limit).sum())
+    at_least = max(by_one_run, of_taken, _disjoint(spectrum, limit))
     return CountBelow(threshold, at_least, interval)
 
 

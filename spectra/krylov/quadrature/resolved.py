@@ -127,8 +127,11 @@ def resolve(spectrum: Spectrum) -> ResolvedSpectrum:
 
     That is right for eigenvalues without copies. Copies look like one to Lanczos. Where the weights
     are larger than those of single eigenvalues would ever be, or 0 is within the residual (a null
-    space has any number of them), it stays in the rest; a double eigenvalue elsewhere counts once.
-    :func:`spectra.counted_eigenpairs` tells copies apart.
+    space has any number of them), it stays in the rest, and so where rounding brought a copy into a
+    run. Else a double eigenvalue counts once: ``slq(deflate=True)`` finds the other copy, and
+    :func:`spectra.counted_eigenpairs` counts them.
+
+    What was deflated is resolved, whatever the probes say.
 
     Cost: none of products.
 
@@ -139,16 +142,19 @@ def resolve(spectrum: Spectrum) -> ResolvedSpectrum:
     and 13.
     """
     largest = float(np.abs(spectrum.nodes).max())
-    runs = [_Run.of(t, largest) for t in spectrum.probes]
-    groups = _taken(spectrum, runs, largest)
-    rest = _rest(spectrum, groups)
-    if len(groups) < spectrum.size and not all(len(rule.nodes) for rule in rest):
-        groups, rest = [], _rest(spectrum, [])
+    seen = spectrum.complement
+    runs = [_Run.of(t, largest) for t in seen.probes]
+    groups = _taken(seen, runs, largest)
+    rest = _rest(seen, groups)
+    if len(groups) < seen.size and not all(len(rule.nodes) for rule in rest):
+        groups, rest = [], _rest(seen, [])
     best = []
     for group in groups:
         run, i = min(zip(runs, group, strict=True), key=lambda one: one[0].residuals[one[1]])
         best.append((run.values[i], run.residuals[i], run.errors[i] + ZERO_NODE * largest))
-    values, residuals, errors = np.array(best).reshape(-1, 3).T
+    if (taken := spectrum.deflated) is not None:
+        best += zip(taken.values, taken.residuals, taken.errors, strict=True)
+    values, residuals, errors = np.array(sorted(best)).reshape(-1, 3).T
     return ResolvedSpectrum(values, residuals, errors, rest, spectrum)
 
 
