@@ -9,7 +9,14 @@ import torch
 
 from spectra.errors import InputError, check_count, is_number
 from spectra.landscape.network_landscape import BalancedLoss, Landscape
-from spectra.landscape.stationary_point import SLOPE, TAIL, UNDECIDED, StationaryPoint
+from spectra.landscape.stationary_point import (
+    MINIMUM,
+    SADDLE,
+    SLOPE,
+    TAIL,
+    UNDECIDED,
+    StationaryPoint,
+)
 from spectra.landscape.walk.index import index_at
 from spectra.landscape.walk.rounds import Walk
 from spectra.landscape.walk.slope_evidence import is_tail, least_slope
@@ -43,10 +50,10 @@ def find_stationary_point(
     (:mod:`spectra.landscape.walk.balance`): to a saddle as to a minimum. Then:
 
     * saddle, minimum: the gradient has fallen by 1e-6; the last step took 70 % of what was left of
-      it, was as much shorter than the one before, and at most a tenth of the way; and what is left
-      goes as well, so that no faint slope hides beside a large gradient. What it is, is read from
-      the curvature there (:func:`spectra.landscape.walk.index.index_at`). Its distance is the way
-      gone and what is left of it, if steps go on shrinking;
+      it, was as much shorter than the one before, and at most a tenth of the way; and another such
+      step takes what is left, so that no faint slope hides beside a large gradient. What it is, is
+      read from the curvature there (:func:`spectra.landscape.walk.index.index_at`). Its distance is
+      the way gone and what is left of it, if steps go on shrinking;
     * slope, tail: in the last three rounds, a Newton step would have divided the loss by about e,
       and loss and gradient fell together (:func:`spectra.landscape.walk.slope_evidence.is_tail`);
     * slope: along one direction the loss falls wherever within R it was looked at, by a tenth of
@@ -103,15 +110,15 @@ def find_stationary_point(
     far = float(gone.norm())
     if walk.rest:
         far += float(loss.step(walk.u * (walk.rest / walk.u.norm())).norm())
-    units = loss.balance
+    units, found = loss.balance, name in (SADDLE, MINIMUM)
     return StationaryPoint(
         name=name,
         reason=reason,
         search_radius=search_radius,
         loss_before=loss_before,
         grad_norm_before=float(landscape.gradient(w).norm()),
-        distance=None if index is None else far,
-        relative_distance=None if index is None or units is None else units.relative(gone),
+        distance=far if found else None,
+        relative_distance=units.relative(gone) if found and units is not None else None,
         loss_at=walk.value,
         grad_norm_at=float(landscape.gradient(gone).norm()),
         lambda_min=None if index is None else index.lambda_min,

@@ -21,10 +21,11 @@ _FALLEN = 1e-6
 # ... the last step has taken most of what was left of it, was as much shorter than the one before,
 # and short beside the way: nothing is left that the search has not reached, and steps shrink.
 _LAST_RATIO, _LAST_STEP = 0.3, 0.1
-# Ours: ... and what is left of it goes too, all but this share of it, or it is where the loss bends
-# by more than what counts as flat (:data:`spectra.landscape.walk.index.FLAT`): a faint slope hides
-# beside a large gradient, in directions where nothing bends.
-_LEFT, _FLAT = 0.03, 1e-4
+# Ours: ... and what is left of it goes with another such step, all but this share of it, or it is
+# where the loss bends by more than what counts as flat (:data:`spectra.landscape.walk.index.FLAT`):
+# beside a large gradient, a faint slope hides in directions where nothing bends, or a point far off
+# in directions that hardly do.
+_LEFT, _FLAT = 1e-4, 1e-4
 # Ours: what rounding leaves of a gradient, relative to the largest curvature times the size of w.
 _ROUNDING = 1e-15
 # Ours: as trust regions do (Nocedal & Wright 2006, algorithm 4.1).
@@ -62,7 +63,7 @@ class Walk:
         model: of the gradient, of the last round.
         model_at: where that was made.
         rest: how long the rest of the way is at most, if each step is at most .3 of the one before:
-            .43 of the last; 0 where the gradient is down to rounding.
+            .43 of the last, or the next; 0 where the gradient is down to rounding.
     """
 
     def __init__(self, loss: BalancedLoss, radius: float) -> None:
@@ -109,40 +110,41 @@ class Walk:
             after <= _FALLEN * self._first
             and after <= _LAST_RATIO * before
             and trial.length <= min(shortest, _LAST_STEP * gone)
-            and self._rest_goes()
+            and self._rest_goes(trial.length)
         ):
-            self.rest = trial.length * _LAST_RATIO / (1 - _LAST_RATIO)
             self._arrive(f"‖g‖ fell by {after / self._first:.2g}, at last by {after / before:.2g}")
         elif self._standing >= _STANDING_ROUNDS:
             self.ended = f"{_STANDING_ROUNDS} rounds running hardly lowered the gradient"
 
-    def _rest_goes(self) -> bool:
-        """Return whether the gradient that is left here is no slope. Cost: 12 to 121 products."""
-        model = self._model_here(_NEAR_STEPS)
-        left = model.residual(model.step(self._radius))
-        bend = float(model.product(left).norm())
-        self.products += 2
-        size = float(left.norm())
-        return size <= _LEFT * model.grad_norm or bend >= _FLAT * model.largest * size
+    def _rest_goes(self, last: float) -> bool:
+        """Say whether what is left of the gradient goes with a short step; 12 to 150 products."""
+        model = GradientModel(self._loss.hessian(self.u), self.gradient)
+        goes = False
+        while not (goes or model.closed or len(model) >= _NEAR_STEPS):
+            model.grow(min(len(model) + _GROWTH, _NEAR_STEPS))
+            best = model.step(_LAST_STEP * float(self.u.norm()))
+            left = model.residual(best)
+            size, bend = float(left.norm()), float(model.product(left).norm())
+            goes = size <= _LEFT * model.grad_norm or bend >= _FLAT * model.largest * size
+            self.rest = max(last * _LAST_RATIO / (1 - _LAST_RATIO), best.length)
+            self.products += 2
+        self.products += len(model)
+        return goes
 
     def _arrive(self, why: str) -> None:
         self.ended, self.stationary = why, True
 
     def _grown_model(self) -> GradientModel:
         """Return the model here, in a space that is large enough or as large as it may be."""
-        near = float(self.gradient.norm()) <= _NEAR * self._first
-        model = self._model_here(_NEAR_STEPS if near else _FAR_STEPS)
-        self.model, self.model_at = model, self.u
-        self.rounds.append(Round(self.value, model.grad_norm, model.newton_decrement()))
-        return model
-
-    def _model_here(self, limit: int) -> GradientModel:
         model = GradientModel(self._loss.hessian(self.u), self.gradient)
+        limit = _NEAR_STEPS if model.grad_norm <= _NEAR * self._first else _FAR_STEPS
         while not model.closed and len(model) < limit:
             model.grow(min(len(model) + _GROWTH, limit))
             if model.left(self._trust) <= _MODEL_LEAVES:
                 break
         self.products += len(model)
+        self.model, self.model_at = model, self.u
+        self.rounds.append(Round(self.value, model.grad_norm, model.newton_decrement()))
         return model
 
     def _try_steps(self, model: GradientModel) -> _Trial | None:

@@ -57,6 +57,26 @@ def test_a_minimum_says_how_far_it_is():
     assert found.lower_bound == pytest.approx(0.5, rel=1e-6)
 
 
+@pytest.mark.parametrize("lowest", [1, -1])
+@pytest.mark.parametrize(
+    ("bend", "slope"), [(1e-6, 2e-7), (1e-6, 2e-8), (-1e-6, 4e-7), (1e-5, 5e-7), (1e-3, 1e-5)]
+)
+def test_a_point_is_not_said_to_be_nearer_than_it_is(bend, slope, lowest):
+    # The stiff part of the gradient goes within .01; what is left of it asks for slope / bend.
+    found = find_stationary_point(quadratic(numbers(100, bend, lowest), numbers(1, slope, 0)))
+    away = (1e-4 + (slope / bend) ** 2) ** 0.5
+    assert not found.found or found.distance >= 0.999 * away
+
+
+@pytest.mark.parametrize("slope", [1e-7, 1e-8, 1e-9])
+def test_a_slope_is_not_taken_for_what_steps_leave_of_a_large_gradient(slope):
+    # Each step leaves a hundredth of the stiff parts, whatever the slope beside them is.
+    found = find_stationary_point(
+        quadratic(numbers(100, 0.02, -1, 0), numbers(1, 2e-7, 0.1, slope))
+    )
+    assert found.name == "slope"
+
+
 def test_a_point_where_the_gradient_is_zero_is_named_as_it_stands():
     found = find_stationary_point(quadratic(numbers(10, 1, -0.5), numbers(0, 0, 0)))
     assert (found.name, found.distance, found.rounds) == ("saddle", 0.0, 0)
