@@ -19,12 +19,12 @@ from scipy.stats import beta as beta_distribution
 from torch import Tensor
 
 from spectra.active.jacobi_davidson import PartModel, Subspace, outside
-from spectra.krylov.outer_bounds import FAILURE, log_sum_of_squares
+from spectra.krylov.outer_bounds import log_sum_of_squares
 from spectra.krylov.probes import draw_probe
-from spectra.krylov.stopping.ends_of_run import CLOSE, FLOORS
+from spectra.krylov.stopping.ends_of_run import CLOSE, FLOORS, MISLED
 
 # Ours: steps are free while the vectors that they add hold fewer numbers than this in all. Then the
-# check goes on until an eigenvalue CLOSE beyond an end would be missed with probability FAILURE.
+# check goes on until an eigenvalue CLOSE beyond an end would be missed with probability MISLED.
 FREE_NUMBERS = 100_000
 # Ours, for larger networks, where each step costs a pass over all images: until one TWICE as far
 # out, and outside what the selection showed, would be missed with probability MISSED; three steps
@@ -75,7 +75,7 @@ def cold_check(
     op = sub.op
     free = FREE_NUMBERS // op.size > MOST_STEPS
     most = FREE_NUMBERS // op.size if free else MOST_STEPS
-    factor, allowed = (1 + CLOSE, FAILURE / 2) if free else (TWICE, MISSED)
+    factor, allowed = (1 + CLOSE, MISLED) if free else (TWICE, MISSED)
     count = len(sub)
     known = () if free else (model.vectors,)
     random = draw_probe(op.size, probe="normal", generator=generator).to(op.device)
