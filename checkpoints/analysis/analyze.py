@@ -265,4 +265,7 @@ def _finished(header: Analysis, units: Path | None, label: str) -> LossAnalysis 
         and kept.protocol == header.protocol
         and kept.versions == header.versions
     )
-    return kept.records[0] if same and kept.records else None
+    if not (same and kept.records):
+        return None
+    record = kept.records[0]
+    return record if record.verdict.next_step else None  # without, it is by an earlier rule

@@ -1,5 +1,7 @@
 """The search for a stationary point as a part of an analysis."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from oracles import QuadraticNet, first_output, images_and_labels
@@ -9,9 +11,11 @@ from spectra import (
     HessianOperator,
     InputError,
     SolverSettings,
+    Verdict,
     analyze_classes,
     analyze_loss,
     load_analysis,
+    save_analysis,
 )
 
 DOUBLE = torch.float64
@@ -97,3 +101,12 @@ def test_what_has_no_hessian_has_no_search():
         AnalysisRequest(gauss_newton=True, solver=searching)
     with pytest.raises(InputError, match="searches for no stationary point"):
         SolverSettings(engine="pyhessian", stationary=True)
+
+
+def test_what_was_kept_under_an_earlier_rule_is_computed_again(tmp_path):
+    request = AnalysisRequest(classes="9", solver=SolverSettings(num_probes=0, max_steps=3))
+    found = analyze("bundled:digits/ce-drw", request=request, units=tmp_path)
+    earlier = replace(found.records[0], verdict=Verdict("saddle", "ρ* <= r", 0.1, 1e-3, 0.05))
+    save_analysis(tmp_path / "9.json", replace(found, records=(earlier,)))
+    again = analyze("bundled:digits/ce-drw", request=request, units=tmp_path)
+    assert again.records[0].verdict == found.records[0].verdict
