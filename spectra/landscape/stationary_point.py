@@ -101,7 +101,7 @@ class StationaryPoint:
         if self.name == SADDLE:
             return "Training that follows the direction of negative curvature leaves it."
         if self.name == MINIMUM:
-            return "A smaller weight decay or another loss moves it; more steps bound it closer."
+            return "Another weight decay or loss moves it; nothing near it lowers this one."
         if self.name == TAIL:
             return "Weight decay or label smoothing gives the loss a stationary point."
         if self.name == SLOPE:

@@ -31,7 +31,7 @@ def test_an_analysis_on_the_second_card_is_that_of_the_cpu(facts, rounding, requ
     solver = REQUESTS[request_name].solver
     stops_by_itself = solver.on_active_images or solver.certify_below
     assert found["differs by"] <= (max(rounding, TOLERANCE) if stops_by_itself else rounding)
-    for both in ("verdict", "bootstrap", "bounded below"):
+    for both in ("verdict", "stationary", "bootstrap", "bounded below"):
         here, there = found[both]
         assert here == there, both
 

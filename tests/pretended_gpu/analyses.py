@@ -40,6 +40,9 @@ REQUESTS = {
         solver=replace(ACTIVE, num_probes=1, num_steps=8, density_images="auto")
     ),
     "extremes alone": AnalysisRequest(solver=ACTIVE),
+    "stationary point": AnalysisRequest(
+        solver=replace(ACTIVE, stationary=True, search_products=60, bending=False)
+    ),
     "bound from below": AnalysisRequest(solver=replace(SHORT, certify_below=True, max_steps=30)),
     "float64": AnalysisRequest(dtype="float64", solver=ACTIVE),
     "frozen views": AnalysisRequest(images="frozen:2", solver=SHORT),
@@ -71,6 +74,7 @@ def analysis(stage: Stage, name: str) -> Facts:
         "launches on the other card": count.cards[0] if stage.card else 0,
         "differs by": max(relative(getattr(found, n), getattr(wanted, n)) for n in numbers),
         "verdict": [found.verdict.name, wanted.verdict.name],
+        "stationary": [one.stationary and one.stationary.name for one in (found, wanted)],
         "bootstrap": [found.bootstrap is not None, wanted.bootstrap is not None],
         "bounded below": [
             record.certificates is not None and record.certificates[0].beyond is not None
