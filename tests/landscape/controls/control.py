@@ -89,10 +89,14 @@ def displaced(
     *,
     between: tuple[float, float] = NEAR,
     kinked: bool = False,
+    own_rows: bool = False,
 ) -> list[Control]:
     """Return controls that lie near ``base``, one for each kind of direction.
 
     Distances are drawn log-uniformly ``between`` multiples of r.
+
+    Args:
+        own_rows: each direction is a row of the table.
     """
     found = []
     for kind in kinds:
@@ -104,7 +108,7 @@ def displaced(
         found.append(
             Control(
                 name=one,
-                family=f"{family}, {kind}" if between == NEAR else f"{family}, {kind}, far",
+                family=f"{family}, {kind}" if own_rows else family,
                 function=base.function,
                 start=start,
                 truth=base.truth,

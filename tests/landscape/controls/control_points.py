@@ -57,8 +57,8 @@ def near_saddles(half: str) -> Iterator[Control]:
             name = f"{half}, doubled units, {activation}, {widths}, {decay:g}"
             base = first(saddle_of(widths, activation, decay), name, "saddle")
             kinds = ("random", "stiff", "wall", "valley", "behind")
-            yield from displaced(base, name, "saddle", kinds)
-            yield from displaced(base, name, "saddle", ("random", "wall"), between=FAR)
+            yield from displaced(base, name, "saddle", kinds, own_rows=True)
+            yield from displaced(base, name, "saddle, .5 to 2 r", ("random", "wall"), between=FAR)
 
 
 def ends_of_valleys(half: str) -> Iterator[Control]:
@@ -82,8 +82,9 @@ def near_minima(half: str) -> Iterator[Control]:
         for widths, decay in NETS:
             name = f"{half}, minimum, {activation}, {widths}, {decay:g}"
             base = first(minimum_of(widths, activation, decay), name, "minimum")
-            yield from displaced(base, name, "minimum", ("random", "stiff", "wall", "valley"))
-            yield from displaced(base, name, "minimum", ("random", "wall"), between=FAR)
+            kinds = ("random", "stiff", "wall", "valley")
+            yield from displaced(base, name, "minimum", kinds, own_rows=True)
+            yield from displaced(base, name, "minimum, .5 to 2 r", ("random", "wall"), between=FAR)
 
 
 def near_hairs(half: str) -> Iterator[Control]:
@@ -91,8 +92,7 @@ def near_hairs(half: str) -> Iterator[Control]:
     for activation, share in (("softplus", 5e-5), ("tanh", 1e-5), ("gelu", -2e-5)):
         name = f"{half}, hair, {activation}"
         base = first(cancelled_net(SHALLOW, activation, share), name, "flat")
-        sign = "minimum" if share > 0 else "saddle"
-        yield from displaced(base, name, f"{sign} by a hair", ("random", "stiff"))
+        yield from displaced(base, name, "λmin of ±1e-5 max|λ|", ("random", "stiff"))
 
 
 def near_lines(half: str) -> Iterator[Control]:
@@ -219,7 +219,7 @@ def rescaled_layers(half: str) -> Iterator[Control]:
                 yield replace(
                     control,
                     name=f"{control.name}, layers × {factor:g}",
-                    family=f"{truth}, layers × {factor:g}" + ", ReLU" * control.kinked,
+                    family=f"{truth}, layers × ¼, 1, 4" + ", ReLU" * control.kinked,
                     function=other,
                     start=control.start / scale,
                     point=base.point / scale,

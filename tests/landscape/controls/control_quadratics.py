@@ -161,7 +161,7 @@ def folds(half: str, size: int = 60) -> Iterator[Control]:
             # The point ahead; the other one, 2√-gap behind it, is a saddle.
             truth = "saddle" if lowest < 0 else "minimum"
             gone = float((start - place * along).norm())
-            yield Control(name, f"{truth}, beside a fold", function, start, truth, gone)
+            yield Control(name, "beside a fold", function, start, truth, gone)
 
 
 QUADRATICS = (quadratics, three_of_three, faint_slopes, folds)

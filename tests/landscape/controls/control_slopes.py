@@ -125,8 +125,9 @@ def tails(half: str) -> Iterator[Control]:
     """Yield points of trainings on separable data, at losses of 1e-1 to 1e-6.
 
     Where every image is classified rightly, growing the last layer lowers every image's loss:
-    there is no stationary point. Within R of such points nothing is classified wrongly at losses
-    of 1e-2 and less; the truth at 1e-1 is that of many starts.
+    there is no stationary point. A step of R can classify one wrongly, in the worst direction;
+    that there is none either is the word of many starts
+    (``test_no_start_beside_a_tail_leads_to_a_stationary_point``).
     """
     for activation in ACTIVATIONS:
         name = f"{half}, tail, {activation}"
@@ -136,13 +137,8 @@ def tails(half: str) -> Iterator[Control]:
             while (value := float(loss.value(w))) > target:
                 # The step that keeps its length while loss and gradient shrink together.
                 w = w - min(0.3 / value, 1e5) * 0.3 * loss.gradient(w)
-            rightly = bool((loss.logits(w).argmax(1) == loss.labels).all())
-            generator = make_generator(0, "starts", name)
-            if not kinked and target == 1e-1 and roots_within(loss, w, SEARCH_RADIUS, generator):
-                continue
-            if rightly or target == 1e-1:
-                family = f"tail, loss {target:.0e}"
-                yield Control(f"{name}, {target:g}", family, loss, w, "none", None, kinked)
+            family = f"tail, loss {target:g}"
+            yield Control(f"{name}, {target:g}", family, loss, w, "none", None, kinked)
 
 
 SLOPES = (pushed_biases, faint_biases, classes_of_trainings, whole_trainings, tails)

@@ -1,7 +1,6 @@
 """Runs the search on a control and judges what it says, by a search of its own from there."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -174,19 +173,29 @@ def _known_near(control: Control, place: Tensor) -> tuple[float | None, Tensor |
     return (None, None) if base is None else (base.lowest_share, base.point)
 
 
-def table(judgements: Iterable[Judgement]) -> str:
-    """Return a Markdown table: a row for each family, with the mean number of products."""
-    rows: dict[str, list[Judgement]] = defaultdict(list)
-    for one in judgements:
-        rows[one.control.family].append(one)
+def table(halves: Mapping[str, Iterable[Judgement]]) -> str:
+    """Return a Markdown table, a row for each family: rightly / undecided / wrongly named."""
+    rows: dict[str, dict[str, list[Judgement]]] = {}
+    for half, judgements in halves.items():
+        for one in judgements:
+            row = rows.setdefault(one.control.family, {name: [] for name in halves})
+            row[half].append(one)
     lines = [
-        "| family | truth | right | undecided | wrong | mean products |",
-        "|---|---|---|---|---|---|",
+        f"| family | truth | {' | '.join(halves)} | mean products |",
+        "|---|---|" + "---|" * (len(halves) + 1),
     ]
-    for family, members in rows.items():
-        counts = [sum(m.verdict == v for m in members) for v in (RIGHT, UNDECIDED, WRONG)]
-        truths = ", ".join(dict.fromkeys(m.control.truth for m in members))
-        products = sum(m.found.products for m in members) / len(members)
-        cells = " | ".join(map(str, counts))
-        lines.append(f"| {family} | {truths} | {cells} | {products:.0f} |")
-    return "\n".join(lines)
+    for family, cells in rows.items():
+        members = [one for half in cells.values() for one in half]
+        truths = ", ".join(dict.fromkeys(one.control.truth for one in members))
+        products = sum(one.found.products for one in members) / len(members)
+        counts = " | ".join(_counts(half) for half in cells.values())
+        lines.append(
+            f"| {family.replace('|', chr(92) + '|')} | {truths} | {counts} | {products:.0f} |"
+        )
+    everything = " | ".join(_counts([x for row in rows.values() for x in row[h]]) for h in halves)
+    return "\n".join([*lines, f"| all | | {everything} | |"])
+
+
+def _counts(judgements: list[Judgement]) -> str:
+    verdicts = [one.verdict for one in judgements]
+    return " / ".join(str(verdicts.count(verdict)) for verdict in (RIGHT, UNDECIDED, WRONG))

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from all_controls import small_controls
-from control import DEVELOPMENT, SEARCH_RADIUS, Control
+from control import DEVELOPMENT, HELD_OUT, SEARCH_RADIUS, Control
 from control_points import cancelled, near_kinks, near_lines, near_saddles
 from control_quadratics import quadratics, three_of_three
-from control_slopes import classes_of_trainings
+from control_slopes import classes_of_trainings, tails
 from known_functions import NetLoss
 from root_search import root_near, roots_within
 from stationary_bases import STATIONARY
@@ -59,6 +59,16 @@ def test_the_loss_of_one_class_slopes_along_its_bias_by_what_is_missing_from_its
         missing = 1 - loss.logits(control.start).softmax(1)[:, own].mean()
         torch.testing.assert_close(slope, -missing, rtol=1e-12, atol=1e-14)
         assert float(missing) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", [DEVELOPMENT, HELD_OUT])
+def test_no_start_beside_a_tail_leads_to_a_stationary_point(half):
+    for control in tails(half):
+        if not control.kinked:
+            generator = make_generator(0, "starts", control.name)
+            found = roots_within(control.function, control.start, SEARCH_RADIUS, generator)
+            assert found == [], control.name
 
 
 @pytest.mark.slow
