@@ -86,7 +86,8 @@ class DrawnDensity:
 
     def block(self) -> list[str]:
         """Return the lines above the panel."""
-        resolved = [] if self.found is None else [self.resolved_text()]
+        some = self.found is not None and len(self.found)
+        resolved = [self.resolved_text()] if some else []
         if self.record is None:
             return [self.extremes_text(), *resolved]
         r = self.record
