@@ -83,7 +83,7 @@ SHOWN: Mapping[str, Shown | Flag] = {
     ),
     "bending": Shown(
         ANALYZED,
-        "What negative curvature does for each loss within the radius: 4 to 12 products more.",
+        "What negative curvature does for each loss within the radius: some 9 products more.",
     ),
     "stationary": Shown(
         ANALYZED,

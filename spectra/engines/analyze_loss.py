@@ -62,8 +62,8 @@ def analyze_loss(
     :func:`spectra.extremes_by_active_images`. With ``settings.top`` that of
     :func:`spectra.counted_eigenpairs` besides; where it finds an eigenvalue further out than the
     run did, that is λmin or λmax. With ``settings.per_layer`` that of
-    :func:`spectra.layer_spectra`. With ``settings.bending`` 4 to 12 products besides, most often
-    some 6. With ``settings.stationary`` that of :func:`spectra.find_stationary_point`.
+    :func:`spectra.layer_spectra`. With ``settings.bending`` 7 to 16 products besides, most often
+    some 9. With ``settings.stationary`` that of :func:`spectra.find_stationary_point`.
 
     Args:
         op: operator over the frozen images.

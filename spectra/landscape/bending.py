@@ -142,8 +142,9 @@ class Bending:
         if self.lowered_with <= 0:
             return f"{within} no step that was tried lowers this loss."
         found = _percent(self.lowered_with)
+        at_least = "" if found.startswith("over") else "at least "
         who = "the gradient" if self.share < 0.005 else "a step"
-        return f"{within} {who} can lower this loss by at least {found}; {_part(self.share)}."
+        return f"{within} {who} can lower this loss by {at_least}{found}; {_part(self.share)}."
 
     def _promise(self, decrease: float) -> str:
         share = "" if self.predicted_share is None else f"; {_part(self.predicted_share)}"

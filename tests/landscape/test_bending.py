@@ -24,6 +24,11 @@ def test_a_share_of_nothing_is_the_gradient_alone():
     assert CALM.sentence == expected
 
 
+def test_nearly_all_of_a_loss_is_over_99_percent():
+    said = replace(CALM, lowered_with=0.998, lowered_without=0.998).sentence
+    assert "can lower this loss by over 99 %; bending adds nothing." in said
+
+
 def test_half_is_said_as_half():
     assert "half of it comes from bending" in replace(CALM, share=0.52).sentence
 
