@@ -32,6 +32,15 @@ FREE_NUMBERS = 100_000
 TWICE, MISSED, MOST_STEPS = 2.0, 0.25, 8
 
 
+def steps_are_free(size: int) -> bool:
+    """Say whether a network of ``size`` parameters is so small that products cost next to nothing.
+
+    >>> steps_are_free(1000), steps_are_free(100_000)
+    (True, False)
+    """
+    return FREE_NUMBERS // size > MOST_STEPS
+
+
 @dataclass(frozen=True)
 class ColdCheck:
     """What a cold check has looked at.
@@ -73,7 +82,7 @@ def cold_check(
         on_step: called after each step.
     """
     op = sub.op
-    free = FREE_NUMBERS // op.size > MOST_STEPS
+    free = steps_are_free(op.size)
     most = FREE_NUMBERS // op.size if free else MOST_STEPS
     factor, allowed = (1 + CLOSE, MISLED) if free else (TWICE, MISSED)
     count = len(sub)
