@@ -15,7 +15,7 @@ Bools = npt.NDArray[np.bool_]
 
 # Ours, measured in tests/krylov/test_bands.py. Fewer squares than this at a point, over all probes,
 # and which eigenvalues are in the rest depends on their weights.
-_FEWEST_SQUARES = 16
+_FEWEST_SQUARES = 24
 # Ours: nodes further apart than this many σ leave the smoothed density to chance, but for a node
 # whose residual is this small a part of σ: it stands where the eigenvalues are.
 _WIDEST_GAP, _EXACT = 2.0, 0.01
@@ -98,7 +98,7 @@ def rest_band(
     variance between the probes; the larger one serves. The ends are u ν for the ν under which a
     mean of K probes so high, or so low, is as unlikely as ``level`` allows.
 
-    No band is given where K ν < 16, where nodes of a run are further than 2 σ apart, where the last
+    No band is given where K ν < 24, where nodes of a run are further than 2 σ apart, where the last
     step still changed the density by half the band's half-width, and outside the nodes of a run:
     quadrature then errs by more than the probes do, and nothing says by how much.
 

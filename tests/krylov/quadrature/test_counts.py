@@ -16,7 +16,7 @@ from spectra import (
 
 
 @pytest.mark.parametrize("relative", [1e-3, 1e-2])
-@pytest.mark.parametrize("num_probes", [1, 4, 10])
+@pytest.mark.parametrize("num_probes", [1, 2, 4])
 def test_interval_of_the_negative_mass_covers_the_exact_fraction(relative, num_probes, nets):
     hits = []
     for e in nets:
