@@ -66,7 +66,16 @@ def quadratics(half: str, size: int = 100) -> Iterator[Control]:
         truth = kind.split(", ")[0] if within else "none"
         family = f"quadratic, {truth}" if within else "quadratic, none within R"
         gone = SEARCH_RADIUS * away if within and away is not None else None
-        yield Control(name, family, function, torch.zeros_like(values), truth, gone)
+        yield Control(
+            name,
+            family,
+            function,
+            torch.zeros_like(values),
+            truth,
+            gone,
+            lowest_share=lowest,
+            point=function.turned(newton) if within else None,
+        )
 
 
 def three_of_three(half: str) -> Iterator[Control]:

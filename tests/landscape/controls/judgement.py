@@ -23,6 +23,8 @@ TOO_FAR = 1.5
 # What is known to be a saddle bends down by more than rounding, relative to the largest curvature.
 BENDS = 1e-7
 DENSE_UP_TO = 300
+# A point found is the one that is known where it is this near, relative to the way to it.
+BESIDE = 0.02
 
 
 class KnownLandscape:
@@ -167,7 +169,7 @@ def _known_near(control: Control, place: Tensor) -> tuple[float | None, Tensor |
     """Return λmin / max|λ| and place of the stationary point that ``place`` is next to."""
     if control.point is not None and control.distance is not None:
         beside = float((place - control.point).norm())
-        if beside <= 0.01 * control.distance:
+        if beside <= BESIDE * control.distance:
             return control.lowest_share, control.point
     base = root_near(control.function, place)
     return (None, None) if base is None else (base.lowest_share, base.point)
