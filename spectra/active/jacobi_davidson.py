@@ -14,6 +14,8 @@ from spectra.operators.interface import SymmetricOperator
 _GAP = 0.1
 # Ours: of a vector of length 1; what is smaller would bring the rounding of its product with it.
 _NEW = 1e-2
+# Ours: of a part, an eigenvalue so close to its lowest one may lie below it over all images.
+_SECOND = 0.7
 # Ours: a direction counts as inside a span when so little of it is outside.
 _INSIDE = 1e-10
 
@@ -51,6 +53,14 @@ class PartModel:
         coefficients = np.ascontiguousarray(np.linalg.eigh(self.matrix)[1][:, [0, -1]].T)
         rows = torch.from_numpy(coefficients).to(self.vectors)
         return list((rows @ self.vectors).double())
+
+    def second_lowest(self) -> list[Tensor]:
+        """Return the vector of the second-lowest Ritz pair, if its value is near the lowest one."""
+        values, coefficients = np.linalg.eigh(self.matrix)
+        if not (len(values) > 2 and values[1] <= _SECOND * values[0] < 0):
+            return []
+        row = torch.from_numpy(np.ascontiguousarray(coefficients[:, 1])).to(self.vectors)
+        return [(row @ self.vectors).double()]
 
     def grow(self, direction: Tensor, steps: int) -> None:
         """Add ``direction`` and, by as many products, what follows from it by Lanczos steps."""

@@ -41,6 +41,7 @@ def certificates_of(result: EngineResult, dtype: torch.dtype) -> tuple[Certifica
             value=pair.value,
             rounding=rounding(pair),
             residual=pair.residual_norm,
+            residual_rounding=pair.residual_rounding,
             proven=extremes.proven,
             beyond=beyond,
             confidence=0.0 if outer is None else 1 - outer.failure,

@@ -30,7 +30,8 @@ class Certificate:
     """What is known of λmin or of λmax.
 
     The statements are of different kinds: the first two follow from one product with one vector,
-    however that was found; the third from a whole run and its random start.
+    however that was found, or the first from a second derivative along it; the third from a whole
+    run and its random start.
 
     Attributes:
         which: ``smallest`` or ``largest``.
@@ -38,12 +39,14 @@ class Certificate:
         rounding: δ >= 0, see :func:`rounding_bound`; a bound under its stated assumption, an
             estimate where not ``proven``; 0 in results of before that was made.
         residual: r = ‖H y - θ y‖ >= 0.
-        proven: θ and r come from a float64 pass over all images; else every statement is labelled
+        proven: θ comes from a float64 pass over all images; else every statement is labelled
             ``estimated``.
         beyond: no eigenvalue lies beyond this, eigenvalue units; None where nothing bounds it.
         confidence: probability, over the start vector, of what ``beyond`` says; 0 where None.
         why: what ``beyond`` rests on, as ``cold start, 80 steps``; where it is None, why there is
             none, as ``not bounded below: warm start`` (:func:`unbounded`).
+        residual_rounding: by how much r may be wrong where it comes from float32 products beside a
+            float64 θ: statement (ii) is then estimated. 0 where r and θ come from one product.
 
     Raises:
         InputError: a number is out of range.
@@ -65,15 +68,17 @@ class Certificate:
     beyond: float | None
     confidence: float
     why: str
+    residual_rounding: float = 0.0
 
     def __post_init__(self) -> None:
         if self.which not in (SMALLEST, LARGEST):
             raise InputError(f"which must be {SMALLEST} or {LARGEST}, got {self.which!r}")
-        numbers = (self.value, self.rounding, self.residual, self.beyond or 0.0)
-        if not all(math.isfinite(x) for x in numbers) or self.rounding < 0 or self.residual < 0:
+        sizes = (self.rounding, self.residual, self.residual_rounding)
+        finite = all(math.isfinite(x) for x in (self.value, *sizes, self.beyond or 0.0))
+        if not finite or min(sizes) < 0:
             raise InputError(
                 "value, rounding, residual and beyond must be finite, the middle two >= 0, got "
-                f"{self.value}, {self.rounding}, {self.residual} and {self.beyond}"
+                f"{self.value}, {', '.join(map(str, sizes))} and {self.beyond}"
             )
         if not (0 < self.confidence < 1 if self.beyond is not None else self.confidence == 0):
             raise InputError(
@@ -98,10 +103,15 @@ class Certificate:
 
     def nearby_statement(self) -> str:
         """Return statement (ii), some eigenvalue lies in [θ - r - δ, θ + r + δ]: a residual."""
-        reach = self.residual + self.rounding
+        reach = self.residual + self.rounding + self.residual_rounding
+        label = self._label
+        if self.proven and self.residual_rounding:
+            label = (
+                f"residual of float32 products: estimated, rounding {self.residual_rounding:.2g}"
+            )
         return (
             f"some eigenvalue lies in [{self.value - reach:.6g}, {self.value + reach:.6g}] "
-            f"({self._label})"
+            f"({label})"
         )
 
     def beyond_statement(self) -> str:
@@ -124,6 +134,7 @@ class Certificate:
             value=self.value * factor,
             rounding=self.rounding * factor,
             residual=self.residual * factor,
+            residual_rounding=self.residual_rounding * factor,
             beyond=None if self.beyond is None else self.beyond * factor,
         )
 

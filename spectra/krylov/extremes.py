@@ -35,7 +35,8 @@ class Extremes:
             all images in either case.
         active_images: how many images Lanczos ran on; 0 where the operator has none.
         refinements: passes, beyond Lanczos and the last one, that corrections took.
-        proven: values and residuals come from float64 products.
+        proven: values come from a float64 pass over all images; residuals too, but where a pair has
+            a ``residual_rounding``.
         restarts: how often the Lanczos basis was cut back for want of memory.
         outer_bounds: what bounds the spectrum from outside; None where nothing does.
         missed: probability that an eigenvalue twice as far out as the lower end, and as the upper

@@ -56,6 +56,17 @@ def test_second_statement_is_an_interval_around_the_value():
     )
 
 
+def test_second_statement_says_what_float32_products_leave_open():
+    found = certificate(residual_rounding=0.25)
+    assert found.attained_statement().endswith("(float64 pass over all images, rounding 0.25)")
+    assert found.nearby_statement() == (
+        "some eigenvalue lies in [-3, -1] (residual of float32 products: estimated, rounding 0.25)"
+    )
+    assert found.scaled(2).residual_rounding == 0.5
+    with pytest.raises(InputError, match="finite"):
+        certificate(residual_rounding=-1.0)
+
+
 def test_third_statement_holds_its_probability_and_grounds():
     assert certificate().beyond_statement() == (
         "λmin >= -3 with probability 0.95 over the start vector (cold start, 80 steps)"
