@@ -31,7 +31,7 @@ test: $(STAMP) ## run linters, type checks and the tests
 test-slow: $(STAMP) ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-test-verdicts: $(STAMP) ## search 600 points with known answers, print the tables (half an hour)
+test-verdicts: $(STAMP) ## search 600 points with known answers, print the table (ten minutes)
 	$(BIN)/python -m pytest -m slow tests/landscape/controls/test_verdict_power.py
 
 test-foreign: $(STAMP) ## install timm and transformers, and test their networks

@@ -29,7 +29,7 @@ def test_no_control_of_a_sample_is_named_wrongly_and_most_are_named():
 
 @pytest.mark.slow
 def test_no_control_is_named_wrongly_and_nine_of_ten_are_named(capsys):
-    """Half an hour on one core; ``make test-verdicts`` runs it. The table is that of the docs."""
+    """Ten minutes on one core; ``make test-verdicts`` runs it. The table is that of the docs."""
     halves = {
         half: [judged(control) for control in all_controls(half)]
         for half in (DEVELOPMENT, HELD_OUT)
