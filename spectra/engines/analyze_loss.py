@@ -129,6 +129,7 @@ def analyze_loss(
             residual_max=large.residual_norm,
             lower_bound=low.beyond,
             upper_bound=high.beyond,
+            in_float64=op.dtype == torch.float64,
         )
     small_class = 2 <= op.num_images <= BOOTSTRAP_IMAGES
     if isinstance(op, HessianOperator) and independent and settings.proof and small_class:

@@ -75,6 +75,7 @@ def decide(
     lower_bound: float | None = None,
     upper_bound: float | None = None,
     bounded: bool | None = None,
+    in_float64: bool = False,
 ) -> Verdict:
     """Say whether there is negative curvature.
 
@@ -106,6 +107,7 @@ def decide(
         upper_bound: no eigenvalue is larger.
         bounded: True: convergence does not stand in for a missing ``lower_bound``; False: bounds
             that are given are not used (their run was no cold one); None: used where given.
+        in_float64: whether the products were in float64, which then is no advice.
 
     Raises:
         InputError: a number is out of range.
@@ -144,7 +146,7 @@ def decide(
             _tolerance("over", ratio, NOT_NEGATIVE) if ratio < math.inf else ELSEWHERE,
         )
     if lambda_min < floor:
-        return verdict(UNDECIDED, *_too_close(lambda_min, deep, floor, top_known))
+        return verdict(UNDECIDED, *_too_close(lambda_min, deep, floor, top_known, in_float64))
     if lower_bound is None:
         found = f"λmin {lambda_min:.3g} >= -τλmax {floor:.3g} (nothing below found, not bounded)"
         if converged:
@@ -170,17 +172,20 @@ def _tolerance(way: str, border: float, name: str) -> str:
     return f"With a tolerance τ {way} {border:.2g} (--tau) it is '{name}'."
 
 
-def _too_close(lambda_min: float, deep: float, floor: float, top_known: bool) -> tuple[str, str]:
+def _too_close(
+    lambda_min: float, deep: float, floor: float, top_known: bool, in_float64: bool
+) -> tuple[str, str]:
     """Return reason and next step where λmin is below -τλmax for some λmax that may be."""
     if not top_known:
         return (
             f"λmin {lambda_min:.3g} < -τλmax {floor:.3g}, but λmax did not converge",
             MORE_STEPS,
         )
+    finer = "" if in_float64 else ", --dtype float64"
     return (
         f"λmin {lambda_min:.3g} is below -τλmax {floor:.3g} for the λmax found, but not below "
         f"{deep:.3g} for the largest it may be",
-        "More steps (--max-steps), --dtype float64 or another tolerance τ (--tau) may settle it.",
+        f"More steps (--max-steps){finer} or another tolerance τ (--tau) may settle it.",
     )
 
 

@@ -10,6 +10,8 @@ from spectra.errors import InputError
 LASTS = (0.5, 2.0)
 # Ours: a quadratic model that is off by more than this factor at its own step is not believed.
 BELIEVED = 2.0
+# Ours: of the loss; a decrease of less than a millionth is none, whatever else is uncertain.
+NOTHING = 1e-6
 # Ours: nor one whose share of bending is off by more than a tenth of the decrease.
 SHARE_BELIEVED = 0.1
 
@@ -91,7 +93,10 @@ class Bending:
             (self.predicted_without, self.lowered_without),
         )
         return all(
-            promised is None or kept is None or _within(kept, promised, BELIEVED)
+            promised is None
+            or kept is None
+            or max(promised, kept) < NOTHING
+            or _within(kept, promised, BELIEVED)
             for promised, kept in pairs
         )
 
@@ -125,6 +130,8 @@ class Bending:
             return (
                 "A smaller --radius: bending's part falls with its square, the gradient's with it."
             )
+        if self.lowered_with is not None and self.lowered_with < NOTHING:
+            return "Nothing within this radius; a larger --radius looks further."
         return "A larger --radius: the gradient may lower the loss further."
 
     def scaled(self, factor: float) -> Self:
@@ -142,7 +149,7 @@ class Bending:
         if self.lowered_with <= 0:
             return f"{within} no step that was tried lowers this loss."
         found = _percent(self.lowered_with)
-        at_least = "" if found.startswith("over") else "at least "
+        at_least = "" if found.startswith(("over", "less")) else "at least "
         who = "the gradient" if self.share < 0.005 else "a step"
         return f"{within} {who} can lower this loss by {at_least}{found}; {_part(self.share)}."
 

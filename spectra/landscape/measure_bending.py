@@ -12,7 +12,7 @@ from torch import Tensor
 from spectra.errors import InputError
 from spectra.krylov.defaults import FLOOR
 from spectra.krylov.rayleigh_quotients import Eigenpair
-from spectra.landscape.bending import BELIEVED, Bending
+from spectra.landscape.bending import BELIEVED, NOTHING, Bending
 from spectra.landscape.line import (
     RADIUS_OVER,
     loss_line,
@@ -127,8 +127,13 @@ def measure_bending(
         lowered_without=relative(without),
         share=min(1.0, (most - max(without, 0.0)) / most) if most else 0.0,
         steps=steps.products,
-        converged=steps.converged,
+        converged=steps.converged or _reach(g, lowest, radius) <= NOTHING * abs(loss),
     )
+
+
+def _reach(gradient: Tensor, lowest: Eigenpair, radius: float) -> float:
+    """Return more than the quadratic model can promise of any step within a radius."""
+    return radius * float(gradient.norm()) + 0.5 * radius**2 * max(0.0, -lowest.value)
 
 
 def _along(

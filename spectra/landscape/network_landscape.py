@@ -20,6 +20,7 @@ class Landscape(Protocol):
     Attributes:
         size: P.
         device: where vectors live.
+        dtype: of the products of :meth:`hessian`.
         balance: the units of balanced parameters; None: the parameters are searched as they are.
     """
 
@@ -30,6 +31,10 @@ class Landscape(Protocol):
     @property
     def device(self) -> torch.device:
         """Where vectors live."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of products."""
 
     @property
     def balance(self) -> Balance | None:
@@ -86,6 +91,11 @@ class NetworkLandscape:
     def device(self) -> torch.device:
         """Where the network is."""
         return self.op.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the operator."""
+        return self.op.dtype
 
     @property
     def balance(self) -> Balance:

@@ -19,7 +19,7 @@ from spectra.landscape.stationary_point import (
 )
 from spectra.landscape.walk.index import index_at
 from spectra.landscape.walk.rounds import Walk
-from spectra.landscape.walk.slope_evidence import is_tail, least_slope
+from spectra.landscape.walk.slope_evidence import describe_slope, is_tail, least_slope
 from spectra.system.progress import Progress
 from spectra.system.seeding import make_generator
 
@@ -103,6 +103,8 @@ def find_stationary_point(
     if walk.stationary:
         index = index_at(loss, walk.u, reach=search_radius, generator=generator)
         name, reason = index.name, f"{walk.ended}; {index.reason}"
+        if loss.balance is not None:
+            reason += " (λ in units of the filters' lengths)"
     else:
         index = None
         name, reason = _name_slope(walk, loss, search_radius, generator)
@@ -124,6 +126,8 @@ def find_stationary_point(
         lambda_min=None if index is None else index.lambda_min,
         lambda_max=None if index is None else index.lambda_max,
         lower_bound=None if index is None else index.lower_bound,
+        newton_share=walk.rounds[-1].share if name == TAIL else None,
+        in_float64=landscape.dtype == torch.float64,
         rounds=len(walk.rounds),
         products=walk.products + (0 if index is None else index.products),
         image_products=landscape.image_products,
@@ -144,4 +148,4 @@ def _name_slope(
     ended = walk.ended or "rounds or products are used up"
     if slope >= asked:
         return SLOPE, f"{ended}; all around, a slope of {slope:.2g} ‖g‖ along one direction"
-    return UNDECIDED, f"{ended}; the least slope seen is {slope:.2g} ‖g‖, less than {asked:g}"
+    return UNDECIDED, f"{ended}; {describe_slope(slope, asked)}"

@@ -11,6 +11,8 @@ SLOPE = "slope"
 TAIL = "slope, tail"
 UNDECIDED = "undecided"
 STATIONARY_NAMES = (SADDLE, MINIMUM, SLOPE, TAIL, UNDECIDED)
+# Ours: ν at which people may be told that a Newton step divides the loss by about e.
+_ABOUT_E = (0.8, 1.25)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ class StationaryPoint:
         lambda_max: one at the upper end.
         lower_bound: no eigenvalue there is smaller, with the probability that the reason names;
             None where nothing bounds them.
+        newton_share: ν = gᵀH₊⁻¹g / L where the search ended: 1 where a Newton step divides the loss
+            by e, 2 where it lowers it as on a parabola of height 0; None where it was not a tail.
+        in_float64: whether products were in float64, which then is no advice.
         rounds: rounds of the search.
         products: Hessian-vector products that it took.
         image_products: what all this cost, in images times vectors; None where there are no images.
@@ -64,6 +69,8 @@ class StationaryPoint:
     lambda_min: float | None = None
     lambda_max: float | None = None
     lower_bound: float | None = None
+    newton_share: float | None = None
+    in_float64: bool = False
     rounds: int = 0
     products: int = 0
     image_products: float | None = None
@@ -88,8 +95,8 @@ class StationaryPoint:
             return f"A minimum is {self._away}, as far as its curvature is bounded."
         if self.name == TAIL:
             return (
-                "The tail of a slope: each Newton step divides the loss by about e, and no "
-                f"stationary point is within {self.search_radius:.3g}."
+                f"The tail of a slope: {self._newton_steps}, and no stationary point is within "
+                f"{self.search_radius:.3g}."
             )
         if self.name == SLOPE:
             return f"No stationary point within {self.search_radius:.3g}: the loss goes on falling."
@@ -106,14 +113,26 @@ class StationaryPoint:
             return "Weight decay or label smoothing gives the loss a stationary point."
         if self.name == SLOPE:
             return "Train further, or search further away (--search-radius)."
-        return "Search on: more --search-products, --dtype float64, or a larger --search-radius."
+        finer = "" if self.in_float64 else " --dtype float64,"
+        return f"Search on: more --search-products,{finer} or a larger --search-radius."
+
+    @property
+    def _newton_steps(self) -> str:
+        share = self.newton_share
+        if share is None:
+            return "Newton steps go on lowering the loss"
+        if _ABOUT_E[0] <= share <= _ABOUT_E[1]:
+            return "each Newton step divides the loss by about e"
+        return f"Newton steps go on lowering the loss, ν = gᵀH⁻¹g / L is {share:.2g}"
 
     @property
     def _away(self) -> str:
         away = f"{self.distance:.3g} away" if self.distance is not None else "near by"
         if self.relative_distance is None:
             return away
-        return f"{away} ({100 * self.relative_distance:.2g} % of the length of a filter)"
+        if self.relative_distance < 1:
+            return f"{away} ({100 * self.relative_distance:.2g} % of the length of a filter)"
+        return f"{away} ({self.relative_distance:.2g} times the length of a filter)"
 
     def scaled(self, factor: float) -> Self:
         """Return the same of the loss times ``factor`` > 0."""

@@ -200,6 +200,12 @@ def test_an_eigenvalue_of_zero_has_no_shares():
             "all; all of these 2 are among the 2 that carry 80 % of λmax.",
         ),
         (
+            made(0.5, 0.5, 0.0, wrong=[0, 1], above=(0.45, 0.0, 0.45)),
+            "class 8: 2 of 3 images carry 80 % of the negative curvature (λmin -2), image 10 the "
+            "most with 50 %; the network gets all 2 wrong; 1 of these 2 is among the 2 that carry "
+            "80 % of λmax.",
+        ),
+        (
             made(0.5, 0.5, 0.0, 0.0, above=(0.0, 0.0, 0.5, 0.5)),
             "class 8: 2 of 4 images carry 80 % of the negative curvature (λmin -2), image 10 the "
             "most with 50 %; none of these 2 are among the 2 that carry 80 % of λmax.",

@@ -29,6 +29,21 @@ def test_nearly_all_of_a_loss_is_over_99_percent():
     assert "can lower this loss by over 99 %; bending adds nothing." in said
 
 
+def test_hardly_anything_is_not_said_to_be_at_least_less_than_something():
+    said = replace(CALM, lowered_with=0.003, lowered_without=0.003).sentence
+    assert "can lower this loss by less than 1 %; bending adds nothing." in said
+
+
+def test_where_there_is_nothing_to_lower_no_product_would_settle_it():
+    found = replace(
+        CALM, secants=(), predicted_with=6e-15, predicted_without=6e-15,
+        lowered_with=0.0, lowered_without=0.0, share=0.0,
+    )  # fmt: skip
+    assert found.believed
+    assert found.sentence == "Within 0.1 no step that was tried lowers this loss."
+    assert found.next_step == "Nothing within this radius; a larger --radius looks further."
+
+
 def test_half_is_said_as_half():
     assert "half of it comes from bending" in replace(CALM, share=0.52).sentence
 

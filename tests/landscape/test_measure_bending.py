@@ -97,6 +97,23 @@ def test_at_a_minimum_there_is_nothing_to_lower():
     assert found.lowered_with is None
 
 
+def test_a_gradient_that_is_rounding_at_a_strict_minimum_leaves_nothing_to_settle():
+    """Two products of a matrix of condition 1e4 settle no step, but no step is worth settling."""
+    matrix = symmetric_with_spectrum(torch.logspace(-3, 1, 30), seed=0)
+    net = QuadraticNet(matrix, torch.zeros(30), 2e-9 * random_vector(30, "slope"))
+
+    def with_height(outputs: Tensor, labels: Tensor) -> Tensor:
+        return first_output(outputs, labels) + 0.2
+
+    op = operator(net, loss=with_height)
+    low, high = ends(matrix)
+    found = measure_bending(op, low, radius=0.1, highest=high, max_products=2)
+    # r ‖g‖ is 1e-9, of a loss of .2.
+    assert found.converged
+    assert found.lowered_with < 1e-8
+    assert "--radius looks further" in found.next_step
+
+
 def test_a_wall_within_the_radius_takes_the_share_that_the_model_promises():
     """The curvature at the point is -1; from .01 on the loss bends up a hundred times as much."""
     free = measure_bending(operator(Kinked(slope=0.0)), LOW, radius=0.1, highest=HIGH)

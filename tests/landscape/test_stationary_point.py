@@ -14,6 +14,32 @@ def test_a_saddle_says_how_far_it_is():
     assert found.found
 
 
+def test_what_is_further_than_a_filter_is_long_is_so_many_times_its_length():
+    found = StationaryPoint("minimum", "r", **NUMBERS, distance=9.0, relative_distance=4.5)
+    assert "9 away (4.5 times the length of a filter)" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (None, "Newton steps go on lowering the loss, and"),
+        (1.02, "each Newton step divides the loss by about e, and"),
+        (0.8, "by about e"),
+        (2.0, "Newton steps go on lowering the loss, ν = gᵀH⁻¹g / L is 2, and"),
+        (0.76, "is 0.76, and"),
+    ],
+)
+def test_only_an_exponential_tail_is_divided_by_e(share, said):
+    assert said in StationaryPoint("slope, tail", "r", **NUMBERS, newton_share=share).sentence
+
+
+def test_float64_is_no_advice_to_a_search_in_float64():
+    single = StationaryPoint("undecided", "r", **NUMBERS)
+    double = StationaryPoint("undecided", "r", **NUMBERS, in_float64=True)
+    assert "--dtype float64" in single.next_step
+    assert "float64" not in double.next_step
+
+
 @pytest.mark.parametrize("name", STATIONARY_NAMES)
 def test_every_name_has_a_sentence_and_a_next_step(name):
     found = StationaryPoint(name, "no step lowered the gradient", **NUMBERS)

@@ -198,7 +198,7 @@ def _of_images(op: HessianOperator, label: str, ends: _Ends, positions: Tensor) 
     losses, predicted = _losses_and_predictions(op)
     low, high = of_images(op.curvatures(ends.vectors.to(op.dtype)).cpu())
     weights = of_images(op.weights.cpu().double()) * views / op.total_weight
-    _check_sums((float(weights @ low), float(weights @ high)), ends.values, label)
+    _check_sums((float(weights @ low), float(weights @ high)), ends.values, op)
     # Of views the first one speaks for the image's prediction.
     rows = zip(
         positions.tolist(),
@@ -221,15 +221,22 @@ def _of_images(op: HessianOperator, label: str, ends: _Ends, positions: Tensor) 
     )
 
 
-def _check_sums(sums: tuple[float, float], values: tuple[float, float], label: str) -> None:
+def _check_sums(
+    sums: tuple[float, float], values: tuple[float, float], op: HessianOperator
+) -> None:
     """Raise InputError where the images do not add up to the eigenvalues."""
     largest = max(abs(value) for value in values)
     for found, value in zip(sums, values, strict=True):
         if abs(found - value) > SUM_TOLERANCE * max(abs(value), SolverSettings.floor * largest):
             raise InputError(
-                f"the images of class {label} add up to {found:.3g}, its eigenvalue is "
-                f"{value:.3g}: float32 is too coarse for the terms that cancel; use --dtype float64"
+                f"the images of class {op.label} add up to {found:.3g}, its eigenvalue is "
+                f"{value:.3g}: {_name(op.dtype)} is too coarse for the terms that cancel"
+                + ("" if op.dtype == torch.float64 else "; use --dtype float64")
             )
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 @torch.no_grad()

@@ -107,3 +107,14 @@ def least_slope(
         points.append(u + radius * drawn / drawn.norm())
     slopes += [float(v @ loss.gradient(point)) for point in points]
     return min(slopes) / model.grad_norm
+
+
+def describe_slope(slope: float, asked: float) -> str:
+    """Say that the least slope is less than what a verdict asks for, and what it is a part of.
+
+    Example:
+        >>> print(describe_slope(-1.9, 0.1))
+        the least slope seen is -1.9 ‖g‖ of where the search ended: the loss rises there
+    """
+    seen = f"the least slope seen is {slope:.2g} ‖g‖ of where the search ended"
+    return f"{seen}: the loss rises there" if slope < 0 else f"{seen}, less than {asked:g}"

@@ -126,7 +126,8 @@ class ImageCurvatures:
             ]
         wrong = sum(image.predicted != image.label for image in carrying)
         if wrong:
-            whole = "it" if count == 1 else f"{wrong} of the {count}"
+            each = f"all {count}" if wrong == count else f"{wrong} of the {count}"
+            whole = "it" if count == 1 else each
             said.append(f"the network gets {whole} wrong")
         against = [-self.share(i, LOWEST) for i in self.images if self.share(i, LOWEST) < 0]
         if sum(against) >= LEAST_SAID:
@@ -146,7 +147,7 @@ class ImageCurvatures:
         if len(below) == 1:
             return f"it is {'' if both else 'not '}{among}"
         how_many = {0: "none", len(below): "all"}.get(both, str(both))
-        return f"{how_many} of these {len(below)} are {among}"
+        return f"{how_many} of these {len(below)} {'is' if both == 1 else 'are'} {among}"
 
 
 @dataclass(frozen=True)

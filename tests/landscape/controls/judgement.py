@@ -31,6 +31,7 @@ class KnownLandscape:
     """A known function around w, for the search; it remembers where the index was asked for."""
 
     image_products = None
+    dtype = torch.float64
 
     def __init__(self, function: KnownFunction, w: Tensor) -> None:
         self.function, self.w = function, w

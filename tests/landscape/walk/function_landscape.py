@@ -12,7 +12,7 @@ from spectra import Balance, DenseOperator
 class FunctionLandscape:
     """``function`` around ``w``, shape (P,)."""
 
-    device = torch.device("cpu")
+    device, dtype = torch.device("cpu"), torch.float64
     image_products = None
 
     def __init__(
