@@ -8,6 +8,7 @@ import torch
 
 from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.data_of import data_for, finished, notes_of
+from checkpoints.analysis.kept_losses import keep_loss, kept_loss
 from checkpoints.analysis.named_classes import parse_selection
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.vectors import analyzed_parameters, save_vectors, vectors_path
@@ -20,16 +21,9 @@ from checkpoints.models import Architecture
 from checkpoints.recipes.schedules import ascent_radius
 from checkpoints.training.evaluation import ClassMetrics, evaluate
 from checkpoints.training.threads import suitable_threads
-from spectra import (
-    Analysis,
-    CrossEntropy,
-    LossAnalysis,
-    load_analysis,
-    save_analysis,
-)
+from spectra import Analysis, CrossEntropy
 from spectra.classes.each_loss import analyze_each, those_with_images
 from spectra.classes.identity import library_versions
-from spectra.errors import InputError
 from spectra.findings.verdict import RADIUS
 from spectra.objective.samples.forward import fit_network, part_of
 from spectra.results.provenance import (
@@ -61,7 +55,7 @@ def analyze(
             what the checkpoint says it was trained on.
         request: what to compute; None: the spectrum of every class.
         units: folder in which each loss's result is kept as soon as it is there, and from which a
-            repeated call takes what an interrupted one had finished.
+            repeated call of the same code takes what an interrupted one had finished.
         vectors: folder for the eigenvectors of each loss, see
             :func:`checkpoints.analysis.vectors.save_vectors`; None: they are not kept.
         warm: eigenvectors of the checkpoint before, and where to keep this one's.
@@ -116,7 +110,9 @@ def _analyze(
         records=(),
         versions=library_versions(),
     )
-    finished = {label: _finished(header, units, label) for label in chosen}
+    finished = {
+        label: None if units is None else kept_loss(units, header, label) for label in chosen
+    }
     if vectors is not None:
         parameters = analyzed_parameters(losses.model, request)
         # What was kept of a loss holds no vectors.
@@ -147,7 +143,7 @@ def _analyze(
         record = replace(found, accuracy=_accuracy(tests, chosen[label]), extremes=None)
         del found
         if units is not None:
-            save_analysis(_unit_path(units, label), replace(header, records=(record,)))
+            keep_loss(units, header, record)
         finished[label] = record
     return replace(header, records=tuple(filter(None, finished.values())))
 
@@ -246,26 +242,3 @@ def _protocol(
         solver=request.solver,
         accuracy="as recorded" if recorded else None,
     )
-
-
-def _unit_path(units: Path, label: str) -> Path:
-    return units / f"{label}.json"
-
-
-def _finished(header: Analysis, units: Path | None, label: str) -> LossAnalysis | None:
-    """Return a loss's kept result if it was computed from the same inputs by the same choices."""
-    if units is None or not _unit_path(units, label).exists():
-        return None
-    try:
-        kept = load_analysis(_unit_path(units, label))
-    except InputError:
-        return None
-    same = (
-        kept.checkpoint == header.checkpoint
-        and kept.protocol == header.protocol
-        and kept.versions == header.versions
-    )
-    if not (same and kept.records):
-        return None
-    record = kept.records[0]
-    return record if record.verdict.next_step else None  # without, it is by an earlier rule

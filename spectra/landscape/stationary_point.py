@@ -1,9 +1,10 @@
 """What a search for a stationary point has found: its name, how far it is, and why."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from spectra.errors import InputError
+from spectra.system.files import WHEN_SET
 
 SADDLE = "saddle"
 MINIMUM = "minimum"
@@ -69,8 +70,8 @@ class StationaryPoint:
     lambda_min: float | None = None
     lambda_max: float | None = None
     lower_bound: float | None = None
-    newton_share: float | None = None
-    in_float64: bool = False
+    newton_share: float | None = field(default=None, metadata=WHEN_SET)
+    in_float64: bool = field(default=False, metadata=WHEN_SET)
     rounds: int = 0
     products: int = 0
     image_products: float | None = None
