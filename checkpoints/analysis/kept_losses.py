@@ -5,7 +5,6 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-import checkpoints
 import spectra
 from spectra import Analysis, LossAnalysis, load_analysis, save_analysis
 from spectra.errors import InputError
@@ -18,10 +17,9 @@ def code_digest() -> str:
     A version number would have to be raised with every rule that changes; this cannot be forgotten.
     """
     h = hashlib.sha256()
-    for package in (spectra, checkpoints):
-        root = Path(package.__path__[0])
-        for path in sorted(root.rglob("*.py")):
-            h.update(f"{package.__name__}/{path.relative_to(root).as_posix()}".encode())
+    for package in (Path(spectra.__path__[0]), Path(__file__).parents[1]):
+        for path in sorted(package.rglob("*.py")):
+            h.update(path.relative_to(package.parent).as_posix().encode())
             h.update(path.read_bytes())
     return h.hexdigest()
 

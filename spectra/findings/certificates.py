@@ -1,9 +1,10 @@
 """What is known of one extreme eigenvalue: three statements, kept apart, each with its grounds."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from spectra.errors import InputError
+from spectra.system.files import WHEN_SET
 
 # The assumption behind every δ: one float64 product over a chunk of images is wrong by at most
 # K u of its length. Ours: on the test nets two differently ordered computations differ by at most
@@ -68,7 +69,7 @@ class Certificate:
     beyond: float | None
     confidence: float
     why: str
-    residual_rounding: float = 0.0
+    residual_rounding: float = field(default=0.0, metadata=WHEN_SET)
 
     def __post_init__(self) -> None:
         if self.which not in (SMALLEST, LARGEST):
