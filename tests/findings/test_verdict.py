@@ -186,13 +186,6 @@ def test_the_tolerance_that_is_named_as_the_next_step_changes_the_name(numbers, 
     assert name(*numbers, **{**options, "tau": there}).name == other
 
 
-def test_float64_is_no_advice_to_a_run_in_float64():
-    single, double = (name(-1.2, 100.0, residual_max=50.0, in_float64=k) for k in (False, True))
-    assert single.name == double.name == UNDECIDED
-    assert "--dtype float64" in single.next_step
-    assert "float64" not in double.next_step
-
-
 def test_every_name_comes_with_what_would_change_it():
     cases = [(-4.0, {}), (2.0, {}), (2.0, {"low": False}), (2.0, {"high": False}),
              (2.0, {"lower_bound": -0.5}), (2.0, {"lower_bound": 1.0}), (-1.5, {"rounding": 0.6}),
