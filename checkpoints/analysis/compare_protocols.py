@@ -76,6 +76,8 @@ def compare_protocols(
             probe="rademacher" if as_published else asked.probe,
             certify_below=asked.certify_below and images != FRESH,  # nothing is, of no matrix
             stationary=False if as_published else asked.stationary,
+            search_radius=None if as_published else asked.search_radius,
+            search_products=None if as_published else asked.search_products,
         )
         analysis = analyze(
             checkpoint,

@@ -82,6 +82,12 @@ class AnalysisRequest:
             object.__setattr__(self, "parameters", (given,))
         self._check_objective()
         solver = self.solver
+        if not solver.stationary and (solver.search_radius or solver.search_products):
+            raise InputError(
+                "--search-radius and --search-products are of the search for a stationary point, "
+                f"which --loss {self.loss} does not make by itself; leave them out, or give "
+                "--stationary"
+            )
         for name, value in (("radius", self.radius), ("tau", self.tau), ("tol", solver.tol)):
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{name} must be positive and finite, got {value}")

@@ -1,5 +1,6 @@
 """``spectra trajectory``: |λmin/λmax| over the checkpoints of one or more runs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from spectra.errors import InputError
 
 if TYPE_CHECKING:
     from checkpoints import LoadOptions
+    from spectra import Analysis, StationaryPoint
 
 
 @command(short_help="|λmin/λmax| over the checkpoints of runs.")
@@ -86,6 +88,7 @@ def trajectory(
             for a in analyses
         ]
         print_table(f"{name}: |λmin/λmax|", ["epoch", *labels], rows)
+        _print_stationary(name, analyses)
     if any(r.open_ended for analyses in series.values() for a in analyses for r in a.records):
         click.echo(
             f"*: λmin or λmax has not converged in {request.solver.max_steps} steps; "
@@ -93,3 +96,20 @@ def trajectory(
         )
     click.echo("written:")
     print_paths(written)
+
+
+def _print_stationary(name: str, analyses: "Sequence[Analysis]") -> None:
+    """Print what stationary point was found near each checkpoint, where any was looked for."""
+    if not any(r.stationary for a in analyses for r in a.records):
+        return
+    rows = []
+    for a in analyses:
+        found = [r.stationary for r in a.records]
+        rows.append([str(a.checkpoint.epoch), *("-" if f is None else _where(f) for f in found)])
+    labels = [record.label for record in analyses[0].records]
+    print_table(f"{name}: stationary points near by", ["epoch", *labels], rows)
+
+
+def _where(found: "StationaryPoint") -> str:
+    away = "" if found.distance is None else f", {number(found.distance)} away"
+    return f"{found.name}{away}"

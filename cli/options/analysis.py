@@ -13,6 +13,7 @@ from cli.options import shared
 from cli.options.flags import ANALYZED, CERTIFICATES, COMPUTING, SOLVER, Flag, bundle
 from cli.options.values import parse_memory, pick_device
 from spectra.engines.settings import ENGINES, SolverSettings
+from spectra.errors import InputError
 from spectra.krylov.defaults import NUM_PROBES, PROBES, STORAGES
 
 
@@ -220,4 +221,42 @@ analysis_flags = bundle(
     "asked",
     lambda **values: AskedAnalysis(values),
     *(_flag(name, shown) for name, shown in SHOWN.items()),
+)
+
+
+# What commands along v_min and v_max do not ask: further eigenpairs, and what lies around.
+NOT_ALONG_DIRECTIONS = (
+    "weight_decay", "top", "per_layer", "bending", "stationary", "search_radius", "search_products",
+)  # fmt: skip
+_LOSSES_OF_CLASSES = tuple(loss for loss in choices.ANALYZED_LOSSES if loss != choices.OBJECTIVE)
+
+
+def _asked_of_classes(**values: Any) -> AskedAnalysis:
+    if values["loss"] == choices.OBJECTIVE:
+        raise InputError(
+            "this is asked of the losses of classes, not of the training objective, whose weight "
+            f"decay is no image's; take --loss {' or '.join(_LOSSES_OF_CLASSES[:2])}"
+        )
+    return AskedAnalysis(values)
+
+
+# The same for commands about the directions of extreme curvature of a class.
+direction_flags = bundle(
+    "asked",
+    _asked_of_classes,
+    *(
+        Flag(
+            "--loss",
+            heading=ANALYZED,
+            default=AnalysisRequest.loss,
+            show_default=True,
+            type=click.Choice(choices.ANALYZED_LOSSES),
+            metavar=f"[{'|'.join(_LOSSES_OF_CLASSES)}]",
+            help="ce: cross-entropy of scaled logits; train: as trained; reference: unscaled.",
+        )
+        if name == "loss"
+        else _flag(name, shown)
+        for name, shown in SHOWN.items()
+        if name not in NOT_ALONG_DIRECTIONS
+    ),
 )

@@ -61,6 +61,18 @@ def plot_theorem(result: TheoremResult, *, title: str | None = None) -> Figure:
 
 def _amplification(ax: Axes, one: DirectionReport) -> None:
     rows = one.batches
+    critical = one.critical_rho
+    ax.set_title(
+        f"{label_text(one.label)}: λmin {number(one.lambda_min)}, ‖g‖ "
+        f"{number(one.grad_norm)}, ρ* {number(critical)}",
+        weight="bold",
+    )
+    ax.set_ylabel("amplification")
+    if not rows:
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.text(0.5, 0.5, "a mini-batch is all of the images", ha="center", color=MUTED)
+        return
     rho = [row.rho for row in rows]
     middle = [row.measured.estimate for row in rows]
     error = [
@@ -80,13 +92,6 @@ def _amplification(ax: Axes, one: DirectionReport) -> None:
     ax.set_yscale("log")
     ax.set_xticks(rho, [f"{value:g}" for value in rho])
     ax.minorticks_off()
-    critical = one.critical_rho
-    ax.set_title(
-        f"{label_text(one.label)}: λmin {number(one.lambda_min)}, ‖g‖ "
-        f"{number(one.grad_norm)}, ρ* {number(critical)}",
-        weight="bold",
-    )
-    ax.set_ylabel("amplification")
 
 
 def _line(ax: Axes, one: DirectionReport, styles: Mapping[str, SeriesStyle]) -> None:

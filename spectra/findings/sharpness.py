@@ -155,10 +155,18 @@ def batch_projections(
     Args:
         op: over the images that batches are drawn from; its weights count within a batch.
         vector: v, shape (P,), of length 1.
-        batches: positions of images.
+        batches: positions of images; several may not all be of the same ones.
         rhos: radii.
+
+    Raises:
+        InputError: a ρ is not positive, or all batches are the same, which have no spread.
     """
     _check_radii(rhos)
+    if len(batches) > 1 and len({tuple(sorted(index.tolist())) for index in batches}) == 1:
+        raise InputError(
+            f"batches must differ, got {len(batches)} times the same {len(batches[0])} images; "
+            "take fewer images a batch"
+        )
     v = vector.to(op.device, torch.float64)
     plain, sam, predicted = [], [], []
     for index in batches:

@@ -84,7 +84,18 @@ def test_a_batch_has_no_more_images_than_there_are():
     )
     found = measure_sam(load_checkpoint(DIGITS), load_data(), request)
     assert found.effects[0].batch_size == 20
-    assert found.effects[0].noise == pytest.approx(0, abs=1e-12)  # both are of all images
+    effect = found.effects[0]
+    assert (effect.batches, effect.squares, effect.noise) == (None, None, None)
+    assert "A mini-batch is all of the 20 images" in effect.sentence
+
+
+def test_a_theorem_without_batches_to_draw_is_of_the_class_alone(tmp_path):
+    asked = ("--class", "9", "--images-per-class", 2, "--rho", "0.1", "-o", tmp_path)
+    done = invoke("theorem", DIGITS, *asked)
+    assert done.exit_code == 0, done.output
+    (report,) = load_theorem(tmp_path / "theorem.json").classes
+    assert (report.batches, report.correlated_noise) == ((), None)
+    assert "A mini-batch is all of the 20 images" in " ".join(done.stdout.split())
 
 
 def test_views_of_an_image_are_one_draw():

@@ -4,20 +4,23 @@ from dataclasses import fields
 
 import click
 import pytest
-from command_line import refused
+from command_line import invoke, refused
 
 from checkpoints.analysis.request import AnalysisRequest
 from cli.bench.command import bench
 from cli.commands.analyze import analyze
+from cli.commands.directions.images import images
+from cli.commands.directions.sam import sam
 from cli.commands.directions.theorem import theorem
 from cli.commands.trajectory import trajectory
-from cli.options.analysis import SHOWN, WITHOUT_FLAG, analysis_flags
+from cli.options.analysis import NOT_ALONG_DIRECTIONS, SHOWN, WITHOUT_FLAG, analysis_flags
 from cli.options.values import parse_memory
 from spectra import InputError, SolverSettings
 from spectra.objective.short_memory import MEMORY_BUDGET
 
 FIELDS = {f.name: f for owner in (AnalysisRequest, SolverSettings) for f in fields(owner)}
-COMMANDS = {"analyze": analyze, "trajectory": trajectory, "theorem": theorem}
+COMMANDS = {"analyze": analyze, "trajectory": trajectory}
+DIRECTIONS = {"images": images, "sam": sam, "theorem": theorem}
 # Those whose flag has another default: each command has its own, or the machine decides.
 OTHER_DEFAULT = {"classes": None, "num_probes": None, "proof": None, "device": "auto"}
 # A value of each flag that is not its default.
@@ -60,7 +63,11 @@ GIVEN = {
     "deterministic": ("--deterministic", None, True),
 }
 # What a flag does not go without, as fields of the request.
-NEEDED = {"weight_decay": {"loss": "objective", "classes": "overall"}}
+NEEDED = {
+    "weight_decay": {"loss": "objective", "classes": "overall"},
+    "search_radius": {"stationary": True},
+    "search_products": {"stationary": True},
+}
 
 
 def asked_by(*arguments: str):
@@ -86,6 +93,33 @@ def test_every_field_of_a_request_has_a_flag_or_a_reason_for_none():
     assert set(GIVEN) == set(SHOWN)
 
 
+@pytest.mark.parametrize("command", DIRECTIONS.values(), ids=DIRECTIONS)
+def test_commands_along_directions_offer_what_they_use(command):
+    offered = {parameter.name for parameter in command.params}
+    assert offered.isdisjoint(NOT_ALONG_DIRECTIONS)
+    assert set(SHOWN) - set(NOT_ALONG_DIRECTIONS) <= offered
+    for name in set(SHOWN) - set(NOT_ALONG_DIRECTIONS):
+        option = next(p for p in command.params if p.name == name)
+        default = option.get_default(click.Context(command))
+        assert default == OTHER_DEFAULT.get(name, FIELDS[name].default)
+
+
+@pytest.mark.parametrize("command", DIRECTIONS)
+def test_no_direction_is_asked_of_the_training_objective(command):
+    said = refused(command, "bundled:digits/ce-drw", "--loss", "objective", "--class", "8")
+    assert "not of the training objective" in said
+    assert "objective" not in invoke(command, "--help").output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "flags", [("--search-radius", "1"), ("--search-products", "9", "--no-stationary")]
+)
+def test_a_search_that_is_not_made_has_no_radius(command, flags):
+    said = refused(command, "bundled:digits/ce-drw", *flags)
+    assert "leave them out, or give --stationary" in said
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_flag_has_the_default_of_its_field(command, name):
@@ -104,9 +138,12 @@ def test_a_flag_reaches_its_field_and_no_other(name):
     given = [flag] if text is None else [flag, text]
     device = [] if name == "device" else ["--device", "cpu"]
     needed = NEEDED.get(name, {})
-    beside = [text for field, said in needed.items() for text in (f"--{field}", said)]
+    # "loss": "objective" is --loss objective, a field that is True its flag alone.
+    beside = [t for f, said in needed.items() for t in (f"--{f}", said) if t is not True]
     request = asked_by(*given, *device, *beside).request()
-    assert values(request) | {"solver": None} == values(AnalysisRequest(**needed)) | {
+    solver = SolverSettings(**{k: v for k, v in needed.items() if hasattr(SolverSettings, k)})
+    own = {k: v for k, v in needed.items() if not hasattr(SolverSettings, k)}
+    assert values(request) | {"solver": None} == values(AnalysisRequest(**own, solver=solver)) | {
         name: value,
         "solver": None,
     }

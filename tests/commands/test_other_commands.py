@@ -62,6 +62,18 @@ def test_a_ratio_of_a_trajectory_that_has_not_converged_is_marked(run_folder, tm
     assert "*: λmin or λmax has not converged in 2 steps" in result.stdout
 
 
+def test_a_trajectory_shows_what_its_search_found(run_folder, tmp_path):
+    result = invoke(
+        "trajectory", run_folder, "--classes", "9", "--num-steps", 2, "--max-steps", 2,
+        "--stationary", "--search-products", 1, "--images-per-class", 2, "-o", tmp_path,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    shown = result.stdout.partition("tiny: stationary points near by")[2]
+    for epoch in (1, 3):
+        found = load_analysis(tmp_path / "tiny" / f"epoch-{epoch:04d}.json").records[0].stationary
+        assert [str(epoch), *found.name.split()] in [line.split() for line in shown.splitlines()]
+
+
 def test_recipes_lists_every_recipe():
     listed = json.loads(invoke("recipes", "--json").stdout)["recipes"]
     assert [recipe["name"] for recipe in listed] == list(RECIPE_NAMES)

@@ -12,7 +12,7 @@ from spectra.findings.confidence import Interval
 from spectra.findings.sam.sam_effect import SamEffect, next_step_over_radii, sentence_over_radii
 from spectra.findings.sam.sam_slopes import sam_effects, with_batches
 from spectra.findings.sam.slope_change import STRENGTHENS, WEAKENS, SlopeChange
-from spectra.findings.sharpness import Amplification, BatchProjections
+from spectra.findings.sharpness import Amplification, BatchProjections, batch_projections
 
 DOUBLE = torch.float64
 EIGENVALUES = torch.tensor([-2.0, -0.5, 0.3, 1.0, 4.0], dtype=DOUBLE)
@@ -198,6 +198,26 @@ def test_a_sentence_says_why_batches_differ_from_the_theorem(batches, square, sa
     found = effect(batches=batches, squares=square, batch_size=128)
     assert "Over mini-batches of 128 of all images the mean square of the slope" in found.sentence
     assert found.sentence.endswith(said)
+
+
+def test_a_convex_loss_is_said_to_have_no_step_along_negative_curvature():
+    convex = SamEffect("8", 0.1, 4e-14, 100.0, 1.0, change(), lambda_max=2.0, residual=1e-9)
+    assert (convex.bends_down, convex.name) == (False, "open")
+    assert convex.sentence == (
+        "class 8 has no negative curvature to speak of (λmin 4e-14, λmax 2), so there is no step "
+        "along it."
+    )
+    assert convex.next_step == "Another class, or other weights."
+    assert sentence_over_radii([convex, replace(convex, rho=0.5)]) == convex.sentence
+    # Where v_min is not known beside τ λmax, something lower may have been missed.
+    assert "v_min has not converged" in replace(convex, residual=0.5).next_step
+    assert replace(convex, curvature=-1.0).bends_down
+
+
+def test_batches_that_are_all_the_same_are_refused(quadratic):
+    same = [torch.tensor([0, 1, 2]), torch.tensor([2, 1, 0])]
+    with pytest.raises(InputError, match="batches must differ, got 2 times the same 3 images"):
+        batch_projections(quadratic, LOWEST, same, [0.1])
 
 
 def test_the_noise_of_batches_is_what_is_not_their_mean():

@@ -1,7 +1,7 @@
 """The direction of least curvature of each class, and what mini-batches do along it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,7 +13,12 @@ from checkpoints.checkpoint import Checkpoint
 from spectra import Extremes, HessianOperator, extremes_by_active_images, make_generator
 from spectra.findings.sam.sam_effect import SamEffect
 from spectra.findings.sam.sam_slopes import sam_effects, with_batches
-from spectra.findings.sharpness import Amplification, BatchProjections
+from spectra.findings.sharpness import (
+    Amplification,
+    BatchProjections,
+    amplifications,
+    batch_projections,
+)
 from spectra.krylov.defaults import ACTIVE_TOLERANCE
 from spectra.krylov.tolerance import Tolerance
 from spectra.results.directions.theorem_result import MeasuredAt, TheoremProtocol
@@ -85,7 +90,12 @@ def images_of_batch(whole: HessianOperator, request: TheoremRequest) -> int:
 
 
 def draw_batches(whole: HessianOperator, request: TheoremRequest) -> list[Tensor]:
-    """Return the positions of the images of each mini-batch, drawn without replacement."""
+    """Return the positions of the images of each mini-batch, drawn without replacement.
+
+    None where a batch would be all of the images, and every one the same.
+    """
+    if images_of_batch(whole, request) == whole.num_images:
+        return []
     generator = make_generator(request.analysis.solver.seed, "theorem batches")
     size = images_of_batch(whole, request)
     return [
@@ -96,7 +106,7 @@ def draw_batches(whole: HessianOperator, request: TheoremRequest) -> list[Tensor
 
 def effects_of(
     one: Direction,
-    along: BatchProjections,
+    along: BatchProjections | None,
     squares: tuple[Amplification, ...],
     request: TheoremRequest,
     *,
@@ -107,7 +117,7 @@ def effects_of(
 
     Args:
         one: the class.
-        along: what mini-batches are along its v_min.
+        along: what mini-batches are along its v_min; None: a batch is all of the images.
         squares: what becomes of their mean square.
         request: the radii.
         batch_size: images of a batch.
@@ -123,7 +133,31 @@ def effects_of(
         views=one.views,
         gradient=gradient,
     )
+    effects = tuple(
+        replace(effect, lambda_max=one.found.largest.value, batch_size=batch_size)
+        for effect in effects
+    )
+    if along is None:
+        return effects
     return with_batches(effects, along, squares, batch_size=batch_size)
+
+
+def batches_along(
+    one: Direction, whole: HessianOperator, batches: Sequence[Tensor], request: TheoremRequest
+) -> tuple[BatchProjections | None, tuple[Amplification, ...]]:
+    """Return what mini-batches are along a class's v_min, and what becomes of their mean square.
+
+    Args:
+        one: the class.
+        whole: over the images that they are drawn from.
+        batches: see :func:`draw_batches`; empty: nothing is said of them.
+        request: radii and seed.
+    """
+    if not batches:
+        return None, ()
+    along = batch_projections(whole, one.vector, batches, request.rhos)
+    generator = make_generator(request.analysis.solver.seed, "batch bootstrap", one.label)
+    return along, tuple(amplifications(along, one.found.smallest.value, generator=generator))
 
 
 def measured_at(checkpoint: Checkpoint) -> MeasuredAt:

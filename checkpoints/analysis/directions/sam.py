@@ -3,6 +3,7 @@
 from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.directions.class_directions import (
     Direction,
+    batches_along,
     directions_of,
     draw_batches,
     effects_of,
@@ -14,9 +15,8 @@ from checkpoints.analysis.request import TheoremRequest
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData
 from checkpoints.training.threads import suitable_threads
-from spectra import HessianOperator, make_generator
+from spectra import HessianOperator
 from spectra.findings.sam.sam_effect import SamEffect
-from spectra.findings.sharpness import amplifications, batch_projections
 from spectra.results.directions.sam_result import SamResult
 from spectra.system.progress import Progress
 
@@ -77,8 +77,5 @@ def measure_sam(
 def _effects(
     one: Direction, whole: HessianOperator, request: TheoremRequest
 ) -> tuple[SamEffect, ...]:
-    along = batch_projections(whole, one.vector, draw_batches(whole, request), request.rhos)
-    generator = make_generator(request.analysis.solver.seed, "batch bootstrap", one.label)
-    squares = amplifications(along, one.found.smallest.value, generator=generator)
-    size = images_of_batch(whole, request)
-    return effects_of(one, along, tuple(squares), request, batch_size=size)
+    along, squares = batches_along(one, whole, draw_batches(whole, request), request)
+    return effects_of(one, along, squares, request, batch_size=images_of_batch(whole, request))

@@ -8,6 +8,7 @@ from torch import Tensor
 from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.directions.class_directions import (
     Direction,
+    batches_along,
     directions_of,
     draw_batches,
     effects_of,
@@ -19,13 +20,8 @@ from checkpoints.analysis.request import TheoremRequest
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData
 from checkpoints.training.threads import suitable_threads
-from spectra import HessianOperator, make_generator
-from spectra.findings.sharpness import (
-    amplifications,
-    batch_projections,
-    class_factors,
-    gauss_newton_form,
-)
+from spectra import HessianOperator
+from spectra.findings.sharpness import class_factors, gauss_newton_form
 from spectra.landscape.line import loss_line
 from spectra.results.directions.theorem_result import DirectionReport, TheoremResult
 from spectra.system.progress import Progress
@@ -95,13 +91,11 @@ def _report(
     op, pair, vector = one.op, one.found.smallest, one.vector
     gradient = op.gradient()
     norm = float(gradient.norm())
-    along = batch_projections(whole, vector, batches, request.rhos)
+    along, squares = batches_along(one, whole, batches, request)
     reach = 2 * max(request.rhos)
     steps = [reach * k / _LINE_HALF for k in range(-_LINE_HALF, _LINE_HALF + 1)]
     line = loss_line([each.op for each in directions], vector, steps)
     newton = gauss_newton_form(op, vector)
-    generator = make_generator(request.analysis.solver.seed, "batch bootstrap", one.label)
-    squares = tuple(amplifications(along, pair.value, generator=generator))
     return DirectionReport(
         label=one.label,
         n=op.num_images,
@@ -116,7 +110,7 @@ def _report(
         rest=cross[one.label] - newton,
         class_factors=tuple(class_factors(op, vector, pair.value, request.rhos, gradient=gradient)),
         batches=squares,
-        correlated_noise=along.correlated_noise,
+        correlated_noise=None if along is None else along.correlated_noise,
         line={
             each.label: tuple(losses_at.tolist())
             for each, losses_at in zip(directions, line, strict=True)

@@ -8,7 +8,7 @@ import click
 from cli.display.lines import note, print_json, print_paths
 from cli.display.progress import reporting
 from cli.options import shared
-from cli.options.analysis import AskedAnalysis, analysis_flags
+from cli.options.analysis import AskedAnalysis, direction_flags
 from cli.options.flags import OUTPUT, SOLVER, Flag, command
 from cli.options.values import Folder, writable
 from spectra.errors import InputError
@@ -25,7 +25,7 @@ SHOW = 12
 @click.argument("checkpoint")
 @shared.source
 @shared.loading
-@analysis_flags
+@direction_flags
 @Flag(
     "--vectors",
     heading=SOLVER,

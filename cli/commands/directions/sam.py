@@ -11,7 +11,7 @@ from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number, percent
 from cli.options import shared
-from cli.options.analysis import AskedAnalysis, analysis_flags
+from cli.options.analysis import AskedAnalysis, direction_flags
 from cli.options.flags import ANALYZED, Flag, command
 from cli.options.values import parse_radii, writable
 from spectra.findings.verdict import RADIUS
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="SAM's radius, or several joined by commas.",
 )
-@analysis_flags
+@direction_flags
 @shared.batches
 @shared.output
 @shared.as_json

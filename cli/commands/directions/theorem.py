@@ -11,12 +11,13 @@ from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number
 from cli.options import shared
-from cli.options.analysis import AskedAnalysis, analysis_flags
+from cli.options.analysis import AskedAnalysis, direction_flags
 from cli.options.flags import ANALYZED, Flag, command
 from cli.options.values import parse_radii, writable
 
 if TYPE_CHECKING:
     from checkpoints import LoadOptions
+    from spectra.findings.sharpness import Amplification
     from spectra.results.directions.theorem_result import DirectionReport
 
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("checkpoint")
 @shared.source
 @shared.loading
-@analysis_flags
+@direction_flags
 @Flag(
     "--rho",
     heading=ANALYZED,
@@ -91,18 +92,18 @@ def _print(one: "DirectionReport") -> None:
             number(own.rho),
             "undetermined" if own.undetermined else number(own.measured),
             number(own.predicted),
-            "undetermined" if batch.undetermined else number(batch.measured.estimate),
-            f"{number(batch.measured.lower)} to {number(batch.measured.upper)}",
-            number(batch.predicted.estimate),
-            number(batch.theorem),
         ]
-        for own, batch in zip(one.class_factors, one.batches, strict=True)
+        for own in one.class_factors
     ]
+    columns = ["ρ", "own loss", "predicted"]
+    if one.batches:  # none where a batch is all of the images
+        columns += ["batches", "95 %", "predicted ", "theorem"]
+        rows = [row + _of_batches(batch) for row, batch in zip(rows, one.batches, strict=True)]
     print_table(
         f"class {one.label}, {one.n} images: λmin {number(one.lambda_min)} (vᵀGv "
         f"{number(one.gauss_newton)}, vᵀ(H-G)v {number(one.rest)}), ‖g‖ {number(one.grad_norm)}, "
         f"ρ* {number(one.critical_rho)}, E⟨g_B,v⟩² {number(one.correlated_noise)}",
-        ["ρ", "own loss", "predicted", "batches", "95 %", "predicted ", "theorem"],
+        columns,
         rows,
     )
     others = [label for label in one.cross if label != one.label]
@@ -115,3 +116,12 @@ def _print(one: "DirectionReport") -> None:
                 for label in others
             )
         )
+
+
+def _of_batches(batch: "Amplification") -> list[str]:
+    return [
+        "undetermined" if batch.undetermined else number(batch.measured.estimate),
+        f"{number(batch.measured.lower)} to {number(batch.measured.upper)}",
+        number(batch.predicted.estimate),
+        number(batch.theorem),
+    ]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scipy.special import stdtrit
 
@@ -15,7 +15,9 @@ from spectra.findings.sam.slope_change import (
     SlopeChange,
 )
 from spectra.findings.sharpness import Amplification
+from spectra.findings.verdict import TAU
 from spectra.krylov.quadrature.intervals import LEVEL
+from spectra.system.files import WHEN_SET
 
 # Ours: a mean square that changes by less than a tenth needs no further words.
 SMALL_CHANGE = 0.1
@@ -36,11 +38,13 @@ class SamEffect:
         grad_norm: ‖g‖.
         predicted: 1 + ρλ/‖g‖, the factor to first order in ρ; None where g is 0.
         own: with the loss's own gradient, over its images.
-        batches: with the gradients of mini-batches of all images; None where none were drawn.
+        batches: with the gradients of mini-batches of all images; None where none were drawn, and
+            where a batch is all of the images: all would be the same one.
         squares: what the mean square over those batches becomes; None likewise.
-        batch_size: images of a batch.
+        batch_size: images of a batch; without ``batches``, all that there are.
         residual: ‖Hv − λv‖; None where it is not known.
         growth: ‖g_SAM‖/‖g‖: what becomes of the whole gradient; None where it was not measured.
+        lambda_max: the other end, beside which λ is large or small; None where it is not known.
     """
 
     label: str
@@ -54,16 +58,28 @@ class SamEffect:
     batch_size: int | None = None
     residual: float | None = None
     growth: float | None = None
+    lambda_max: float | None = field(default=None, metadata=WHEN_SET)
 
     @property
     def name(self) -> str:
-        """What SAM does to the step of the loss's own gradient, see :attr:`SlopeChange.name`."""
-        return self.own.name
+        """What SAM does to the step of the loss's own gradient, see :attr:`SlopeChange.name`.
+
+        Open where there is no negative curvature, and so no step along it.
+        """
+        return self.own.name if self.bends_down else OPEN
+
+    @property
+    def bends_down(self) -> bool:
+        """Whether there is negative curvature to speak of, as a verdict has it by default."""
+        return self.lambda_max is None or self.curvature < -TAU * max(self.lambda_max, 0.0)
 
     @property
     def along_an_eigenvector(self) -> bool:
         """Whether v is known well enough for an eigenvector, as far as its residual is known."""
-        return self.residual is None or self.residual <= LARGEST_RESIDUAL * abs(self.curvature)
+        size = abs(self.curvature)
+        if not self.bends_down:  # of which the residual is to be small beside what would count
+            size = max(size, TAU * abs(self.lambda_max or 0.0))
+        return self.residual is None or self.residual <= LARGEST_RESIDUAL * size
 
     @property
     def noise(self) -> float | None:
@@ -78,7 +94,13 @@ class SamEffect:
     @property
     def sentence(self) -> str:
         """What was found, for people."""
-        said = [self._of_own(), self._of_first_order(), self._of_batches()]
+        if self.bends_down:
+            said = [self._of_own(), self._of_first_order(), self._of_batches()]
+        else:
+            said = [
+                f"{self._title} has no negative curvature to speak of (λmin {self.curvature:.3g}, "
+                f"λmax {self.lambda_max:.3g}), so there is no step along it."
+            ]
         if not self.along_an_eigenvector:
             said.append(f"v_min is known to a residual of {self.residual:.2g} only.")
         return " ".join(part for part in said if part)
@@ -88,6 +110,8 @@ class SamEffect:
         """What would change the answer, or settle it."""
         if not self.along_an_eigenvector:
             return "A smaller --tol or more --max-steps: v_min has not converged."
+        if not self.bends_down:
+            return "Another class, or other weights."
         if self.own.draws == 1:
             return "Ask of several classes together, such as tail: one image has no error."
         if self.own.factor is None:
@@ -104,8 +128,12 @@ class SamEffect:
                 return f"About {wanted} times as many batches (--num-batches) would settle theirs."
         return "Another --rho."
 
+    @property
+    def _title(self) -> str:
+        return f"class {self.label}" if self.label.isdigit() else self.label
+
     def _of_own(self) -> str:
-        own, title = self.own, f"class {self.label}" if self.label.isdigit() else self.label
+        own, title = self.own, self._title
         before, after = self.slope(own.plain, own.plain_error), self.slope(own.sam, own.sam_error)
         goes = f"goes from {before} of ‖g‖ to {after}"
         if self.growth is not None and abs(self.growth - 1) > SMALL_CHANGE:
@@ -144,6 +172,11 @@ class SamEffect:
 
     def _of_batches(self) -> str:
         batches, squares = self.batches, self.squares
+        if batches is None and self.batch_size:
+            return (
+                f"A mini-batch is all of the {self.batch_size} images, so batches have no noise "
+                "to tell of; a smaller --batch-size draws some."
+            )
         if batches is None or squares is None or self.noise is None:
             return ""
         measured, size = squares.measured, f" of {self.batch_size}" if self.batch_size else ""
@@ -183,7 +216,7 @@ def sentence_over_radii(effects: Sequence[SamEffect]) -> str:
     if not effects:
         return "What SAM does was not recorded; 'spectra theorem' or 'spectra sam' measures it."
     chosen = _chosen(effects)
-    if len(effects) == 1:
+    if len(effects) == 1 or not chosen.bends_down:
         return chosen.sentence
     by_name: dict[str, list[str]] = {}
     for effect in effects:

@@ -31,8 +31,8 @@ class DirectionReport:
         gauss_newton: vᵀGv.
         rest: vᵀ(H - G)v.
         class_factors: SAM on the class's own loss.
-        batches: SAM on mini-batches of all images.
-        correlated_noise: E⟨g_B, v⟩², CNC's γ as measured.
+        batches: SAM on mini-batches of all images; empty where a batch is all of them.
+        correlated_noise: E⟨g_B, v⟩², CNC's γ as measured; None without batches.
         line: losses along v, by class, at ``line_steps``.
         line_steps: t, parameter units.
         cross: vᵀH_c'v by class c'.
@@ -53,7 +53,7 @@ class DirectionReport:
     rest: float
     class_factors: tuple[ClassFactor, ...]
     batches: tuple[Amplification, ...]
-    correlated_noise: float
+    correlated_noise: float | None
     line: Mapping[str, tuple[float, ...]]
     line_steps: tuple[float, ...]
     cross: Mapping[str, float]
