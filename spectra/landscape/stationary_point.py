@@ -55,7 +55,7 @@ class StationaryPoint:
     Example:
         >>> found = spectra.StationaryPoint("slope", "‖g‖ has a minimum of .04", 0.5, 1.0, 0.04)
         >>> found.sentence
-        'No stationary point within 0.5: the loss goes on falling.'
+        'No stationary point was found within 0.5: the loss goes on falling.'
     """
 
     name: str
@@ -100,7 +100,10 @@ class StationaryPoint:
                 f"{self.search_radius:.3g}."
             )
         if self.name == SLOPE:
-            return f"No stationary point within {self.search_radius:.3g}: the loss goes on falling."
+            return (
+                f"No stationary point was found within {self.search_radius:.3g}: the loss goes on "
+                "falling."
+            )
         return f"Undecided whether a stationary point is near: {self.reason}."
 
     @property

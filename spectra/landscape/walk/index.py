@@ -57,8 +57,8 @@ def index_at(loss: BalancedLoss, u: Tensor, *, reach: float, generator: torch.Ge
 
     * saddle: λmin < -1e-4 max|λ|, a Rayleigh quotient, and the true loss falls on both sides along
       its vector;
-    * minimum: λmin > 0, converged, a lower bound for it is above -1e-4 max|λ|, and the true loss
-      rises on both sides;
+    * minimum: λmin > 1e-4 max|λ|, converged, a lower bound for it is above -1e-4 max|λ|, and the
+      true loss rises on both sides;
     * undecided: anything else.
 
     Cost: from 10 to :data:`MAX_STEPS` float64 products, and two losses a step length that is tried.
@@ -79,7 +79,7 @@ def index_at(loss: BalancedLoss, u: Tensor, *, reach: float, generator: torch.Ge
         low, high, largest = float(values[0]), float(values[-1]), float(np.abs(values).max())
         below = outer_bounds(t, op.size, FAILURE).below
         deep = low < -FLAT * largest and residual < _NEAR * -low
-        bounded = low > 0 and residual < _NEAR * low and below > -FLAT * largest
+        bounded = low > FLAT * largest and residual < _NEAR * low and below > -FLAT * largest
         if deep or bounded or run.closed or len(run) >= limit:
             break
 
@@ -97,7 +97,8 @@ def index_at(loss: BalancedLoss, u: Tensor, *, reach: float, generator: torch.Ge
     if deep:
         sides = f"the loss falls on both sides at {length:.2g}"
         return named(SADDLE, f"λmin {low:.3g} < -{FLAT:g} max|λ| {largest:.3g}, {sides}")
-    return named(MINIMUM, f"λmin {low:.3g} > 0, no eigenvalue under {below:.3g} at {1 - FAILURE:g}")
+    above = f"λmin {low:.3g} > {FLAT:g} max|λ| {largest:.3g}"
+    return named(MINIMUM, f"{above}, no eigenvalue under {below:.3g} at {1 - FAILURE:g}")
 
 
 def _agreeing_length(

@@ -26,6 +26,10 @@ _LAST_RATIO, _LAST_STEP = 0.3, 0.1
 # beside a large gradient, a faint slope hides in directions where nothing bends, or a point far off
 # in directions that hardly do.
 _LEFT, _FLAT = 1e-4, 1e-4
+# Ours: ... and the true gradient does there what its model says, but for this share of it. Beside a
+# fold, where two stationary points are about to meet or just have met, a Newton step leaves a
+# quarter of the gradient or more.
+_UNFORESEEN = 1e-4
 # Ours: what rounding leaves of a gradient, relative to the largest curvature times the size of w.
 _ROUNDING = 1e-15
 # Ours: as trust regions do (Nocedal & Wright 2006, algorithm 4.1).
@@ -110,14 +114,17 @@ class Walk:
             after <= _FALLEN * self._first
             and after <= _LAST_RATIO * before
             and trial.length <= min(shortest, _LAST_STEP * gone)
-            and self._rest_goes(trial.length)
+            and self._rest_goes(trial.length, rounding)
         ):
             self._arrive(f"‖g‖ fell by {after / self._first:.2g}, at last by {after / before:.2g}")
         elif self._standing >= _STANDING_ROUNDS:
             self.ended = f"{_STANDING_ROUNDS} rounds running hardly lowered the gradient"
 
-    def _rest_goes(self, last: float) -> bool:
-        """Say whether what is left of the gradient goes with a short step; 12 to 150 products."""
+    def _rest_goes(self, last: float, rounding: float) -> bool:
+        """Say whether what is left of the gradient goes with a short step: by its model, and truly.
+
+        Cost: 12 to 150 products and a gradient.
+        """
         model = GradientModel(self._loss.hessian(self.u), self.gradient)
         goes = False
         while not (goes or model.closed or len(model) >= _NEAR_STEPS):
@@ -129,6 +136,9 @@ class Walk:
             self.rest = max(last * _LAST_RATIO / (1 - _LAST_RATIO), best.length)
             self.products += 2
         self.products += len(model)
+        if goes:
+            there = float(self._loss.gradient(self.u + best.step).norm())
+            goes = there <= max(size + _UNFORESEEN * model.grad_norm, 10 * rounding)
         return goes
 
     def _arrive(self, why: str) -> None:

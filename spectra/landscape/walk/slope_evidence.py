@@ -95,7 +95,10 @@ def least_slope(
     around = radius + float(u.norm())  # a ball around u that holds that of w
     best = model.step(around)
     left = model.residual(best)
-    v = left / left.norm()
+    size_left = float(left.norm())
+    if size_left == 0.0:  # the model has a stationary point in reach
+        return 0.0
+    v = left / size_left
     bend = model.product(v)
     size = float(bend.norm())
     slopes = [float(v @ model.gradient) - around * size]

@@ -11,7 +11,7 @@ from torch import Tensor
 from spectra import make_generator
 
 DEVELOPMENT = "development"
-HELD_OUT = "held out"
+HELD_OUT = "held-out"
 RADIUS = 0.1  # r: SAM's ball, and what `spectra analyze` takes where nothing else is known
 SEARCH_RADIUS = 5 * RADIUS
 # Displacements of a known point, in units of r: within SAM's ball, and beyond it.
