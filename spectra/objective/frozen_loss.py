@@ -232,25 +232,32 @@ class FrozenLoss(NetworkPoint):
 
     def gradient(self) -> Tensor:
         """Return the gradient of the loss, shape (P,), float64 sums of own-dtype chunks."""
-        return self.scaled_gradient()[0]
+        total, _ = self._summed_gradient(scaled=False)
+        return total
 
-    @with_smaller_chunks
     def scaled_gradient(self) -> tuple[Tensor, float]:
         """Return :meth:`gradient`, and what its length would be if nothing cancelled in its sum.
 
         Its rounding is measured against that.
         """
+        total, lengths = self._summed_gradient(scaled=True)
+        size = sum(torch.stack(lengths).tolist()) / self.total_weight
+        if self.decay:
+            size += self.decay * float(self._parameter_vector().norm())
+        return total, size
+
+    @with_smaller_chunks
+    def _summed_gradient(self, *, scaled: bool) -> tuple[Tensor, list[Tensor]]:
+        """Return the gradient, and the length of what each chunk adds to it where asked for."""
         total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
-        scale = torch.zeros((), dtype=torch.float64, device=self.device)
+        lengths = []
         with exact_products(self.device):
             for pieces in self._map(self._chunk_gradient):
-                total += (gradient := torch.cat([g.reshape(-1) for g in pieces]).double())
-                scale += gradient.norm()
-        total, size = total / self.total_weight, float(scale) / self.total_weight
-        if not self.decay:
-            return total, size
-        w = self._parameter_vector()
-        return self._decayed(total, w), size + self.decay * float(w.norm())
+                total += (gradient := torch.cat([g.reshape(-1) for g in pieces]))
+                if scaled:
+                    lengths.append(gradient.double().norm())
+        total /= self.total_weight
+        return self._decayed(total, self._parameter_vector()) if self.decay else total, lengths
 
     @with_smaller_chunks
     def loss(self) -> float:
