@@ -22,6 +22,10 @@ class OperatorError(SpectraError, ValueError):
     """A Hessian operator failed its determinism, symmetry or separability check."""
 
 
+class UnderflowError(OperatorError):
+    """A loss is so small that its gradient and its Hessian are 0 in the precision they are in."""
+
+
 def first_line(error: BaseException, most: int = 200) -> str:
     """Return the first line of an error's message, cut after ``most`` characters."""
     return " ".join(str(error).strip().partition("\n")[0].split())[:most]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spectra.errors import NonFiniteError, OperatorError
+from spectra.errors import NonFiniteError, OperatorError, UnderflowError
 from spectra.operators.checks.derivatives import describe_kinks
 from spectra.operators.checks.differences import INFINITE, Derivatives, block_norms, derivatives
 from spectra.operators.checks.evidence import STEPS
@@ -23,6 +23,8 @@ OF_BLOCK = {torch.float32: 2e-3, torch.float64: 1e-8}
 OF_WHOLE = {torch.float32: 1e-4, torch.float64: 1e-10}
 # Ours: the same operations in the same order give the same bytes; atomic sums, some ulp.
 REPEATED = 1e-6
+# Ours: a wrong formula keeps more than a hundredth of gradient and product; underflow does not.
+_LEFT = 0.01
 
 
 def check_products(few: FewImages, known: Derivatives | None) -> None:
@@ -43,6 +45,7 @@ def check_products(few: FewImages, known: Derivatives | None) -> None:
     Raises:
         NonFiniteError: a product is NaN or infinite.
         OperatorError: two products differ, or one differs from that in float64.
+        UnderflowError: gradient and product have underflowed.
     """
     gaps: list[_Gap] = []
     for attempt in range(MOST_OFTEN):
@@ -59,20 +62,34 @@ def check_products(few: FewImages, known: Derivatives | None) -> None:
         everywhere = torch.stack([one.excess for one in gaps]).amin(0)
         if not (everywhere > 1).any():
             return
+    dtype = str(own.dtype).removeprefix("torch.")
+    finer = "" if own.dtype == torch.float64 else "; compute in float64 (dtype=torch.float64)"
+    if _has_underflowed(own, exact):
+        whose = f"class {own.label}" if own.label else "this loss"
+        raise UnderflowError(
+            f"the loss of {whose} is {exact.value:.2g}, and its gradient and Hessian are 0 in "
+            f"{dtype}{finer}, --dtype float64 at the command line"
+        )
     worst = int(everywhere.argmax())
     what, name = ("gradient", "product")[worst % 2], double.names[worst // 2]
     share = min(float(one.relative[worst]) for one in gaps)
     kinks = kinks_that_move(double, STEPS[0] * exact.vector)
     raise OperatorError(
-        f"in {str(own.dtype).removeprefix('torch.')} the {what} is {100 * share:.2g} % off what it "
+        f"in {dtype} the {what} is {100 * share:.2g} % off what it "
         f"is in float64 in parameter {name}: "
         + (
             describe_kinks(kinks)
             if kinks
-            else "an operation loses its digits there, or its kernel is wrong; compute in float64 "
-            "(dtype=torch.float64)"
+            else f"an operation loses its digits there, or its kernel is wrong{finer}"
         )
     )
+
+
+def _has_underflowed(own: ChunkedOperator, exact: Derivatives) -> bool:
+    """Say whether nothing is left of gradient and product, which in float64 are small, not 0."""
+    product = own.matvec(exact.vector.to(own.dtype)).double()
+    pairs = ((own.gradient().double(), exact.gradient), (product, exact.product))
+    return all(float(e.norm()) > 0 and float(f.norm()) < _LEFT * float(e.norm()) for f, e in pairs)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from planted_errors import deep_net, images_and_labels
 from torch import Tensor, nn
 
 from spectra import HessianOperator, OperatorError
+from spectra.errors import UnderflowError
 from spectra.products.tangent.products import TangentChunk
 
 DOUBLE = torch.float64
@@ -104,3 +105,15 @@ def test_a_loss_that_loses_its_digits_on_fitted_images_is_refused_in_float32():
         HessianOperator(model, images, labels, loss=by_softmax)
     HessianOperator(model, images, labels)
     HessianOperator(model, images.double(), labels, loss=by_softmax, dtype=DOUBLE)
+
+
+def test_a_loss_that_underflows_in_float32_is_named_with_its_class():
+    """exp(-200) is 1e-87: float32 ends at 1e-45."""
+    images, labels = torch.eye(10), torch.arange(10)
+    model = nn.Linear(10, 10)
+    with torch.no_grad():
+        model.weight.copy_(200 * torch.eye(10))
+        model.bias.zero_()
+    with pytest.raises(UnderflowError, match=r"class 8 is .*e-8., .* are 0 in float32; .*float64"):
+        HessianOperator(model, images, labels, label="8")
+    HessianOperator(model, images.double(), labels, label="8", dtype=DOUBLE)
