@@ -31,6 +31,21 @@ class Deflated:
         """Return those of factor · H; ``factor`` >= 0."""
         return Deflated(self.values * factor, self.residuals * factor, self.errors * factor)
 
+    @property
+    def coupling(self) -> float:
+        """A bound on ‖YᵀHv‖ of a unit v beside Y: it is (HY - YΘ)ᵀv, so no more than ‖HY - YΘ‖."""
+        return float(np.linalg.norm(self.residuals))
+
+    def displacements(self, found: FloatArray) -> FloatArray:
+        """Return by how much eigenvalues beside Y are moved by it, to second order.
+
+        Args:
+            found: eigenvalues of the complement, shape (n,), eigenvalue units.
+        """
+        apart = np.abs(np.asarray(found)[:, None] - self.values)
+        each = np.maximum(apart, self.residuals + np.finfo(np.float64).tiny)
+        return np.asarray((self.residuals**2 / each).sum(-1))
+
 
 @dataclass(frozen=True)
 class Spectrum:

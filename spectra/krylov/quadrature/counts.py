@@ -148,13 +148,11 @@ def _of_rest(
 
 def _disjoint(spectrum: Spectrum, limit: float) -> int:
     """Return the most intervals around Ritz values that end below ``limit`` and do not meet."""
-    ends: FloatArray = np.concatenate(
-        [
-            np.stack([t.ritz_values() - t.residual_bounds(), t.ritz_values() + t.residual_bounds()])
-            for t in spectrum.probes
-        ],
-        axis=1,
-    )
+    coupling = 0.0 if spectrum.deflated is None else spectrum.deflated.coupling
+    values = np.concatenate([t.ritz_values() for t in spectrum.probes])
+    own = np.concatenate([t.residual_bounds() for t in spectrum.probes])
+    residuals = np.hypot(own, coupling)
+    ends: FloatArray = np.stack([values - residuals, values + residuals])
     margin = _ROUNDING * float(np.abs(spectrum.nodes).max())
     count, last = 0, -math.inf
     for left, right in sorted(ends[:, ends[1] < limit].T.tolist(), key=lambda one: one[1]):

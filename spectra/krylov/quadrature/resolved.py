@@ -131,7 +131,8 @@ def resolve(spectrum: Spectrum) -> ResolvedSpectrum:
     run. Else a double eigenvalue counts once: ``slq(deflate=True)`` finds the other copy, and
     :func:`spectra.counted_eigenpairs` counts them.
 
-    What was deflated is resolved, whatever the probes say.
+    What was deflated is resolved, whatever the probes say. Its vectors are known up to their
+    residuals; so the residuals of what is found beside them include these.
 
     Cost: none of products.
 
@@ -153,6 +154,11 @@ def resolve(spectrum: Spectrum) -> ResolvedSpectrum:
         run, i = min(zip(runs, group, strict=True), key=lambda one: one[0].residuals[one[1]])
         best.append((run.values[i], run.residuals[i], run.errors[i] + ZERO_NODE * largest))
     if (taken := spectrum.deflated) is not None:
+        moved = taken.displacements(np.array([value for value, _, _ in best]))
+        best = [
+            (value, float(np.hypot(residual, taken.coupling)), error + more)
+            for (value, residual, error), more in zip(best, moved, strict=True)
+        ]
         best += zip(taken.values, taken.residuals, taken.errors, strict=True)
     values, residuals, errors = np.array(sorted(best)).reshape(-1, 3).T
     return ResolvedSpectrum(values, residuals, errors, rest, spectrum)

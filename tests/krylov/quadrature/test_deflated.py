@@ -150,3 +150,20 @@ def test_resolved_and_deflated_beat_plain_at_equal_products(products):
         assert max(resolved[0], deflated[0]) < 0.5 * thrice[0]
         assert resolved[1] <= 1.1 * plain[1]
         assert deflated[1] <= 1.55 * plain[1] + 0.005
+
+
+def test_an_eigenvalue_lies_within_the_residual_of_what_is_found_beside_the_deflated():
+    farthest = 0.0
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        eigenvalues = torch.randn(200, generator=generator, dtype=torch.float64) * 0.1
+        eigenvalues[:3] = torch.tensor([5.0, 7.0, -3.0])
+        op = DenseOperator(torch.diag(eigenvalues))
+        found = resolve(slq(op, num_probes=2, num_steps=60, seed=seed, deflate=True))
+        distances = np.abs(found.values[:, None] - eigenvalues.numpy()).min(1)
+        # Rounding of products of size 7.
+        assert (distances <= found.residuals + 1e-13).all()
+        assert (distances <= 3 * found.errors).all()
+        farthest = max(farthest, float(distances.max()))
+    # Without what couples them to the deflated vectors, residuals here were 1e-20.
+    assert farthest > 1e-5
