@@ -219,11 +219,7 @@ class FrozenLoss(NetworkPoint):
         return False
 
     def make_room(self) -> None:
-        """Work in chunks of half as many images from here on.
-
-        Asked for where memory ended. It is the one thing of a loss that changes: how its sums are
-        cut into chunks, which moves them by rounding.
-        """
+        """Work in chunks of half as many images from here on, as memory ended: by rounding other."""
         self.micro_chunk = max(1, min(self.micro_chunk, self.num_images) // 2)
         give_back_free_memory(self.device)
         logger.warning(
@@ -236,10 +232,7 @@ class FrozenLoss(NetworkPoint):
         return total
 
     def scaled_gradient(self) -> tuple[Tensor, float]:
-        """Return :meth:`gradient`, and what its length would be if nothing cancelled in its sum.
-
-        Its rounding is measured against that.
-        """
+        """Return :meth:`gradient`, and its length if nothing cancelled: the scale of its rounding."""
         total, lengths = self._summed_gradient(scaled=True)
         size = sum(torch.stack(lengths).tolist()) / self.total_weight
         if self.decay:
