@@ -82,7 +82,8 @@ class AnalysisRequest:
             object.__setattr__(self, "parameters", (given,))
         self._check_objective()
         solver = self.solver
-        if not solver.stationary and (solver.search_radius or solver.search_products):
+        searches = solver.stationary or self.loss == "objective"
+        if not searches and (solver.search_radius or solver.search_products):
             raise InputError(
                 "--search-radius and --search-products are of the search for a stationary point, "
                 f"which --loss {self.loss} does not make by itself; leave them out, or give "

@@ -219,7 +219,7 @@ class FrozenLoss(NetworkPoint):
         return False
 
     def make_room(self) -> None:
-        """Work in chunks of half as many images from here on, as memory ended: by rounding other."""
+        """Work in chunks of half as many images from here on: other by rounding."""
         self.micro_chunk = max(1, min(self.micro_chunk, self.num_images) // 2)
         give_back_free_memory(self.device)
         logger.warning(
@@ -232,7 +232,7 @@ class FrozenLoss(NetworkPoint):
         return total
 
     def scaled_gradient(self) -> tuple[Tensor, float]:
-        """Return :meth:`gradient`, and its length if nothing cancelled: the scale of its rounding."""
+        """Return :meth:`gradient`, and the scale of its rounding."""
         total, lengths = self._summed_gradient(scaled=True)
         size = sum(torch.stack(lengths).tolist()) / self.total_weight
         if self.decay:
