@@ -19,13 +19,7 @@ from spectra.objective.plain_model import plain_model
 from spectra.objective.point import NetworkPoint
 from spectra.objective.samples.chunk_size import default_chunk
 from spectra.objective.samples.forward import Forward, fit_network, part_of
-from spectra.objective.samples.input_tree import (
-    as_samples,
-    described,
-    forms,
-    frozen,
-    select,
-)
+from spectra.objective.samples.input_tree import as_samples, described, forms, frozen, select
 from spectra.objective.samples.inputs import (
     check_inputs,
     check_weights,
@@ -219,7 +213,11 @@ class FrozenLoss(NetworkPoint):
         return False
 
     def make_room(self) -> None:
-        """Work in chunks of half as many images from here on: other by rounding."""
+        """Work in chunks of half as many images from here on, where memory ended.
+
+        It is the one thing of a loss that changes: how its sums are cut into chunks, which moves
+        them by rounding.
+        """
         self.micro_chunk = max(1, min(self.micro_chunk, self.num_images) // 2)
         give_back_free_memory(self.device)
         logger.warning(
@@ -232,7 +230,7 @@ class FrozenLoss(NetworkPoint):
         return total
 
     def scaled_gradient(self) -> tuple[Tensor, float]:
-        """Return :meth:`gradient`, and the scale of its rounding."""
+        """Return :meth:`gradient`, and its length if nothing cancelled: what rounding is beside."""
         total, lengths = self._summed_gradient(scaled=True)
         size = sum(torch.stack(lengths).tolist()) / self.total_weight
         if self.decay:

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.display.lines import note, print_json, print_paths
+from cli.commands.directions.opened import open_for
+from cli.display.lines import print_json, print_paths
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
 from cli.options.flags import OUTPUT, SOLVER, Flag, command
-from cli.options.values import Folder, writable
+from cli.options.values import Folder
 from spectra.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,8 +61,6 @@ def images(
     An image adds its weight times vᵀHv of its own loss; the shares of all add up to 1. Sheets of
     thumbnails are drawn where the data are images.
     """
-    from checkpoints import load_checkpoint
-    from checkpoints.analysis.data_of import data_for, notes_of
     from checkpoints.analysis.directions.image_curvatures import measure_images
     from cli.display.images import print_images
     from spectra.results.directions.image_curvatures import (
@@ -74,11 +73,9 @@ def images(
     if asked["classes"] is None:
         raise InputError("images is of one class or a few: name them, such as --class 8")
     request = asked.request(num_probes=0)
-    loaded = load_checkpoint(checkpoint, loading)
-    folder = writable(output or Path("runs") / f"images-{loaded.name.replace('/', '-')}")
-    data, notes = data_for(loaded, source)
-    for text in (*notes_of(loaded, data, request.normalisation), *notes):
-        note(f"note: {text}")
+    loaded, data, folder = open_for(
+        "images", checkpoint, loading, source, request.normalisation, output
+    )
     with reporting(f"measuring {loaded.name}") as report:
         result = measure_images(loaded, data, request, vectors=vectors, on_progress=report.update)
     save_images(folder / "images.json", result)

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 import click
 
 from checkpoints.analysis.request import TheoremRequest
-from cli.display.lines import note, print_json, print_paths
+from cli.commands.directions.opened import open_for
+from cli.display.lines import print_json, print_paths
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number, percent
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
 from cli.options.flags import ANALYZED, Flag, command
-from cli.options.values import parse_radii, writable
+from cli.options.values import parse_radii
 from spectra.findings.verdict import RADIUS
 
 if TYPE_CHECKING:
@@ -51,18 +52,14 @@ def sam(
     The slope of the class's loss along v_min is compared with that after SAM's ascent step, over
     the class's images and over mini-batches of all images. 'spectra theorem' shows more.
     """
-    from checkpoints import load_checkpoint
-    from checkpoints.analysis.data_of import data_for, notes_of
     from checkpoints.analysis.directions.sam import measure_sam
     from spectra.findings.sam.sam_effect import next_step_over_radii, sentence_over_radii
     from spectra.results.directions.sam_result import sam_to_plain, save_sam
 
     request = TheoremRequest(asked.request(num_probes=0), parse_radii(rho), **batches)
-    loaded = load_checkpoint(checkpoint, loading)
-    folder = writable(output or Path("runs") / f"sam-{loaded.name.replace('/', '-')}")
-    data, notes = data_for(loaded, source)
-    for text in (*notes_of(loaded, data, request.analysis.normalisation), *notes):
-        note(f"note: {text}")
+    loaded, data, folder = open_for(
+        "sam", checkpoint, loading, source, request.analysis.normalisation, output
+    )
     with reporting(f"measuring {loaded.name}") as report:
         result = measure_sam(loaded, data, request, on_progress=report.update)
     written = [folder / "sam.json"]

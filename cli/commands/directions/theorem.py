@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 import click
 
 from checkpoints.analysis.request import RHOS, TheoremRequest
-from cli.display.lines import note, print_json, print_paths
+from cli.commands.directions.opened import open_for
+from cli.display.lines import print_json, print_paths
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
 from cli.options.flags import ANALYZED, Flag, command
-from cli.options.values import parse_radii, writable
+from cli.options.values import parse_radii
 
 if TYPE_CHECKING:
     from checkpoints import LoadOptions
@@ -51,8 +52,6 @@ def theorem(
     For the class's own gradient the prediction is 1 + ρλ/‖g‖; for mini-batches it is taken batch by
     batch; the theorem's (1+ρλmin)², for an ascent step that is not normalised, stands beside them.
     """
-    from checkpoints import load_checkpoint
-    from checkpoints.analysis.data_of import data_for, notes_of
     from checkpoints.analysis.directions.theorem import measure_theorem
     from figures import plot_theorem, save_figure
     from spectra.findings.sam.sam_effect import next_step_over_radii
@@ -61,11 +60,9 @@ def theorem(
     request = TheoremRequest(
         asked.request(classes="0,8", num_probes=0), parse_radii(rho), **batches
     )
-    loaded = load_checkpoint(checkpoint, loading)
-    folder = writable(output or Path("runs") / f"theorem-{loaded.name.replace('/', '-')}")
-    data, notes = data_for(loaded, source)
-    for text in (*notes_of(loaded, data, request.analysis.normalisation), *notes):
-        note(f"note: {text}")
+    loaded, data, folder = open_for(
+        "theorem", checkpoint, loading, source, request.analysis.normalisation, output
+    )
     with reporting(f"measuring {loaded.name}") as report:
         result = measure_theorem(loaded, data, request, on_progress=report.update)
     save_theorem(folder / "theorem.json", result)

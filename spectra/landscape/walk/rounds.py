@@ -9,6 +9,7 @@ from torch import Tensor
 
 from spectra.landscape.network_landscape import BalancedLoss
 from spectra.landscape.walk.gradient_model import GradientModel
+from spectra.landscape.walk.index import FLAT
 from spectra.landscape.walk.slope_evidence import Round
 
 # Ours: far from a stationary point the model of the gradient is wrong before it is exact.
@@ -25,7 +26,7 @@ _LAST_RATIO, _LAST_STEP = 0.3, 0.1
 # where the loss bends by more than what counts as flat (:data:`spectra.landscape.walk.index.FLAT`):
 # beside a large gradient, a faint slope hides in directions where nothing bends, or a point far off
 # in directions that hardly do.
-_LEFT, _FLAT = 1e-4, 1e-4
+_LEFT = 1e-4
 # Ours: ... and the true gradient does there what its model says, but for this share of it. Beside a
 # fold, where two stationary points are about to meet or just have met, a Newton step leaves a
 # quarter of the gradient or more.
@@ -132,7 +133,7 @@ class Walk:
             best = model.step(_LAST_STEP * float(self.u.norm()))
             left = model.residual(best)
             size, bend = float(left.norm()), float(model.product(left).norm())
-            goes = size <= _LEFT * model.grad_norm or bend >= _FLAT * model.largest * size
+            goes = size <= _LEFT * model.grad_norm or bend >= FLAT * model.largest * size
             self.rest = max(last * _LAST_RATIO / (1 - _LAST_RATIO), best.length)
             self.products += 2
         self.products += len(model)
