@@ -54,7 +54,7 @@ bench-env: $(STAMP) ## install the libraries that `spectra bench` compares with
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e '.[bench]'
 
-bundle: $(STAMP) ## retrain the bundled checkpoints and write their manifest
+bundle: $(STAMP) ## retrain the bundled digits networks; those of CIFAR-10-LT stay
 	$(BIN)/python -m checkpoints.bundling
 
 clean: ## remove the environment and caches; runs/ stays

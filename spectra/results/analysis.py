@@ -37,6 +37,7 @@ class Analysis:
         versions: of the libraries that computed it.
 
     Example:
+        >>> from tempfile import TemporaryDirectory
         >>> import torch
         >>> from spectra import Analysis, SolverSettings, analyze_loss, class_hessian, load_analysis
         >>> from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
@@ -45,8 +46,10 @@ class Analysis:
         >>> settings = SolverSettings(num_probes=1, num_steps=4)
         >>> record = analyze_loss(H, label="0", classes=(0,), settings=settings)
         >>> found = Analysis(CheckpointIdentity("line"), AnalysisProtocol(loss="ce"), (record,))
-        >>> found.save("found.json")
-        >>> print(load_analysis("found.json"))
+        >>> with TemporaryDirectory() as folder:
+        ...     found.save(f"{folder}/found.json")
+        ...     read = load_analysis(f"{folder}/found.json")
+        >>> print(read)
         line (loss ce)
         class   n ...λmin ...λmax  |λmin/λmax|  verdict
         0      10 ...

@@ -3,8 +3,9 @@
 import hashlib
 import json
 
-from checkpoints.bundling import bundle_run
-from checkpoints.load import MANIFEST
+from checkpoints import bundling
+from checkpoints.bundling import bundle_digits, bundle_run
+from checkpoints.load import MANIFEST, find_checkpoint
 from checkpoints.training.job import checkpoint_path
 
 
@@ -49,3 +50,17 @@ def test_a_run_that_is_bundled_again_replaces_itself_and_no_other(tmp_path):
     others = {key: digest for key, digest in kept["sha256"].items() if "ce-drw" in key}
     assert others.items() <= found["sha256"].items()
     assert found["commands"]["cifar10-lt/ce-drw"] == kept["commands"]["cifar10-lt/ce-drw"]
+
+
+def test_digits_that_are_trained_again_leave_every_other_network_where_it_is(tmp_path, monkeypatch):
+    root = tmp_path / "bundled"
+    bundle_run(root, "cifar10-lt/ce-drw", run_of(tmp_path / "run", (200,), b"w"), (200,), "long")
+    kept, before = root / "cifar10-lt/ce-drw/epoch-0200.safetensors", manifest(root)
+    trained = find_checkpoint("bundled:digits/ce@200")
+    monkeypatch.setattr(bundling, "PAPER_RECIPES", ("ce",))
+    monkeypatch.setattr(bundling, "train_job", lambda job: [trained])
+    bundle_digits(root)
+    assert kept.read_bytes() == b"w\xc8"
+    assert (root / "digits/ce/epoch-0200.safetensors").read_bytes() == trained.read_bytes()
+    for table, entries in before.items():
+        assert entries.items() <= manifest(root)[table].items()
