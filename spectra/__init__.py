@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from spectra.findings.product_noise import ProductNoise, product_noise
     from spectra.findings.sam.sam_effect import SamEffect
     from spectra.findings.sam.sam_slopes import sam_effects
+    from spectra.findings.spectrum_check import SpectrumCheck, check_spectrum
     from spectra.findings.verdict import VERDICTS, Verdict, decide
     from spectra.krylov.extremes import Extremes, extreme_eigenpairs
     from spectra.krylov.lanczos import Lanczos, lanczos_tridiag
@@ -88,6 +89,7 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.findings.product_noise": ["ProductNoise", "product_noise"],
             "spectra.findings.sam.sam_effect": ["SamEffect"],
             "spectra.findings.sam.sam_slopes": ["sam_effects"],
+            "spectra.findings.spectrum_check": ["SpectrumCheck", "check_spectrum"],
             "spectra.findings.verdict": ["VERDICTS", "Verdict", "decide"],
             "spectra.krylov.extremes": ["Extremes", "extreme_eigenpairs"],
             "spectra.krylov.lanczos": ["Lanczos", "lanczos_tridiag"],
@@ -212,6 +214,8 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "image_bootstrap",
     "ProductNoise",
     "product_noise",
+    "SpectrumCheck",
+    "check_spectrum",
     "decide",
     # SAM along a direction
     "SamEffect",
