@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from checkpoints.analysis.directions.theorem import measure_theorem
     from checkpoints.analysis.request import AnalysisRequest, TheoremRequest
     from checkpoints.checkpoint import Checkpoint
+    from checkpoints.claims.best_steps import measure_best_steps
+    from checkpoints.claims.class_outliers import measure_class_outliers
     from checkpoints.data import DataRequest, ImageData, load_data
     from checkpoints.formats.native import save_native
     from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
@@ -35,6 +37,8 @@ else:  # tests/test_public_api.py holds the two equal
             "checkpoints.analysis.directions.theorem": ["measure_theorem"],
             "checkpoints.analysis.request": ["AnalysisRequest", "TheoremRequest"],
             "checkpoints.checkpoint": ["Checkpoint"],
+            "checkpoints.claims.best_steps": ["measure_best_steps"],
+            "checkpoints.claims.class_outliers": ["measure_class_outliers"],
             "checkpoints.data": ["DataRequest", "ImageData", "load_data"],
             "checkpoints.formats.native": ["save_native"],
             "checkpoints.load": ["LoadOptions", "list_checkpoints", "load_checkpoint"],
@@ -63,6 +67,8 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "measure_sam",
     "measure_theorem",
     "TheoremRequest",
+    "measure_best_steps",
+    "measure_class_outliers",
     "run_study",
     "Study",
     "load_study",

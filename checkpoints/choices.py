@@ -25,3 +25,6 @@ DTYPES = ("float32", "float64")
 
 # Studies of the paper.
 SIZES = ("smoke", "cpu", "full")
+# Eigenpairs from either end along which steps are searched: ours; a rank correlation of fewer says
+# nothing.
+CLAIM_PAIRS = 10

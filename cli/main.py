@@ -39,6 +39,7 @@ COMMANDS = {
     "images": "cli.commands.directions.images",
     "sam": "cli.commands.directions.sam",
     "theorem": "cli.commands.directions.theorem",
+    "claim": "cli.commands.claims.claim",
     "reproduce": "cli.commands.reproduce",
     "plot": "cli.commands.plot",
     "pipeline": "cli.commands.pipeline",

@@ -10,6 +10,9 @@ from spectra._moved import renamed
 
 if TYPE_CHECKING:
     from figures.accuracy import class_accuracies, plot_accuracy
+    from figures.claims.best_steps import plot_best_steps
+    from figures.claims.class_outliers import plot_class_outliers
+    from figures.claims.negative_share import plot_negative_share
     from figures.contrast import plot_contrast
     from figures.density import density_grid, density_panels, plot_density
     from figures.directions.image_sheet import plot_image_sheet
@@ -34,6 +37,9 @@ else:  # tests/test_public_api.py holds the two equal
         __name__,
         {
             "figures.accuracy": ["class_accuracies", "plot_accuracy"],
+            "figures.claims.best_steps": ["plot_best_steps"],
+            "figures.claims.class_outliers": ["plot_class_outliers"],
+            "figures.claims.negative_share": ["plot_negative_share"],
             "figures.contrast": ["plot_contrast"],
             "figures.density": ["density_grid", "density_panels", "plot_density"],
             "figures.drawing": [
@@ -81,6 +87,9 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "plot_protocols_over_training",
     "plot_published",
     "plot_theorem",
+    "plot_best_steps",
+    "plot_negative_share",
+    "plot_class_outliers",
     # What figures are made of
     "class_accuracies",
     "density_curve",

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from spectra.engines.settings import ENGINES, SolverSettings
     from spectra.errors import InputError, NonFiniteError, OperatorError, SpectraError
     from spectra.findings.certificates import Certificate
+    from spectra.findings.claims.best_steps import BestStep, best_steps
+    from spectra.findings.claims.cross_class_means import CrossClassMeans, cross_class_means
+    from spectra.findings.claims.negative_share import NegativeShare, negative_share
     from spectra.findings.confidence import image_bootstrap
     from spectra.findings.counted_eigenpairs import counted_eigenpairs
     from spectra.findings.layers import LayerSpectrum, layer_spectra
@@ -82,6 +85,12 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.engines.settings": ["ENGINES", "SolverSettings"],
             "spectra.errors": ["InputError", "NonFiniteError", "OperatorError", "SpectraError"],
             "spectra.findings.certificates": ["Certificate"],
+            "spectra.findings.claims.best_steps": ["BestStep", "best_steps"],
+            "spectra.findings.claims.cross_class_means": [
+                "CrossClassMeans",
+                "cross_class_means",
+            ],
+            "spectra.findings.claims.negative_share": ["NegativeShare", "negative_share"],
             "spectra.findings.confidence": ["image_bootstrap"],
             "spectra.findings.counted_eigenpairs": ["counted_eigenpairs"],
             "spectra.findings.layers": ["LayerSpectrum", "layer_spectra"],
@@ -220,6 +229,13 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     # SAM along a direction
     "SamEffect",
     "sam_effects",
+    # What others have said
+    "best_steps",
+    "BestStep",
+    "negative_share",
+    "NegativeShare",
+    "cross_class_means",
+    "CrossClassMeans",
     # Random streams
     "derive_seed",
     "make_generator",

@@ -10,7 +10,11 @@ from command_line import invoke
 
 from cli.main import COMMANDS
 
-GROUPS = {"checkpoints": ("list", "inspect", "import"), "data": ("show", "fetch")}
+GROUPS = {
+    "checkpoints": ("list", "inspect", "import"),
+    "claim": ("alain2019", "ghorbani2019", "papyan2020"),
+    "data": ("show", "fetch"),
+}
 EVERY_COMMAND = [
     (),
     *((name,) for name in COMMANDS),

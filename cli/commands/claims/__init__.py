@@ -1,0 +1,1 @@
+"""What others have said of Hessians, one command each."""

@@ -1,0 +1,102 @@
+"""``spectra claim alain2019``: is the best step along an eigenvector what its λ says?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from checkpoints.choices import CLAIM_PAIRS
+from cli.commands.directions.opened import open_for
+from cli.display.lines import print_json, print_paths
+from cli.display.progress import reporting
+from cli.display.tables import print_table
+from cli.display.words import number, percent
+from cli.options import shared
+from cli.options.analysis import AskedAnalysis, direction_flags
+from cli.options.flags import ANALYZED, Flag, command
+
+if TYPE_CHECKING:
+    from checkpoints import LoadOptions
+    from spectra.results.claims.best_steps_result import StepsOfLoss
+
+
+@command(short_help="Best steps along eigenvectors against 1/|λ|.")
+@click.argument("checkpoint")
+@shared.source
+@shared.loading
+@direction_flags
+@Flag(
+    "--pairs",
+    heading=ANALYZED,
+    type=click.IntRange(min=1),
+    default=CLAIM_PAIRS,
+    show_default=True,
+    help="Eigenpairs from either end.",
+)
+@shared.output
+@shared.as_json
+def alain2019(
+    checkpoint: str,
+    source: str | None,
+    loading: "LoadOptions",
+    asked: AskedAnalysis,
+    pairs: int,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Search the true loss at CHECKPOINT along the eigenvectors at both ends of the Hessian.
+
+    Alain, Le Roux & Manzagol 2019: along positive curvature the best learning rate is near 1/λ,
+    along negative curvature it has little to do with 1/|λ|, and the largest decreases are there.
+    """
+    from checkpoints.claims.best_steps import measure_best_steps
+    from figures import plot_best_steps, save_figure
+    from spectra.results.claims.best_steps_result import best_steps_to_plain, save_best_steps
+
+    request = asked.request(classes="overall,head,tail", num_probes=0, bending=False)
+    loaded, data, folder = open_for(
+        "alain2019", checkpoint, loading, source, request.normalisation, output
+    )
+    with reporting(f"measuring {loaded.name}") as report:
+        result = measure_best_steps(loaded, data, request, pairs=pairs, on_progress=report.update)
+    written = [folder / "alain2019.json"]
+    save_best_steps(written[0], result)
+    written += save_figure(plot_best_steps(result, title=loaded.name), folder / "alain2019")
+    if as_json:
+        print_json({**best_steps_to_plain(result), "files": [str(path) for path in written]})
+        return
+    print_table(
+        f"{loaded.name}: best steps along {pairs} eigenvectors from either end",
+        ["class", "loss", "curvature", "measurable", "λ", "best step · |λ| / slope",
+         "rank correlation", "95 %", "largest decrease"],
+        [_row(loss, sign) for loss in result.losses for sign in (-1, 1)],
+    )  # fmt: skip
+    click.echo(
+        "best step · |λ| / slope: 1 on a parabola that opens upwards; rank correlation: of the "
+        "best learning rate with 1/|λ|; largest decrease: of the loss, by one step along one of "
+        "the eigenvectors, no longer than the parameters"
+    )
+    click.echo(result.sentence)
+    click.echo("written:")
+    print_paths(written)
+
+
+def _row(loss: "StepsOfLoss", sign: int) -> list[str]:
+    steps, correlation = loss.of_sign(sign), loss.correlation(sign)
+    asked = sum(step.value * sign > 0 for step in loss.steps)
+    ratios = [step.over_model for step in steps if step.over_model is not None]
+    return [
+        loss.label,
+        number(loss.loss),
+        "negative" if sign < 0 else "positive",
+        f"{len(steps)} of {asked}",
+        _between([step.value for step in steps]),
+        _between(ratios),
+        "-" if correlation is None else f"{correlation.estimate:.2f}",
+        "-" if correlation is None else f"{correlation.lower:.2f} to {correlation.upper:.2f}",
+        percent(loss.best_decrease(sign)),
+    ]
+
+
+def _between(values: list[float]) -> str:
+    return f"{number(min(values))} to {number(max(values))}" if values else "-"

@@ -1,0 +1,1 @@
+"""What others have said of Hessians, as numbers that can be measured."""

@@ -1,0 +1,1 @@
+"""Results of what others have said, and their files."""
