@@ -1,41 +1,51 @@
-"""The study's figures and tables come from its stored results, and the document says the same."""
+"""The study's documents and figures come from its stored results, and hold no other number."""
 
 import shutil
 from pathlib import Path
 
 import pytest
 from drawing import draw_study_of_tail_saddles
-from stored import Network, rows_of, stored_results
+from pages import documents, numbers_by_hand, rendered
+from stored import Network, stored_results
 
-DOCS = Path(__file__).parents[2] / "docs"
-STORED = DOCS / "study"
+from spectra import InputError
+
+ROOT = Path(__file__).parents[2]
+STORED = ROOT / "docs" / "study"
 
 
 @pytest.fixture(scope="module")
-def redrawn(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("study")
-    shutil.copytree(STORED, folder / "study")
-    for table in (folder / "study").glob("*.md"):
-        table.unlink()
-    draw_study_of_tail_saddles(folder / "study", folder / "images")
-    return folder
+def results():
+    return stored_results(STORED)
 
 
-def test_the_stored_results_give_the_committed_tables_and_every_figure(redrawn):
-    tables = sorted(path.name for path in STORED.glob("*.md"))
-    assert tables == sorted(path.name for path in (redrawn / "study").glob("*.md"))
-    for name in tables:
-        assert (redrawn / "study" / name).read_bytes() == (STORED / name).read_bytes()
-    figures = sorted(path.name for path in (DOCS / "images").glob("tail-saddles-*.png"))
-    assert figures == sorted(path.name for path in (redrawn / "images").iterdir())
+def test_writing_the_documents_again_changes_no_byte():
+    for path, text in documents(ROOT).items():
+        assert path.read_text("utf-8") == text, f"{path.name}: run make study"
 
 
-@pytest.mark.parametrize(
-    "table", ["protocols-ce-drw", "protocols-ce-drw-longer", "class-8", "over-training"]
-)
-def test_the_document_holds_the_tables_of_the_stored_results(table):
-    document = (DOCS / "tail-saddles.md").read_text(encoding="utf-8")
-    assert (STORED / f"{table}.md").read_text(encoding="utf-8") in document
+@pytest.mark.parametrize("template", sorted((STORED / "templates").iterdir()), ids=lambda p: p.stem)
+def test_a_number_planted_in_a_template_is_refused(template):
+    text = template.read_text("utf-8")
+    assert numbers_by_hand(text) == []
+    for number in (".985", "0.0124", "−44.4", "2e-4", "75.2 %"):
+        with pytest.raises(InputError, match="expressions over stored results"):
+            rendered(f"{text}\nClass 8 has {number}.\n", {})
+    with pytest.raises(InputError, match="expressions over stored results"):
+        rendered(f"{text}\n{{{{ 0.985 | sig(3) }}}}\n", {})
+
+
+def test_a_name_that_no_result_has_is_refused():
+    with pytest.raises(InputError, match="'nothing' is undefined"):
+        rendered("{{ nothing.ratio | sig(3) }}", {})
+
+
+def test_every_figure_of_the_documents_is_drawn_from_the_stored_results(tmp_path):
+    drawn = {path.name for path in draw_study_of_tail_saddles(STORED, tmp_path)}
+    kept = {path.name for path in (ROOT / "docs" / "images").glob("tail-saddles-*.png")}
+    said = " ".join(path.read_text("utf-8") for path in documents(ROOT))
+    assert drawn == kept
+    assert all(name in said for name in drawn)
 
 
 def test_folders_name_the_network_its_seed_and_the_epoch(tmp_path):
@@ -44,16 +54,32 @@ def test_folders_name_the_network_its_seed_and_the_epoch(tmp_path):
         (tmp_path / folder).mkdir()
         shutil.copy(source, tmp_path / folder)
     found = stored_results(tmp_path)
-    assert {network: list(epochs) for network, epochs in found.items()} == {
-        Network("ce-drw"): [48],
-        Network("ce-drw", 12): [60],
+    assert {(m.network, m.epoch) for m in found.measured} == {
+        (Network("ce-drw"), 48),
+        (Network("ce-drw", 12), 60),
     }
 
 
-def test_every_certified_extreme_of_the_study_has_converged():
-    for epochs in stored_results(STORED).values():
-        for by_protocol in epochs.values():
-            for name, analyses in by_protocol.items():
-                if "fresh" not in name and "pyhessian" not in name:
-                    assert all(r.converged for a in analyses for r in a.records)
-            assert rows_of(by_protocol)
+def test_of_two_results_the_one_that_is_bounded_from_outside_is_told(results):
+    network = Network("ce-drw")
+    plain = [
+        m.bounded
+        for m in results.measured
+        if (m.network, m.epoch, m.label, m.protocol) == (network, 60, "8", "plain")
+    ]
+    assert sorted(plain) == [False, True]
+    assert results.one(network, 60, 8, "plain").bounded
+
+
+def test_every_certified_extreme_of_the_study_has_converged(results):
+    fixed = [m for m in results.measured if "fresh" not in m.protocol and "/" not in m.protocol]
+    assert len(fixed) > 40
+    assert all(m.record.converged for m in fixed)
+
+
+def test_the_headline_is_bounded_from_both_sides_in_float64(results):
+    for name in ("r32-ce-drw", "r32-ce-drw-sam"):
+        found = results.one(Network(name), 200, 8, "plain")
+        assert found.analysis.protocol.dtype == "float64"
+        # The bounds lie within rounding of the values: nothing is hidden below.
+        assert found.ratio_at_most == pytest.approx(found.ratio_at_least, rel=1e-6)

@@ -1,0 +1,84 @@
+"""The names that the study's templates may use: results by network, and tables of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import chi2
+from stored import Measured, Network, StoredResults
+from tables import headline_table, networks_table, protocols_table, training_table
+
+from spectra import InputError
+from spectra.results.directions.theorem_result import load_theorem
+from spectra.results.protocol_rows import ProtocolRow
+
+
+def numbers_of(results: StoredResults, folder: Path) -> dict[str, Any]:
+    """Return what templates may name.
+
+    Args:
+        results: all that are stored.
+        folder: where they lie, and what is stored beside them in files of its own.
+    """
+
+    def found(
+        name: str, epoch: int, label: int, protocol: str = "plain", *, seed: int = 0, draws: int = 0
+    ) -> Measured:
+        return results.one(Network(name, seed), epoch, label, protocol, draws=draws)
+
+    def row(
+        name: str, epoch: int, label: int, protocol: str = "plain", *, seed: int = 0, draws: int = 0
+    ) -> ProtocolRow:
+        return found(name, epoch, label, protocol, seed=seed, draws=draws).row
+
+    def over_seeds(of: str, name: str, epoch: int, label: int, protocol: str) -> list[float]:
+        return [getattr(row(name, epoch, label, protocol, seed=s), of) for s in (0, 1, 2)]
+
+    def over_draws(of: str, name: str, epoch: int, label: int, protocol: str) -> list[float]:
+        return [getattr(row(name, epoch, label, protocol, draws=s), of) for s in (0, 1, 2)]
+
+    def accuracy(recipe: str, epoch: int) -> dict[str, Any]:
+        stored = json.loads((folder / "r32-accuracy.json").read_text("utf-8"))["networks"]
+        return next(x for x in stored if (x["recipe"], x["epoch"]) == (recipe, epoch))
+
+    def over_masses(name: str, epoch: int, label: int, protocol: str) -> list[float]:
+        return [mass(found(name, epoch, label, protocol, draws=s)) for s in (0, 1, 2)]
+
+    accuracies = json.loads((folder / "r20-accuracy.json").read_text("utf-8"))["networks"]
+    last = {one["network"]: (one["overall"], one["tail"]) for one in accuracies}
+    names: dict[str, Callable[..., Any]] = {
+        "found": found,
+        "row": row,
+        "accuracy": accuracy,
+        "mass": mass,
+        "over_masses": over_masses,
+        "chance": lambda carried: float(chi2.cdf(carried, 1)),
+        "accuracy_of": lambda name: last[name],
+        "over_seeds": over_seeds,
+        "over_draws": over_draws,
+        "protocols_table": lambda name, epoch: protocols_table(results.rows(Network(name), epoch)),
+        "networks_table": lambda titles, label: networks_table(results, titles, str(label)),
+        "training_table": lambda name: training_table(results, Network(name)),
+        "headline_table": lambda titles, labels: headline_table(results, titles, labels),
+        "stored": lambda name: json.loads((folder / name).read_text("utf-8")),
+    }
+    return {**names, "theorem": _theorem(folder / "theorem" / "theorem.json")}
+
+
+def mass(measured: Measured) -> float:
+    """Return P × weight of the lowest node: about 1 where it belongs to an eigenvalue.
+
+    Raises:
+        InputError: no quadrature is stored.
+    """
+    spectrum = measured.record.spectrum
+    if spectrum is None:
+        raise InputError(f"{measured.network} class {measured.label}: no quadrature is stored")
+    return float(spectrum.weights[0]) * spectrum.size
+
+
+def _theorem(path: Path) -> dict[str, Any]:
+    return {report.label: report for report in load_theorem(path).classes}

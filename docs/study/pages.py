@@ -1,0 +1,108 @@
+"""The documents of the study, from templates in which every measured number is an expression."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import wording
+from numbers_of_study import numbers_of
+from stored import stored_results
+
+from spectra import InputError
+
+# Which template makes which document, or the part of one between two marks.
+PAGES = {name: f"docs/{name}" for name in ("tail-saddles.md", "tail-saddles-log.md")}
+PARTS = {"readme.md": "README.md"}
+_BEGIN, _END = "<!-- rendered from {} -->\n", "<!-- end of {} -->\n"
+
+_EXPRESSION = re.compile(r"\{\{(.*?)\}\}|\{%(.*?)%\}", re.DOTALL)
+# What may hold numbers of its own: comments, code, addresses of links.
+_APART = re.compile(
+    r"\{#.*?#\}|^```.*?^```|`[^`]*`|\]\([^)]*\)|<!--.*?-->", re.DOTALL | re.MULTILINE
+)
+_STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
+_MEASURED = re.compile(r"(?<![\w])[−-]?(?:\d[\d,]*)?\.\d+(?:e-?\d+)?|\b\d+e-?\d+\b|\b\d+ ?%")
+
+
+def numbers_by_hand(template: str) -> list[str]:
+    """Return the decimal numbers, powers of ten and percentages that are no expression.
+
+    Args:
+        template: its text. Code spans, links and comments are left out; a number inside of an
+            expression counts.
+
+    Example:
+        >>> numbers_by_hand("class 8 has {{ found.ratio | sig(3) }}, class 9 .985 (`--rho 0.1`)")
+        ['.985']
+    """
+    expressions = " ".join(a or b for a, b in _EXPRESSION.findall(template))
+    text = _EXPRESSION.sub(" ", _APART.sub(" ", template))
+    return _MEASURED.findall(text) + _MEASURED.findall(_STRING.sub(" ", expressions))
+
+
+def rendered(template: str, values: Mapping[str, Any]) -> str:
+    """Return a template's text with its numbers.
+
+    Raises:
+        InputError: a number is written by hand, or a name is unknown.
+    """
+    by_hand = numbers_by_hand(template)
+    if by_hand:
+        raise InputError(f"expected expressions over stored results, got {', '.join(by_hand)}")
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True
+    )
+    environment.filters.update(
+        {
+            f.__name__: f
+            for f in (
+                wording.sig, wording.fixed, wording.percent, wording.listed, wording.mean,
+                wording.deviation,
+            )
+        }
+    )  # fmt: skip
+    try:
+        return environment.from_string(template).render(values)
+    except jinja2.TemplateError as error:
+        raise InputError(f"a template of the study: {error}") from error
+
+
+def documents(root: Path) -> dict[Path, str]:
+    """Return every document's text as its template and the stored results give it.
+
+    Args:
+        root: of the project.
+    """
+    study = root / "docs" / "study"
+    values = {
+        **numbers_of(stored_results(study), study),
+        **{
+            name: tomllib.loads((study / f"{name}.toml").read_text("utf-8"))
+            for name in ("published", "settings", "unstored")
+        },
+    }
+    made = {}
+    for name, target in PAGES.items():
+        made[root / target] = rendered(_template(study, name), values)
+    for name, target in PARTS.items():
+        whole = (root / target).read_text("utf-8")
+        made[root / target] = _put_between(whole, name, rendered(_template(study, name), values))
+    return made
+
+
+def _template(study: Path, name: str) -> str:
+    return (study / "templates" / name).read_text("utf-8")
+
+
+def _put_between(whole: str, name: str, part: str) -> str:
+    begin, end = (mark.format(f"docs/study/templates/{name}") for mark in (_BEGIN, _END))
+    if whole.count(begin) != 1 or whole.count(end) != 1:
+        raise InputError(f"expected one line {begin.strip()} and one {end.strip()}")
+    before, _, rest = whole.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}{part}{end}{after}"
