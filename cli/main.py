@@ -40,6 +40,7 @@ COMMANDS = {
     "sam": "cli.commands.directions.sam",
     "theorem": "cli.commands.directions.theorem",
     "claim": "cli.commands.claims.claim",
+    "recurrences": "cli.commands.protocols.recurrences",
     "reproduce": "cli.commands.reproduce",
     "plot": "cli.commands.plot",
     "pipeline": "cli.commands.pipeline",

@@ -63,9 +63,9 @@ def plot_protocols(
                 mine = {r.protocol: r for r in rows if r.label == label}
                 shift = 0.5 * (k / max(1, len(labels) - 1) - 0.5) if len(labels) > 1 else 0.0
                 points = [
-                    (protocols.index(p) + shift, r.ratio, r.lambda_min_at_most is not None)
+                    (protocols.index(p) + shift, r.protocol_ratio, _checked(r))
                     for p, r in mine.items()
-                    if r.ratio
+                    if r.protocol_ratio
                 ]
                 style = styles[label]
                 for x, y, fixed in points:
@@ -113,7 +113,7 @@ def plot_protocols_over_training(
         for protocol in protocols
         for epoch in sorted(epochs)
         for row in epochs[epoch]
-        if row.protocol == protocol and row.ratio
+        if row.protocol == protocol and row.protocol_ratio
     ]
     sizes = {row.label: row.n for _, _, row in drawn}
     labels = sorted(sizes, key=int)
@@ -128,9 +128,9 @@ def plot_protocols_over_training(
                 if not points:
                     continue
                 style = styles[label]
-                fixed = all(r.lambda_min_at_most is not None for _, r in points)
+                fixed = all(_checked(r) for _, r in points)
                 (line,) = ax.plot(
-                    [e for e, _ in points], [r.ratio for _, r in points],
+                    [e for e, _ in points], [r.protocol_ratio for _, r in points],
                     **style.drawing() | {"mfc": style.colour if fixed else "white"},
                     label=f"{label_text(label)} ({sizes[label]:,})",
                 )  # fmt: skip
@@ -145,8 +145,13 @@ def plot_protocols_over_training(
         return finish_page(fig, caption=_MARKERS + caption, legend=legend, title=title)
 
 
+def _checked(row: ProtocolRow) -> bool:
+    """Say whether what is drawn of a row is certified."""
+    return row.lambda_min_at_most is not None and not row.by_recurrence
+
+
 def _set_ratio_axis(ax: Axes, rows: Sequence[ProtocolRow]) -> None:
-    low = min((r.ratio for r in rows if r.ratio), default=0.1)
+    low = min((r.protocol_ratio for r in rows if r.protocol_ratio), default=0.1)
     bottom = 10 ** math.floor(math.log10(low))
     ax.axhline(1, color=GUIDE, lw=0.7, zorder=1)
     ax.set_yscale("log")

@@ -11,6 +11,7 @@ from checkpoints.data import ImageData, ImageProtocol
 from checkpoints.data.views import FRESH
 from spectra import Analysis, save_analysis
 from spectra.errors import InputError
+from spectra.krylov.defaults import PUBLISHED_STEPS
 from spectra.system.progress import Progress, within
 
 # Several K, because few draws exaggerate both extremes. Both recurrences, on images that stay and
@@ -47,6 +48,7 @@ def compare_protocols(
     *,
     folder: Path,
     protocols: Sequence[str] = PROTOCOLS,
+    num_steps: int | None = None,
     on_progress: Progress | None = None,
 ) -> dict[str, Analysis]:
     """Analyze a checkpoint under each protocol; finished losses are not computed again.
@@ -59,12 +61,15 @@ def compare_protocols(
         folder: where ``NAME.json`` of each protocol goes.
         protocols: see :attr:`AnalysisRequest.images`; ``/pyhessian`` appended runs PyHessian's
             recurrence.
+        num_steps: of ``fresh`` and ``/pyhessian``; None: 100, as published. The others take the
+            request's.
         on_progress: called with (``fresh class 8`` say, steps done, steps planned).
 
     Returns:
         The result by protocol.
     """
     found = {}
+    published = PUBLISHED_STEPS if num_steps is None else num_steps
     for name in protocols:
         images, _, engine = name.partition("/")
         slug = name.replace(":", "-").replace("/", "-")
@@ -73,6 +78,7 @@ def compare_protocols(
             asked,
             engine=engine or "spectra",
             num_probes=1 if as_published else asked.num_probes,
+            num_steps=published if as_published else asked.num_steps,
             probe="rademacher" if as_published else asked.probe,
             certify_below=asked.certify_below and images != FRESH,  # nothing is, of no matrix
             stationary=False if as_published else asked.stationary,

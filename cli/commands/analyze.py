@@ -35,7 +35,8 @@ _OPTIONAL = ("layers.*", "density*.*", "vectors-*.safetensors")
     heading=ANALYZED,
     is_flag=True,
     help="Plain images, 1, 4 and 16 frozen augmentations, and the published fresh draws by our "
-    "recurrence and PyHessian's, side by side; extremes alone unless --num-probes is given.",
+    "recurrence and PyHessian's, side by side; extremes alone unless --num-probes is given. fresh "
+    "and /pyhessian take 100 steps, as published, unless --num-steps is given.",
 )
 @Flag(
     "--protocols",
@@ -109,7 +110,9 @@ def analyze(
     for text in (*notes_of(loaded, data, request.normalisation), *notes):
         note(f"note: {text}")
     if compare_protocols:
-        _compare(loaded, data, request, folder, compared, as_json=as_json)
+        _compare(
+            loaded, data, request, folder, compared, num_steps=asked["num_steps"], as_json=as_json
+        )
     else:
         analysis, written = _analyze(
             loaded, data, request, folder, draw=not no_figures, keep_vectors=save_vectors
@@ -196,6 +199,7 @@ def _compare(
     folder: Path,
     compared: Sequence[str],
     *,
+    num_steps: int | None,
     as_json: bool,
 ) -> None:
     from checkpoints.analysis.compare_protocols import compare_protocols
@@ -211,6 +215,7 @@ def _compare(
             request,
             folder=folder,
             protocols=compared,
+            num_steps=num_steps,
             on_progress=report.update,
         )
     rows = protocol_rows(found)

@@ -14,7 +14,7 @@ from cli.options.flags import ANALYZED, CERTIFICATES, COMPUTING, SOLVER, Flag, b
 from cli.options.values import parse_memory, pick_device
 from spectra.engines.settings import ENGINES, SolverSettings
 from spectra.errors import InputError
-from spectra.krylov.defaults import NUM_PROBES, PROBES, STORAGES
+from spectra.krylov.defaults import NUM_PROBES, NUM_STEPS, PROBES, PUBLISHED_STEPS, STORAGES
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,13 @@ SHOWN: Mapping[str, Shown | Flag] = {
         f"[{NUM_PROBES}; trajectory: 0]",
         by_command=True,
     ),
-    "num_steps": Shown(SOLVER, "Alias: iter, ncv."),
+    "num_steps": Shown(
+        SOLVER,
+        "Lanczos steps of each probe. Alias: iter, ncv.  "
+        f"[{NUM_STEPS}; fresh and /pyhessian of --compare-protocols, and recurrences: "
+        f"{PUBLISHED_STEPS}, as published]",
+        by_command=True,
+    ),
     "probe": Shown(SOLVER, choices=PROBES),
     "density_images": Shown(
         SOLVER,
@@ -259,4 +265,15 @@ direction_flags = bundle(
         for name, shown in SHOWN.items()
         if name not in NOT_ALONG_DIRECTIONS
     ),
+)
+
+# The same for the published recurrence, which knows neither extremes nor certificates.
+_OF_A_RECURRENCE = (
+    "classes", "groups", "split", "normalisation", "loss", "images", "images_per_class",
+    "engine", "num_steps", "device", "dtype", "micro_chunk", "memory",
+)  # fmt: skip
+recurrence_flags = bundle(
+    "asked",
+    _asked_of_classes,
+    *(_flag(name, shown) for name, shown in SHOWN.items() if name in _OF_A_RECURRENCE),
 )

@@ -65,6 +65,18 @@ def parse_radii(text: str) -> tuple[float, ...]:
         raise InputError(f"--rho must read like 0.05,0.5, got {text!r}") from error
 
 
+def parse_counts(text: str, *, flag: str) -> tuple[int, ...]:
+    """Return the whole numbers of ``0,1,2``, in their order.
+
+    Raises:
+        InputError: there are none, or one is no whole number from 0 on.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() and len(part) < 19 for part in parts):
+        raise InputError(f"{flag} must read like 0,1,2, got {text!r}")
+    return tuple(map(int, parts))
+
+
 def writable(folder: Path) -> Path:
     """Return ``folder``, having written to it, or to where it will be made, before any work.
 

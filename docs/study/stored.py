@@ -69,8 +69,18 @@ class Measured:
 
     @cached_property
     def row(self) -> ProtocolRow:
-        """Its line of the comparison of protocols."""
-        return protocol_rows({self.protocol: self.analysis})[0]
+        """Its line of the tables: of PyHessian's recurrence what that says, unchecked."""
+        row = protocol_rows({self.protocol: self.analysis})[0]
+        if not row.by_recurrence or row.node_min is None or row.node_max is None:
+            return row
+        return replace(
+            row,
+            lambda_min=row.node_min,
+            lambda_max=row.node_max,
+            ratio=row.node_ratio,
+            residual_min=None,
+            lambda_min_at_most=None,
+        )
 
     @property
     def bounded(self) -> bool:

@@ -2,7 +2,7 @@
 
 import torch
 
-from spectra.engines.pyhessian import PyHessianOperator
+from spectra.engines.pyhessian import PyHessianOperator, its_seed
 from spectra.engines.settings import SolverSettings
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.product_noise import product_noise
@@ -12,7 +12,7 @@ from spectra.krylov.spectrum import Spectrum
 from spectra.operators.fresh import Draw, FreshBatches, FreshOperator
 from spectra.operators.hessian import HessianOperator
 from spectra.system.progress import Progress
-from spectra.system.seeding import derive_seed, make_generator
+from spectra.system.seeding import make_generator
 
 # Of the published script.
 BATCH_SIZE = 128
@@ -109,7 +109,7 @@ def fresh_density(
         spectrum = PyHessianOperator(op, batches).density(
             num_probes=probes,
             num_steps=settings.num_steps,
-            seed=derive_seed(settings.seed, "pyhessian density", label) % 2**32,
+            seed=its_seed(settings.seed, label),
         )
         return spectrum, op
     fresh = FreshOperator(op, draw)

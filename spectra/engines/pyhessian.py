@@ -114,6 +114,26 @@ class PyHessianOperator(SymmetricOperator):
         return Spectrum(tuple(found), self.size, "rademacher")
 
 
+def its_start(op: HessianOperator, seed: int) -> Tensor:
+    """Return the signs that :meth:`PyHessianOperator.density` begins with, shape (P,).
+
+    Args:
+        op: whose parameters, which are drawn one after the other.
+        seed: of the density.
+    """
+    devices = [op.device] if op.device.type == "cuda" else []
+    parts = op.unflatten(torch.zeros(op.size, dtype=op.dtype, device=op.device))
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        signs = [torch.randint_like(part, high=2) * 2 - 1 for part in parts]
+    return torch.cat([part.reshape(-1) for part in signs])
+
+
+def its_seed(seed: int, label: str) -> int:
+    """Return the global seed that PyHessian's density of a loss is given."""
+    return derive_seed(seed, "pyhessian density", label) % 2**32
+
+
 def run_pyhessian(
     op: HessianOperator,
     *,
@@ -142,7 +162,7 @@ def run_pyhessian(
     spectrum = products.density(
         num_probes=settings.num_probes,
         num_steps=settings.num_steps,
-        seed=derive_seed(settings.seed, "pyhessian density", label) % 2**32,
+        seed=its_seed(settings.seed, label),
     )
     return EngineResult(spectrum, extremes, cause=OTHER_ENGINE)
 

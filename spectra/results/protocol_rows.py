@@ -9,8 +9,8 @@ from spectra.results.analysis import Analysis
 from spectra.results.plain import written_as
 from spectra.results.record import class_key
 
-# Ritz values of PyHessian's recurrence over plain images: of the Hessian, but with no residual.
-ITS_NODES = "its recurrence, unchecked"
+# The choice of images of which there is no matrix.
+FRESH = "fresh"
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,9 @@ class ProtocolRow:
             ``fresh/pyhessian`` ...
         n: images.
         loss: mean loss.
-        lambda_min: Rayleigh quotient, or Ritz value where there is no fixed matrix, loss /
-            parameter².
+        lambda_min: of the record in the protocol's result file: a Rayleigh quotient (under
+            ``/pyhessian`` with PyHessian's products), or a Ritz value where there is no fixed
+            matrix, loss / parameter².
         residual_min: ‖Hy - λmin y‖; None where nothing checks it.
         lambda_max: the same at the upper end.
         ratio: |λmin / λmax|; None for a zero Hessian.
@@ -33,6 +34,10 @@ class ProtocolRow:
         grad_norm: ‖g‖ of the loss.
         alpha_over_beta: see :class:`spectra.ProductNoise`; None without a recurrence.
         asymmetry: of the density, see there; None without a recurrence.
+        node_min: smallest node of the density, a Ritz value that nothing checks: what the
+            protocol's own recurrence says of λmin; None without a density.
+        node_max: largest node.
+        node_ratio: |node_min / node_max|; None without a density.
     """
 
     label: str = field(metadata=written_as("class", class_key))
@@ -48,6 +53,19 @@ class ProtocolRow:
     grad_norm: float
     alpha_over_beta: float | None
     asymmetry: float | None
+    node_min: float | None = None
+    node_max: float | None = None
+    node_ratio: float | None = None
+
+    @property
+    def by_recurrence(self) -> bool:
+        """Whether the protocol is about what its recurrence says: ``fresh``, ``/pyhessian``."""
+        return self.protocol.startswith(FRESH) or "/" in self.protocol
+
+    @property
+    def protocol_ratio(self) -> float | None:
+        """What the protocol publishes: ``node_ratio`` of a recurrence, ``ratio`` of a matrix."""
+        return self.node_ratio if self.by_recurrence and self.node_ratio else self.ratio
 
 
 def protocol_rows(found: Mapping[str, Analysis]) -> list[ProtocolRow]:
@@ -58,7 +76,7 @@ def protocol_rows(found: Mapping[str, Analysis]) -> list[ProtocolRow]:
     """
     labels = dict.fromkeys(r.label for analysis in found.values() for r in analysis.records)
     return [
-        _row(name, record, by_peer=_by_peer(analysis))
+        _row(name, record)
         for label in labels
         for name, analysis in found.items()
         for record in analysis.records
@@ -66,34 +84,27 @@ def protocol_rows(found: Mapping[str, Analysis]) -> list[ProtocolRow]:
     ]
 
 
-def _by_peer(analysis: Analysis) -> bool:
-    return analysis.protocol.solver is not None and analysis.protocol.solver.engine == "pyhessian"
-
-
-def _row(protocol: str, record: LossAnalysis, *, by_peer: bool) -> ProtocolRow:
+def _row(protocol: str, record: LossAnalysis) -> ProtocolRow:
     spectrum, noise = record.spectrum, record.noise
-    low, high, residual, verdict = (
-        record.lambda_min, record.lambda_max, record.residual_min, record.verdict.name,
-    )  # fmt: skip
-    attained = record.certificates[0].attained if record.certificates else None
     if spectrum is not None and noise is None:
         noise = product_noise(spectrum)
-        if by_peer:
-            low, high = float(spectrum.nodes[0]), float(spectrum.nodes[-1])
-            residual = attained = None
-            verdict = ITS_NODES
+    ends = None if spectrum is None else (float(spectrum.nodes[0]), float(spectrum.nodes[-1]))
+    low, high = ends or (None, None)
     return ProtocolRow(
         label=record.label,
         protocol=protocol,
         n=record.n,
         loss=record.loss,
-        lambda_min=low,
-        residual_min=residual,
-        lambda_max=high,
-        ratio=abs(low / high) if high else None,
-        lambda_min_at_most=attained,
-        verdict=verdict,
+        lambda_min=record.lambda_min,
+        residual_min=record.residual_min,
+        lambda_max=record.lambda_max,
+        ratio=record.ratio,
+        lambda_min_at_most=record.certificates[0].attained if record.certificates else None,
+        verdict=record.verdict.name,
         grad_norm=record.grad_norm,
         alpha_over_beta=noise.alpha_over_beta if noise else None,
         asymmetry=noise.asymmetry if noise else None,
+        node_min=low,
+        node_max=high,
+        node_ratio=abs(low / high) if low is not None and high else None,
     )

@@ -14,7 +14,12 @@ from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
 from spectra.results.study_result import StudyResult, load_study_result, save_study_result
 
 STORED = Path(__file__).parents[2] / "docs" / "study"
-ANALYSES = sorted(path for path in STORED.rglob("*.json") if path.parent.name != "theorem")
+# The folders hold results of other commands too.
+ANALYSES = sorted(
+    path
+    for path in STORED.rglob("*.json")
+    if '"spectra.analysis"' in path.read_text(encoding="utf-8")[:100]
+)
 ONE = STORED / "ce-drw-0060" / "plain.json"
 
 

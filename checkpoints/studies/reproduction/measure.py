@@ -76,6 +76,7 @@ def compare(
         _request(study, device),
         folder=folder / "analyses" / run.folder.name / f"epoch-{checkpoint.epoch:04d}",
         protocols=study.images,
+        num_steps=study.settings.num_steps,
         on_progress=within(on_progress, f"epoch {checkpoint.epoch}"),
     )
 

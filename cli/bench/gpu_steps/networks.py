@@ -91,6 +91,7 @@ def _analyzed(
         ),
         folder=suite.request.folder / "networks" / f"{recipe}-{network.epoch}" / f"class-{label}",
         protocols=(protocol,),
+        num_steps=suite.sizes.nodes,
     )
     record = found[protocol].records[0]
     row = to_plain(protocol_rows(found)[0])

@@ -71,14 +71,61 @@ def test_wrong_protocols_are_one_line_and_exit_code_two(tmp_path, text, said):
     assert said in result.stderr
 
 
-def test_a_comparison_says_what_belongs_to_a_matrix(tmp_path):
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """Five protocols of one class, and the folder that holds their results."""
     checkpoint, data = load_checkpoint("bundled:digits/ce-drw"), load_data()
     request = AnalysisRequest(classes="9", solver=SolverSettings(num_probes=0))
     wanted = ("plain", "plain/pyhessian", "frozen:1", "fresh", "fresh/pyhessian")
-    found = compare_protocols(checkpoint, data, request, folder=tmp_path, protocols=wanted)
+    folder = tmp_path_factory.mktemp("compared")
+    found = compare_protocols(
+        checkpoint, data, request, folder=folder, protocols=wanted, num_steps=60
+    )
     rows = {row.protocol: row for row in protocol_rows(found)}
     assert list(rows) == list(wanted)
-    certain = [name for name, row in rows.items() if row.lambda_min_at_most is not None]
-    assert certain == ["plain", "frozen:1"]
+    return rows, folder
+
+
+def test_a_comparison_says_what_belongs_to_a_matrix(compared):
+    rows, _ = compared
+    certain = [n for n, row in rows.items() if row.lambda_min_at_most is not None]
+    assert certain == ["plain", "plain/pyhessian", "frozen:1"]
+    assert [n for n, row in rows.items() if row.by_recurrence] == [
+        "plain/pyhessian", "fresh", "fresh/pyhessian",
+    ]  # fmt: skip
     assert rows["fresh"].alpha_over_beta > 0
-    assert rows["plain/pyhessian"].lambda_max == pytest.approx(rows["plain"].lambda_max, rel=1e-2)
+    # PyHessian's recurrence is right about λmax here, to the 1e-6 in its norms.
+    assert rows["plain/pyhessian"].node_max == pytest.approx(rows["plain"].lambda_max, rel=1e-2)
+
+
+def test_a_row_and_the_record_beside_it_have_the_same_extremes(compared):
+    rows, folder = compared
+    for name, row in rows.items():
+        record = load_analysis(folder / f"{name.replace('/', '-').replace(':', '-')}.json").records[
+            0
+        ]
+        assert (row.lambda_min, row.lambda_max) == (record.lambda_min, record.lambda_max)
+        assert (row.ratio, row.residual_min) == (record.ratio, record.residual_min)
+        assert row.verdict == record.verdict.name
+        if record.spectrum is not None:
+            nodes = record.spectrum.nodes
+            assert (row.node_min, row.node_max) == (nodes[0], nodes[-1])
+
+
+def test_what_a_protocol_publishes_is_its_recurrences_ratio_or_the_matrixs(compared):
+    rows, _ = compared
+    assert rows["plain"].protocol_ratio == rows["plain"].ratio
+    assert rows["plain"].node_ratio is None  # extremes alone
+    assert rows["plain/pyhessian"].protocol_ratio == rows["plain/pyhessian"].node_ratio
+    assert rows["fresh"].protocol_ratio == rows["fresh"].ratio
+
+
+@pytest.mark.parametrize(("given", "steps"), [(None, 100), (30, 30)])
+def test_the_published_protocol_takes_the_published_steps_unless_told(given, steps, tmp_path):
+    checkpoint, data = load_checkpoint("bundled:digits/ce-drw"), load_data()
+    request = AnalysisRequest(classes="9", solver=SolverSettings(num_probes=0))
+    found = compare_protocols(
+        checkpoint, data, request, folder=tmp_path, protocols=("fresh",), num_steps=given
+    )
+    assert found["fresh"].protocol.solver.num_steps == steps
+    assert len(found["fresh"].records[0].spectrum.probes[0]) == steps

@@ -1,0 +1,1 @@
+"""What the published protocol is made of, at a checkpoint."""

@@ -1,0 +1,60 @@
+"""What the published recurrence makes of a loss, and what each part of it adds."""
+
+import click
+
+from cli.display.tables import print_table
+from cli.display.words import number, percent
+from spectra.engines.published_recurrence import AFTER, ALPHAS_ZERO, BEFORE, WITHOUT_RETURNED
+from spectra.results.protocols.recurrences_result import (
+    STEPS,
+    RecurrenceRun,
+    RecurrencesResult,
+)
+
+_SHOWN_STEPS = tuple(s for s in STEPS if s != 80)
+
+
+def print_recurrences(result: RecurrencesResult) -> None:
+    """Print the ratio of each run by steps, and of each variant of T after all of them."""
+    protocol = result.protocol
+    print_table(
+        f"{result.checkpoint.name}: |λmin/λmax| of the published recurrence, images "
+        f"{protocol.images}, products by {protocol.products} in {protocol.dtype}",
+        ["class", "n", "loss", "seed", "arithmetic", *(f"{s} steps" for s in _SHOWN_STEPS),
+         "λmin", "λmax", "came back", "without it", "β after", "α = 0"],
+        [_row(run) for run in result.runs],
+        optional=["10 steps", "20 steps", "40 steps", "loss", "n"],
+    )  # fmt: skip
+    for one in result.exact:
+        click.echo(
+            f"class {one.label}: the matrix itself, by SciPy in float64, has λmin "
+            f"{one.lambda_min:.7g}, λmax {one.lambda_max:.7g} and the ratio {one.ratio:.4g}"
+            if one.ratio is not None
+            else f"class {one.label}: the matrix itself is 0"
+        )
+    click.echo(
+        "came back: the part of β² that is the βv_before just subtracted, median over the steps; "
+        "without it: β without that part; β after: taken after orthogonalising; α = 0: every α set "
+        "to 0. All of a row are of one run, with the same draws and start"
+    )
+
+
+def _row(run: RecurrenceRun) -> list[str]:
+    last = run.ends(BEFORE)
+    return [
+        run.label,
+        str(run.n),
+        number(run.loss),
+        str(run.seed),
+        run.arithmetic,
+        *(
+            number(run.ends(BEFORE, steps).ratio if steps <= len(run.alphas) else None)
+            for steps in _SHOWN_STEPS
+        ),
+        number(last.lambda_min),
+        number(last.lambda_max),
+        percent(run.returned_share),
+        number(run.ends(WITHOUT_RETURNED).ratio),
+        number(run.ends(AFTER).ratio),
+        number(run.ends(ALPHAS_ZERO).ratio),
+    ]

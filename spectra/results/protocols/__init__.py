@@ -1,0 +1,1 @@
+"""Files of what a protocol's recurrence leaves."""
