@@ -34,7 +34,7 @@ def plot_best_steps(result: BestStepsResult, *, title: str | None = None) -> Fig
             "The step to the lowest point of the true loss along an eigenvector v, over the slope "
             "|⟨g, v⟩|, against 1/|λ|: on the line where a parabola that opens upwards has it. "
             "Hollow: the furthest step that was tried. Left out: steps that lower the loss by no "
-            "more than rounding, and those to the side to which the slope rises. Loss "
+            "more than rounding. Loss "
             f"{result.protocol.loss}, {result.protocol.images} {result.protocol.split} images."
         )
         return finish_page(fig, caption=caption, legend=list(handles.values()), title=title)
@@ -46,9 +46,9 @@ def _draw(ax: Axes, loss: StepsOfLoss, handles: dict[str, Artist]) -> None:
     for sign, name, colour in ((-1, "negative λ", VERMILION), (1, "positive λ", BLUE)):
         for limit in (False, True):
             chosen = [
-                (1 / abs(step.value), step.rate)
+                (1 / abs(step.value), abs(step.rate))
                 for step in loss.of_sign(sign)
-                if step.rate is not None and step.rate > 0 and step.at_limit == limit
+                if step.rate is not None and step.at_limit == limit
             ]
             if chosen:
                 x, y = zip(*chosen, strict=True)

@@ -4,7 +4,14 @@ from oracles import QuadraticNet, first_output, random_vector, symmetric_with_sp
 from scipy.stats import spearmanr
 
 from spectra import Eigenpair, HessianOperator, InputError, best_steps
+from spectra.findings.claims.best_steps import BestStep
 from spectra.findings.claims.rank_correlation import rank_correlation
+from spectra.results.claims.best_steps_result import (
+    BestStepsProtocol,
+    BestStepsResult,
+    StepsOfLoss,
+)
+from spectra.results.directions.theorem_result import MeasuredAt
 
 DOUBLE = torch.float64
 EIGENVALUES = torch.tensor([-2.0, -0.5, 0.3, 1.0, 4.0], dtype=DOUBLE)
@@ -83,3 +90,17 @@ def test_few_pairs_say_little(count, lower):
     found = rank_correlation(list(range(count)), [*range(1, count), 0])
     assert found.lower <= lower
     assert rank_correlation([1.0] * count, list(range(count))) is None
+
+
+def test_a_result_counts_steps_near_the_models_and_steps_against_the_slope():
+    near = BestStep(2.0, 0.0, 1.0, 0.5, 0.25, at_limit=False, measurable=True)
+    far = BestStep(-2.0, 0.0, 1.0, -5.0, 0.5, at_limit=True, measurable=True)
+    lost = BestStep(-1.0, 0.0, 1.0, 0.0, 0.0, at_limit=False, measurable=False)
+    loss = StepsOfLoss("8", 4, 1.0, 2.0, 5.0, converged=True, steps=(far, lost, near))
+    protocol = BestStepsProtocol("plain", "train", "ce", None, 2, 0)
+    result = BestStepsResult(MeasuredAt("net", 3), protocol, (loss,))
+    assert (result.over_model(1), result.over_model(-1)) == ((1.0,), (10.0,))
+    assert (result.against_slope(1), result.against_slope(-1)) == (0, 1)
+    assert (loss.best_decrease(1), loss.best_decrease(-1)) == (0.25, 0.5)
+    assert "in 1 of 1 losses" in result.sentence
+    assert loss.correlation(-1) is None

@@ -51,3 +51,12 @@ def test_one_probe_has_no_interval_and_a_null_space_is_no_negative_part():
     assert (found.lower, found.upper) == (None, None)
     assert found.share == 0
     assert np.isfinite(found.rounding)
+
+
+def test_half_the_steps_say_whether_more_would_change_the_share():
+    eigenvalues = bulk_and_outliers(1.0)
+    op = DenseOperator(torch.diag(eigenvalues))
+    few, many = (negative_share(slq(op, num_probes=3, num_steps=m)) for m in (30, 60))
+    # Eigenvalues at 1/P and weights of the same probes: rounding alone tells them apart.
+    assert many.half_steps == pytest.approx(few.share, rel=1e-6)
+    assert abs(many.half_steps - many.share) > 1e-4

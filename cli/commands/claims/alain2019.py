@@ -84,7 +84,7 @@ def alain2019(
 def _row(loss: "StepsOfLoss", sign: int) -> list[str]:
     steps, correlation = loss.of_sign(sign), loss.correlation(sign)
     asked = sum(step.value * sign > 0 for step in loss.steps)
-    ratios = [step.over_model for step in steps if step.over_model is not None]
+    ratios = [abs(step.over_model) for step in steps if step.over_model is not None]
     return [
         loss.label,
         number(loss.loss),

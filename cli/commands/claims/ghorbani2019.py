@@ -72,10 +72,22 @@ def ghorbani2019(
         return
     print_table(
         f"{title}: the negative part of Σ|λ|",
-        ["checkpoint", "epoch", "class", "loss", "|λmin/λmax|", "negative part", "95 %"],
+        [
+            "checkpoint",
+            "epoch",
+            "class",
+            "loss",
+            "|λmin/λmax|",
+            "negative part",
+            "95 %",
+            "half the steps",
+        ],
         [_row(share) for share in result.shares],
     )
-    click.echo("95 %: over the random probes; what quadrature misses is not in it")
+    click.echo(
+        "95 %: over the random probes; what quadrature misses is not in it: where half the steps "
+        "give another share, take more (--num-steps)"
+    )
     click.echo(result.sentence)
     click.echo("written:")
     print_paths(written)
@@ -118,6 +130,7 @@ def _row(share: "ShareOfLoss") -> list[str]:
         number(share.ratio),
         _percent(share.found.share),
         _interval(share.found),
+        _percent(share.found.half_steps),
     ]
 
 

@@ -49,10 +49,10 @@ class StepsOfLoss:
         return tuple(step for step in self.steps if step.measurable and step.value * sign > 0)
 
     def correlation(self, sign: int) -> RankCorrelation | None:
-        """Return that of the best learning rate with 1/|λ| over eigenvalues of a sign."""
+        """Return that of the size of the best learning rate with 1/|λ| over one sign of λ."""
         chosen = [step for step in self.of_sign(sign) if step.rate is not None]
         return rank_correlation(
-            [float(step.rate or 0.0) for step in chosen], [1 / abs(step.value) for step in chosen]
+            [abs(step.rate or 0.0) for step in chosen], [1 / abs(step.value) for step in chosen]
         )
 
     def best_decrease(self, sign: int) -> float:
@@ -97,9 +97,13 @@ class BestStepsResult:
     losses: tuple[StepsOfLoss, ...]
 
     def over_model(self, sign: int) -> tuple[float, ...]:
-        """Return the best step over the model's, |⟨g, v⟩|/|λ|, along eigenvalues of a sign."""
+        """Return the length of the best step over the model's, |⟨g, v⟩|/|λ|, for one sign of λ."""
         steps = [step for loss in self.losses for step in loss.of_sign(sign)]
-        return tuple(step.over_model for step in steps if step.over_model is not None)
+        return tuple(abs(step.over_model) for step in steps if step.over_model is not None)
+
+    def against_slope(self, sign: int) -> int:
+        """Return in how many the lowest point is on the side to which the loss rises at w."""
+        return sum(step.step < 0 for loss in self.losses for step in loss.of_sign(sign))
 
     @property
     def sentence(self) -> str:
@@ -116,8 +120,9 @@ def _of_sign(result: BestStepsResult, sign: int) -> str:
     near = sum(1 / NEAR <= ratio <= NEAR for ratio in found)
     correlations = [c for loss in result.losses if (c := loss.correlation(sign)) is not None]
     said = (
-        f"along {name} curvature the best step is within a factor of {NEAR:g} of |⟨g, v⟩|/|λ| in "
-        f"{near} of {len(found)} (median {median(found):.3g} times that)"
+        f"along {name} curvature the length of the best step is within a factor of {NEAR:g} of "
+        f"|⟨g, v⟩|/|λ| in {near} of {len(found)} (median {median(found):.3g} times that; in "
+        f"{result.against_slope(sign)} to the side to which the loss rises at first)"
     )
     if correlations:
         low = min(c.estimate for c in correlations)

@@ -13,7 +13,7 @@ from spectra.system.files import write_json
 
 FORMAT = "spectra.claim.ghorbani2019"
 SCHEMA = 1
-CLAIM = "Negative eigenvalues are large early in training and a negligible part of Σ|λ| late."
+CLAIM = "Late in training negative eigenvalues are a negligible part of Σ|λ|."
 # Ours: under a hundredth of Σ|λ| nobody would miss them.
 NEGLIGIBLE = 0.01
 
@@ -77,7 +77,8 @@ class NegativeShareResult:
             verdict = "not negligible"
         else:
             verdict = f"on neither side of {100 * NEGLIGIBLE:g} % for certain"
-        return f"{name}{before} to {_percent(last)}{_at(last)}, {verdict}"
+        half = f"{100 * last.found.half_steps:.2g} % by half of the steps"
+        return f"{name}{before} to {_percent(last)}{_at(last)} ({half}), {verdict}"
 
 
 def _percent(share: ShareOfLoss) -> str:
