@@ -112,6 +112,23 @@ def test_a_repeated_call_trains_nothing_and_writes_the_same(table_folder, monkey
     assert (table_folder / "result.json").read_bytes() == before
 
 
+def test_a_study_that_is_stopped_leaves_its_finished_rows_and_says_not_run_of_the_others(
+    tmp_path, monkeypatch
+):
+    monkeypatch.delenv("SPECTRA_DATA", raising=False)
+
+    def stop_in_the_second_network(what: str, done: int, planned: int) -> None:
+        if what.startswith("ce-drw"):
+            raise KeyboardInterrupt
+
+    study = load_reproduction("cifar10-lt-table", "smoke")
+    with pytest.raises(KeyboardInterrupt):
+        run_reproduction(study, tmp_path, on_progress=stop_in_the_second_network)
+    rows = json.loads((tmp_path / "result.json").read_text())["rows"]
+    states = {row["row"]: row["state"] for row in rows}
+    assert (states["ce"], states["ce-drw"]) == ("run", NOT_RUN)
+
+
 def test_a_folder_of_another_study_is_refused(table_folder):
     with pytest.raises(InputError, match="holds another study"):
         run_reproduction(load_reproduction("optimizers", "smoke"), table_folder)

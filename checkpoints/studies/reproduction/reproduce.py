@@ -1,14 +1,15 @@
 """From a study to its result: train, measure, and put the numbers beside the published ones."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from checkpoints.analysis.trajectory import common_switch
-from checkpoints.data import load_data
+from checkpoints.data import ImageData, load_data
 from checkpoints.load import load_checkpoint
 from checkpoints.studies.reproduction.description import Reproduction, claim, reproduction_data
 from checkpoints.studies.reproduction.measure import accuracy, compare, theorem
 from checkpoints.studies.reproduction.table import beside_published
-from checkpoints.studies.reproduction.trainings import planned_runs, train_run
+from checkpoints.studies.reproduction.trainings import Run, planned_runs, train_run
 from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis
@@ -36,7 +37,9 @@ def run_reproduction(
     execution: Execution = EXACT,
     on_progress: Progress | None = None,
 ) -> ReproductionResult:
-    """Train and measure; write ``folder/result.json``. What an earlier call finished is kept.
+    """Train and measure; write ``folder/result.json`` after each network.
+
+    What an earlier call finished is kept; what is not yet there is *not run* in the file.
 
     Args:
         study: which, and at which size.
@@ -54,48 +57,74 @@ def run_reproduction(
     request = reproduction_data(study, source)
     data = load_data(request)
     claim(study, data, folder)
-    runs = planned_runs(study, folder)
-    analyses: dict[str, dict[str, list[Analysis]]] = {}
-    theorems: dict[str, TheoremResult] = {}
-    measured: list[MeasuredRun] = []
+    finished = _Finished()
     with suitable_threads(data), locked(folder):
-        for run in runs:
-            name = f"{run.row} seed {run.seed}"
-            report = within(on_progress, name)
+        for run in planned_runs(study, folder):
+            report = within(on_progress, f"{run.row} seed {run.seed}")
             paths = train_run(study, run, request, data, device, execution, report)
-            if study.kind == "accuracy":
-                measured.append(accuracy(run, data))
-                continue
-            for path in paths if study.every_epoch else paths[-1:]:
-                checkpoint = load_checkpoint(str(path))
-                if study.kind == "theorem":
-                    theorems[name] = theorem(study, checkpoint, data, device, report)
-                    measured += theorem_runs(run.row, run.seed, theorems[name].classes)
-                    continue
-                found = compare(study, run, checkpoint, data, device, folder, report)
-                for protocol, analysis in found.items():
-                    analyses.setdefault(name, {}).setdefault(protocol, []).append(analysis)
-                measured += [
-                    SpectraRun(f"{run.row} class {row.label}", run.seed, checkpoint.epoch, row)
-                    for row in protocol_rows(found)
-                ]
-        versions = library_versions()
-    all_analyses = [a for by_name in analyses.values() for found in by_name.values() for a in found]
-    result = ReproductionResult(
+            _measure(finished, study, run, paths, data, device, folder, report)
+            result = _result(study, data, finished)
+            write_json(folder / "result.json", reproduction_to_plain(result))
+    return result
+
+
+@dataclass
+class _Finished:
+    """What is there of a study: measured runs, and the analyses and theorems behind them by run."""
+
+    measured: list[MeasuredRun] = field(default_factory=list)
+    analyses: dict[str, dict[str, list[Analysis]]] = field(default_factory=dict)
+    theorems: dict[str, TheoremResult] = field(default_factory=dict)
+
+
+def _measure(
+    finished: _Finished,
+    study: Reproduction,
+    run: Run,
+    paths: list[Path],
+    data: ImageData,
+    device: str,
+    folder: Path,
+    on_progress: Progress | None,
+) -> None:
+    """Measure a trained network and put what was found to what is finished."""
+    name = f"{run.row} seed {run.seed}"
+    if study.kind == "accuracy":
+        finished.measured.append(accuracy(run, data))
+        return
+    for path in paths if study.every_epoch else paths[-1:]:
+        checkpoint = load_checkpoint(str(path))
+        if study.kind == "theorem":
+            found = theorem(study, checkpoint, data, device, on_progress)
+            finished.theorems[name] = found
+            finished.measured += theorem_runs(run.row, run.seed, found.classes)
+            continue
+        by_protocol = compare(study, run, checkpoint, data, device, folder, on_progress)
+        for protocol, analysis in by_protocol.items():
+            finished.analyses.setdefault(name, {}).setdefault(protocol, []).append(analysis)
+        finished.measured += [
+            SpectraRun(f"{run.row} class {row.label}", run.seed, checkpoint.epoch, row)
+            for row in protocol_rows(by_protocol)
+        ]
+
+
+def _result(study: Reproduction, data: ImageData, finished: _Finished) -> ReproductionResult:
+    """Return what is finished beside the published numbers; the other rows are not run."""
+    analyses = finished.analyses
+    flat = [a for by_name in analyses.values() for found in by_name.values() for a in found]
+    return ReproductionResult(
         study=study.name,
         size=study.size,
         data=data.name,
         title=study.title,
         note=study.settings.note,
         source=study.source,
-        versions=versions,
-        rows=tuple(beside_published(study.published, measured)),
-        runs=tuple(measured),
+        versions=library_versions(),
+        rows=tuple(beside_published(study.published, finished.measured)),
+        runs=tuple(finished.measured),
         analyses=analyses,
-        theorems=theorems,
+        theorems=finished.theorems,
         density_classes=tuple(study.classes.split(",")) if study.density else (),
         over_training=study.every_epoch,
-        switch_epoch=common_switch(all_analyses),
+        switch_epoch=common_switch(flat),
     )
-    write_json(folder / "result.json", reproduction_to_plain(result))
-    return result
