@@ -49,6 +49,7 @@ study-digits: $(STAMP) ## the five-seed study behind docs/digits.md (about half 
 
 study: $(STAMP) ## redraw the figures of docs/tail-saddles.md from its stored results
 	$(BIN)/python docs/study
+	$(BIN)/python docs/study/digits
 
 bench-env: $(STAMP) ## install the libraries that `spectra bench` compares with
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
