@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headline import plot_headline
-from shrinking import save_small
+from drawn.headline import plot_headline
+from drawn.recurrence import plot_recurrence
+from drawn.shrinking import save_small
+from recurrence_runs import recurrence_runs
 from stored import Network, StoredResults, stored_results
 
 from checkpoints.recipes.schedules import drw_switch
@@ -36,6 +38,11 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
         "density": _densities(results),
         "epochs": _over_training(results),
     }
+    runs = recurrence_runs(folder / "recurrences")
+    told = {f"seed {k}": runs.run(f"longer-8-fresh-seed{k}") for k in range(3)}
+    found = {name: run for name, run in told.items() if run is not None}
+    if found:
+        drawn["recurrence"] = plot_recurrence(found)
     return [
         save_small(figure, images / f"tail-saddles-{name}.png") for name, figure in drawn.items()
     ]

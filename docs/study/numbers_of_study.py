@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from recurrence_runs import recurrence_runs
 from scipy.stats import chi2
 from stored import Measured, Network, StoredResults
 from tables import headline_table, networks_table, protocols_table, training_table
 
-from spectra import InputError
 from spectra.results.directions.theorem_result import load_theorem
 from spectra.results.protocol_rows import ProtocolRow
 
@@ -54,6 +55,7 @@ def numbers_of(results: StoredResults, folder: Path) -> dict[str, Any]:
         "row": row,
         "accuracy": accuracy,
         "mass": mass,
+        "without_mass": lambda protocol, ratio: without_mass(results, protocol, ratio),
         "over_masses": over_masses,
         "chance": lambda carried: float(chi2.cdf(carried, 1)),
         "accuracy_of": lambda name: last[name],
@@ -63,21 +65,53 @@ def numbers_of(results: StoredResults, folder: Path) -> dict[str, Any]:
         "networks_table": lambda titles, label: networks_table(results, titles, str(label)),
         "training_table": lambda name: training_table(results, Network(name)),
         "headline_table": lambda titles, labels: headline_table(results, titles, labels),
+        "exists": lambda name: (folder.parent / name).exists(),
+        "drawn": lambda name: (folder.parent / "images" / f"tail-saddles-{name}.png").exists(),
         "stored": lambda name: json.loads((folder / name).read_text("utf-8")),
     }
-    return {**names, "theorem": _theorem(folder / "theorem" / "theorem.json")}
+    script = tomllib.loads((folder / "script.toml").read_text("utf-8"))
+    return {
+        **names,
+        "recurrences": recurrence_runs(folder / "recurrences"),
+        "script": script,
+        "script_rows": _script_rows(script),
+        "losses": None,
+        "theorem": _theorem(folder / "theorem" / "theorem.json"),
+    }
 
 
 def mass(measured: Measured) -> float:
-    """Return P × weight of the lowest node: about 1 where it belongs to an eigenvalue.
+    """Return P × weight of the lowest node: about 1 where it belongs to an eigenvalue."""
+    return measured.check.lowest.mass
 
-    Raises:
-        InputError: no quadrature is stored.
+
+def without_mass(results: StoredResults, protocol: str, ratio: float) -> tuple[int, int]:
+    """Return of how many results an end carries no mass, and how many there are.
+
+    Args:
+        results: all that are stored.
+        protocol: images and recurrence.
+        ratio: those with a |λmin/λmax| above it count.
     """
-    spectrum = measured.record.spectrum
-    if spectrum is None:
-        raise InputError(f"{measured.network} class {measured.label}: no quadrature is stored")
-    return float(spectrum.weights[0]) * spectrum.size
+    found = [m for m in results.measured if m.protocol == protocol and m.row.ratio > ratio]
+    return sum(bool(m.check.massless) for m in found), len(found)
+
+
+def _script_rows(script: dict[str, Any]) -> list[tuple[str, str, float | None]]:
+    """Return what the paper's script said: title, name of our run of the same, its ratio."""
+    rows = [
+        (f"fresh draws, seed {k}", f"longer-8-fresh-seed{k}", ratio)
+        for k, ratio in enumerate(script["longer"])
+    ]
+    return [
+        *rows,
+        ("one draw, held fixed", "longer-8-frozen1", script["longer_frozen"]),
+        ("plain images", "longer-8-plain", script["longer_plain"]),
+        ("60 epochs, fresh draws", "ce-drw-60-8-fresh", script["epoch_60"]),
+        ("late SAM, fresh draws", "sam-rho01-8-fresh", script["sam"]),
+        ("class 0, 500 images, fresh draws", "longer-0-500-fresh", script["class_0_of_500"]),
+        ("class 0, 83 images, fresh draws", "longer-0-83-fresh", script["class_0_of_83"]),
+    ]
 
 
 def _theorem(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from checkpoints.analysis.compare_protocols import PROTOCOLS
 from spectra import Analysis, InputError, load_analysis
 from spectra.findings.loss_analysis import LossAnalysis
+from spectra.findings.spectrum_check import SpectrumCheck
 from spectra.results.protocol_rows import ProtocolRow, protocol_rows
 
 # Of tables and figures.
@@ -81,6 +82,17 @@ class Measured:
             residual_min=None,
             lambda_min_at_most=None,
         )
+
+    @cached_property
+    def check(self) -> SpectrumCheck:
+        """Whether its ends carry the mass that eigenvalues carry.
+
+        Raises:
+            InputError: no quadrature is stored.
+        """
+        if self.record.spectrum is None:
+            raise InputError(f"{self.network} class {self.label}: no quadrature is stored")
+        return SpectrumCheck.of(self.record.spectrum)
 
     @property
     def bounded(self) -> bool:

@@ -88,7 +88,8 @@ def headline_table(results: StoredResults, titles: Mapping[str, str], labels: Se
     return _table(
         (
             "network", "class", "epoch", "n", "loss", "λmin", "no less than", "λmax",
-            "ratio, certified", "fresh, PyHessian",
+            "ratio, certified",
+            "fresh, PyHessian", "P × weight of its ends",
         ),
         lines,
     )  # fmt: skip
@@ -100,13 +101,14 @@ def _headline(of: Mapping[str, Measured]) -> list[str]:
     interval = f"{sig(plain.ratio_at_least)} to {sig(plain.ratio_at_most)}"
     if sig(plain.ratio_at_least) == sig(plain.ratio_at_most):
         interval = sig(plain.row.ratio)
-    published = NONE
+    published = carried = NONE
     if fresh is not None:
         ends = f"{sig(fresh.row.lambda_min)} to {sig(fresh.row.lambda_max)}"
         published = f"{sig(fresh.row.ratio)} ({ends})"
+        carried = f"{sig(fresh.check.lowest.mass, 1)}, {sig(fresh.check.highest.mass, 1)}"
     return [
         f"{record.n:,}", sig(record.loss), sig(record.lambda_min), sig(plain.lambda_min_at_least),
-        sig(record.lambda_max), interval, published,
+        sig(record.lambda_max), interval, published, carried,
     ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Keep results of ``spectra analyze`` in little space: the same content without its line breaks.
 
-``python docs/study/take_in.py FOLDER...`` writes each result file again, in place, where it is
-larger than it need be. :func:`spectra.load_analysis` reads both.
+``python docs/study/measuring/take_in.py FOLDER...`` writes each result file again, in place,
+where it is larger than it need be. :func:`spectra.load_analysis` reads both.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Figures of the study that are its own."""
