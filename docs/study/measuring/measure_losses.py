@@ -1,7 +1,7 @@
 """Measure the ratios of every class of the bundled digits networks, on two cores in half an hour.
 
-``PYTHONPATH=docs/study python docs/study/measuring/measure_losses.py docs/study/loss/rows.json``: what the file
-holds already is kept, so the same command goes on after an interruption.
+``PYTHONPATH=docs/study python docs/study/measuring/measure_losses.py docs/study/loss/rows.json``:
+what the file holds already is kept, so the same command goes on after an interruption.
 """
 
 import sys
