@@ -31,7 +31,7 @@ INTERRUPTED = {
     "train": "; finished epochs are kept, and the same command with --resume goes on from there",
     **dict.fromkeys(("analyze", "trajectory", "reproduce", "pipeline"), _AGAIN),
 }
-# In the order of the help; each is the function of that name in the module.
+# In the order of the help; each is the function of that name, - as _, in the module.
 COMMANDS = {
     "train": "cli.commands.train",
     "analyze": "cli.commands.analyze",
@@ -43,6 +43,7 @@ COMMANDS = {
     "recurrences": "cli.commands.protocols.recurrences",
     "reproduce": "cli.commands.reproduce",
     "plot": "cli.commands.plot",
+    "check-spectrum": "cli.commands.check_spectrum",
     "pipeline": "cli.commands.pipeline",
     "checkpoints": "cli.commands.checkpoints",
     "data": "cli.commands.data",
@@ -66,7 +67,9 @@ class SpectraGroup(click.Group):
         """Return a command; None where there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        command: click.Command = getattr(
+            import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_")
+        )
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -42,6 +42,7 @@ _HOLLOW = (
     "higher."
 )
 
+_NO_MASS = "Crosses: nodes that carry no mass, of the 1/P of an eigenvalue: they belong to none."
 _NO_MATRIX = "Hollow marks: Ritz values of products that change, of no matrix."
 
 
@@ -201,6 +202,8 @@ def _caption(
     text = "; ".join(part for part in parts if part) + "."
     if any(d.found is not None and len(d.found) for d in drawn):
         text = f"{_STEMS}. {text}"
+    if any(d.ends.massless for d in drawn):
+        text = f"{text} {_NO_MASS}"
     if any(d.record is not None and d.record.noise is not None for d in drawn):
         return f"{text} {_NO_MATRIX}"
     return text if all(d.certain for d in drawn) else f"{text} {_HOLLOW}"

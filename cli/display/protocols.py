@@ -21,6 +21,7 @@ def print_protocols(name: str, rows: Sequence[ProtocolRow]) -> None:
             number(row.lambda_max),
             number(row.ratio),
             number(row.node_ratio),
+            number(row.mass_min),
             number(row.grad_norm),
             number(row.alpha_over_beta),
             number(row.asymmetry),
@@ -30,8 +31,8 @@ def print_protocols(name: str, rows: Sequence[ProtocolRow]) -> None:
     ]
     print_table(
         f"{name}: the same weights under each choice of images",
-        ["class", "images", "n", "loss", "λmin", "λmax", "|λmin/λmax|", "of its nodes", "‖g‖",
-         "|α|/β", "asymmetry", "verdict"],
+        ["class", "images", "n", "loss", "λmin", "λmax", "|λmin/λmax|", "of its nodes", "mass",
+         "‖g‖", "|α|/β", "asymmetry", "verdict"],
         table,
         optional=["asymmetry", "|α|/β", "loss", "‖g‖", "n"],
     )  # fmt: skip
@@ -39,5 +40,6 @@ def print_protocols(name: str, rows: Sequence[ProtocolRow]) -> None:
         "fresh: a new draw at every product, so λmin and λmax are Ritz values of no matrix; "
         "few frozen draws exaggerate both extremes: read frozen:1, 4, 16 together. "
         "plain/pyhessian: λmin and λmax by our Lanczos over PyHessian's products, with a residual; "
-        "of its nodes: what its own recurrence says, which nothing checks"
+        "of its nodes: what its own recurrence says, which nothing checks; mass: P × weight "
+        "of its lowest node, about 1 or more for an eigenvalue"
     )

@@ -12,7 +12,16 @@ import numpy as np
 from figures.style.colours import FONT_SIZE, SeriesStyle
 from figures.style.comparable import number
 from figures.style.spectral_axes import FLOOR, Window, density_curve, stem_height
-from spectra import InputError, LossAnalysis, ResolvedSpectrum, Spectrum, resolve, rest_band
+from spectra import (
+    InputError,
+    LossAnalysis,
+    ResolvedSpectrum,
+    Spectrum,
+    SpectrumCheck,
+    resolve,
+    rest_band,
+)
+from spectra.findings.spectrum_check import LOWER, UPPER
 from spectra.findings.verdict import NOT_THE_HESSIAN
 
 if TYPE_CHECKING:
@@ -73,6 +82,23 @@ class DrawnDensity:
         stems = self.found is not None and len(self.found)
         return max(curve, stem_height(self.spectrum.size, sigma)) if stems else curve
 
+    @property
+    def ends(self) -> SpectrumCheck:
+        """What mass the outermost nodes carry."""
+        return SpectrumCheck.of(self.spectrum)
+
+    def massless_nodes(self) -> list[float]:
+        """Return the outermost nodes that belong to no eigenvalue."""
+        ends = ((LOWER, self.ends.lowest), (UPPER, self.ends.highest))
+        return [end.node for name, end in ends if name in self.ends.massless]
+
+    def massless_text(self) -> list[str]:
+        """Return the line that says which ends carry no mass, if any does."""
+        ends = self.ends.massless
+        if not ends:
+            return []
+        return ["ends carry no mass" if len(ends) == 2 else f"{ends[0]} end carries no mass"]
+
     def extremes_text(self) -> str:
         """Return λmin and λmax, as bounds where they have not converged."""
         fixed = self.record is None or self.record.noise is None
@@ -89,12 +115,13 @@ class DrawnDensity:
         some = self.found is not None and len(self.found)
         resolved = [self.resolved_text()] if some else []
         if self.record is None:
-            return [self.extremes_text(), *resolved]
+            return [self.extremes_text(), *self.massless_text(), *resolved]
         r = self.record
         other = r.verdict.name == NOT_THE_HESSIAN
         return [
             f"{r.n:,} images, loss {number(r.loss)}",
             self.extremes_text(),
+            *self.massless_text(),
             ("" if other else f"|λmin/λmax| {number(r.ratio)}   ") + f"‖g‖ {number(r.grad_norm)}",
             *resolved,
             "Gauss-Newton matrix" if other else r.verdict.name,
@@ -125,6 +152,11 @@ def draw_density(
         ax.plot(
             [value], [FLOOR], marker=marker, color=style.colour, ls="none", label=name, ms=5.5,
             mfc=style.colour if one.certain else "white", clip_on=False, zorder=5,
+        )  # fmt: skip
+    for node in one.massless_nodes():
+        ax.plot(
+            [node], [FLOOR], marker="x", color="black", ls="none", label="no mass", ms=7,
+            clip_on=False, zorder=6,
         )  # fmt: skip
     return line
 

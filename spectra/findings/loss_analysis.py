@@ -8,6 +8,7 @@ from spectra.findings.confidence import ImageBootstrap
 from spectra.findings.counted_eigenpairs import BothEnds
 from spectra.findings.layers import LayerSpectrum
 from spectra.findings.product_noise import ProductNoise
+from spectra.findings.spectrum_check import SpectrumCheck
 from spectra.findings.verdict import NOT_THE_HESSIAN, Verdict
 from spectra.krylov.extremes import Extremes
 from spectra.krylov.spectrum import Spectrum
@@ -100,6 +101,12 @@ class LossAnalysis:
     def open_ended(self) -> bool:
         """Whether an end of the spectrum has not converged; fresh draws have no matrix for that."""
         return not self.converged and self.noise is None
+
+    @property
+    def massless_ends(self) -> str:
+        """What is wrong with the ends of the density, with its numbers; empty where nothing is."""
+        ends = None if self.spectrum is None else SpectrumCheck.of(self.spectrum)
+        return ends.sentence if ends is not None and ends.warning else ""
 
     @property
     def ratio(self) -> float | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.product_noise import product_noise
+from spectra.findings.spectrum_check import SpectrumCheck
 from spectra.results.analysis import Analysis
 from spectra.results.plain import written_as
 from spectra.results.record import class_key
@@ -38,6 +39,8 @@ class ProtocolRow:
             protocol's own recurrence says of λmin; None without a density.
         node_max: largest node.
         node_ratio: |node_min / node_max|; None without a density.
+        mass_min: P times the weight of the lowest node, about 1 for an eigenvalue, see
+            :class:`spectra.SpectrumCheck`; None without a density, and in older files.
     """
 
     label: str = field(metadata=written_as("class", class_key))
@@ -56,6 +59,7 @@ class ProtocolRow:
     node_min: float | None = None
     node_max: float | None = None
     node_ratio: float | None = None
+    mass_min: float | None = None
 
     @property
     def by_recurrence(self) -> bool:
@@ -107,4 +111,5 @@ def _row(protocol: str, record: LossAnalysis) -> ProtocolRow:
         node_min=low,
         node_max=high,
         node_ratio=abs(low / high) if low is not None and high else None,
+        mass_min=None if spectrum is None else SpectrumCheck.of(spectrum).lowest.mass,
     )

@@ -18,7 +18,7 @@ from spectra.krylov.spectrum import Deflated, Spectrum
 from spectra.krylov.tridiagonal import Tridiagonal
 from spectra.landscape.bending import Bending
 from spectra.landscape.stationary_point import StationaryPoint
-from spectra.results.density_columns import COUNTED, density_columns
+from spectra.results.density_columns import COUNTED, ENDS, density_columns
 from spectra.results.plain import to_plain
 
 # Of a row: numbers, words, the list of classes; None where nothing is known.
@@ -81,7 +81,8 @@ def record_to_plain(record: LossAnalysis) -> dict[str, Any]:
     if record.stationary is not None:
         asked["stationary_detail"] = to_plain(record.stationary)
     # Files of earlier versions have no such keys, and are to be written again with their bytes.
-    unasked = {} if record.bending is not None else _of_bending(None)
+    unasked = dict.fromkeys(ENDS)  # it follows from the nodes and weights in the file
+    unasked |= {} if record.bending is not None else _of_bending(None)
     unasked |= {} if record.grad_norm_error is not None else {"grad_norm_error": None}
     unasked |= {} if record.stationary is not None else _of_stationary(None)
     unasked |= (

@@ -122,9 +122,11 @@ def _near(found: StationaryPoint) -> str:
 
 
 def _notes(records: Sequence[LossAnalysis]) -> list[str]:
+    massless = [f"density of {r.label}: {r.massless_ends}" for r in records if r.massless_ends]
+    notes = massless[:LONGEST]
     open_ended = [r.label for r in records if r.open_ended]
     if not open_ended:
-        return []
+        return notes
     more = f" and {len(open_ended) - LONGEST} more" if len(open_ended) > LONGEST else ""
     named = ", ".join(open_ended[:LONGEST])
-    return [f"not converged, so λmin may be lower, λmax higher: {named}{more}"]
+    return [*notes, f"not converged, so λmin may be lower, λmax higher: {named}{more}"]

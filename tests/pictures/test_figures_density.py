@@ -12,7 +12,7 @@ from figures import (
     plot_density,
     plot_trajectory,
 )
-from spectra import InputError, ProductNoise, resolve
+from spectra import InputError, ProductNoise, Spectrum, Tridiagonal, resolve
 
 SIZE = 90
 
@@ -173,3 +173,14 @@ def test_what_stands_above_a_panel_is_broken_before_the_next(spectrum):
     bold = [text.get_text() for text in figure.axes[0].texts if text.get_weight() == "bold"]
     assert " ".join(reversed(bold)) == name
     assert len(bold) == 2
+
+
+def test_ends_that_carry_no_mass_are_crossed_and_said(spectrum):
+    t = Tridiagonal(np.array([0.0, -9.0, 9.0]), np.array([1e-10, 1e-10]), 0.1, closed=False)
+    figure = plot_density(Spectrum((t,), 1000))
+    crosses = [one for one in figure.axes[0].lines if one.get_label() == "no mass"]
+    assert [float(one.get_xdata()[0]) for one in crosses] == pytest.approx([-9.0, 9.0])
+    assert "ends carry no mass" in texts(figure)
+    assert "Crosses: nodes that carry no mass" in figure.texts[0].get_text().replace("\n", " ")
+    fine = plot_density(spectrum)
+    assert "no mass" not in texts(fine) + "".join(one.get_label() for one in fine.axes[0].lines)

@@ -1,0 +1,168 @@
+"""Stored densities, checked: our result files, and nodes and weights as others keep them."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from spectra.errors import InputError, check_count
+from spectra.findings.spectrum_check import SpectrumCheck, check_spectrum
+from spectra.results.analysis import FORMAT as ANALYSIS
+from spectra.results.analysis import Analysis, load_analysis
+from spectra.results.study_result import FORMAT as STUDY
+from spectra.results.study_result import load_study_result
+
+# What nodes and weights are called: by us, by others, by who keeps what PyHessian returns.
+_NAMES = (
+    ("nodes", "weights"), ("eigenvalues", "weights"), ("density_eigen", "density_weight"),
+    ("eigen_list", "weight_list"), ("ritz_values", "weights"),
+)  # fmt: skip
+_SIZES = ("size", "P", "num_parameters", "parameter_count")
+_READ = ".json, .npz, .npy, .csv, .txt"
+
+
+def check_spectrum_file(path: str | Path, size: int | None = None) -> dict[str, SpectrumCheck]:
+    """Check the ends of every density in a file; nothing in it is executed or unpickled.
+
+    Args:
+        path: a result of ``spectra analyze`` or of a study; or nodes and weights: JSON (an object
+            with ``nodes`` and ``weights``, or ``density_eigen`` and ``density_weight``, and
+            ``size`` if it is known; or a list of the two), ``.npz`` with these names, ``.npy`` of
+            shape (2, m) or (m, 2), ``.csv`` or ``.txt`` of two columns. Lists of lists are runs.
+        size: P, the number of parameters, where the file does not say it.
+
+    Returns:
+        What was found, by the name of the loss; of a stranger's file by the file's name.
+
+    Raises:
+        InputError: the file cannot be read, says no P and ``size`` is None, says another P, holds
+            no density, or what it holds is none.
+
+    Example:
+        >>> from spectra.results.spectrum_file import check_spectrum_file
+        >>> _ = Path("theirs.json").write_text("[[[-59.0, 0.1, 60.0]], [[1e-30, 0.999, 0.001]]]")
+        >>> check_spectrum_file("theirs.json", size=269722)["theirs.json"].warning
+        'the lower end carries no mass: it belongs to no eigenvalue'
+    """
+    path = Path(path)
+    if size is not None:
+        check_count("the number of parameters", size)
+    if path.suffix != ".json":
+        return {path.name: _of_pair(_read_arrays(path), path, size)}
+    plain = _decoded(path)
+    format_name = plain.get("format") if isinstance(plain, Mapping) else None
+    if format_name == ANALYSIS:
+        return _of_analyses({"": load_analysis(path)}, path, size)
+    if format_name == STUDY:
+        study = load_study_result(path)
+        every = enumerate([*study.analyses, *study.trajectories], 1)
+        return _of_analyses({f"{k}, {a.checkpoint.title}: ": a for k, a in every}, path, size)
+    return {path.name: _of_pair(plain, path, size)}
+
+
+def _of_analyses(
+    found: Mapping[str, Analysis], path: Path, size: int | None
+) -> dict[str, SpectrumCheck]:
+    spectra = {
+        name + record.label: record.spectrum
+        for name, analysis in found.items()
+        for record in analysis.records
+        if record.spectrum is not None
+    }
+    if not spectra:
+        raise InputError(f"{path} holds no density: analyze with --num-probes 1 or more")
+    for name, spectrum in spectra.items():
+        _agreed(path, spectrum.size, size, of=f", {name}")
+    return {name: SpectrumCheck.of(spectrum) for name, spectrum in spectra.items()}
+
+
+def _of_pair(held: Any, path: Path, size: int | None) -> SpectrumCheck:
+    """Check nodes and weights, as an object of two names or as a list of the two."""
+    stated = None
+    if isinstance(held, Mapping):
+        pair = next(((held[a], held[b]) for a, b in _NAMES if a in held and b in held), None)
+        stated = next((held[name] for name in _SIZES if name in held), None)
+        if pair is None:
+            raise InputError(
+                f"{path}: expected nodes and weights under the names nodes and weights, or "
+                f"density_eigen and density_weight; got {', '.join(held) or 'none'}"
+            )
+    elif isinstance(held, Sequence) and len(held) == 2:
+        pair = held[0], held[1]
+    else:
+        raise InputError(f"{path}: expected a list of two: nodes and weights")
+    known = _agreed(path, None if stated is None else np.asarray(stated).item(), size)
+    try:
+        return check_spectrum(*pair, known)
+    except (InputError, TypeError) as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _agreed(path: Path, stated: Any, given: int | None, of: str = "") -> int:
+    """Return P as the file or the caller says it; both may, if they agree."""
+    if stated is None and given is None:
+        raise InputError(
+            f"{path} does not say the number of parameters P; give it with --parameter-count P"
+        )
+    if stated is not None and given is not None and stated != given:
+        raise InputError(f"{path}{of}: P is {stated} there, got --parameter-count {given}")
+    return given if stated is None else stated  # type: ignore[return-value]
+
+
+def _decoded(path: Path) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"cannot read {path} as JSON: {error}") from error
+
+
+def _read_arrays(path: Path) -> Any:
+    """Return what a file that is not JSON holds: an object of arrays, or nodes and weights."""
+    try:
+        if path.suffix in (".npz", ".npy"):
+            with path.open("rb") as file:
+                held = np.load(file, allow_pickle=False)
+                if path.suffix == ".npy":
+                    return _halves(path, held)
+                return {name: held[name] for name in held.files}
+        if path.suffix in (".csv", ".txt"):
+            return _columns(path)
+    except InputError:
+        raise
+    except Exception as error:  # NumPy's readers raise whatever a broken file brings up
+        raise InputError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    raise InputError(f"{path}: expected one of {_READ}; pickles (.pt, .pkl) are not opened")
+
+
+def _halves(path: Path, array: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+    if array.ndim in (2, 3) and array.shape[0] == 2:
+        return array[0], array[1]
+    if array.ndim == 2 and array.shape[1] == 2:
+        return array[:, 0], array[:, 1]
+    raise InputError(f"{path}: expected shape (2, m), (2, runs, m) or (m, 2), got {array.shape}")
+
+
+def _columns(path: Path) -> tuple[list[float], list[float]]:
+    """Return both columns, apart from a first line of names and what follows a #."""
+    lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines()]
+    lines = [line for line in lines if line]
+    split = (lambda s: next(csv.reader([s]))) if any("," in x for x in lines) else str.split
+    rows = [[cell.strip() for cell in split(line)] for line in lines]
+    if rows and not _numbers(rows[0]):
+        rows = rows[1:]
+    for k, row in enumerate(rows, 1):
+        if len(row) != 2 or not _numbers(row):
+            raise InputError(
+                f"{path}: expected two numbers, node and weight, in data line {k}, got {row}"
+            )
+    return [float(row[0]) for row in rows], [float(row[1]) for row in rows]
+
+
+def _numbers(cells: Sequence[str]) -> bool:
+    try:
+        return bool([float(cell) for cell in cells])
+    except ValueError:
+        return False
