@@ -52,7 +52,7 @@ def _draw(ax: Axes, loss: StepsOfLoss, handles: dict[str, Artist]) -> None:
             ]
             if chosen:
                 x, y = zip(*chosen, strict=True)
-                ends += [*x, *y]
+                ends += x
                 face = "white" if limit else colour
                 (marks,) = ax.plot(x, y, "o", ms=4, color=colour, mfc=face, label=name)
                 if not limit:

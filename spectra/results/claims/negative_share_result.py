@@ -69,7 +69,7 @@ class NegativeShareResult:
         over = self.over_training(label)
         last = over[-1]
         name = f"class {label}" if label.isdigit() else label
-        before = "" if len(over) == 1 else f" from {_percent(over[0])}{_at(over[0])}"
+        before = "" if len(over) == 1 else f" from {_percent(over[0])}{_at(over[0])} to"
         upper = last.found.upper if last.found.upper is not None else last.found.share
         if upper < NEGLIGIBLE:
             verdict = "negligible"
@@ -78,7 +78,7 @@ class NegativeShareResult:
         else:
             verdict = f"on neither side of {100 * NEGLIGIBLE:g} % for certain"
         half = f"{100 * last.found.half_steps:.2g} % by half of the steps"
-        return f"{name}{before} to {_percent(last)}{_at(last)} ({half}), {verdict}"
+        return f"{name}{before} {_percent(last)}{_at(last)} ({half}), {verdict}"
 
 
 def _percent(share: ShareOfLoss) -> str:
