@@ -22,7 +22,13 @@ FIELDS = {f.name: f for owner in (AnalysisRequest, SolverSettings) for f in fiel
 COMMANDS = {"analyze": analyze, "trajectory": trajectory}
 DIRECTIONS = {"images": images, "sam": sam, "theorem": theorem}
 # Those whose flag has another default: each command has its own, or the machine decides.
-OTHER_DEFAULT = {"classes": None, "num_probes": None, "proof": None, "device": "auto"}
+OTHER_DEFAULT = {
+    "classes": None,
+    "num_probes": None,
+    "num_steps": None,
+    "proof": None,
+    "device": "auto",
+}
 # A value of each flag that is not its default.
 GIVEN = {
     "classes": ("--classes", "0,8", "0,8"),
