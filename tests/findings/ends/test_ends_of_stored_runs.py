@@ -6,7 +6,7 @@ import pytest
 
 from spectra import LossAnalysis, SpectrumCheck, load_analysis
 
-STUDY = Path(__file__).parents[2] / "docs" / "study"
+STUDY = Path(__file__).parents[3] / "docs" / "study"
 # From here on a fresh run's ratio is the draws', not a saddle's.
 FITTED = 0.8
 # Up to here it is much what averaged images give.
