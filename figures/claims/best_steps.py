@@ -42,7 +42,7 @@ def plot_best_steps(result: BestStepsResult, *, title: str | None = None) -> Fig
 
 def _draw(ax: Axes, loss: StepsOfLoss, handles: dict[str, Artist]) -> None:
     ax.set_title(f"{label_text(loss.label)} ({loss.n:,})", weight="bold")
-    ends = []
+    ends: list[float] = []
     for sign, name, colour in ((-1, "negative λ", VERMILION), (1, "positive λ", BLUE)):
         for limit in (False, True):
             chosen = [
