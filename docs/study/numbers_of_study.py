@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drawing import PAPER
 from recurrence_runs import recurrence_runs
 from scipy.stats import chi2
 from stored import Measured, Network, StoredResults
@@ -72,6 +74,7 @@ def numbers_of(results: StoredResults, folder: Path) -> dict[str, Any]:
     script = tomllib.loads((folder / "script.toml").read_text("utf-8"))
     return {
         **names,
+        "others": other_classes(results, PAPER),
         "recurrences": recurrence_runs(folder / "recurrences"),
         "script": script,
         "script_rows": _script_rows(script),
@@ -83,6 +86,43 @@ def numbers_of(results: StoredResults, folder: Path) -> dict[str, Any]:
 def mass(measured: Measured) -> float:
     """Return P × weight of the lowest node: about 1 where it belongs to an eigenvalue."""
     return measured.check.lowest.mass
+
+
+@dataclass(frozen=True)
+class OtherClasses:
+    """The paper's own network after its last epoch, classes beside the tail's.
+
+    Attributes:
+        rows: what is stored of the images held fixed.
+        missing: the classes that are not, for a sentence.
+    """
+
+    rows: tuple[Measured, ...]
+    missing: str
+
+    @property
+    def largest(self) -> Measured:
+        """The one of the largest ratio."""
+        return max(self.rows, key=lambda m: m.row.ratio or 0.0)
+
+
+def other_classes(results: StoredResults, titles: dict[str, str]) -> OtherClasses:
+    """Return what the headline has beside class 8.
+
+    Args:
+        results: all that are stored.
+        titles: the networks, by their names.
+    """
+    rows, missing = [], []
+    for name, title in titles.items():
+        network = Network(name)
+        at_end = results.of(network, max(results.epochs(network)))
+        here = [m for m in at_end if m.protocol == "plain" and m.label != "8"]
+        lacking = sorted({"0", "2", "5", "7", "9"} - {m.label for m in here})
+        rows += here
+        if lacking:
+            missing.append(f"{title}: {', '.join(lacking)}")
+    return OtherClasses(tuple(rows), "; ".join(missing))
 
 
 def without_mass(results: StoredResults, protocol: str, ratio: float) -> tuple[int, int]:

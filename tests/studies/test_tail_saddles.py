@@ -77,9 +77,23 @@ def test_every_certified_extreme_of_the_study_has_converged(results):
     assert all(m.record.converged for m in fixed)
 
 
+def test_of_images_held_fixed_every_end_carries_mass(results):
+    fixed = [m for m in results.measured if "fresh" not in m.protocol and m.record.spectrum]
+    assert len(fixed) >= 5
+    assert not any(m.check.massless for m in fixed)
+
+
+def test_every_row_of_the_headline_has_negative_curvature_and_both_bounds(results):
+    rows = [m for m in results.measured if m.network.name.startswith("r32-")]
+    for m in rows:
+        if m.protocol == "plain":
+            assert m.record.verdict.name == "negative curvature"
+            assert m.bounded
+
+
 def test_the_headline_is_bounded_from_both_sides_in_float64(results):
     for name in ("r32-ce-drw", "r32-ce-drw-sam"):
         found = results.one(Network(name), 200, 8, "plain")
         assert found.analysis.protocol.dtype == "float64"
-        # The bounds lie within rounding of the values: nothing is hidden below.
-        assert found.ratio_at_most == pytest.approx(found.ratio_at_least, rel=1e-6)
+        # The document says: the same to nine digits.
+        assert found.ratio_at_most == pytest.approx(found.ratio_at_least, rel=1e-9)
