@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from drawn.headline import plot_headline
 from drawn.recurrence import plot_recurrence
 from drawn.shrinking import save_small
+from ratio_by_loss import load_losses, plot_ratio_against_loss
 from recurrence_runs import recurrence_runs
 from stored import Network, StoredResults, stored_results
 
@@ -43,6 +44,10 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
     found = {name: run for name, run in told.items() if run is not None}
     if found:
         drawn["recurrence"] = plot_recurrence(found)
+    losses = folder / "loss" / "rows.json"
+    if losses.exists():
+        rows = load_losses(losses)
+        drawn["loss"] = plot_ratio_against_loss(rows.rows, num_steps=rows.num_steps)
     return [
         save_small(figure, images / f"tail-saddles-{name}.png") for name, figure in drawn.items()
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from drawing import PAPER
+from losses_told import losses_told
 from recurrence_runs import recurrence_runs
 from scipy.stats import chi2
 from stored import Measured, Network, StoredResults
@@ -78,7 +79,7 @@ def numbers_of(results: StoredResults, folder: Path) -> dict[str, Any]:
         "recurrences": recurrence_runs(folder / "recurrences"),
         "script": script,
         "script_rows": _script_rows(script),
-        "losses": None,
+        "losses": losses_told(folder / "loss" / "rows.json"),
         "theorem": _theorem(folder / "theorem" / "theorem.json"),
     }
 
