@@ -15,6 +15,7 @@ from recurrence_runs import recurrence_runs
 from scipy.stats import chi2
 from stored import Measured, Network, StoredResults
 from tables import headline_table, networks_table, protocols_table, training_table
+from wording import sig
 
 from spectra.results.directions.theorem_result import load_theorem
 from spectra.results.protocol_rows import ProtocolRow
@@ -51,12 +52,21 @@ def numbers_of(results: StoredResults, folder: Path) -> dict[str, Any]:
     def over_masses(name: str, epoch: int, label: int, protocol: str) -> list[float]:
         return [mass(found(name, epoch, label, protocol, draws=s)) for s in (0, 1, 2)]
 
+    def frozen_told(name: str, epoch: int, label: int) -> str:
+        told = [
+            f"{sig(m.row.ratio)} ({m.protocol})"
+            for m in results.of(Network(name), epoch)
+            if m.label == str(label) and m.protocol.startswith("frozen")
+        ]
+        return " and ".join(told)
+
     accuracies = json.loads((folder / "r20-accuracy.json").read_text("utf-8"))["networks"]
     last = {one["network"]: (one["overall"], one["tail"]) for one in accuracies}
     names: dict[str, Callable[..., Any]] = {
         "found": found,
         "row": row,
         "accuracy": accuracy,
+        "frozen_told": frozen_told,
         "mass": mass,
         "without_mass": lambda protocol, ratio: without_mass(results, protocol, ratio),
         "over_masses": over_masses,

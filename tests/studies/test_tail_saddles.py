@@ -7,6 +7,7 @@ import pytest
 from drawing import draw_study_of_tail_saddles
 from pages import documents, numbers_by_hand, rendered
 from stored import Network, stored_results
+from wording import sig
 
 from spectra import InputError
 
@@ -97,3 +98,22 @@ def test_the_headline_is_bounded_from_both_sides_in_float64(results):
         assert found.analysis.protocol.dtype == "float64"
         # The document says: the same to nine digits.
         assert found.ratio_at_most == pytest.approx(found.ratio_at_least, rel=1e-9)
+
+
+def test_the_bound_after_90_epochs_is_what_scipy_finds(results):
+    # scipy.sparse.linalg.eigsh over the same images in float64: -1.476953 and 108.12403.
+    found = results.one(Network("ce-drw-longer"), 90, 8, "plain")
+    assert found.record.lambda_min == pytest.approx(-1.476953, abs=5e-7)
+    assert found.lambda_min_at_least == pytest.approx(-1.476953, abs=5e-7)
+    assert found.record.lambda_max == pytest.approx(108.12403, abs=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "written"),
+    [
+        (0.9854, 3, ".985"), (-44.388, 3, "−44.4"), (0.00107, 2, ".0011"), (2.08e-5, 1, "2e-5"),
+        (161.3, 2, "161"), (13446, 3, "13,446"), (0.9996, 3, "1.00"), (None, 3, "–"), (0, 3, "0"),
+    ],
+)  # fmt: skip
+def test_numbers_are_written_with_the_digits_that_are_told(value, digits, written):
+    assert sig(value, digits) == written
