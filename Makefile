@@ -47,7 +47,7 @@ lint: $(STAMP) ## mend what the linters can mend
 study-digits: $(STAMP) ## the five-seed study behind docs/digits.md (about half an hour)
 	$(BIN)/spectra pipeline checkpoints/studies/digits.toml -o runs/digits
 
-study: $(STAMP) ## redraw the figures of docs/tail-saddles.md from its stored results
+study: $(STAMP) ## draw the study's figures and write its pages from its stored results
 	$(BIN)/python docs/study
 	$(BIN)/python docs/study/digits
 

@@ -84,6 +84,12 @@ def test_of_images_held_fixed_every_end_carries_mass(results):
     assert not any(m.check.massless for m in fixed)
 
 
+def test_two_of_three_seeds_of_draws_leave_ends_without_mass(results):
+    network, protocol = Network("r32-ce-drw"), "fresh/pyhessian"
+    told = [results.one(network, 200, 8, protocol, draws=k).check.massless for k in range(3)]
+    assert told == [("lower", "upper"), (), ("lower", "upper")]
+
+
 def test_every_row_of_the_headline_has_negative_curvature_and_both_bounds(results):
     rows = [m for m in results.measured if m.network.name.startswith("r32-")]
     for m in rows:
