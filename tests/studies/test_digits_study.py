@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from digits_page import PAGE, STORED, rendered
+from digits_page import PAGE, README, STORED, readme_with_part, rendered
 from digits_summary import GROUPS, in_group, load_summary, save_summary
 
 
@@ -14,6 +14,10 @@ def summary():
 
 def test_the_page_is_rendered_from_the_stored_summary():
     assert PAGE.read_text("utf-8") == rendered()
+
+
+def test_the_readme_says_of_the_digits_what_the_stored_summary_gives():
+    assert README.read_text("utf-8") == readme_with_part()
 
 
 def test_a_summary_is_read_as_it_was_written(summary, tmp_path):

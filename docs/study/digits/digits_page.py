@@ -20,18 +20,39 @@ from digits_summary import (
 HERE = Path(__file__).parent
 STORED = HERE / "summary.json"
 TEMPLATE = HERE / "digits.md.jinja"
+README_TEMPLATE = HERE / "readme.md.jinja"
 PAGE = HERE.parents[1] / "digits.md"
+README = HERE.parents[2] / "README.md"
+BEGIN = "<!-- rendered from docs/study/digits/readme.md.jinja -->\n"
+END = "<!-- end of docs/study/digits/readme.md.jinja -->\n"
 RECIPES = ("ce-drw", "ce-drw-sam", "vs", "vs-sam")
 SPLITS = {"train": "train", "test": "held out"}
 
 
 def rendered() -> str:
     """Return the page as the stored summary gives it."""
+    return _filled(TEMPLATE)
+
+
+def readme_with_part() -> str:
+    """Return the README with its section on the digits as the stored summary gives it.
+
+    Raises:
+        ValueError: its two marks are not there, once each.
+    """
+    before, begin, rest = README.read_text("utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"expected one line {BEGIN.strip()} and one {END.strip()}")
+    return f"{before}{begin}{_filled(README_TEMPLATE)}{end}{after}"
+
+
+def _filled(template: Path) -> str:
     summary = load_summary(STORED)
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True
     )
-    return environment.from_string(TEMPLATE.read_text("utf-8")).render(
+    return environment.from_string(template.read_text("utf-8")).render(
         accuracies=_accuracies(summary),
         spectra=_spectra(summary),
         jump=_jump(summary),
