@@ -22,8 +22,7 @@ _MARKS = (
 _CAPTION = (
     "Filled: the images held fixed; λmin ≤ the value is proven, and a line goes up to what the "
     "ratio may be (95 % over the start vector) where it can be seen. Hollow: PyHessian's "
-    "recurrence, new draws at every product, 100 steps, every seed of the draws; of no matrix. "
-    "In brackets: images."
+    "recurrence, new draws at every product, 100 steps, every seed of the draws; of no matrix."
 )
 
 
@@ -35,15 +34,17 @@ def plot_headline(
     Args:
         results: all that are stored.
         titles: what networks are called, by their names.
-        labels: the classes.
+        labels: the classes; those of which nothing is stored are left out.
     """
     panels = [
         (f"{title}\nepoch {epoch}", Network(name), epoch)
         for name, title in titles.items()
         for epoch in results.epochs(Network(name))
     ]
+    drawn = {m.label for m in results.measured if m.network.name in titles}
+    labels = [label for label in labels if label in drawn]
     with house_style():
-        fig = new_page(TEXT_WIDTH, 2.6)
+        fig = new_page(TEXT_WIDTH, 2.4)
         axes = fig.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for ax, (title, network, epoch) in zip(axes, panels, strict=True):
             found = [m for m in results.measured if (m.network, m.epoch) == (network, epoch)]
@@ -67,7 +68,6 @@ def plot_headline(
 
 
 def _draw_panel(ax: Axes, found: Sequence[Measured], labels: Sequence[str]) -> None:
-    sizes = {m.label: m.record.n for m in found}
     for protocol, shift, colour, fixed in _MARKS:
         of = [m for m in found if m.protocol == protocol and m.label in labels]
         bounded = {m.label for m in of if m.bounded}
@@ -82,7 +82,7 @@ def _draw_panel(ax: Axes, found: Sequence[Measured], labels: Sequence[str]) -> N
                 mfc=colour if fixed else "white",
             )  # fmt: skip
     ax.axhline(1, color=GUIDE, lw=0.7, ls=":")
-    ax.set_xticks(range(len(labels)), [f"{x}\n({sizes[x]})" if x in sizes else x for x in labels])
+    ax.set_xticks(range(len(labels)), labels)
     ax.set_xlim(-0.6, len(labels) - 0.4)
     ax.set_xlabel("class")
     ax.grid(axis="x", visible=False)
