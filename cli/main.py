@@ -112,6 +112,7 @@ def cli() -> None:
       spectra train ce-drw-sam -o runs/mine          train on real digits
       spectra trajectory runs/mine                   |λmin/λmax| over its training
       spectra pipeline study.toml                    many recipes and seeds, resumable
+      spectra check-spectrum result.json             can the ends of a density be eigenvalues?
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
 

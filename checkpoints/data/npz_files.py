@@ -149,7 +149,10 @@ def _arrays(path: Path) -> tuple[Array, Array]:
     except InputError:
         raise
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; name the data with --data, such as "
+            "npz:TRAIN.npz,TEST.npz, or put its folder into SPECTRA_DATA"
+        ) from error
     except _DAMAGE as error:
         # numpy takes what is no zip archive for a pickle, and advises to load it as one.
         reason: object = error

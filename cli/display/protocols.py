@@ -31,7 +31,7 @@ def print_protocols(name: str, rows: Sequence[ProtocolRow]) -> None:
     ]
     print_table(
         f"{name}: the same weights under each choice of images",
-        ["class", "images", "n", "loss", "λmin", "λmax", "|λmin/λmax|", "of its nodes", "mass",
+        ["class", "images", "n", "loss", "λmin", "λmax", "|λmin/λmax|", "of its own nodes", "mass",
          "‖g‖", "|α|/β", "asymmetry", "verdict"],
         table,
         optional=["asymmetry", "|α|/β", "loss", "‖g‖", "n"],
@@ -40,6 +40,6 @@ def print_protocols(name: str, rows: Sequence[ProtocolRow]) -> None:
         "fresh: a new draw at every product, so λmin and λmax are Ritz values of no matrix; "
         "few frozen draws exaggerate both extremes: read frozen:1, 4, 16 together. "
         "plain/pyhessian: λmin and λmax by our Lanczos over PyHessian's products, with a residual; "
-        "of its nodes: what its own recurrence says, which nothing checks; mass: P × weight "
+        "of its own nodes: what its own recurrence says, which nothing checks; mass: P × weight "
         "of its lowest node, about 1 or more for an eigenvalue"
     )

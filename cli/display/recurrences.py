@@ -1,5 +1,7 @@
 """What the published recurrence makes of a loss, and what each part of it adds."""
 
+from collections.abc import Sequence
+
 import click
 
 from cli.display.tables import print_table
@@ -17,13 +19,15 @@ _SHOWN_STEPS = tuple(s for s in STEPS if s != 80)
 def print_recurrences(result: RecurrencesResult) -> None:
     """Print the ratio of each run by steps, and of each variant of T after all of them."""
     protocol = result.protocol
+    taken = max(len(run.alphas) for run in result.runs)
+    shown = [s for s in _SHOWN_STEPS if s <= taken]
     print_table(
         f"{result.checkpoint.name}: |λmin/λmax| of the published recurrence, images "
         f"{protocol.images}, products by {protocol.products} in {protocol.dtype}",
-        ["class", "n", "loss", "seed", "arithmetic", *(f"{s} steps" for s in _SHOWN_STEPS),
+        ["class", "n", "loss", "seed", "arithmetic", *(f"{s} steps" for s in shown),
          "λmin", "λmax", "came back", "without it", "β after", "α = 0"],
-        [_row(run) for run in result.runs],
-        optional=["10 steps", "20 steps", "40 steps", "loss", "n"],
+        [_row(run, shown) for run in result.runs],
+        optional=[*(f"{s} steps" for s in shown if s < 100), "loss", "n"],
     )  # fmt: skip
     for one in result.exact:
         click.echo(
@@ -39,7 +43,7 @@ def print_recurrences(result: RecurrencesResult) -> None:
     )
 
 
-def _row(run: RecurrenceRun) -> list[str]:
+def _row(run: RecurrenceRun, shown: Sequence[int]) -> list[str]:
     last = run.ends(BEFORE)
     return [
         run.label,
@@ -49,7 +53,7 @@ def _row(run: RecurrenceRun) -> list[str]:
         run.arithmetic,
         *(
             number(run.ends(BEFORE, steps).ratio if steps <= len(run.alphas) else None)
-            for steps in _SHOWN_STEPS
+            for steps in shown
         ),
         number(last.lambda_min),
         number(last.lambda_max),

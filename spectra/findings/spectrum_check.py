@@ -157,7 +157,7 @@ def _run(
 ) -> tuple[FloatArray, FloatArray]:
     """Return nodes and weights of run ``k``, nodes rising."""
     try:
-        t, w = (np.asarray(values, dtype=np.float64) for values in (nodes, weights))
+        t, w = (_real(values) for values in (nodes, weights))
     except (TypeError, ValueError) as error:
         raise InputError(f"run {k}: nodes and weights must be real numbers ({error})") from error
     if t.ndim != 1 or t.shape != w.shape or not len(t):
@@ -166,7 +166,7 @@ def _run(
             f"and {w.shape}"
         )
     if len(t) > size:
-        raise InputError(f"run {k} has {len(t)} nodes, a matrix of size {size} has no more than it")
+        raise InputError(f"run {k} has {len(t)} nodes, a matrix of size {size} has at most {size}")
     if not (np.isfinite(t).all() and np.isfinite(w).all()):
         raise InputError(f"run {k}: nodes and weights must be finite")
     if w.min() < 0 or abs(w.sum() - 1) > _SUM:
@@ -176,6 +176,16 @@ def _run(
         )
     order = np.argsort(t, kind="stable")
     return t[order], w[order]
+
+
+def _real(values: npt.ArrayLike) -> FloatArray:
+    """Return numbers in float64; complex ones, as ``torch.eig`` gave them, where they are real."""
+    array = np.asarray(values)
+    if np.iscomplexobj(array):
+        if np.any(array.imag != 0):
+            raise ValueError("some have an imaginary part")
+        array = array.real
+    return array.astype(np.float64)
 
 
 def _checked(runs: Sequence[tuple[FloatArray, FloatArray]], size: int) -> SpectrumCheck:

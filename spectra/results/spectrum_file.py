@@ -50,9 +50,17 @@ def check_spectrum_file(path: str | Path, size: int | None = None) -> dict[str, 
     path = Path(path)
     if size is not None:
         check_count("the number of parameters", size)
+    if path.is_dir():
+        held = ", ".join(sorted(p.name for p in path.glob("*.json"))[:5]) or "no .json file"
+        raise InputError(f"{path} is a folder; name a file in it ({held})")
     if path.suffix != ".json":
         return {path.name: _of_pair(_read_arrays(path), path, size)}
     plain = _decoded(path)
+    if _is_table_of_protocols(plain):
+        raise InputError(
+            f"{path} is a table without nodes and weights; name the result of one protocol beside "
+            "it, such as plain-pyhessian.json"
+        )
     format_name = plain.get("format") if isinstance(plain, Mapping) else None
     if format_name == ANALYSIS:
         return _of_analyses({"": load_analysis(path)}, path, size)
@@ -61,6 +69,11 @@ def check_spectrum_file(path: str | Path, size: int | None = None) -> dict[str, 
         every = enumerate([*study.analyses, *study.trajectories], 1)
         return _of_analyses({f"{k}, {a.checkpoint.title}: ": a for k, a in every}, path, size)
     return {path.name: _of_pair(plain, path, size)}
+
+
+def _is_table_of_protocols(plain: Any) -> bool:
+    rows = plain if isinstance(plain, list) else []
+    return bool(rows) and all(isinstance(row, Mapping) and "protocol" in row for row in rows)
 
 
 def _of_analyses(
@@ -115,8 +128,12 @@ def _agreed(path: Path, stated: Any, given: int | None, of: str = "") -> int:
 def _decoded(path: Path) -> Any:
     try:
         return msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"cannot read {path} as JSON: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(
+            f"cannot read {path} as JSON, which has no NaN or Infinity: {error}"
+        ) from error
 
 
 def _read_arrays(path: Path) -> Any:

@@ -186,3 +186,22 @@ def test_rows_of_protocols_have_the_mass_of_the_lowest_node():
     none = replace(load_analysis(PLAIN).records[0], spectrum=None)
     (bare,) = protocol_rows({"plain": analysis(none)})
     assert bare.mass_min is None
+
+
+def test_a_table_of_protocols_and_a_folder_say_which_file_to_name(tmp_path):
+    table = tmp_path / "protocols.json"
+    table.write_text('[{"class": 8, "protocol": "plain/pyhessian", "lambda_min": -1.0}]')
+    with pytest.raises(InputError, match=r"without nodes and weights.*plain-pyhessian\.json"):
+        check_spectrum_file(table, 100)
+    with pytest.raises(InputError, match=r"is a folder; name a file in it \(protocols\.json\)"):
+        check_spectrum_file(tmp_path, 100)
+
+
+def test_complex_eigenvalues_are_read_where_they_are_real_and_refused_where_not(tmp_path):
+    nodes, weights = np.array([-1.0, 0.5, 2.0]), np.array([0.2, 0.5, 0.3])
+    np.save(tmp_path / "real.npy", np.stack([nodes, weights]).astype(complex))
+    found = check_spectrum_file(tmp_path / "real.npy", 100)["real.npy"]
+    assert found.lowest.node == -1.0
+    np.save(tmp_path / "not.npy", np.stack([nodes + 1e-3j, weights]))
+    with pytest.raises(InputError, match="imaginary part"):
+        check_spectrum_file(tmp_path / "not.npy", 100)
