@@ -9,7 +9,7 @@ import torch
 from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.data_of import data_for, finished, notes_of
 from checkpoints.analysis.kept_losses import keep_loss, kept_loss
-from checkpoints.analysis.named_classes import parse_selection
+from checkpoints.analysis.named_classes import chosen_losses
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.vectors import analyzed_parameters, save_vectors, vectors_path
 from checkpoints.analysis.warm import WarmStarts
@@ -93,9 +93,7 @@ def _analyze(
     on_progress: Progress | None,
 ) -> Analysis:
     counts = checkpoint.class_counts or data.class_counts
-    chosen = parse_selection(
-        request.classes, request.groups_of(counts), num_classes=data.num_classes
-    )
+    chosen = chosen_losses(request, checkpoint, data)
     if request.loss == OBJECTIVE:
         chosen = {OBJECTIVE: chosen["overall"]}
     losses = Losses.of(checkpoint, data, request)

@@ -2,8 +2,25 @@
 
 from collections.abc import Mapping
 
+from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.checkpoint import Checkpoint
+from checkpoints.data import ImageData
 from checkpoints.data.longtail import parse_class_list
 from spectra.errors import InputError
+
+
+def chosen_losses(
+    request: AnalysisRequest, checkpoint: Checkpoint, data: ImageData
+) -> dict[str, tuple[int, ...]]:
+    """Return the label of each loss that a request names, and its classes.
+
+    Groups go by the class sizes that the checkpoint was trained on, else by those of ``data``.
+
+    Raises:
+        InputError: a word or label is unknown.
+    """
+    groups = request.groups_of(checkpoint.class_counts or data.class_counts)
+    return parse_selection(request.classes, groups, num_classes=data.num_classes)
 
 
 def parse_selection(

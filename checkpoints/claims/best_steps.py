@@ -5,13 +5,12 @@ from checkpoints.analysis.directions.class_directions import measured_at
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.choices import CLAIM_PAIRS
-from checkpoints.claims.losses_of import fixed_losses
+from checkpoints.claims.losses_of import ends_of, fixed_losses
 from checkpoints.data import ImageData
 from checkpoints.training.threads import suitable_threads
-from spectra import best_steps, extreme_eigenpairs
+from spectra import best_steps
 from spectra.errors import check_count
 from spectra.findings.claims.best_steps import parameter_length
-from spectra.krylov.defaults import TOLERANCE
 from spectra.results.claims.best_steps_result import (
     BestStepsProtocol,
     BestStepsResult,
@@ -54,17 +53,9 @@ def measure_best_steps(
     losses, solver = Losses.of(checkpoint, data, request), request.solver
     found = []
     with suitable_threads(data):
-        for label, _, _, op in fixed_losses(checkpoint, losses):
+        for label, op in fixed_losses(checkpoint, losses):
             name = f"class {label}" if label.isdigit() else label
-            ends = extreme_eigenpairs(
-                op,
-                pairs,
-                tol=solver.tol or TOLERANCE,
-                floor=solver.floor,
-                max_steps=solver.max_steps,
-                seed=solver.seed,
-                on_progress=within(on_progress, f"{name}: eigenvectors"),
-            )
+            ends = ends_of(op, pairs, solver, within(on_progress, f"{name}: eigenvectors"))
             exact = op.in_float64()
             gradient = exact.gradient()
             steps = best_steps(

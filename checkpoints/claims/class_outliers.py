@@ -7,12 +7,11 @@ from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.directions.class_directions import measured_at
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.checkpoint import Checkpoint
-from checkpoints.claims.losses_of import fixed_losses
+from checkpoints.claims.losses_of import ends_of, fixed_losses
 from checkpoints.data import ImageData
 from checkpoints.training.threads import suitable_threads
-from spectra import Extremes, HessianOperator, cross_class_means, extreme_eigenpairs, resolve, slq
+from spectra import Extremes, HessianOperator, cross_class_means, resolve, slq
 from spectra.findings.claims.outliers import outliers, resolved_above
-from spectra.krylov.defaults import TOLERANCE
 from spectra.results.claims.class_outliers_result import (
     ClassOutliersResult,
     LossOutliers,
@@ -56,7 +55,7 @@ def measure_class_outliers(
         shares = _shares(whole, vectors)
         whole.forget()
         found = []
-        for label, _, _, op in fixed_losses(checkpoint, losses):
+        for label, op in fixed_losses(checkpoint, losses):
             if label != "overall":
                 own = _ends(op, classes, request, on_progress)
                 found.append(_loss_outliers(label, op, own, request))
@@ -90,16 +89,8 @@ def _ends(
     op: HessianOperator, classes: int, request: AnalysisRequest, on_progress: Progress | None
 ) -> Extremes:
     """Return 2 C eigenpairs from either end: a gap after C is seen with as many beyond it."""
-    solver = request.solver
-    return extreme_eigenpairs(
-        op,
-        min(2 * classes, op.size),
-        tol=solver.tol or TOLERANCE,
-        floor=solver.floor,
-        max_steps=solver.max_steps,
-        seed=solver.seed,
-        on_progress=within(on_progress, f"{op.label}: eigenvectors"),
-    )
+    told = within(on_progress, f"{op.label}: eigenvectors")
+    return ends_of(op, min(2 * classes, op.size), request.solver, told)
 
 
 def _loss_outliers(

@@ -64,8 +64,8 @@ def print_analysis(analysis: Analysis) -> None:
         )
     click.echo(_grounds(analysis))
     for record in analysis.records:
-        if record.massless_ends:
-            click.echo(f"density of class {record.label}: {record.massless_ends}")
+        if massless := record.massless_ends:
+            click.echo(f"density of class {record.label}: {massless}")
         if record.top is not None:
             _print_top(record)
         if record.layers:

@@ -105,8 +105,7 @@ def fresh_density(
     """
     probes = max(1, settings.num_probes)
     if settings.engine == "pyhessian":
-        batches = FreshBatches(draw, torch.arange(op.num_images, device=op.device), BATCH_SIZE)
-        spectrum = PyHessianOperator(op, batches).density(
+        spectrum = published_products(op, draw).density(
             num_probes=probes,
             num_steps=settings.num_steps,
             seed=its_seed(settings.seed, label),
@@ -122,3 +121,14 @@ def fresh_density(
         on_progress=on_progress,
     )
     return spectrum, fresh.last
+
+
+def published_products(op: HessianOperator, draw: Draw) -> PyHessianOperator:
+    """Return PyHessian's products over a loader that draws the images anew at each of them.
+
+    Args:
+        op: over a first draw.
+        draw: returns the next draw.
+    """
+    index = torch.arange(op.num_images, device=op.device)
+    return PyHessianOperator(op, FreshBatches(draw, index, BATCH_SIZE))

@@ -122,7 +122,7 @@ def _near(found: StationaryPoint) -> str:
 
 
 def _notes(records: Sequence[LossAnalysis]) -> list[str]:
-    massless = [f"density of {r.label}: {r.massless_ends}" for r in records if r.massless_ends]
+    massless = [f"density of {r.label}: {said}" for r in records if (said := r.massless_ends)]
     notes = massless[:LONGEST]
     open_ended = [r.label for r in records if r.open_ended]
     if not open_ended:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from checkpoints.analysis.class_losses import Losses
-from checkpoints.analysis.named_classes import parse_selection
+from checkpoints.analysis.named_classes import chosen_losses
 from checkpoints.analysis.request import TheoremRequest
 from checkpoints.checkpoint import Checkpoint
 from spectra import Extremes, HessianOperator, extremes_by_active_images, make_generator
@@ -64,10 +64,7 @@ def directions_of(
         InputError: the request does not fit.
     """
     analysis = request.analysis
-    counts = checkpoint.class_counts or losses.data.class_counts
-    chosen = parse_selection(
-        analysis.classes, analysis.groups_of(counts), num_classes=losses.data.num_classes
-    )
+    chosen = chosen_losses(analysis, checkpoint, losses.data)
     solver, found = analysis.solver, []
     for k, (label, classes) in enumerate(chosen.items()):
         on_class(label, k, len(chosen))

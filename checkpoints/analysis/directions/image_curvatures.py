@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from checkpoints.analysis.class_losses import Losses
-from checkpoints.analysis.named_classes import parse_selection
+from checkpoints.analysis.named_classes import chosen_losses
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.vectors import load_vectors
 from checkpoints.checkpoint import Checkpoint
@@ -77,10 +77,7 @@ def measure_images(
     """
     _check(request)
     losses = Losses.of(checkpoint, data, request)
-    counts = checkpoint.class_counts or data.class_counts
-    chosen = parse_selection(
-        request.classes, request.groups_of(counts), num_classes=data.num_classes
-    )
+    chosen = chosen_losses(request, checkpoint, data)
     found = []
     with suitable_threads(data):
         for k, (label, classes) in enumerate(chosen.items()):

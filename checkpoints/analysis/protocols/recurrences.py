@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
 from checkpoints.analysis.class_losses import Losses
-from checkpoints.analysis.named_classes import parse_selection
+from checkpoints.analysis.named_classes import chosen_losses
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.choices import OBJECTIVE
@@ -15,12 +13,12 @@ from checkpoints.data.views import FRESH, ImageProtocol
 from checkpoints.training.threads import suitable_threads
 from spectra import FreshOperator, HessianOperator, PyHessianOperator, SymmetricOperator
 from spectra.classes.each_loss import PreparedLoss
-from spectra.engines.analyze_fresh import BATCH_SIZE
+from spectra.engines.analyze_fresh import published_products
 from spectra.engines.memory import within_limit
 from spectra.engines.published_recurrence import ARITHMETICS, published_recurrence
 from spectra.engines.pyhessian import its_seed, its_start
 from spectra.errors import InputError
-from spectra.operators.fresh import Draw, FreshBatches
+from spectra.operators.fresh import Draw
 from spectra.results.directions.theorem_result import MeasuredAt
 from spectra.results.protocols.recurrences_result import (
     ExactEnds,
@@ -84,12 +82,8 @@ def measure_recurrences(
     for seed in seeds:
         asked = replace(request, solver=replace(request.solver, seed=seed))
         losses = Losses.of(checkpoint, data, asked)
-        counts = checkpoint.class_counts or data.class_counts
-        chosen = parse_selection(
-            asked.classes, asked.groups_of(counts), num_classes=data.num_classes
-        )
         with suitable_threads(data):
-            for label, classes in chosen.items():
+            for label, classes in chosen_losses(asked, checkpoint, data).items():
                 for name in arithmetics:
                     # Anew for each, so that the draws begin where they did.
                     prepared = losses.prepare(label, classes, check=not runs)
@@ -167,10 +161,7 @@ def _run(
 def _products(op: HessianOperator, draw: Draw | None, engine: str) -> SymmetricOperator:
     if engine == "spectra":
         return op if draw is None else FreshOperator(op, draw)
-    if draw is None:
-        return PyHessianOperator(op)
-    index = torch.arange(op.num_images, device=op.device)
-    return PyHessianOperator(op, FreshBatches(draw, index, BATCH_SIZE))
+    return PyHessianOperator(op) if draw is None else published_products(op, draw)
 
 
 def _exact(op: HessianOperator, label: str, seed: int) -> ExactEnds:
