@@ -49,7 +49,6 @@ study-digits: $(STAMP) ## the five-seed study behind docs/digits.md (about half 
 
 study: $(STAMP) ## draw the study's figures and write its pages from its stored results
 	$(BIN)/python docs/study
-	$(BIN)/python docs/study/digits
 
 bench-env: $(STAMP) ## install the libraries that `spectra bench` compares with
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \

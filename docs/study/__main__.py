@@ -1,8 +1,13 @@
-"""Redraw the figures and write the documents again."""
+"""``python docs/study [DIGITS_RUN]``: redraw the figures and write the documents again.
+
+DIGITS_RUN is a folder of ``make study-digits``, whose results become the stored summary first.
+"""
 
 import sys
 from pathlib import Path
 
+from digits.digits_page import SUMMARY
+from digits.digits_summary import save_summary, take_in
 from drawing import draw_study_of_tail_saddles
 from pages import documents
 
@@ -10,6 +15,8 @@ from spectra.system.files import write_atomically
 
 ROOT = Path(__file__).parents[2]
 
+for folder in sys.argv[1:]:
+    save_summary(ROOT / "docs" / "study" / "digits" / SUMMARY, take_in(Path(folder)))
 for path in draw_study_of_tail_saddles(ROOT / "docs" / "study", ROOT / "docs" / "images"):
     sys.stdout.write(f"{path}\n")
 for path, text in documents(ROOT).items():

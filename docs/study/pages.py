@@ -10,16 +10,15 @@ from typing import Any
 
 import jinja2
 import wording
+from digits import digits_page
+from filling import filled, put_between
 from numbers_of_study import numbers_of
 from stored import stored_results
 
 from spectra import InputError
 
-# Which template makes which document, or the part of one between two marks.
+# Which template makes which document; README's two parts and the digits are in documents().
 PAGES = {name: f"docs/{name}" for name in ("tail-saddles.md", "tail-saddles-log.md")}
-PARTS = {"readme.md": "README.md"}
-_BEGIN, _END = "<!-- rendered from {} -->\n", "<!-- end of {} -->\n"
-
 _EXPRESSION = re.compile(r"\{\{(.*?)\}\}|\{%(.*?)%\}", re.DOTALL)
 # What may hold numbers of its own: comments, code, addresses of links.
 _APART = re.compile(
@@ -54,20 +53,12 @@ def rendered(template: str, values: Mapping[str, Any]) -> str:
     by_hand = numbers_by_hand(template)
     if by_hand:
         raise InputError(f"expected expressions over stored results, got {', '.join(by_hand)}")
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True
-    )
-    environment.filters.update(
-        {
-            f.__name__: f
-            for f in (
-                wording.sig, wording.fixed, wording.percent, wording.listed, wording.mean,
-                wording.deviation,
-            )
-        }
+    filters = (
+        wording.sig, wording.fixed, wording.percent, wording.listed, wording.mean,
+        wording.deviation,
     )  # fmt: skip
     try:
-        return environment.from_string(template).render(values)
+        return filled(template, values, {f.__name__: f for f in filters})
     except jinja2.TemplateError as error:
         raise InputError(f"a template of the study: {error}") from error
 
@@ -86,23 +77,17 @@ def documents(root: Path) -> dict[Path, str]:
             for name in ("published", "settings", "unstored")
         },
     }
-    made = {}
-    for name, target in PAGES.items():
-        made[root / target] = rendered(_template(study, name), values)
-    for name, target in PARTS.items():
-        whole = (root / target).read_text("utf-8")
-        made[root / target] = _put_between(whole, name, rendered(_template(study, name), values))
-    return made
+    made = {root / page: rendered(_template(study, name), values) for name, page in PAGES.items()}
+    digits = digits_page.texts(study / "digits")
+    made[root / "docs" / "digits.md"] = digits[digits_page.PAGE]
+    readme = (root / "README.md").read_text("utf-8")
+    for name, part in (
+        ("templates/readme.md", rendered(_template(study, "readme.md"), values)),
+        (f"digits/{digits_page.PART}", digits[digits_page.PART]),
+    ):
+        readme = put_between(readme, f"docs/study/{name}", part)
+    return made | {root / "README.md": readme}
 
 
 def _template(study: Path, name: str) -> str:
     return (study / "templates" / name).read_text("utf-8")
-
-
-def _put_between(whole: str, name: str, part: str) -> str:
-    begin, end = (mark.format(f"docs/study/templates/{name}") for mark in (_BEGIN, _END))
-    if whole.count(begin) != 1 or whole.count(end) != 1:
-        raise InputError(f"expected one line {begin.strip()} and one {end.strip()}")
-    before, _, rest = whole.partition(begin)
-    _, _, after = rest.partition(end)
-    return f"{before}{begin}{part}{end}{after}"

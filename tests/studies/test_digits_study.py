@@ -1,10 +1,15 @@
 """docs/digits.md is what the stored summary of the digits study gives."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
-from digits_page import PAGE, README, STORED, readme_with_part, rendered
-from digits_summary import GROUPS, in_group, load_summary, save_summary
+from digits.digits_page import SUMMARY
+from digits.digits_summary import GROUPS, in_group, load_summary, save_summary
+from pages import documents
+
+ROOT = Path(__file__).parents[2]
+STORED = ROOT / "docs" / "study" / "digits" / SUMMARY
 
 
 @pytest.fixture(scope="module")
@@ -12,12 +17,9 @@ def summary():
     return load_summary(STORED)
 
 
-def test_the_page_is_rendered_from_the_stored_summary():
-    assert PAGE.read_text("utf-8") == rendered()
-
-
-def test_the_readme_says_of_the_digits_what_the_stored_summary_gives():
-    assert README.read_text("utf-8") == readme_with_part()
+@pytest.mark.parametrize("name", ["docs/digits.md", "README.md"])
+def test_a_document_says_of_the_digits_what_the_stored_summary_gives(name):
+    assert (ROOT / name).read_text("utf-8") == documents(ROOT)[ROOT / name]
 
 
 def test_a_summary_is_read_as_it_was_written(summary, tmp_path):

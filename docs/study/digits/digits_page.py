@@ -1,4 +1,4 @@
-"""docs/digits.md from the stored summary: every measured number in it is an expression."""
+"""What the documents say of the digits, from the stored summary of the study."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-import jinja2
-from digits_summary import (
+from filling import filled
+
+from digits.digits_summary import (
     GROUPS,
     DigitsSummary,
     StudiedLoss,
@@ -17,52 +18,32 @@ from digits_summary import (
     load_summary,
 )
 
-HERE = Path(__file__).parent
-STORED = HERE / "summary.json"
-TEMPLATE = HERE / "digits.md.jinja"
-README_TEMPLATE = HERE / "readme.md.jinja"
-PAGE = HERE.parents[1] / "digits.md"
-README = HERE.parents[2] / "README.md"
-BEGIN = "<!-- rendered from docs/study/digits/readme.md.jinja -->\n"
-END = "<!-- end of docs/study/digits/readme.md.jinja -->\n"
+# Templates: of docs/digits.md, and of its part of the README.
+PAGE, PART = "digits.md.jinja", "readme.md.jinja"
+SUMMARY = "summary.json"
 RECIPES = ("ce-drw", "ce-drw-sam", "vs", "vs-sam")
 SPLITS = {"train": "train", "test": "held out"}
 
 
-def rendered() -> str:
-    """Return the page as the stored summary gives it."""
-    return _filled(TEMPLATE)
+def texts(folder: Path) -> dict[str, str]:
+    """Return the text of both templates as the stored summary gives it.
 
-
-def readme_with_part() -> str:
-    """Return the README with its section on the digits as the stored summary gives it.
-
-    Raises:
-        ValueError: its two marks are not there, once each.
+    Args:
+        folder: of the templates and the summary.
     """
-    before, begin, rest = README.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"expected one line {BEGIN.strip()} and one {END.strip()}")
-    return f"{before}{begin}{_filled(README_TEMPLATE)}{end}{after}"
-
-
-def _filled(template: Path) -> str:
-    summary = load_summary(STORED)
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True
-    )
-    return environment.from_string(template.read_text("utf-8")).render(
-        accuracies=_accuracies(summary),
-        spectra=_spectra(summary),
-        jump=_jump(summary),
-        losses=len(summary.losses),
-        verdicts=_counted(one.verdict for one in summary.losses),
-        larger=_larger(summary),
-        tail=_Group([one for one in summary.losses if one.label in "789"]),
-        head=_Group([one for one in summary.losses if one.label in "012"]),
-        seeds={r: len(summary.runs(r, "test")) for r in RECIPES},
-    )
+    summary = load_summary(folder / SUMMARY)
+    values = {
+        "accuracies": _accuracies(summary),
+        "spectra": _spectra(summary),
+        "jump": _jump(summary),
+        "losses": len(summary.losses),
+        "verdicts": _counted(one.verdict for one in summary.losses),
+        "larger": _larger(summary),
+        "tail": _Group([one for one in summary.losses if one.label in "789"]),
+        "head": _Group([one for one in summary.losses if one.label in "012"]),
+        "seeds": {r: len(summary.runs(r, "test")) for r in RECIPES},
+    }
+    return {name: filled((folder / name).read_text("utf-8"), values) for name in (PAGE, PART)}
 
 
 class _Group:

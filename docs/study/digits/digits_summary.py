@@ -163,8 +163,8 @@ def _loss(analysis: Analysis, record: LossAnalysis) -> StudiedLoss:
 
 
 def _epoch(analysis: Analysis, record: LossAnalysis) -> StudiedEpoch:
-    epoch, ratio = analysis.checkpoint.epoch, abs(record.lambda_min / record.lambda_max)
-    return StudiedEpoch(*_named(analysis), int(epoch or 0), str(record.label), _short(ratio))
+    epoch = int(analysis.checkpoint.epoch or 0)
+    return StudiedEpoch(*_named(analysis), epoch, str(record.label), _short(record.ratio))
 
 
 def _named(analysis: Analysis) -> tuple[str, int]:
