@@ -68,6 +68,7 @@ def numbers_of(results: StoredResults, folder: Path) -> dict[str, Any]:
         "accuracy": accuracy,
         "frozen_told": frozen_told,
         "mass": mass,
+        "bending_at_most": lambda titles: bending_at_most(results, titles),
         "without_mass": lambda protocol, ratio: without_mass(results, protocol, ratio),
         "over_masses": over_masses,
         "chance": lambda carried: float(chi2.cdf(carried, 1)),
@@ -134,6 +135,21 @@ def other_classes(results: StoredResults, titles: dict[str, str]) -> OtherClasse
         if lacking:
             missing.append(f"{title}: {', '.join(lacking)}")
     return OtherClasses(tuple(rows), "; ".join(missing))
+
+
+def bending_at_most(results: StoredResults, titles: dict[str, str]) -> float:
+    """Return the largest part of what a step lowers that is due to bending, over networks.
+
+    Args:
+        results: all that are stored.
+        titles: the networks, by their names.
+    """
+    shares = [
+        m.record.bending.share
+        for m in results.measured
+        if m.network.name in titles and m.protocol == "plain" and m.record.bending is not None
+    ]
+    return max(shares)
 
 
 def without_mass(results: StoredResults, protocol: str, ratio: float) -> tuple[int, int]:

@@ -21,7 +21,8 @@ _MARKS = (
 )
 _CAPTION = (
     "Filled: the images held fixed; λmin ≤ the value is proven, and a line goes up to what the "
-    "ratio may be (95 % over the start vector) where it can be seen. Hollow: PyHessian's "
+    "ratio may be (95 % over the start vector; estimated but for class 8) where it can be seen. "
+    "Hollow: PyHessian's "
     "recurrence, new draws at every product, 100 steps, every seed of the draws; of no matrix."
 )
 
