@@ -15,7 +15,7 @@ from checkpoints.models import Architecture
 from checkpoints.recipes.families import PAPER_RECIPES, get_recipe
 from checkpoints.training.job import TrainingJob, checkpoint_path
 from checkpoints.training.run import train_job
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 
 SEED = 0
 ARCHITECTURE = "digits-resnet"

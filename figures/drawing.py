@@ -24,7 +24,7 @@ from spectra.results.protocol_rows import protocol_rows
 from spectra.results.recipe_rows import recipe_rows
 from spectra.results.reproduction_result import ReproductionResult
 from spectra.results.study_result import StudyResult
-from spectra.system.files import write_atomically
+from spectra.system.files.writing import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ from typing import Any
 
 # Modules. Not spectra.slq, where the function of that name is.
 MOVED = {
-    "spectra.files": "spectra.system.files",
+    "spectra.files": "spectra.system.files.writing",
     "spectra.seeding": "spectra.system.seeding",
     "spectra.allocator": "spectra.system.allocator",
     "spectra.quiet": "spectra.system.quiet",

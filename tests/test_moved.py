@@ -60,7 +60,7 @@ def test_a_public_name_of_before_is_the_one_of_now(package, old, new):
 
 def test_the_warning_names_the_line_of_the_import(forgotten):
     forgotten("spectra.files")
-    with pytest.warns(DeprecationWarning, match="spectra.system.files") as caught:
+    with pytest.warns(DeprecationWarning, match="spectra.system.files.writing") as caught:
         import spectra.files  # noqa: F401
     assert [w.filename for w in caught] == [__file__]
 

@@ -13,7 +13,7 @@ from checkpoints.analysis.request import AnalysisRequest
 from spectra import Extremes
 from spectra.errors import InputError
 from spectra.objective.parameter_slices import ParameterSlices, train_alone
-from spectra.system.files import write_atomically
+from spectra.system.files.writing import write_atomically
 
 
 def save_vectors(folder: Path, label: str, found: Extremes, slices: ParameterSlices) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from spectra import Eigenpair, Extremes
-from spectra.system.files import write_atomically
+from spectra.system.files.writing import write_atomically
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from checkpoints.models import Architecture
 from checkpoints.recipes.recipe import Recipe
 from spectra.errors import InputError
 from spectra.results.plain import from_plain
-from spectra.system.files import write_atomically
+from spectra.system.files.writing import write_atomically
 
 SCHEMA = 1
 HEADER_KEY = "spectra"

@@ -20,8 +20,8 @@ from spectra import Analysis
 from spectra.classes.identity import library_versions
 from spectra.errors import InputError
 from spectra.results.study_result import StudyResult, save_study_result
-from spectra.system.files import write_json
-from spectra.system.lock import locked
+from spectra.system.files.lock import locked
+from spectra.system.files.writing import write_json
 from spectra.system.progress import Progress, within
 
 

@@ -17,7 +17,7 @@ from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.epochs_by_execution import ComputedEpochs
 from checkpoints.training.evaluation import EpochMetrics
 from spectra.errors import InputError
-from spectra.system.files import write_atomically
+from spectra.system.files.writing import write_atomically
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from checkpoints.training.threads import suitable_threads
 from checkpoints.training.trainer import Trainer, descent
 from spectra._version import __version__
 from spectra.errors import InputError
-from spectra.system.lock import locked
+from spectra.system.files.lock import locked
 from spectra.system.progress import Progress
 from spectra.system.seeding import derive_seed, make_generator
 

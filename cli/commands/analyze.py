@@ -138,7 +138,7 @@ def _analyze(
     from figures import draw_analysis
     from spectra import save_analysis
     from spectra.results.tables import certificate_lines, layers_to_csv, to_csv
-    from spectra.system.files import write_atomically
+    from spectra.system.files.writing import write_atomically
 
     with reporting(f"analyzing {loaded.name}") as report:
         analysis = analyze_checkpoint(
@@ -206,7 +206,7 @@ def _compare(
     from cli.display.protocols import print_protocols
     from spectra.results.plain import to_plain
     from spectra.results.protocol_rows import protocol_rows
-    from spectra.system.files import write_json
+    from spectra.system.files.writing import write_json
 
     with reporting(f"analyzing {checkpoint.name}") as report:
         found = compare_protocols(

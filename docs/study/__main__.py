@@ -11,7 +11,7 @@ from digits.digits_summary import save_summary, take_in
 from drawing import draw_study_of_tail_saddles
 from pages import documents
 
-from spectra.system.files import write_atomically
+from spectra.system.files.writing import write_atomically
 
 ROOT = Path(__file__).parents[2]
 

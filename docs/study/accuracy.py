@@ -15,7 +15,7 @@ from checkpoints.analysis.analyze import test_accuracy
 from checkpoints.data import DataRequest, ImageData, head_mid_tail, load_data
 from checkpoints.studies.reproduction.description import load_reproduction
 from spectra.results.plain import to_plain
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 
 STORED = Path(__file__).parent / "r32-accuracy.json"
 NETWORKS = tuple((recipe, epoch) for recipe in ("ce-drw", "ce-drw-sam") for epoch in (160, 200))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from figures.style.colours import GUIDE, TEXT_WIDTH, house_style
 from figures.style.page import finish_page, new_page
 from spectra.results.plain import from_plain, read_document, to_plain
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spectra import InputError
-from spectra.system.files import write_atomically
+from spectra.system.files.writing import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

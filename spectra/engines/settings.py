@@ -13,7 +13,7 @@ from spectra.krylov.defaults import (
     TOLERANCE,
 )
 from spectra.krylov.tolerance import Tolerance
-from spectra.system.files import WHEN_SET
+from spectra.system.files.writing import WHEN_SET
 
 # The function of each engine, which is imported when it is first asked for.
 ENGINES = {

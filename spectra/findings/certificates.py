@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from spectra.errors import InputError
-from spectra.system.files import WHEN_SET
+from spectra.system.files.writing import WHEN_SET
 
 # The assumption behind every δ: one float64 product over a chunk of images is wrong by at most
 # K u of its length. Ours: on the test nets two differently ordered computations differ by at most

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 
 from spectra.errors import InputError, is_number
-from spectra.system.files import WHEN_SET
+from spectra.system.files.writing import WHEN_SET
 
 # Ours: three decades below λmax is where float32 products of deep ReLU nets stop being
 # trustworthy (single ReLU masks flip), so smaller negative values are not called negative.

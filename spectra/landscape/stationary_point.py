@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from spectra.errors import InputError
-from spectra.system.files import WHEN_SET
+from spectra.system.files.writing import WHEN_SET
 
 SADDLE = "saddle"
 MINIMUM = "minimum"

@@ -15,7 +15,7 @@ from spectra.results.plain import from_plain, read_document, to_plain
 from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
 from spectra.results.record import RowValue, StoredRecord, record_to_plain, row
 from spectra.results.tables import to_html, to_text
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 
 if TYPE_CHECKING:
     import pandas

@@ -32,7 +32,7 @@ def to_plain(value: Any) -> Any:
     """Return dataclasses as dictionaries and tuples as lists, all the way down.
 
     Fields are written in their order under their names, or as :func:`written_as` and
-    :data:`spectra.system.files.WHEN_SET` say.
+    :data:`spectra.system.files.writing.WHEN_SET` say.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from spectra.engines.settings import SolverSettings
-from spectra.system.files import WHEN_SET
+from spectra.system.files.writing import WHEN_SET
 
 # What recipes, architectures, data sets and normalisations say of themselves: plain values by name,
 # kept as they came. Which names there are is theirs to say, and grows with them.

@@ -8,7 +8,7 @@ import msgspec
 
 from spectra.results.analysis import Analysis, StoredAnalysis, analysis_to_plain
 from spectra.results.plain import from_plain, read_document, to_plain
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 
 FORMAT = "spectra.study"
 SCHEMA = 1

@@ -8,7 +8,7 @@ from checkpoints.training.job import checkpoint_path
 from checkpoints.training.run import train_job
 from checkpoints.training.trainer import all_finite
 from spectra import InputError, NonFiniteError
-from spectra.system.lock import locked
+from spectra.system.files.lock import locked
 
 
 def test_a_run_is_not_overwritten_without_resume(tmp_path):

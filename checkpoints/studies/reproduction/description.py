@@ -12,7 +12,7 @@ from checkpoints.data import DataRequest, ImageData
 from checkpoints.data.sources import DATA_VARIABLE, data_folder
 from spectra.errors import InputError
 from spectra.results.plain import from_plain, to_plain
-from spectra.system.files import WHEN_SET, write_json
+from spectra.system.files.writing import WHEN_SET, write_json
 
 # Numbers by quantity; of a list, the value and its standard deviation.
 Published = Mapping[str, int | float | list[int | float]]

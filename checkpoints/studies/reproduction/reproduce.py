@@ -23,8 +23,8 @@ from spectra.results.reproduction_result import (
     reproduction_to_plain,
     theorem_runs,
 )
-from spectra.system.files import write_json
-from spectra.system.lock import locked
+from spectra.system.files.lock import locked
+from spectra.system.files.writing import write_json
 from spectra.system.progress import Progress, within
 
 

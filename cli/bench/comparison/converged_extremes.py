@@ -15,7 +15,7 @@ from spectra import HessianOperator, Lanczos, SymmetricOperator, draw_probe, mak
 from spectra.errors import InputError
 from spectra.krylov.defaults import FLOOR
 from spectra.krylov.tolerance import Tolerance
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 
 # Of the float32 run, whose Ritz vectors the float64 steps start from.
 _RUN = Tolerance(1e-3)

@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.bench.gpu_ledger.results import DONE, RESULTS, SCHEMA, Item, SuiteResults, plain
 from cli.bench.gpu_ledger.step import Budget, Say, Step
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 
 
 class Ledger:

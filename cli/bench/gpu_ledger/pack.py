@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.bench.gpu_ledger.results import RESULTS
-from spectra.system.files import write_atomically
+from spectra.system.files.writing import write_atomically
 
 SENT = "send"
 # Ours: what mail and most trackers take.

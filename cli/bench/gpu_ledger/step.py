@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from cli.bench.gpu_ledger.results import DONE, STOPPED, Item, StepResults, plain
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 from spectra.system.timing import synchronise
 
 Say = Callable[[str], None]

@@ -24,7 +24,7 @@ from cli.bench.gpu_references.subjects import (
     reference_workload,
 )
 from cli.bench.machine import machine_facts
-from spectra.system.files import write_atomically, write_json
+from spectra.system.files.writing import write_atomically, write_json
 
 
 def prepare(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spectra.errors import InputError
-from spectra.system.files import write_atomically
+from spectra.system.files.writing import write_atomically
 
 # Ours: 1,024 CIFAR images a mosaic; smaller and larger ones take as many bytes an image.
 COLUMNS, ROWS = 32, 32

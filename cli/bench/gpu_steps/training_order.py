@@ -18,7 +18,7 @@ from checkpoints.training.request import TrainRequest, training_job
 from checkpoints.training.resume import load_history
 from checkpoints.training.run import train_job
 from cli.bench.gpu_references.prepared_folder import read_data
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 
 ORDER, HISTORY = "order.json", "epochs.jsonl"
 

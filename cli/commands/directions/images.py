@@ -68,7 +68,7 @@ def images(
         images_to_plain,
         save_images,
     )
-    from spectra.system.files import write_atomically
+    from spectra.system.files.writing import write_atomically
 
     if asked["classes"] is None:
         raise InputError("images is of one class or a few: name them, such as --class 8")

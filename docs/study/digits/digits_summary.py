@@ -13,7 +13,7 @@ from typing import Any
 from spectra import Analysis, LossAnalysis, load_analysis
 from spectra.errors import InputError
 from spectra.results.plain import from_plain
-from spectra.system.files import write_atomically
+from spectra.system.files.writing import write_atomically
 
 # Head, mid and tail: thirds by size, as in the paper's tables.
 GROUPS = {"head": (0, 1, 2), "mid": (3, 4, 5, 6), "tail": (7, 8, 9)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from figures.style.colours import house_style
-from spectra.system.files import write_atomically
+from spectra.system.files.writing import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from spectra.system.files import write_atomically
+from spectra.system.files.writing import write_atomically
 
 
 def kept_small(text: str) -> str:

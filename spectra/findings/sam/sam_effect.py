@@ -17,7 +17,7 @@ from spectra.findings.sam.slope_change import (
 from spectra.findings.sharpness import Amplification
 from spectra.findings.verdict import TAU
 from spectra.krylov.quadrature.intervals import LEVEL
-from spectra.system.files import WHEN_SET
+from spectra.system.files.writing import WHEN_SET
 
 # Ours: a mean square that changes by less than a tenth needs no further words.
 SMALL_CHANGE = 0.1

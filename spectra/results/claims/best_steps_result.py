@@ -10,7 +10,7 @@ from spectra.findings.claims.best_steps import BestStep
 from spectra.findings.claims.rank_correlation import RankCorrelation, rank_correlation
 from spectra.results.directions.theorem_result import MeasuredAt
 from spectra.results.plain import from_plain, read_document, to_plain
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 
 FORMAT = "spectra.claim.alain2019"
 SCHEMA = 1

@@ -8,7 +8,7 @@ from typing import Any
 from spectra.findings.claims.outliers import Outliers
 from spectra.results.directions.theorem_result import MeasuredAt
 from spectra.results.plain import from_plain, read_document, to_plain
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 
 FORMAT = "spectra.claim.papyan2020"
 SCHEMA = 1

@@ -9,7 +9,7 @@ from spectra.errors import InputError
 from spectra.findings.claims.negative_share import NegativeShare, negative_share
 from spectra.results.analysis import Analysis
 from spectra.results.plain import from_plain, read_document, to_plain
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 
 FORMAT = "spectra.claim.ghorbani2019"
 SCHEMA = 1

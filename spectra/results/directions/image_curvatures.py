@@ -10,7 +10,7 @@ from typing import Any
 from spectra.findings.verdict import TAU
 from spectra.results.directions.theorem_result import MeasuredAt
 from spectra.results.plain import from_plain, read_document, to_plain
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 
 FORMAT = "spectra.images"
 SCHEMA = 1

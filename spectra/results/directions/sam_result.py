@@ -7,7 +7,7 @@ from typing import Any
 from spectra.findings.sam.sam_effect import SamEffect, sentence_over_radii
 from spectra.results.directions.theorem_result import MeasuredAt, TheoremProtocol
 from spectra.results.plain import from_plain, read_document, to_plain
-from spectra.system.files import write_json
+from spectra.system.files.writing import write_json
 
 FORMAT = "spectra.sam"
 SCHEMA = 1

@@ -8,7 +8,7 @@ from typing import Any
 from spectra.findings.sam.sam_effect import SamEffect, sentence_over_radii
 from spectra.findings.sharpness import Amplification, ClassFactor
 from spectra.results.plain import from_plain, read_document, to_plain
-from spectra.system.files import WHEN_SET, write_json
+from spectra.system.files.writing import WHEN_SET, write_json
 
 FORMAT = "spectra.theorem"
 SCHEMA = 1

@@ -9,12 +9,12 @@ import sys
 import pytest
 
 from spectra.errors import InputError
-from spectra.system.lock import LOCK, locked
+from spectra.system.files.lock import LOCK, locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from spectra.system.lock import locked
+from spectra.system.files.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

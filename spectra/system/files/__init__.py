@@ -1,0 +1,1 @@
+"""How files are written, and who may write them."""
