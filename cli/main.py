@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cli.options.limits import ALL_LIMITS, limit
 from spectra import SpectraError, __version__
 
 
@@ -99,9 +100,11 @@ class SpectraGroup(click.Group):
 
 @click.group(
     cls=SpectraGroup,
+    epilog=ALL_LIMITS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="spectra")
+@limit
 def cli() -> None:
     """Hessian spectra of the per-class losses of classifiers trained on long-tailed data.
 

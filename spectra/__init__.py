@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from spectra.results.analysis import Analysis, load_analysis, save_analysis
     from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
     from spectra.results.study_result import StudyResult, load_study_result
+    from spectra.system.files.limits import raised_limits
     from spectra.system.seeding import derive_seed, make_generator
 else:  # tests/test_public_api.py holds the two equal
     __getattr__, __dir__ = lazy_names(
@@ -136,6 +137,7 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.results.analysis": ["Analysis", "load_analysis", "save_analysis"],
             "spectra.results.provenance": ["AnalysisProtocol", "CheckpointIdentity"],
             "spectra.results.study_result": ["StudyResult", "load_study_result"],
+            "spectra.system.files.limits": ["raised_limits"],
             "spectra.system.seeding": ["derive_seed", "make_generator"],
         },
     )
@@ -236,6 +238,8 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "NegativeShare",
     "cross_class_means",
     "CrossClassMeans",
+    # Files that are larger than files most often are
+    "raised_limits",
     # Random streams
     "derive_seed",
     "make_generator",

@@ -1,0 +1,58 @@
+"""Reading files that somebody named: regular ones alone, and none larger than its limit."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from spectra.errors import InputError
+from spectra.system.files.limits import check_limit
+
+_KINDS = {
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+}  # fmt: skip
+# A pipe is not waited for; Windows has no such flag, and wants to be told that bytes are read.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+@contextmanager
+def opened(path: Path, limit: str) -> Iterator[BinaryIO]:
+    """Open a regular file of at most a size.
+
+    Anything else is refused: a pipe that nobody writes to waits for ever, and /dev/zero never ends.
+
+    Args:
+        path: the file.
+        limit: of its size, a name in :class:`spectra.system.files.limits.Limits`.
+
+    Raises:
+        InputError: it is no regular file, cannot be opened or read, or is larger.
+    """
+    try:
+        _refuse_other_kinds(path, os.stat(path).st_mode)
+        with os.fdopen(os.open(path, _FLAGS), "rb") as file:
+            found = os.fstat(file.fileno())
+            _refuse_other_kinds(path, found.st_mode)  # it may be another by now
+            check_limit(limit, found.st_size, str(path))
+            yield file
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        if isinstance(error, InputError) or "null" not in str(error):
+            raise
+        raise InputError(f"cannot read {str(path)!r}: {error}") from error
+
+
+def read_bytes(path: Path, limit: str) -> bytes:
+    """Return what a regular file of at most a size holds, see :func:`opened`."""
+    with opened(path, limit) as file:
+        return file.read(os.fstat(file.fileno()).st_size)
+
+
+def _refuse_other_kinds(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise InputError(f"cannot read {path}: expected a file, got {kind}")
