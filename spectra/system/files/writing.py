@@ -86,8 +86,6 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         _write_beside(path, content)
     except OSError as error:
-        if error.filename is None:
-            raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 

@@ -1,0 +1,209 @@
+"""What is said of a failure, whatever it was: one line, and an exit code.
+
+Exit code 2 is what a user can mend: a file, an option, the disk, the memory. 1 is a mistake of
+ours. 130 is Ctrl-C, 143 SIGTERM, 129 a terminal that was closed.
+"""
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NamedTuple, NoReturn
+
+from spectra.errors import SpectraError, first_line
+from spectra.system.foreign_text import printable
+
+MENDABLE, OURS = 2, 1
+# Shells say 128 + the signal's number.
+_BY_SIGNAL: Final = 128
+_ROOT = Path(__file__).parents[2]
+_PACKAGES = ("spectra", "checkpoints", "figures", "cli")
+# Ours: names and values in a line come from files, and may be as long as those.
+LONGEST_LINE = 2000
+_PRINTING = (os.path.join("click", "utils.py"), os.path.join("rich", "console.py"))
+
+_AGAIN = "what was finished is kept, and the same command goes on from there"
+# What an earlier part of a command leaves to go on from.
+KEPT = {
+    "train": "finished epochs are kept, and the same command with --resume goes on from there",
+    **dict.fromkeys(("analyze", "trajectory", "reproduce", "pipeline"), _AGAIN),
+}
+_ADVICE = {
+    errno.ENOSPC: "make room there, or choose another -o",
+    errno.EDQUOT: "make room there, or choose another -o",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "choose another -o",
+    errno.EACCES: "check who may read and write it",
+    errno.EPERM: "check who may read and write it",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "close other programs, or raise the system's limit on open files",
+    errno.EIO: "the disk or the connection to it fails",
+    errno.ESTALE: "the connection to the disk was lost; open it again",
+}
+
+
+class Failure(NamedTuple):
+    """What is printed of a failure, ``Error: `` before it where it is one, and the exit code."""
+
+    line: str
+    code: int
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that asks the process to end; what it was at work on ends as by Ctrl-C.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def heed_signals() -> None:
+    """Let SIGTERM, and a terminal that is closed, end the process as Ctrl-C does.
+
+    What the caller had told the system to ignore, as ``nohup`` does, stays ignored.
+    """
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    raise Stopped(number)
+
+
+def failure(error: BaseException, command: str | None = None) -> Failure:
+    """Return what is said of an error.
+
+    Args:
+        error: of any kind.
+        command: that was running, which knows what is kept; None: none was.
+    """
+    kept = KEPT.get(command or "")
+    stop = interruption(error)
+    if stop is not None:
+        number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+        said = "Interrupted" if number == signal.SIGINT else "Terminated"
+        return Failure(f"{_with_kept(said, kept)}.", _BY_SIGNAL + number)
+    if isinstance(error, SpectraError):
+        return Failure(f"Error: {_in_a_line(str(error))}", MENDABLE)
+    if (found := _of_surroundings(error)) is not None:
+        return Failure(f"Error: {_in_a_line(_with_kept(found, kept))}", MENDABLE)
+    what = f"{type(error).__name__}: {first_line(error)}".removesuffix(": ")
+    said = (
+        f"a mistake in spectra, {what}{_place(error)}; 'spectra --debug {command or 'COMMAND'} "
+        "...' says more: please report what it prints"
+    )
+    return Failure(f"Error: {_in_a_line(_with_kept(said, kept))}", OURS)
+
+
+def interruption(error: BaseException) -> KeyboardInterrupt | None:
+    """Return the Ctrl-C or signal that an error comes from; None where it comes from none.
+
+    Libraries in C that are interrupted while they are imported raise an ImportError of theirs.
+    """
+    seen: set[int] = set()
+    at: BaseException | None = None if isinstance(error, SpectraError) else error
+    while at is not None and id(at) not in seen:
+        if isinstance(at, KeyboardInterrupt):
+            return at
+        seen.add(id(at))
+        at = at.__cause__ or at.__context__
+    return None
+
+
+def print_traceback(error: BaseException) -> None:
+    """Print the whole traceback on standard error, with all that the error comes from."""
+    sys.stderr.write("".join(traceback.format_exception(error)))
+
+
+def _of_surroundings(error: BaseException) -> str | None:
+    """Return what is said of what disk, memory or input brought about; None: it is our mistake."""
+    if isinstance(error, OSError):
+        return _of_system(error)
+    if isinstance(error, RuntimeError | MemoryError) and _memory_was_short(error):
+        detail = first_line(error).rstrip(".")
+        return (
+            f"out of memory{f' ({detail})' if detail else ''}; free some of it, give an analysis a "
+            "lower --memory or a training a lower --set batch_size=N, or take another --device"
+        )
+    if isinstance(error, RecursionError):
+        return "nested deeper than Python can follow: the file, or the network's modules"
+    if isinstance(error, OverflowError):
+        return f"a number is too large ({first_line(error)})"
+    if isinstance(error, UnicodeError):
+        return f"a name or text that is no UTF-8 ({first_line(error)}); rename or rewrite it"
+    if type(error).__module__.partition(".")[0] == "torch" or type(error) is RuntimeError:
+        return (
+            f"torch could not go on: {first_line(error)}{_place(error)}; check that network, "
+            "weights and data fit each other; spectra --debug shows where it was"
+        )
+    return None
+
+
+def _of_system(error: OSError) -> str:
+    given = (error.filename, error.filename2)
+    names = [os.fsdecode(name) for name in given if isinstance(name, str | bytes)]
+    where = f"{' and '.join(names)}: " if names else ""
+    if not names and _while_printing(error):
+        where = "standard output: "
+    said = first_line(error) or type(error).__name__
+    if error.strerror:
+        said = error.strerror[:1].lower() + error.strerror[1:]
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{where}{said}{f'; {advice}' if advice else ''}"
+
+
+def _memory_was_short(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if "torch" not in sys.modules:
+        return False
+    from spectra.system.allocator import out_of_memory
+
+    return out_of_memory(error)
+
+
+def _while_printing(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(frame.filename.endswith(_PRINTING) for frame in frames)
+
+
+def _place(error: BaseException) -> str:
+    """Return the last line of ours that was at work: `` (checkpoints/load.py, line 12)``."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_relative_to(_ROOT) and path.relative_to(_ROOT).parts[0] in _PACKAGES:
+            return f" ({path.relative_to(_ROOT).as_posix()}, line {frame.lineno})"
+    return ""
+
+
+def _in_a_line(text: str) -> str:
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
+
+
+def _with_kept(said: str, kept: str | None) -> str:
+    return f"{said}; {kept}" if kept else said
+
+
+def end_quietly(stream: Any) -> None:
+    """Flush a standard stream, or give up on it: nobody reads it, or its disk is full.
+
+    Python would flush it once more when it ends, and say so where that fails.
+    """
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except (OSError, ValueError):
+            return
