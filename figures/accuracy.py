@@ -9,6 +9,7 @@ import numpy as np
 
 from figures.style.colours import house_style, series_styles
 from figures.style.comparable import find_records
+from figures.style.names import drawn_name
 from figures.style.page import finish_page, new_page
 from figures.style.ticks import set_log_ticks
 from spectra import Analysis, InputError
@@ -84,7 +85,7 @@ def plot_accuracy(
                 ms=2.5 if crowded else None, alpha=0.6 if crowded else 1,
             )  # fmt: skip
             seeds = f" ({len(table)} seeds)" if len(lengths) > 1 else ""
-            handles.append(Line2D([], [], **style.drawing(), label=f"{name}{seeds}"))
+            handles.append(Line2D([], [], **style.drawing(), label=f"{drawn_name(name)}{seeds}"))
         if groups:
             _shade(ax, sizes, groups)
         if title:

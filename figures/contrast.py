@@ -10,6 +10,7 @@ import numpy as np
 
 from figures.style.colours import DIVIDER, TEXT_WIDTH, SeriesStyle, house_style, label_styles
 from figures.style.comparable import find_records, infer_groups, protocol_text, require_comparable
+from figures.style.names import drawn_name
 from figures.style.page import finish_page, new_page
 from figures.style.ticks import set_log_ticks
 from spectra import Analysis, InputError, LossAnalysis
@@ -83,9 +84,9 @@ def plot_contrast(
                     handles.setdefault(group, _draw(ax, column, styles[group], centre, width))
                     drawn.extend(column.values)
                     absent += column.absent
-            _set_axes(ax, list(series), QUANTITIES[quantity], drawn)
+            _set_axes(ax, [drawn_name(name) for name in series], QUANTITIES[quantity], drawn)
         for group, handle in handles.items():
-            handle.set_label(f"{group} ({_classes_text(chosen[group])})")
+            handle.set_label(f"{drawn_name(group)} ({_classes_text(chosen[group])})")
         caption = _caption(flat, absent, list(rows))
         return finish_page(fig, caption=caption, legend=list(handles.values()), title=title)
 

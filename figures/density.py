@@ -22,6 +22,7 @@ from figures.style.comparable import (
     solver_text,
 )
 from figures.style.density_panel import DrawnDensity, draw_density, write_block
+from figures.style.names import drawn_name
 from figures.style.page import finish_page, new_page
 from figures.style.spectral_axes import Window, set_spectral_axes
 from spectra import Analysis, InputError, LossAnalysis, Spectrum
@@ -171,7 +172,7 @@ def density_grid(
             for ax, one, label in zip(axes, line, labels, strict=True):
                 set_spectral_axes(ax, window, every=2)
                 draw_density(ax, one, styles[label], window, fill=True)
-                heading = f"{name}, {label_text(label)}" if name else label_text(label)
+                heading = f"{drawn_name(name)}, {label_text(label)}" if name else label_text(label)
                 write_block(ax, one.block(), heading=heading)
             axes[0].set_ylabel("density + 1e−7")
         for ax in grid[-1]:

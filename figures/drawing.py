@@ -24,6 +24,7 @@ from spectra.results.protocol_rows import protocol_rows
 from spectra.results.recipe_rows import recipe_rows
 from spectra.results.reproduction_result import ReproductionResult
 from spectra.results.study_result import StudyResult
+from spectra.system.files.names import file_name
 from spectra.system.files.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def draw_reproduction(
         return written
     if not result.analyses:
         figure = plot_published(result.rows, title=stamp, caption=result.source)
-        return save_figure(figure, folder / result.study, formats)
+        return save_figure(figure, folder / file_name(result.study), formats)
     last = {
         run: protocol_rows({name: found[-1] for name, found in protocols.items()})
         for run, protocols in result.analyses.items()
@@ -206,21 +207,21 @@ def _draw_split(
 ) -> list[Path]:
     """Draw what there is of the images of one split."""
     written: list[Path] = []
-    place, suffix = folder / "figures", "" if split == "train" else f"-{split}"
+    place, suffix = folder / "figures", "" if split == "train" else f"-{file_name(split)}"
     last = {recipe: result.last(recipe, split) for recipe in result.recipes}
     known = {record.label for record in last[result.recipes[0]][0].records}
     labels = [label for label in density_classes if label in known]
     for base, pair in _pairs(last).items():
         if labels:
             figure = density_grid(pair, labels)
-            written += save_figure(figure, place / f"density-{base}{suffix}", formats)
+            written += save_figure(figure, place / f"density-{file_name(base)}{suffix}", formats)
     if any(a.protocol.split == split for a in result.trajectories):
         for base, pair in _pairs(last).items():
             series = {name: [a for run in result.runs(name, split) for a in run] for name in pair}
             switches = {switch_epochs[name] for name in pair if name in switch_epochs}
             switch = switches.pop() if len(switches) == 1 else None
             figure = _trajectory(series, switch_epoch=switch)
-            written += save_figure(figure, place / f"trajectory-{base}{suffix}", formats)
+            written += save_figure(figure, place / f"trajectory-{file_name(base)}{suffix}", formats)
     if all(str(c) in known for classes in groups.values() for c in classes):
         figure = plot_contrast(last, groups=groups)
         written += save_figure(figure, place / f"contrast{suffix}", formats)
@@ -232,7 +233,7 @@ def _draw_split(
 
 
 def _slug(text: str) -> str:
-    return text.replace(" ", "-").replace(":", "-").replace("/", "-")
+    return file_name(text.replace(" ", "-").replace(":", "-").replace("/", "-"))
 
 
 def _trajectory(

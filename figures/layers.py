@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from figures.style.colours import GUIDE, TEXT_WIDTH, house_style, label_styles
 from figures.style.comparable import find_records, label_text, protocol_text
+from figures.style.names import drawn_name
 from figures.style.page import finish_page, new_page
 from spectra import Analysis, InputError, LossAnalysis
 
@@ -46,7 +47,7 @@ def plot_layers(
         records = [r for r in find_records(analysis, labels) if r.layers]
     if not records:
         raise InputError("the result has no layers; they come from analyze --per-layer")
-    names = [_shortened(layer.name) for layer in records[0].layers]
+    names = [drawn_name(layer.name, _LONGEST_NAME) for layer in records[0].layers]
     with house_style():
         styles = label_styles([r.label for r in records], {r.label: r.n for r in records})
         fig = new_page(TEXT_WIDTH, 4.8)
@@ -73,14 +74,6 @@ def plot_layers(
             "around 0; in brackets: images."
         )
         return finish_page(fig, caption=caption, legend=handles, title=title)
-
-
-def _shortened(name: str) -> str:
-    """Return a name with its middle left out where it would take the room of the panels."""
-    if len(name) <= _LONGEST_NAME:
-        return name
-    kept = _LONGEST_NAME - 1
-    return f"{name[: kept // 2]}…{name[-(kept - kept // 2) :]}"
 
 
 def _all(records: Sequence[LossAnalysis], field: str) -> list[float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from figures.style.colours import TEXT_WIDTH, house_style, label_styles
 from figures.style.comparable import label_text, protocol_text
+from figures.style.names import drawn_name
 from figures.style.page import finish_page, new_page
 from spectra import Analysis, InputError
 
@@ -59,7 +60,7 @@ def plot_overlaps(
                         line.set_label(f"{label_text(label)} ({sizes[label]:,})")
                         handles.setdefault(label, line)
                 ax.set_ylim(0, 1.03)
-                ax.set_title(f"{name}: {_ENDS[end]}", weight="bold")
+                ax.set_title(f"{drawn_name(name)}: {_ENDS[end]}", weight="bold")
             row[0].set_ylabel("|⟨v, v before⟩|")
         legend = [handles[label] for label in labels if label in handles]
         caption = f"{protocol_text(flat[0].protocol)}; in brackets: images."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from figures.style.colours import GUIDE, TEXT_WIDTH, house_style, label_styles
 from figures.style.comparable import label_text
+from figures.style.names import class_number, drawn_name
 from figures.style.page import finish_page, new_page
 from figures.style.ticks import set_log_ticks
 from figures.trajectory import draw_switch
@@ -83,7 +84,7 @@ def plot_protocols(
             ax.set_xticks(range(len(protocols)), protocols, rotation=45, ha="right")
             ax.set_xlim(-0.6, len(protocols) - 0.4)
             ax.grid(axis="x", visible=False)
-            ax.set_title(name, weight="bold")
+            ax.set_title(drawn_name(name), weight="bold")
         for first in panels[::columns]:
             first.set_ylabel("|λmin/λmax|")
         return finish_page(fig, caption=_MARKERS + caption, legend=handles, title=title)
@@ -116,7 +117,7 @@ def plot_protocols_over_training(
         if row.protocol == protocol and row.protocol_ratio
     ]
     sizes = {row.label: row.n for _, _, row in drawn}
-    labels = sorted(sizes, key=int)
+    labels = sorted(sizes, key=class_number)
     with house_style():
         styles = label_styles(labels, sizes)
         fig = new_page(TEXT_WIDTH, 2.7)
@@ -138,7 +139,7 @@ def plot_protocols_over_training(
             _set_ratio_axis(ax, [row for _, _, row in drawn])
             if switch_epoch is not None:
                 draw_switch(ax, switch_epoch, "DRW")
-            ax.set_title(name, weight="bold", pad=6 if switch_epoch is None else 16)
+            ax.set_title(drawn_name(name), weight="bold", pad=6 if switch_epoch is None else 16)
             ax.set_xlabel("epoch")
         panels[0].set_ylabel("|λmin/λmax|")
         legend = [handles[label] for label in labels]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from figures.style.colours import BLUE, MUTED, TEXT_WIDTH, house_style
+from figures.style.names import drawn_name
 from figures.style.page import finish_page, new_page
 from spectra.results.reproduction_result import RUN, ComparedRow
 
@@ -49,7 +50,7 @@ def plot_published(
             ax.set_title(quantity, weight="bold")
             ax.set_xlabel("test accuracy (%)")
             ax.set_ylim(len(rows) - 0.5, -0.5)
-        names = [r.row if r.state == RUN else f"{r.row} (not run)" for r in rows]
+        names = [drawn_name(r.row) + " (not run)" * (r.state != RUN) for r in rows]
         panels[0].set_yticks(range(len(rows)), names)
         unique = {handle.get_label(): handle for handle in handles}
         text = f"Bars: one standard deviation over seeds. Published: {caption}."

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from figures.style.colours import FONT_SIZE, house_style
+from figures.style.names import drawn_name
 from figures.style.page import finish_page, new_page
 from spectra import InputError
 from spectra.results.recipe_rows import ACCURACIES, RATIOS, RecipeRow
+from spectra.system.foreign_text import short_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,10 +41,9 @@ def recipe_table_markdown(rows: Sequence[RecipeRow], *, note: str = "") -> str:
         note: a sentence for below it, on what the ratios are of.
     """
     heading, *body = _cells(rows)
-    # A bar inside a cell would end it.
-    heading = [cell.replace("\n", " ").replace("|", "\\|") for cell in heading]
+    heading = [_in_markdown(cell) for cell in heading]
     aligned = [":---", *["---:"] * (len(heading) - 1)]
-    escaped = [[cell.replace("|", "\\|") for cell in line] for line in body]
+    escaped = [[_in_markdown(cell) for cell in line] for line in body]
     lines = [f"| {' | '.join(line)} |" for line in (heading, aligned, *escaped)]
     return "\n".join(lines) + "\n" + f"\n{_caption(rows, note)}\n"
 
@@ -56,7 +58,8 @@ def plot_recipe_table(
         note: a sentence for below it, on what the ratios are of.
         title: above it.
     """
-    table = _cells(rows)
+    heading, *body = _cells(rows)
+    table = [heading, *([drawn_name(name), *cells] for name, *cells in body)]
     line_height = FONT_SIZE * 1.9 / 72
     with house_style():
         widths = _column_widths(table)
@@ -81,6 +84,11 @@ def plot_recipe_table(
         for y, thickness in ((-0.9, 1.0), (1.0, 0.6), (len(table) + 0.1, 1.0)):
             ax.axhline(y, color="black", lw=thickness)
         return finish_page(fig, caption=_caption(rows, note), title=title)
+
+
+def _in_markdown(cell: str) -> str:
+    """Return a cell on one line: a bar in it would end it, and a name is no link or element."""
+    return re.sub(r"([|\\<`\[])", r"\\\1", short_name(cell))
 
 
 def _column_widths(table: Sequence[Sequence[str]]) -> list[float]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from figures.style.colours import MUTED, TEXT_WIDTH, SeriesStyle, house_style, label_styles
 from figures.style.comparable import label_text, protocol_text, require_comparable
+from figures.style.names import drawn_name
 from figures.style.page import finish_page, new_page
 from figures.style.ticks import set_log_ticks
 from spectra import Analysis, InputError
@@ -91,7 +92,7 @@ def plot_trajectory(
                     line.set_label(f"{label_text(label)} ({sizes[label]:,})")
                     handles.setdefault(label, line)
             _set_axes(ax, scale, values)
-            ax.set_title(name, weight="bold", pad=16 if switch_epoch is not None else 6)
+            ax.set_title(drawn_name(name), weight="bold", pad=16 if switch_epoch is not None else 6)
             if switch_epoch is not None:
                 draw_switch(ax, switch_epoch, switch_name)
             ax.set_xlabel("epoch")

@@ -12,6 +12,7 @@ from checkpoints.data.views import FRESH
 from spectra import Analysis, save_analysis
 from spectra.errors import InputError
 from spectra.krylov.defaults import PUBLISHED_STEPS
+from spectra.system.files.names import file_name
 from spectra.system.progress import Progress, within
 
 # Several K, because few draws exaggerate both extremes. Both recurrences, on images that stay and
@@ -72,7 +73,7 @@ def compare_protocols(
     published = PUBLISHED_STEPS if num_steps is None else num_steps
     for name in protocols:
         images, _, engine = name.partition("/")
-        slug = name.replace(":", "-").replace("/", "-")
+        slug = file_name(name.replace(":", "-").replace("/", "-"))
         asked, as_published = request.solver, bool(engine) or images == FRESH
         solver = replace(
             asked,

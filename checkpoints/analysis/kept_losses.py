@@ -8,6 +8,7 @@ from pathlib import Path
 import spectra
 from spectra import Analysis, LossAnalysis, load_analysis, save_analysis
 from spectra.errors import InputError
+from spectra.system.files.names import file_name
 
 
 @functools.cache
@@ -54,7 +55,7 @@ def kept_loss(units: Path, header: Analysis, label: str) -> LossAnalysis | None:
 
 
 def _path(units: Path, label: str) -> Path:
-    return units / f"{label}.json"
+    return units / f"{file_name(label)}.json"
 
 
 def _versions(header: Analysis) -> dict[str, str]:

@@ -13,6 +13,7 @@ from checkpoints.data import ImageData
 from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
 from checkpoints.recipes.schedules import drw_switch
 from spectra import Analysis, save_analysis
+from spectra.system.files.names import file_name
 from spectra.system.progress import Progress, within
 
 
@@ -56,7 +57,7 @@ def analyze_trajectory(
             checkpoint = replace(checkpoint, epoch=epoch)
         if data is None:
             data, _ = data_for(checkpoint, source)
-        name = path.stem if epoch is None else f"epoch-{epoch:04d}"
+        name = file_name(path.stem) if epoch is None else f"epoch-{epoch:04d}"
         warm = None
         if request.solver.extremes_only:
             warm = WarmStarts(warm_folder, before, name)

@@ -13,6 +13,7 @@ from checkpoints.analysis.request import AnalysisRequest
 from spectra import Extremes
 from spectra.errors import InputError
 from spectra.objective.parameter_slices import ParameterSlices, train_alone
+from spectra.system.files.names import file_name
 from spectra.system.files.writing import write_atomically
 
 
@@ -86,7 +87,7 @@ def load_vectors(folder: Path, label: str, slices: ParameterSlices) -> Tensor:
 
 def vectors_path(folder: Path, label: str) -> Path:
     """Return where the eigenvectors of a loss lie."""
-    return folder / f"vectors-{label}.safetensors"
+    return folder / f"vectors-{file_name(label)}.safetensors"
 
 
 def analyzed_parameters(model: nn.Module, request: AnalysisRequest) -> ParameterSlices:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from spectra import Eigenpair, Extremes
+from spectra.system.files.names import file_name
 from spectra.system.files.writing import write_atomically
 
 
@@ -41,4 +42,4 @@ class WarmStarts:
         write_atomically(self._path(self.now, label), buffer.getvalue())
 
     def _path(self, name: str, label: str) -> Path:
-        return self.folder / f"{name}-{label}.npy"
+        return self.folder / f"{file_name(name)}-{file_name(label)}.npy"

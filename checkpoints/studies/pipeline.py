@@ -21,7 +21,8 @@ from spectra.classes.identity import library_versions
 from spectra.errors import InputError
 from spectra.results.study_result import StudyResult, save_study_result
 from spectra.system.files.lock import locked
-from spectra.system.files.writing import write_json
+from spectra.system.files.names import file_name
+from spectra.system.files.writing import write_json, writing_under
 from spectra.system.progress import Progress, within
 
 
@@ -51,7 +52,7 @@ def run_study(
     """
     if not isinstance(study, Study):
         study = load_study(Path(study))
-    folder = Path("runs") / study.name if folder is None else Path(folder)
+    folder = Path("runs") / file_name(study.name) if folder is None else Path(folder)
     data = load_data(study.data)
     units = [
         _Unit(study, folder, data, recipe, seed, device, execution, on_progress)
@@ -59,10 +60,11 @@ def run_study(
         for seed in study.seeds
     ]
     _check(study, data, units)
-    _claim(study, folder)
+    with writing_under(folder):
+        _claim(study, folder)
     analyses: list[Analysis] = []
     trajectories: list[Analysis] = []
-    with suitable_threads(data), locked(folder):
+    with suitable_threads(data), writing_under(folder), locked(folder):
         for unit in units:
             last = unit.train()
             for split in study.splits:
@@ -95,8 +97,13 @@ class _Unit:
         return f"{self.recipe}-seed{self.seed}"
 
     @property
+    def _place(self) -> str:
+        """The name of its folders."""
+        return f"{file_name(self.recipe)}-seed{self.seed}"
+
+    @property
     def run_folder(self) -> Path:
-        return self.folder / "training" / self.run
+        return self.folder / "training" / self._place
 
     def job(self) -> TrainingJob:
         """Put the training together."""
@@ -135,7 +142,7 @@ class _Unit:
         return analyze_trajectory(
             str(self.run_folder),
             replace(request, split=split, device=self.device),
-            folder=self.folder / kind / self.run / split,
+            folder=self.folder / kind / self._place / file_name(split),
             epochs=epochs,
             options=LoadOptions(arch=self.study.arch),
             data=self.data,

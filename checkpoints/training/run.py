@@ -28,6 +28,7 @@ from checkpoints.training.trainer import Trainer, descent
 from spectra._version import __version__
 from spectra.errors import InputError
 from spectra.system.files.lock import locked
+from spectra.system.files.writing import writing_under
 from spectra.system.progress import Progress
 from spectra.system.seeding import derive_seed, make_generator
 
@@ -62,7 +63,7 @@ def train_job(
     """
     job.execution.check_device(torch.device(device))
     job.check()
-    with suitable_threads(job.data), locked(job.folder):
+    with suitable_threads(job.data), writing_under(job.folder), locked(job.folder):
         _train(job, torch.device(device), resume, other_execution, on_progress)
     return [checkpoint_path(job.folder, e) for e in job.kept]
 
@@ -111,7 +112,8 @@ def _train(
         state = TrainingState.capture(model, optimizer, epoch + 1, history, computed)
         at_switch = epoch + 1 == drw_switch(recipe.epochs)
         if common is not None and at_switch and len(computed) == 1:
-            save_state(common, state, before_switch(identity))
+            with writing_under(common.parent):
+                save_state(common, state, before_switch(identity))
         save_state(state_path(job.folder), state, identity)
         if on_progress:
             on_progress(_said(metrics), epoch + 1, recipe.epochs)

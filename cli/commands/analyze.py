@@ -14,6 +14,7 @@ from cli.options.analysis import AskedAnalysis, analysis_flags
 from cli.options.flags import ANALYZED, CERTIFICATES, OUTPUT, Flag, command
 from cli.options.values import writable
 from spectra.errors import InputError
+from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
     from checkpoints import Checkpoint, ImageData, LoadOptions
@@ -232,4 +233,4 @@ def _compare(
 def _slug(reference: str) -> str:
     path = Path(reference.removeprefix("bundled:"))
     parts = [part for part in path.parts if part not in ("/", "..", ".", "runs", "checkpoints")]
-    return re.sub(r"[^\w.@-]+", "-", "-".join(parts[-3:])) or "checkpoint"
+    return file_name(re.sub(r"[^\w.@-]+", "-", "-".join(parts[-3:])) or "checkpoint")

@@ -11,6 +11,7 @@ from cli.display.tables import print_table
 from cli.options import shared
 from cli.options.flags import command
 from cli.options.values import pick_device, writable
+from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
     from checkpoints.training.execution import Execution
@@ -39,7 +40,7 @@ def pipeline(
     from figures import draw_study
 
     described = load_study(study)
-    folder = writable(output or Path("runs") / described.name)
+    folder = writable(output or Path("runs") / file_name(described.name))
     with reporting(described.name) as report:
         result = run_study(
             described,

@@ -9,6 +9,8 @@ from cli.display.lines import print_paths
 from cli.options.values import Folder, writable
 from figures.style.colours import FORMATS, WRITTEN_FORMATS
 from spectra.errors import InputError
+from spectra.system.files.names import file_name
+from spectra.system.files.writing import writing_under
 
 if TYPE_CHECKING:
     from spectra import Analysis
@@ -84,8 +86,15 @@ def plot(
         written += save_figure(figure, folder / "density-grid", chosen)
     else:
         for path, analysis in zip(results, analyses.values(), strict=True):
-            place = output / path.stem if output and len(results) > 1 else output or path.parent
-            written += draw_analysis(analysis, place, labels=labels, sigma=sigma, formats=chosen)
+            place = (
+                output / file_name(path.stem)
+                if output and len(results) > 1
+                else output or path.parent
+            )
+            with writing_under(place):
+                written += draw_analysis(
+                    analysis, place, labels=labels, sigma=sigma, formats=chosen
+                )
         if not written:
             raise InputError(
                 "the results hold no density: they are of extremes alone; draw checkpoints over "

@@ -11,6 +11,7 @@ from cli.options import shared
 from cli.options.flags import OUTPUT, RECIPE, Flag, command
 from cli.options.values import pick_device, writable
 from spectra.errors import InputError
+from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
     from checkpoints.training.execution import Execution
@@ -154,6 +155,6 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _default_name(recipe: str, source: str | None, seed: int) -> str:
     from checkpoints import RECIPE_NAMES
 
-    kind = (source or "digits").partition(":")[0]
+    kind = Path((source or "digits").partition(":")[0]).name
     name = recipe if recipe in RECIPE_NAMES else Path(recipe).stem
-    return f"{kind}-{name}-seed{seed}"
+    return file_name(f"{kind}-{name}-seed{seed}")

@@ -1,5 +1,6 @@
 """``spectra trajectory``: |λmin/λmax| over the checkpoints of one or more runs."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from cli.options.analysis import AskedAnalysis, analysis_flags
 from cli.options.flags import command
 from cli.options.values import writable
 from spectra.errors import InputError
+from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
     from checkpoints import LoadOptions
@@ -48,19 +50,19 @@ def trajectory(
 
     extremes_alone = 0 if asked["engine"] == "spectra" else 1
     request = asked.request(classes="head,mid,tail,overall", num_probes=extremes_alone, proof=False)
-    names = [run.removeprefix("bundled:").rstrip("/").rpartition("/")[2] for run in runs]
+    names = [_name(run) for run in runs]
     if len(set(names)) < len(names):
         raise InputError(f"runs must have different folder names, got {', '.join(names)}")
     for run in runs:
         list_checkpoints(run)
-    folder = writable(output or Path("runs") / f"trajectory-{'-'.join(names)}")
+    folder = writable(output or Path("runs") / file_name(f"trajectory-{'-'.join(names)}"))
     series = {}
     with reporting("analyzing") as report:
         for name, run in zip(names, runs, strict=True):
             series[name] = analyze_trajectory(
                 run,
                 request,
-                folder=folder / name,
+                folder=folder / file_name(name),
                 source=source,
                 options=loading,
                 on_progress=within(report.update, name),
@@ -96,6 +98,11 @@ def trajectory(
         )
     click.echo("written:")
     print_paths(written)
+
+
+def _name(run: str) -> str:
+    """Return what a run is called: its folder's name."""
+    return Path(os.path.abspath(run.removeprefix("bundled:"))).name
 
 
 def _print_stationary(name: str, analyses: "Sequence[Analysis]") -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from spectra.errors import InputError
+from spectra.system.files.writing import writing_under
 
 
 class Folder(click.Path):
@@ -80,6 +81,8 @@ def parse_counts(text: str, *, flag: str) -> tuple[int, ...]:
 def writable(folder: Path) -> Path:
     """Return ``folder``, having written to it, or to where it will be made, before any work.
 
+    Until the command ends nothing is written elsewhere, see :func:`writing_under`.
+
     Raises:
         InputError: that failed.
     """
@@ -89,6 +92,7 @@ def writable(folder: Path) -> Path:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"cannot write to {folder} ({reason}); choose another -o") from error
+    click.get_current_context().with_resource(writing_under(folder))
     return folder
 
 

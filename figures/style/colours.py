@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from figures.style.names import class_number
 from spectra import InputError
 from spectra.system.files.writing import write_atomically
 
@@ -92,7 +94,10 @@ def house_style() -> Iterator[None]:
     """Draw under the house's settings, whatever the user's matplotlibrc says, then restore it."""
     import matplotlib
 
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # A name in letters that the font lacks is drawn as boxes, which say so themselves.
+        for told in ("Glyph .* missing from", "Matplotlib currently does not support"):
+            warnings.filterwarnings("ignore", message=told)
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
         yield
@@ -112,7 +117,7 @@ def label_styles(labels: Sequence[str], sizes: Mapping[str, int]) -> dict[str, S
     from matplotlib.colors import to_hex
 
     classes = [x for x in labels if x not in ROLE_COLOURS]
-    classes.sort(key=lambda x: (-sizes.get(x, 0), int(x) if x.isdigit() else 0, x))
+    classes.sort(key=lambda x: (-sizes.get(x, 0), class_number(x), x))
     styles = {x: SeriesStyle(ROLE_COLOURS[x], *_ROLE_LINES[x]) for x in labels if x in ROLE_COLOURS}
     ramp = colormaps["plasma"]
     for k, label in enumerate(classes):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from figures.style.names import class_number, drawn_name
 from spectra import Analysis, InputError, LossAnalysis, Spectrum
 from spectra.results.provenance import HESSIAN, AnalysisProtocol
 
@@ -59,7 +60,7 @@ def find_records(analysis: Analysis, labels: Sequence[str]) -> list[LossAnalysis
 
 def label_text(label: str) -> str:
     """Return ``class 8`` for ``8``; groups keep their name."""
-    return f"class {label}" if label.isdigit() else label
+    return f"class {label}" if class_number(label) or label == "0" else drawn_name(label)
 
 
 def protocol_text(protocol: AnalysisProtocol) -> str:

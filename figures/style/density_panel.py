@@ -11,6 +11,7 @@ import numpy as np
 
 from figures.style.colours import FONT_SIZE, SeriesStyle
 from figures.style.comparable import number
+from figures.style.names import drawn_title
 from figures.style.spectral_axes import FLOOR, Window, density_curve, stem_height
 from spectra import (
     InputError,
@@ -180,7 +181,7 @@ def write_block(ax: Axes, lines: Sequence[str], *, heading: str | None) -> None:
     """Write lines above the panel, evenly spaced whatever their letters, under a bold heading."""
     texts = [(part, "normal") for line in lines for part in _broken(line)]
     if heading:
-        texts = [(part, "bold") for part in _broken(heading)] + texts
+        texts = [(part, "bold") for part in _broken(drawn_title(heading))] + texts
     for k, (text, weight) in enumerate(reversed(texts)):
         ax.annotate(
             text, (0, 1), (0, 4 + 1.4 * FONT_SIZE * k), xycoords="axes fraction",

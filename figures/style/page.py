@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from figures.style.colours import FONT_SIZE, MUTED
+from figures.style.names import drawn_caption, drawn_title
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -38,7 +39,7 @@ def finish_page(
 
     width, height = fig.get_size_inches()
     text = fig.text(0, 0, "", color=MUTED, va="bottom", ha="left", linespacing=1.25)
-    text.set_text(_broken(text, caption, (width - 2 * _GAP) * fig.dpi))
+    text.set_text(_broken(text, drawn_caption(caption), (width - 2 * _GAP) * fig.dpi))
     key = _widest_legend(fig, legend, (width - 2 * _GAP) * fig.dpi) if legend else None
     text_height = _inches(text, fig) if caption else 0.0
     key_height = _inches(key, fig) if key is not None else 0.0
@@ -51,7 +52,12 @@ def finish_page(
         key.set_bbox_to_anchor((0.5, (below - key_height) / total), transform=fig.transFigure)
     if title:
         fig.text(
-            _GAP / width, 1 - _GAP / total, title, va="top", fontsize=FONT_SIZE + 1, weight="bold"
+            _GAP / width,
+            1 - _GAP / total,
+            drawn_title(title),
+            va="top",
+            fontsize=FONT_SIZE + 1,
+            weight="bold",
         )
     engine = ConstrainedLayoutEngine(
         rect=(0, below / total, 1, height / total), h_pad=_GAP, w_pad=_GAP

@@ -33,7 +33,8 @@ def short_name(text: str, most: int = MOST_OF_A_NAME) -> str:
     name = printable(text)
     if len(name) <= most:
         return name
-    return f"{name[: most // 2]}…{name[len(name) - (most - most // 2 - 1) :]}"
+    kept = most - 1
+    return f"{name[: kept // 2]}…{name[len(name) - (kept - kept // 2) :]}"
 
 
 def _shown(character: str) -> str:

@@ -24,7 +24,7 @@ from spectra.results.reproduction_result import (
     theorem_runs,
 )
 from spectra.system.files.lock import locked
-from spectra.system.files.writing import write_json
+from spectra.system.files.writing import write_json, writing_under
 from spectra.system.progress import Progress, within
 
 
@@ -58,7 +58,7 @@ def run_reproduction(
     data = load_data(request)
     claim(study, data, folder)
     finished = _Finished()
-    with suitable_threads(data), locked(folder):
+    with suitable_threads(data), writing_under(folder), locked(folder):
         for run in planned_runs(study, folder):
             report = within(on_progress, f"{run.row} seed {run.seed}")
             paths = train_run(study, run, request, data, device, execution, report)

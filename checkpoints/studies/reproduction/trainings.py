@@ -9,6 +9,7 @@ from checkpoints.studies.reproduction.description import Reproduction
 from checkpoints.training.execution import Execution
 from checkpoints.training.request import TrainRequest, training_job
 from checkpoints.training.run import train_job
+from spectra.system.files.names import file_name
 from spectra.system.progress import Progress
 
 
@@ -41,7 +42,7 @@ def planned_runs(study: Reproduction, folder: Path) -> list[Run]:
             if study.vary and value is not None:
                 overrides[study.vary] = value
             for seed in settings.seeds:
-                place = folder / "training" / f"{row.replace(' ', '-')}-seed{seed}"
+                place = folder / "training" / f"{file_name(row.replace(' ', '-'))}-seed{seed}"
                 runs.append(Run(row, recipe, seed, overrides, place))
     return runs
 

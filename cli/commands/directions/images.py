@@ -13,6 +13,7 @@ from cli.options.analysis import AskedAnalysis, direction_flags
 from cli.options.flags import OUTPUT, SOLVER, Flag, command
 from cli.options.values import Folder
 from spectra.errors import InputError
+from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
     from checkpoints import ImageData, LoadOptions
@@ -103,5 +104,5 @@ def _sheets(result: "ImagesResult", data: "ImageData", folder: Path, show: int) 
         shown = {i.position for end in ENDS for i in one.ranked(end)[:show]}
         pixels = thumbnails(data, result.protocol.split, sorted(shown))
         sheet = plot_image_sheet(one, pixels, show=show, title=result.checkpoint.name)
-        written += save_figure(sheet, folder / f"images-{one.label}")
+        written += save_figure(sheet, folder / f"images-{file_name(one.label)}")
     return written

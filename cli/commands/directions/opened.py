@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cli.display.lines import note
 from cli.options.values import writable
+from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
     from checkpoints import Checkpoint, ImageData, LoadOptions
@@ -45,7 +46,9 @@ def open_for(
     from checkpoints.analysis.data_of import data_for, notes_of
 
     loaded = load_checkpoint(checkpoint, loading)
-    folder = writable(output or Path("runs") / f"{command}-{loaded.name.replace('/', '-')}")
+    folder = writable(
+        output or Path("runs") / f"{command}-{file_name(loaded.name.replace('/', '-'))}"
+    )
     data, notes = data_for(loaded, source)
     for text in (*notes_of(loaded, data, normalisation), *notes):
         note(f"note: {text}")

@@ -16,7 +16,8 @@ from spectra.errors import InputError
 # For ``field(metadata=...)`` of what files hold: written only where it is not the default.
 WHEN_SET: Final[Mapping[str, Any]] = {"when_set": True}
 
-_ROOT: ContextVar[Path | None] = ContextVar("the folder that is written to", default=None)
+# The folders that may be written to: of each block that is under way, the last one counts.
+_ROOTS: ContextVar[tuple[Path, ...]] = ContextVar("roots", default=())
 
 
 @contextlib.contextmanager
@@ -26,12 +27,13 @@ def writing_under(folder: Path) -> Iterator[None]:
     The folder itself is the caller's choice, and may be a link; nothing below it may. Inside
     another such block a folder below that block's changes nothing: the outer one stays the root.
     """
-    outer = _ROOT.get()
-    token = _ROOT.set(folder if outer is None or _below(folder, outer) is None else outer)
+    roots = _ROOTS.get()
+    root = next((outer for outer in roots if _below(folder, outer) is not None), folder)
+    token = _ROOTS.set((*roots, root))
     try:
         yield
     finally:
-        _ROOT.reset(token)
+        _ROOTS.reset(token)
 
 
 def refuse_elsewhere(path: Path) -> None:
@@ -43,7 +45,7 @@ def refuse_elsewhere(path: Path) -> None:
     Raises:
         InputError: names what is in the way.
     """
-    root = _ROOT.get() or path.parent
+    root = (_ROOTS.get() or (path.parent,))[-1]
     parts = _below(path, root)
     if not parts:
         raise InputError(f"{path} lies outside of {root}, and nothing is written there")

@@ -1,0 +1,98 @@
+"""Names in a stranger's files, and links in a stranger's folders, do not choose what is written."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from command_line import refused
+from drawn_results import analysis, record_of
+
+from checkpoints.studies.pipeline import run_study
+from checkpoints.studies.study import load_study
+from figures import draw_study
+from spectra.results.study_result import StudyResult, load_study_result, save_study_result
+
+HOSTILE = ["../../../README.md", "/abs/evil", "..", "a\0b", "-o", "x" * 300, "a\nb", "\ud800"]
+STUDY = """
+name = "../../x"
+[data]
+n_max = 10
+imbalance_factor = 0.5
+[train]
+recipes = ["{recipe}"]
+epochs = 1
+[analyze]
+classes = "0"
+num_probes = 0
+max_steps = 4
+proof = false
+"""
+
+
+@pytest.fixture
+def inside(tmp_path, monkeypatch):
+    """A folder in a folder that stays as it is; what is given lies in ``given``."""
+    folder, given = tmp_path / "deep" / "er" / "out", tmp_path / "given"
+    folder.mkdir(parents=True)
+    given.mkdir()
+    monkeypatch.chdir(folder.parent)
+
+    def outside():
+        found = tmp_path.rglob("*")
+        return {p for p in found if not p.is_relative_to(folder) and p.parent != given}
+
+    before = outside()
+    yield folder
+    assert outside() == before
+    assert not Path("/abs").exists()
+
+
+def study_of(recipe, split="train"):
+    records = [
+        record_of(None, label, accuracy=0.5, classes=(c,))
+        for c, label in enumerate(("head", "mid", "tail"))
+    ]
+    found = analysis(*records, split=split)
+    known = replace(found.checkpoint, recipe=recipe, class_counts=(50, 20, 5))
+    found = replace(found, checkpoint=known)
+    return StudyResult("small", (found,), (found,))
+
+
+@pytest.mark.parametrize("recipe", HOSTILE, ids=ascii)
+def test_a_recipe_of_any_name_is_drawn_into_the_folder(recipe, inside):
+    written = draw_study(study_of(recipe), inside, density_classes=(), formats=("svg",))
+    assert all(path.resolve().is_relative_to(inside) and path.is_file() for path in written)
+    assert len(set(written)) == len(written)
+
+
+@pytest.mark.parametrize("split", ["../../../evil", "/abs/evil"])
+def test_a_split_of_any_name_is_drawn_into_the_folder(split, inside):
+    written = draw_study(study_of("ce", split), inside, density_classes=(), formats=("svg",))
+    assert all(path.resolve().is_relative_to(inside) for path in written)
+
+
+def test_a_study_of_any_names_stays_in_its_folder(tmp_path, inside):
+    recipe = tmp_path / "given" / "evil.toml"
+    recipe.write_text('base = "ce"\nname = "../../../y"\n')
+    (tmp_path / "given" / "study.toml").write_text(STUDY.format(recipe=recipe))
+    study = load_study(tmp_path / "given" / "study.toml")
+    result = run_study(study, inside)
+    draw_study(result, inside, groups=study.groups_in(result), density_classes=(), formats=("svg",))
+    assert load_study_result(inside / "results.json").recipes == ["../../../y"]
+    assert len(list((inside / "training").iterdir())) == 1
+
+
+@pytest.mark.parametrize("link", ["figures", "recipes.md", "figures/recipes.svg"])
+def test_a_link_in_the_folder_is_not_written_through(link, tmp_path, monkeypatch):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    folder = tmp_path / "out"
+    save_study_result(folder / "results.json", study_of("ce"))
+    (folder / link).parent.mkdir(exist_ok=True)
+    (folder / link).symlink_to(victim / "new" if "." in link else victim)
+    (tmp_path / "study.toml").write_text("[figures]\ndensity_classes = []\n")
+    told = refused(
+        "plot", folder, "--study", tmp_path / "study.toml", "--format", "svg", "-o", folder
+    )
+    assert f"{Path(link).parts[0] if link == 'figures' else link} is a link" in told
+    assert list(victim.iterdir()) == []
