@@ -109,7 +109,7 @@ class Checkpoint:
         """
         if self.factory is not None:
             return self.factory.build(self.architecture.num_classes)
-        if ":" in self.architecture.name:
+        if ":" in self.architecture.name or self.architecture.name.endswith(".py"):
             raise InputError(
                 f"{self.name} says that {self.architecture.name} builds its network, and code is "
                 "not run because a file names it; name it yourself with --arch "

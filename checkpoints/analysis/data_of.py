@@ -9,12 +9,13 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import DataRequest, ImageData, Normalisation, load_data
 from checkpoints.data.dataset import AS_GIVEN, Labelled, LabelledInputs
 from checkpoints.data.normalisations import from_images, of_floats, parse_normalisation
-from checkpoints.data.sources import EXPECTED, RECORDED
+from checkpoints.data.sources import EXPECTED, WITHOUT_PLACE, data_folder
 from checkpoints.formats.foreign import NORMALISATION_UNTOLD
 from spectra.errors import InputError
 from spectra.objective.samples.forward import fit_network
 from spectra.objective.samples.input_tree import Samples, frozen
 from spectra.results.plain import from_plain
+from spectra.system.files.names import file_name
 
 
 def data_for(
@@ -266,22 +267,25 @@ class _KnownData:
     digest: str | None = None
 
     def found_at(self, checkpoint: str) -> str:
-        """Return the source as a request names it; of files, without their folder.
+        """Return the source as a request names it: no place that the user has not named.
 
         Raises:
-            InputError: a file or code that is not looked for because a checkpoint names it.
+            InputError: files or code that are not looked for because a checkpoint names them.
         """
-        if self.source not in RECORDED:
-            hint = f"FOLDER/{self.name}" if self.source == "folder" else f"{self.name}"
-            raise InputError(
-                f"{checkpoint} says that it was trained on {self.source} {self.name}, and neither "
-                "folders nor code are taken because a file names them; give it yourself, such as "
-                f"--data {'folder:' if self.source == 'folder' else ''}{hint}"
-            )
-        if self.source != "npz":
+        if self.source in WITHOUT_PLACE:
             return self.source
         files = [f"{name}.npz" for name in (self.name, self.test_name) if name]
-        return "npz:" + ",".join(files)
+        folder = data_folder()
+        if self.source == "npz" and folder is not None:
+            plain = all(file_name(file) == file and "," not in file for file in files)
+            if files and plain and all((folder / file).is_file() for file in files):
+                return "npz:" + ",".join(str(folder / file) for file in files)
+        hints = {"npz": f"npz:{','.join(files)}", "folder": f"folder:FOLDER/{self.name}"}
+        raise InputError(
+            f"{checkpoint} says that it was trained on {self.source} {self.name}, and neither "
+            "files, folders nor code are taken because a file names them; give it yourself, such "
+            f"as --data {hints.get(self.source, self.name)}"
+        )
 
 
 def _known(checkpoint: Checkpoint) -> _KnownData | None:

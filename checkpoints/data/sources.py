@@ -28,8 +28,11 @@ from spectra.results.provenance import PlainValue
 
 DATA_VARIABLE = "SPECTRA_DATA"
 DIGITS_TEST_PER_CLASS = 50
-# The kinds of source that a checkpoint can name and that are then looked for by themselves.
-RECORDED = ("digits", "cifar10", "cifar100", "npz")
+# The kinds of source that need no place: they are installed, or lie in the folder that
+# SPECTRA_DATA names. A checkpoint may ask for them.
+WITHOUT_PLACE = ("digits", "cifar10", "cifar100")
+# Those that are read. Any other is code of the user's own, which runs.
+READ = (*WITHOUT_PLACE, "npz", "folder")
 EXPECTED = (
     "digits, cifar10[:FOLDER], cifar100[:FOLDER], npz:TRAIN.npz[,TEST.npz], "
     "folder:PATH[,SIZE] or FILE.py:FUNCTION of your own"

@@ -30,7 +30,7 @@ def networks_defined_in(folders: Sequence[Path]) -> list[str]:
 def networks_defined_in_file(file: Path) -> list[str]:
     """Return the names of the whole networks that a file defines; none where it is unreadable."""
     try:
-        if file.stat().st_size > _LARGEST:
+        if not file.is_file() or file.stat().st_size > _LARGEST:
             return []
         tree = ast.parse(file.read_text("utf-8"))
     except (OSError, ValueError, SyntaxError, RecursionError):

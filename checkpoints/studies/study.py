@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.data import DataRequest
+from checkpoints.data.sources import READ
 from checkpoints.recipes.families import PAPER_RECIPES
 from spectra import SolverSettings
 from spectra.errors import InputError
@@ -61,7 +62,7 @@ class Study:
         return self.request.groups_of(result.analyses[0].checkpoint.class_counts)
 
 
-def load_study(path: Path) -> Study:
+def load_study(path: Path, *, arch: str | None = None, source: str | None = None) -> Study:
     """Read a study.
 
     Tables: ``[data]`` (fields of DataRequest), ``[train]`` (recipes, seeds, arch, keep_epochs,
@@ -70,9 +71,17 @@ def load_study(path: Path) -> Study:
     at every kept epoch, on ``split``; what it leaves out is as in [analyze], but without density
     and float64 passes, warm-started from epoch to epoch), ``[figures]`` (density_classes).
 
+    Networks and data of the user's own are code, which runs only when the user names it: here, not
+    in the file.
+
+    Args:
+        path: of the file.
+        arch: in place of its ``train.arch``.
+        source: in place of its ``data.source``.
+
     Raises:
-        InputError: not TOML, a key that no table has, or a value that does not fit:
-            ``study FILE: analyze.num_probes: expected an integer, got 'x'``.
+        InputError: not TOML, a key that no table has, code that the file names, or a value that
+            does not fit: ``study FILE: analyze.num_probes: expected an integer, got 'x'``.
     """
     try:
         plain = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -82,10 +91,26 @@ def load_study(path: Path) -> Study:
         raise InputError(f"study {path} is empty; give it at least a table such as [train]")
     origin = f"study {path}"
     try:
-        return _study(plain, default_name=path.stem, origin=origin)
+        study = _study(plain, default_name=path.stem, origin=origin)
+        _refuse_code(study, with_arch=arch is None, with_source=source is None)
     except InputError as error:
         said = str(error)
         raise InputError(said if said.startswith(origin) else f"{origin}: {said}") from error
+    return replace(
+        study,
+        arch=study.arch if arch is None else arch,
+        data=study.data if source is None else replace(study.data, source=source),
+    )
+
+
+def _refuse_code(study: Study, *, with_arch: bool, with_source: bool) -> None:
+    """Raise InputError where what counts of a file's network and data is code."""
+    rule = "and code is not run because a file names it; name it yourself with"
+    if with_arch and study.arch is not None and ":" in study.arch:
+        raise InputError(f"train.arch is {study.arch}, {rule} --arch {study.arch}")
+    source = study.data.source
+    if with_source and source.partition(":")[0] not in READ:
+        raise InputError(f"data.source is {source}, {rule} --data {source}")
 
 
 def _study(plain: dict[str, Any], *, default_name: str, origin: str) -> Study:

@@ -9,7 +9,7 @@ from cli.display.lines import print_json, print_paths
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.options import shared
-from cli.options.flags import command
+from cli.options.flags import DATA, RECIPE, Flag, command
 from cli.options.values import pick_device, writable
 from spectra.system.files.names import file_name
 
@@ -19,12 +19,25 @@ if TYPE_CHECKING:
 
 @command(short_help="Train, analyze and draw a whole study.")
 @click.argument("study", type=click.Path(path_type=Path))
+@Flag(
+    "--data",
+    "source",
+    heading=DATA,
+    help="In place of the study's; FILE.py:FUNCTION of your own is named here alone.",
+)
+@Flag(
+    "--arch",
+    heading=RECIPE,
+    help="In place of the study's; net.py:Net, a class of your own, is named here alone.",
+)
 @shared.device
 @shared.execution
 @shared.output
 @shared.as_json
 def pipeline(
     study: Path,
+    source: str | None,
+    arch: str | None,
     execution: "Execution",
     output: Path | None,
     device: str,
@@ -39,7 +52,7 @@ def pipeline(
     from checkpoints.studies.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_cells, recipe_cells
     from figures import draw_study
 
-    described = load_study(study)
+    described = load_study(study, arch=arch, source=source)
     folder = writable(output or Path("runs") / file_name(described.name))
     with reporting(described.name) as report:
         result = run_study(
