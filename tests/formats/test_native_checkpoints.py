@@ -1,7 +1,7 @@
 import dataclasses
+import errno
 import json
 import os
-from pathlib import Path
 
 import pytest
 import torch
@@ -66,18 +66,14 @@ def test_metadata_holds_every_field_but_the_tensors_and_code(written):
     assert set(read_metadata(written)) == fields | {"schema"}
 
 
-class DiskFullError(OSError):
-    pass
-
-
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(written, monkeypatch, step):
     def fail(*arguments):
-        raise DiskFullError
+        raise OSError(errno.ENOSPC, "no space")
 
     before = written.read_bytes()
     monkeypatch.setattr(os, step, fail)
-    with pytest.raises(DiskFullError):
+    with pytest.raises(OSError, match=r"a\.safetensors"):
         save_native(written, complete(epoch=8))
     monkeypatch.undo()
     assert [p.name for p in written.parent.iterdir()] == ["a.safetensors"]
@@ -92,14 +88,8 @@ def test_metadata_that_is_not_json_leaves_the_old_file_and_nothing_else(written)
     assert written.read_bytes() == before
 
 
-def folder_in_place(tmp_path) -> Path:
-    (tmp_path / "a.safetensors").mkdir()
-    return tmp_path / "a.safetensors"
-
-
-@pytest.mark.parametrize("place", [folder_in_place, lambda tmp_path: tmp_path / ("a" * 250)])
-def test_a_place_that_cannot_be_written_is_named_and_not_its_neighbour(tmp_path, place):
-    path = place(tmp_path)
+def test_a_place_that_cannot_be_written_is_named_and_not_its_neighbour(tmp_path):
+    path = tmp_path / ("a" * 256)
     with pytest.raises(OSError, match=r".") as error:
         save_native(path, bare())
     assert (error.value.filename, error.value.filename2) == (str(path), None)
