@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from checkpoints.bundled_files import MANIFEST
 from checkpoints.data import DataRequest, load_data
 from checkpoints.formats.native import load_native
-from checkpoints.load import MANIFEST
 from checkpoints.models import Architecture
 from checkpoints.recipes.families import PAPER_RECIPES, get_recipe
 from checkpoints.training.job import TrainingJob, checkpoint_path

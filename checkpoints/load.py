@@ -1,12 +1,10 @@
 """Finding and reading checkpoints: files, run folders, and the bundled set."""
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 
+from checkpoints.bundled_files import BUNDLED, bundled_file, bundled_run, check_if_bundled
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.formats.folders import is_folder_of_weights
 from checkpoints.formats.foreign import SUFFIXES, load_foreign
@@ -15,11 +13,8 @@ from checkpoints.formats.torch_files import refuse_what_is_no_checkpoint
 from checkpoints.models.registry import factory_named
 from spectra.errors import InputError
 
-BUNDLED = "bundled:"
-_LISTED = "'spectra checkpoints list' names them"
-_EXPECTED = f"a file, a run's folder or {BUNDLED}RUN ({_LISTED})"
+_EXPECTED = f"a file, a run's folder or {BUNDLED}RUN ('spectra checkpoints list' names them)"
 _NUMBER_OF_EPOCH = re.compile(r"(?:epoch|ep|step|iter)[=_-]?(\d+)", re.IGNORECASE)
-MANIFEST = "MANIFEST.json"
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,7 @@ def load_checkpoint(reference: str | Path, options: LoadOptions | None = None) -
     """
     options = options or LoadOptions()
     path = find_checkpoint(reference)
+    check_if_bundled(path)
     if path.suffix == ".safetensors":
         refuse_what_is_no_checkpoint(path)
     if path.suffix == ".safetensors" and is_native(path):
@@ -87,7 +83,9 @@ def find_checkpoint(reference: str | Path) -> Path:
         InputError: there is none.
     """
     text, epoch = _split_epoch(str(reference))
-    path = _place(text)
+    if text.startswith(BUNDLED):
+        return bundled_file(text.removeprefix(BUNDLED), epoch)
+    path = Path(text).expanduser()
     if path.is_file() or is_folder_of_weights(path):
         if epoch is not None:
             raise InputError(f"{text} is one file; @{epoch} goes with a run's folder")
@@ -120,7 +118,10 @@ def list_checkpoints(reference: str | Path) -> list[tuple[int | None, Path]]:
     """
     if not str(reference).strip():
         raise InputError(f"a checkpoint must be named; expected {_EXPECTED}")
-    folder = _place(str(reference))
+    if str(reference).startswith(BUNDLED):
+        files = bundled_run(str(reference).removeprefix(BUNDLED))
+        return [(file.epoch, file.path) for file in files]
+    folder = Path(reference).expanduser()
     if not folder.exists():
         raise InputError(f"no checkpoint at {reference}; expected {_EXPECTED}")
     if folder.is_file() or is_folder_of_weights(folder):
@@ -164,48 +165,9 @@ def _numbered(folder: Path) -> list[tuple[int | None, Path]]:
     return sorted(several[0], key=lambda item: item[0] or 0) if len(several) == 1 else []
 
 
-def bundled_runs() -> dict[str, list[int]]:
-    """Return the bundled runs and their epochs: ``{"digits/ce-drw": [5, 25, ...], ...}``."""
-    root = _bundled_root()
-    runs: dict[str, list[int]] = {}
-    for file in sorted(root.glob("*/*/epoch-*.safetensors")):
-        name = file.parent.relative_to(root).as_posix()
-        runs.setdefault(name, []).append(int(file.stem.removeprefix("epoch-")))
-    return runs
-
-
-def verify_bundled() -> int:
-    """Check every bundled file against the manifest and return how many there are.
-
-    Raises:
-        InputError: a file is missing, changed, or not listed.
-    """
-    root = _bundled_root()
-    listed = json.loads((root / MANIFEST).read_text(encoding="utf-8"))["sha256"]
-    present = {f.relative_to(root).as_posix() for f in root.glob("*/*/epoch-*.safetensors")}
-    if present != set(listed):
-        raise InputError(f"bundled files and manifest differ: {sorted(present ^ set(listed))[:3]}")
-    for name, digest in listed.items():
-        if hashlib.sha256((root / name).read_bytes()).hexdigest() != digest:
-            raise InputError(f"bundled file {name} is damaged; reinstall hessian-spectra")
-    return len(listed)
-
-
 def _split_epoch(text: str) -> tuple[str, int | None]:
-    match = re.fullmatch(r"(.+)@(\d+)", text)
+    # Nine digits: more are no epoch, and past 4,300 Python makes no number of them.
+    match = re.fullmatch(r"(.+)@([0-9]{1,9})", text)
     if match and not Path(text).exists():
         return match[1], int(match[2])
     return text, None
-
-
-def _place(text: str) -> Path:
-    if text.startswith(BUNDLED):
-        name = text.removeprefix(BUNDLED)
-        if name not in bundled_runs():
-            raise InputError(f"no bundled run {name!r}; {_LISTED}")
-        return _bundled_root() / name
-    return Path(text).expanduser()
-
-
-def _bundled_root() -> Path:
-    return Path(str(resources.files("checkpoints"))) / "bundled"

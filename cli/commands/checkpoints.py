@@ -30,7 +30,7 @@ def checkpoints() -> None:
 def list_command(run: str | None, loading: "LoadOptions", as_json: bool) -> None:
     """List the checkpoints of RUN, or the bundled runs."""
     from checkpoints import list_checkpoints, load_checkpoint
-    from checkpoints.load import BUNDLED, bundled_runs
+    from checkpoints.bundled_files import BUNDLED, bundled_runs, listed_files
 
     if run is None:
         bundled = bundled_runs()
@@ -40,6 +40,9 @@ def list_command(run: str | None, loading: "LoadOptions", as_json: bool) -> None
         rows = [[BUNDLED + name, " ".join(map(str, epochs))] for name, epochs in bundled.items()]
         print_table("Bundled runs (RUN@EPOCH picks one; the last is the default)",
                     ["run", "epochs"], rows)  # fmt: skip
+        elsewhere = sum(not file.is_here for file in listed_files())
+        if elsewhere:
+            note(f"{elsewhere} more lie in the source repository, in checkpoints/bundled")
         return
     found = []
     for epoch, path in list_checkpoints(run):

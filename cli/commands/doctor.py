@@ -24,7 +24,7 @@ def doctor(device: str, as_json: bool) -> None:
     """Print versions and devices, check bundled files, and compare with a dense Hessian."""
     import torch
 
-    from checkpoints.load import verify_bundled
+    from checkpoints.bundled_files import verify_bundled
     from spectra.classes.identity import library_versions
     from spectra.engines.self_test import dense_self_test
     from spectra.system.cards import cards

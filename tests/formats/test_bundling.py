@@ -4,8 +4,9 @@ import hashlib
 import json
 
 from checkpoints import bundling
+from checkpoints.bundled_files import MANIFEST
 from checkpoints.bundling import bundle_digits, bundle_run
-from checkpoints.load import MANIFEST, find_checkpoint
+from checkpoints.load import find_checkpoint
 from checkpoints.training.job import checkpoint_path
 
 

@@ -1,5 +1,3 @@
-import hashlib
-import json
 from pathlib import Path
 
 import pytest
@@ -15,8 +13,7 @@ from checkpoints import (
     load_checkpoint,
     save_native,
 )
-from checkpoints import load as load_module
-from checkpoints.load import bundled_runs, find_checkpoint, verify_bundled
+from checkpoints.load import find_checkpoint
 from checkpoints.models import initialise
 from spectra import make_generator
 from spectra.errors import InputError
@@ -160,78 +157,16 @@ def test_a_number_of_classes_that_is_none_is_refused(run, value):
         load_checkpoint(run, LoadOptions(num_classes=value))
 
 
-# --- the bundled set --------------------------------------------------------------------------
+# --- the bundled set: see test_bundled_files.py ------------------------------------------------
 
 
-@pytest.fixture
-def bundled(tmp_path, monkeypatch) -> Path:
-    """A bundled set of two runs in place of the package's own."""
-    root = tmp_path / "bundled"
-    for name, epochs in (("digits/vs", (4,)), ("digits/ce-drw", (100, 5))):
-        for epoch in epochs:
-            write(root / name / f"epoch-{epoch:04d}.safetensors", epoch)
-    files = sorted(root.glob("*/*/*"))
-    digests = {
-        f.relative_to(root).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest() for f in files
-    }
-    (root / "MANIFEST.json").write_text(json.dumps({"sha256": digests}))
-    monkeypatch.setattr(load_module, "_bundled_root", lambda: root)
-    return root
-
-
-def test_bundled_runs_are_listed_with_their_epochs(bundled):
-    assert bundled_runs() == {"digits/ce-drw": [5, 100], "digits/vs": [4]}
-
-
-@pytest.mark.parametrize(("suffix", "epoch"), [("", 100), ("@5", 5)])
-def test_a_bundled_run_is_loaded_by_name(bundled, suffix, epoch):
-    assert load_checkpoint(f"bundled:digits/ce-drw{suffix}").epoch == epoch
-
-
-def test_a_bundled_run_lists_its_checkpoints(bundled):
-    names = [file.name for _, file in list_checkpoints("bundled:digits/ce-drw")]
-    assert names == ["epoch-0005.safetensors", "epoch-0100.safetensors"]
-
-
-@pytest.mark.parametrize("name", ["digits/none", "digits", "", "../bundled/digits/vs", "digits/"])
-def test_an_unknown_bundled_name_is_refused_with_who_knows_them(bundled, name):
-    refused(f"bundled:{name}", "no bundled run .*; 'spectra checkpoints list' names them")
-
-
-def test_an_unknown_epoch_of_a_bundled_run_is_refused_with_the_known_ones(bundled):
-    refused("bundled:digits/ce-drw@6", "no checkpoint of epoch 6; it has 5, 100")
-
-
-def test_an_unknown_bundled_name_is_refused_where_nothing_is_bundled(tmp_path, monkeypatch):
-    monkeypatch.setattr(load_module, "_bundled_root", lambda: tmp_path)
-    refused("bundled:digits/ce", "no bundled run 'digits/ce'")
-
-
-def test_a_mistaken_place_is_answered_with_what_a_place_may_be(bundled):
+def test_a_mistaken_place_is_answered_with_what_a_place_may_be():
     refused("digits/ce-drw", "bundled:RUN .'spectra checkpoints list' names them")
 
 
-def test_an_intact_bundled_set_is_counted(bundled):
-    assert verify_bundled() == 3
-
-
-def test_a_changed_bundled_file_is_reported_by_name(bundled):
-    file = bundled / "digits" / "vs" / "epoch-0004.safetensors"
-    file.write_bytes(file.read_bytes()[:-1] + b"\x01")
-    with pytest.raises(InputError, match=r"digits/vs/epoch-0004\.safetensors is damaged"):
-        verify_bundled()
-
-
-def test_a_missing_bundled_file_is_reported_by_name(bundled):
-    (bundled / "digits" / "vs" / "epoch-0004.safetensors").unlink()
-    with pytest.raises(InputError, match=r"digits/vs/epoch-0004\.safetensors"):
-        verify_bundled()
-
-
-def test_a_bundled_file_that_is_not_listed_is_reported_by_name(bundled):
-    write(bundled / "digits" / "vs" / "epoch-0009.safetensors", 9)
-    with pytest.raises(InputError, match=r"digits/vs/epoch-0009\.safetensors"):
-        verify_bundled()
+@pytest.mark.parametrize("epoch", ["9" * 100, "²"])
+def test_an_epoch_that_is_no_number_of_epochs_is_part_of_a_name(run, epoch):
+    refused(f"{run}@{epoch}", "no checkpoint at")
 
 
 # --- what cannot be loaded --------------------------------------------------------------------

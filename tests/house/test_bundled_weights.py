@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from checkpoints.load import bundled_runs
+from checkpoints.bundled_files import bundled_runs
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "checkpoints" / "bundled"

@@ -11,7 +11,7 @@ from ratio_by_loss import LossRow, LossRows, load_losses, save_losses
 
 from checkpoints import AnalysisRequest, Checkpoint, ImageData, analyze, load_checkpoint, load_data
 from checkpoints.analysis.protocols.recurrences import measure_recurrences
-from checkpoints.load import bundled_runs
+from checkpoints.bundled_files import bundled_runs
 from spectra import SolverSettings
 from spectra.engines.published_recurrence import AFTER, BEFORE
 from spectra.krylov.defaults import PUBLISHED_STEPS

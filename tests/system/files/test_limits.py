@@ -73,7 +73,7 @@ def test_what_is_no_limit_is_refused(values, complaint):
 def test_the_command_line_takes_limits_for_one_command(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "checkpoints.load.bundled_runs", lambda: seen.append(limit("classes")) or {}
+        "checkpoints.bundled_files.bundled_runs", lambda: seen.append(limit("classes")) or {}
     )
     invoke("--limit", "classes=7", "--limit", "json_file=2GiB", "checkpoints", "list", "--json")
     invoke("checkpoints", "list", "--json")
