@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from checkpoints.choices import OBJECTIVE
+from checkpoints.choices import ANALYZED_LOSSES, DTYPES, OBJECTIVE, REDUCTIONS
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.findings.verdict import TAU
@@ -80,6 +80,15 @@ class AnalysisRequest:
         given: object = self.parameters
         if isinstance(given, str):
             object.__setattr__(self, "parameters", (given,))
+        for name, words in (
+            ("loss", ANALYZED_LOSSES),
+            ("reduction", REDUCTIONS),
+            ("dtype", DTYPES),
+        ):
+            if getattr(self, name) not in words:
+                raise InputError(
+                    f"{name} must be one of {', '.join(words)}, got {getattr(self, name)!r}"
+                )
         self._check_objective()
         solver = self.solver
         searches = solver.stationary or self.loss == "objective"
@@ -96,6 +105,7 @@ class AnalysisRequest:
             ("max-steps", solver.max_steps),
             ("images-per-class", self.images_per_class),
             ("micro-chunk", self.micro_chunk),
+            ("memory", self.memory),
         ):
             if count is not None and count < 1:
                 raise InputError(f"{name} must be at least 1, got {count}")

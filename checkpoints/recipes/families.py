@@ -1,12 +1,13 @@
 """The recipes that have names, with the hyperparameters of each family of data."""
 
-import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from checkpoints.recipes.recipe import OPTIMIZERS, Recipe
+from checkpoints.recipes.recipe import OPTIMIZERS, Recipe, recipe_fields
 from spectra.errors import InputError
+from spectra.results.plain import check_keys, from_plain
+from spectra.system.files.documents import read_toml
 
 _BASE: dict[str, dict[str, Any]] = {
     "ce": {},
@@ -110,14 +111,16 @@ def load_recipe(path: Path, family: str = "cifar10") -> Recipe:
     """Read a recipe from a TOML file: ``name``, optionally ``base``, and the fields to change.
 
     Raises:
-        InputError: the file is not TOML or holds unknown fields.
+        InputError: the file is not TOML, holds unknown fields, or a value that does not fit.
     """
-    try:
-        plain = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"cannot read recipe {path}: {error}") from error
+    plain = read_toml(path, what="a recipe")
     if not plain:
         raise InputError(f'recipe {path} is empty; give it at least a base, such as base = "ce"')
-    name = str(plain.pop("name", path.stem))
-    base = get_recipe(str(plain.pop("base", "ce")), family)
-    return replace(base.with_overrides(plain), name=name)
+    origin = f"recipe {path}"
+    name = from_plain(plain.pop("name", path.stem), str, origin=origin, at="name")
+    base = from_plain(plain.pop("base", "ce"), str, origin=origin, at="base")
+    check_keys(plain, recipe_fields(), origin=origin, at="")
+    try:
+        return replace(get_recipe(base, family).with_overrides(plain), name=name)
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from error

@@ -187,37 +187,54 @@ class Recipe:
         Raises:
             InputError: a field is unknown or a value has the wrong type.
         """
-        hints = typing.get_type_hints(type(self))
-        values = {}
-        for key, value in overrides.items():
-            if key not in hints or key == "name":
-                known = ", ".join(sorted(set(hints) - {"name"}))
-                raise InputError(f"unknown recipe field {key!r}; expected one of {known}")
-            values[key] = _convert(key, value, hints[key])
-        return replace(self, **values)
+        return replace(self, **field_values(overrides))
 
 
+def field_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of a recipe's fields by name; text is converted to the field's type.
+
+    Raises:
+        InputError: a field is unknown or a value has the wrong type.
+    """
+    kinds = recipe_fields()
+    for key in given:
+        if key not in kinds:
+            known = ", ".join(sorted(kinds))
+            raise InputError(f"unknown recipe field {key!r}; expected one of {known}")
+    return {key: _convert(key, value, kinds[key]) for key, value in given.items()}
+
+
+# Ours: what 32 bits hold, which no number of epochs, images or pixels comes near.
+_LARGEST = 2**31 - 1
 _KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
 
 
 def _convert(key: str, value: Any, kind: Any) -> Any:
     if key == "rho_schedule":
         return _rho_schedule(value)
-    wrong = InputError(f"{key} must be {_KINDS.get(kind, kind)}, got {value!r}")
+    wrong = InputError(f"{key} must be {_KINDS.get(kind, kind)}, got {_shown(value)}")
     if kind is bool:
         if isinstance(value, bool):
             return value
         if str(value).lower() in ("true", "false"):
             return str(value).lower() == "true"
         raise wrong
-    if isinstance(value, bool):
+    if isinstance(value, bool) or (kind is str and not isinstance(value, str)):
         raise wrong
     try:
         if kind is int and isinstance(value, float) and not value.is_integer():
             raise wrong
-        return kind(value)
-    except (TypeError, ValueError) as error:
+        found = kind(value)
+    except (TypeError, ValueError, OverflowError) as error:
         raise wrong from error
+    if kind is int and abs(found) > _LARGEST:
+        raise InputError(f"{key} must be an integer of at most {_LARGEST}, got {_shown(value)}")
+    return found
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _rho_schedule(value: Any) -> tuple[tuple[float, float], ...]:
@@ -226,9 +243,9 @@ def _rho_schedule(value: Any) -> tuple[tuple[float, float], ...]:
         if isinstance(value, str):
             value = [part.split(":") for part in value.split(",") if part]
         return tuple((float(start), float(rho)) for start, rho in value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(
-            f"rho_schedule must read like 0:0.05,0.8:0.5 (epoch fraction:rho), got {value!r}"
+            f"rho_schedule must read like 0:0.05,0.8:0.5 (epoch fraction:rho), got {_shown(value)}"
         ) from error
 
 

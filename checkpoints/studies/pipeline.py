@@ -1,15 +1,14 @@
 """Run a study from training to results, unit by unit, so that a killed one goes on."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from checkpoints.analysis.named_classes import parse_selection
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.trajectory import analyze_trajectory
 from checkpoints.data import ImageData, load_data
 from checkpoints.load import LoadOptions
+from checkpoints.studies.check_study import check_study
+from checkpoints.studies.claimed_folder import claim_folder
 from checkpoints.studies.study import Study, load_study
 from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.job import TrainingJob
@@ -18,11 +17,10 @@ from checkpoints.training.run import train_job
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis
 from spectra.classes.identity import library_versions
-from spectra.errors import InputError
 from spectra.results.study_result import StudyResult, save_study_result
 from spectra.system.files.lock import locked
 from spectra.system.files.names import file_name
-from spectra.system.files.writing import write_json, writing_under
+from spectra.system.files.writing import writing_under
 from spectra.system.progress import Progress, within
 
 
@@ -59,7 +57,7 @@ def run_study(
         for recipe in study.recipes
         for seed in study.seeds
     ]
-    _check(study, data, units)
+    check_study(study, data, [unit.job() for unit in units])
     with writing_under(folder):
         _claim(study, folder)
     analyses: list[Analysis] = []
@@ -150,28 +148,10 @@ class _Unit:
         )
 
 
-def _check(study: Study, data: ImageData, units: Sequence[_Unit]) -> None:
-    """Raise InputError, before anything is trained, where a part of the study does not fit."""
-    for unit in units:
-        unit.job()
-    splits = list(study.splits)
-    for request in (study.request, study.trajectory):
-        if request is not None:
-            groups = request.groups_of(data.class_counts)
-            parse_selection(request.classes, groups, num_classes=data.num_classes)
-            splits.append(request.split)
-    for split in splits:
-        data.split(split)
-
-
 def _claim(study: Study, folder: Path) -> None:
     """Write the study's description, or check that the folder's is the same."""
-    path = folder / "study.json"
-    description = asdict(study)
-    if path.exists():
-        if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(description)):
-            raise InputError(
-                f"{folder} holds another study of this name; choose another -o, or remove it"
-            )
-        return
-    write_json(path, description)
+    claim_folder(
+        folder,
+        asdict(study),
+        other=f"{folder} holds another study of this name; choose another -o, or remove it",
+    )

@@ -1,6 +1,5 @@
 """A study: recipes x seeds x checkpoints x classes, described by a TOML file."""
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -10,10 +9,12 @@ from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.data import DataRequest
 from checkpoints.data.sources import READ
 from checkpoints.recipes.families import PAPER_RECIPES
+from checkpoints.recipes.recipe import field_values, recipe_fields
 from spectra import SolverSettings
 from spectra.errors import InputError
-from spectra.results.plain import from_plain
+from spectra.results.plain import check_keys, from_plain
 from spectra.results.study_result import StudyResult
+from spectra.system.files.documents import read_toml
 
 T = TypeVar("T")
 
@@ -83,10 +84,7 @@ def load_study(path: Path, *, arch: str | None = None, source: str | None = None
         InputError: not TOML, a key that no table has, code that the file names, or a value that
             does not fit: ``study FILE: analyze.num_probes: expected an integer, got 'x'``.
     """
-    try:
-        plain = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"cannot read study {path}: {error}") from error
+    plain = read_toml(path, what="a study")
     if not plain:
         raise InputError(f"study {path} is empty; give it at least a table such as [train]")
     origin = f"study {path}"
@@ -116,6 +114,8 @@ def _refuse_code(study: Study, *, with_arch: bool, with_source: bool) -> None:
 def _study(plain: dict[str, Any], *, default_name: str, origin: str) -> Study:
     tables = _build(_Tables, plain, "", origin)
     train, analyze = dict(tables.train), dict(tables.analyze)
+    if "split" in analyze:
+        raise InputError(f"{origin}: unknown key analyze.split; did you mean splits, a list?")
     recipes = _names_in(train.pop("recipes", PAPER_RECIPES), "recipes")
     seeds = _integers(train.pop("seeds", (0,)), "seeds")
     keep = train.pop("keep_epochs", None)
@@ -123,6 +123,10 @@ def _study(plain: dict[str, Any], *, default_name: str, origin: str) -> Study:
     arch = train.pop("arch", None)
     if arch is not None:
         from_plain(arch, str, origin=origin, at="train.arch")
+    own = {key: _table(train.pop(key), key, origin) for key in list(train) if key in recipes}
+    for at, fields_of in (("train", train), *((f"train.{key}", own[key]) for key in own)):
+        check_keys(fields_of, recipe_fields(), origin=origin, at=at)
+        field_values(fields_of)
     trajectory = tables.trajectory
     if trajectory is not None:
         trajectory = {**analyze, **TRAJECTORY_SOLVER, **trajectory}
@@ -133,13 +137,17 @@ def _study(plain: dict[str, Any], *, default_name: str, origin: str) -> Study:
         seeds=seeds,
         arch=arch,
         keep_epochs=None if keep is None else _integers(keep, "keep_epochs"),
-        recipe_overrides={key: train.pop(key) for key in list(train) if key in recipes},
+        recipe_overrides=own,
         overrides=train,
         splits=splits,
         request=_request(analyze, "analyze", origin),
         trajectory=None if trajectory is None else _request(trajectory, "trajectory", origin),
         density_classes=_build(_Figures, tables.figures, "figures", origin).density_classes,
     )
+
+
+def _table(values: Any, recipe: str, origin: str) -> dict[str, Any]:
+    return from_plain(values, dict[str, Any], origin=origin, at=f"train.{recipe}")
 
 
 @dataclass(frozen=True)
@@ -177,20 +185,18 @@ def _list_of(values: Any, key: str, what: str, fits: Callable[[Any], bool]) -> t
 
 
 def _request(values: Mapping[str, Any], table: str, origin: str) -> AnalysisRequest:
-    of_solver = set(_names(SolverSettings))
+    of_solver = _names(SolverSettings)
+    known = sorted({*_names(AnalysisRequest), *of_solver} - {"solver"})
+    check_keys(values, known, origin=origin, at=table)
     solver = {key: value for key, value in values.items() if key in of_solver}
     rest = {key: value for key, value in values.items() if key not in of_solver}
-    request = _build(AnalysisRequest, rest, table, origin)
-    return replace(request, solver=_build(SolverSettings, solver, table, origin))
+    request = from_plain(rest, AnalysisRequest, origin=origin, at=table)
+    return replace(request, solver=from_plain(solver, SolverSettings, origin=origin, at=table))
 
 
 def _build(kind: type[T], values: Mapping[str, Any], table: str, origin: str) -> T:
     """Return a table as a ``kind``, or the whole file where ``table`` is empty."""
-    unknown = set(values) - set(_names(kind))
-    if unknown:
-        key = f"{table}.{min(unknown)}" if table else repr(min(unknown))
-        known = _names(kind) if table == "" else sorted(_names(kind))
-        raise InputError(f"unknown key {key}; expected one of {', '.join(known)}")
+    check_keys(values, _names(kind), origin=origin, at=table)
     return from_plain(values, kind, origin=origin, at=table)
 
 

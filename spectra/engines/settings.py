@@ -10,6 +10,8 @@ from spectra.krylov.defaults import (
     MAX_STEPS,
     NUM_PROBES,
     NUM_STEPS,
+    PROBES,
+    STORAGES,
     TOLERANCE,
 )
 from spectra.krylov.tolerance import Tolerance
@@ -88,6 +90,13 @@ class SolverSettings:
         self.tolerance  # noqa: B018 - raises where it is none, before any work
         if self.density_images not in ("all", "auto"):
             raise InputError(f"density_images must be all or auto, got {self.density_images!r}")
+        for name, words in (("engine", ENGINES), ("probe", PROBES), ("basis", STORAGES)):
+            if getattr(self, name) not in words:
+                raise InputError(
+                    f"{name} must be one of {', '.join(words)}, got {getattr(self, name)!r}"
+                )
+        if self.max_basis is not None:
+            check_count("max_basis", self.max_basis)
         if self.top < 0:
             raise InputError(f"top must be at least 0, got {self.top}")
         radius, products = self.search_radius, self.search_products

@@ -6,8 +6,9 @@ Its words are for programmers; :func:`from_plain` says them for people. Writing 
 are to keep their bytes: the keys in the order of the fields, floats as Python writes them.
 """
 
+import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,12 +16,16 @@ from typing import Any, TypeVar
 import msgspec
 
 from spectra.errors import InputError
+from spectra.system.files.documents import read_json
+from spectra.system.foreign_text import short_name
 
 T = TypeVar("T")
 _KINDS = {
     "int": "an integer", "float": "a number", "bool": "true or false", "str": "text",
     "array": "a list", "object": "an object", "null": "null",
 }  # fmt: skip
+# Ours: a value of a message is to be known again, not to be read.
+_LONGEST_SHOWN = 60
 
 
 def written_as(key: str, write: Callable[[Any], Any] | None = None) -> Mapping[str, Any]:
@@ -79,6 +84,26 @@ def from_plain(plain: Any, kind: type[T], *, origin: str, at: str = "") -> T:
         raise InputError(f"{origin}: {_said(str(error), plain, at)}") from error
 
 
+def check_keys(values: Mapping[str, Any], known: Iterable[str], *, origin: str, at: str) -> None:
+    """Raise InputError where a table has a key that nothing reads, naming the nearest that is read.
+
+    Args:
+        values: the table.
+        known: keys that it may have.
+        origin: names the file.
+        at: name of the table; empty for the whole file.
+    """
+    names = list(known)
+    unknown = next((key for key in values if key not in names), None)
+    if unknown is None:
+        return
+    shown = short_name(unknown, _LONGEST_SHOWN)
+    near = difflib.get_close_matches(unknown[:_LONGEST_SHOWN], names, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    key = f"{at}.{shown}" if at else repr(shown)
+    raise InputError(f"{origin}: unknown key {key}; {meant}expected one of {', '.join(names)}")
+
+
 def read_document(path: Path, *, what: str, format_name: str, newest: int) -> dict[str, Any]:
     """Read a JSON file that names its format and schema.
 
@@ -89,17 +114,17 @@ def read_document(path: Path, *, what: str, format_name: str, newest: int) -> di
         newest: schema that this version reads.
 
     Raises:
-        InputError: it cannot be read, is not JSON, of another format, or of a newer schema.
+        InputError: it cannot be read, is not JSON, of another format, or of a schema that there is
+            not yet.
     """
-    try:
-        plain = msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"cannot read {path} as {what}: {error}") from error
+    plain = read_json(path, what=what)
     if not isinstance(plain, dict) or plain.get("format") != format_name:
         raise InputError(f"{path} is not {what}")
     schema = plain.get("schema")
     if type(schema) is not int:
         raise InputError(f"{path}: schema: expected an integer, got {_shown(schema)}")
+    if schema < 1:
+        raise InputError(f"{path}: schema: expected 1 to {newest}, got {schema}")
     if schema > newest:
         raise InputError(
             f"{path} has schema {schema}, this version reads up to {newest}; update hessian-spectra"
@@ -165,4 +190,4 @@ def _shown(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from spectra.errors import InputError, check_count
@@ -14,6 +13,7 @@ from spectra.results.analysis import FORMAT as ANALYSIS
 from spectra.results.analysis import Analysis, load_analysis
 from spectra.results.study_result import FORMAT as STUDY
 from spectra.results.study_result import load_study_result
+from spectra.system.files.documents import read_json
 
 # What nodes and weights are called: by us, by others, by who keeps what PyHessian returns.
 _NAMES = (
@@ -55,7 +55,7 @@ def check_spectrum_file(path: str | Path, size: int | None = None) -> dict[str, 
         raise InputError(f"{path} is a folder; name a file in it ({held})")
     if path.suffix != ".json":
         return {path.name: _of_pair(_read_arrays(path), path, size)}
-    plain = _decoded(path)
+    plain = read_json(path, what="nodes and weights")
     if _is_table_of_protocols(plain):
         raise InputError(
             f"{path} is a table without nodes and weights; name the result of one protocol beside "
@@ -123,17 +123,6 @@ def _agreed(path: Path, stated: Any, given: int | None, of: str = "") -> int:
     if stated is not None and given is not None and stated != given:
         raise InputError(f"{path}{of}: P is {stated} there, got --parameter-count {given}")
     return given if stated is None else stated  # type: ignore[return-value]
-
-
-def _decoded(path: Path) -> Any:
-    try:
-        return msgspec.json.decode(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(
-            f"cannot read {path} as JSON, which has no NaN or Infinity: {error}"
-        ) from error
 
 
 def _read_arrays(path: Path) -> Any:

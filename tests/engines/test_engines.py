@@ -227,7 +227,7 @@ def test_a_loss_alone_gets_the_probes_that_it_gets_among_others(net):
 
 
 def test_unknown_engine_is_refused_with_the_known_ones(net):
-    with pytest.raises(InputError, match="expected one of spectra, pyhessian"):
+    with pytest.raises(InputError, match="engine must be one of spectra, pyhessian"):
         analyze(net, "hutchinson")
 
 

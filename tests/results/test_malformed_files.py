@@ -76,7 +76,8 @@ def spoilt(plain: Any, place: tuple[str | int, ...], value: Any) -> Any:
 
 def complaint(path: Path, plain: Any, load=load_analysis) -> str | None:
     """Return what the reader says of the file, without its name; None where it takes it."""
-    path.write_text(json.dumps(plain), encoding="utf-8")
+    text = json.dumps(plain).replace("Infinity", "1e999")
+    path.write_text(text, encoding="utf-8")
     try:
         load(path)
     except InputError as error:
@@ -133,6 +134,7 @@ def test_a_missing_key_is_named_unless_it_need_not_be_there(file, tmp_path):
         (("records", 0, "converged"), 1, "records[0].converged: expected true or false, got 1"),
         (("records", 0, "class"), 8.5, "records[0].class: expected an integer or text, got 8.5"),
         (("records", 0, "loss"), 10**400, "records[0].loss: number out of range"),
+        (("records", 0, "loss"), 1e999, "records[0].loss: expected a finite number, got inf"),
         (("records",), {"0": 1}, "records: expected a list, got an object"),
         (("checkpoint", "name"), None, "checkpoint.name: expected text, got null"),
         (("versions", "torch"), 2, "versions.torch: expected text, got 2"),
@@ -160,7 +162,7 @@ def test_a_key_that_is_not_known_is_left_out(tmp_path):
     assert complaint(tmp_path / "more.json", spoilt(plain, ("records", 0, "colour"), "red")) is None
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "01", "+1"])
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "01", "+1"])
 def test_numbers_that_are_no_json_are_refused(text, tmp_path):
     path = tmp_path / "nan.json"
     plain = json.loads(FILES[1].read_text(encoding="utf-8"))

@@ -1,6 +1,5 @@
 """A named study of the paper, at one of its sizes: read, and tied to a folder."""
 
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +9,10 @@ from pathlib import Path
 from checkpoints.choices import SIZES
 from checkpoints.data import DataRequest, ImageData
 from checkpoints.data.sources import DATA_VARIABLE, data_folder
+from checkpoints.studies.claimed_folder import claim_folder
 from spectra.errors import InputError
 from spectra.results.plain import from_plain, to_plain
-from spectra.system.files.writing import WHEN_SET, write_json
+from spectra.system.files.writing import WHEN_SET
 
 # Numbers by quantity; of a list, the value and its standard deviation.
 Published = Mapping[str, int | float | list[int | float]]
@@ -140,10 +140,8 @@ def reproduction_data(study: Reproduction, source: str | None) -> DataRequest:
 
 def claim(study: Reproduction, data: ImageData, folder: Path) -> None:
     """Write what the folder is of, or check that it is of the same."""
-    path = folder / "study.json"
-    mine = {**to_plain(study), "images_of": data.description}
-    if path.exists():
-        if json.loads(path.read_text(encoding="utf-8")) != mine:
-            raise InputError(f"{folder} holds another study, size or data; choose another -o")
-        return
-    write_json(path, mine)
+    claim_folder(
+        folder,
+        {**to_plain(study), "images_of": data.description},
+        other=f"{folder} holds another study, size or data; choose another -o",
+    )

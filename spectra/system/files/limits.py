@@ -29,7 +29,7 @@ class Limits:
     """The limits, by the names that ``spectra --limit NAME=VALUE`` takes. All values are ours."""
 
     json_file: int = _bytes(
-        64 * _MIB, "a JSON file", "our largest has 50 KiB, and reading takes ten times its size"
+        32 * _MIB, "a JSON file", "our largest has 50 KiB, and [] takes 40 times its size in memory"
     )
     toml_file: int = _bytes(1 * _MIB, "a TOML file", "recipes and studies are written by hand")
     density_file: int = _bytes(

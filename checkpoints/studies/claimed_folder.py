@@ -1,0 +1,35 @@
+"""What the folder of a study is of, as its ``study.json`` says, so that no two studies mix."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spectra.errors import InputError
+from spectra.system.files.documents import read_json
+from spectra.system.files.writing import to_json, write_json
+
+
+def claim_folder(folder: Path, description: Mapping[str, Any], *, other: str) -> None:
+    """Write what a folder is of, or check that it is of the same.
+
+    Args:
+        folder: of the study.
+        description: of the study, in plain values.
+        other: what to say where the folder is of another.
+
+    Raises:
+        InputError: it is of another, or its ``study.json`` is damaged.
+    """
+    path = folder / "study.json"
+    if not path.exists():
+        write_json(path, description)
+        return
+    try:
+        there = read_json(path, what="the description of a study")
+    except InputError as error:
+        raise InputError(
+            f"{error}; delete {path} and start again: what is finished in the folder is kept"
+        ) from error
+    if there != json.loads(to_json(description)):
+        raise InputError(other)
