@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-verdicts test-foreign lint study study-digits bench-env bundle clean
+.PHONY: help demo test test-slow test-soak test-verdicts test-foreign lint study study-digits bench-env bundle clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -30,6 +30,9 @@ test: $(STAMP) ## run linters, type checks and the tests
 
 test-slow: $(STAMP) ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-soak: $(STAMP) ## 500 analyses, 200 figures and 50 trainings, memory watched (three minutes)
+	$(BIN)/python -m pytest -m slow tests/long_runs
 
 test-verdicts: $(STAMP) ## search 600 points with known answers, print the table (ten minutes)
 	$(BIN)/python -m pytest -m slow tests/landscape/controls/test_verdict_power.py

@@ -90,6 +90,8 @@ class ForwardState:
             self._look_at_tensors()
             self.changes = any(differs) or bool(self._places)
             self._seen = True
+            if not self.changes:  # nor is the network held, which holds this
+                self._tables = []
 
     @torch.no_grad()
     def _look_at_tensors(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import threading
+import weakref
 from types import MethodType
 from typing import Any
 
@@ -33,10 +34,21 @@ class OwnForward:
     def __init__(
         self, module: nn.Module, forward: Any, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self.module, self.forward = module, forward
+        # Weakly, for the module holds this: else a copy would outlive its operator until Python
+        # looks for circles, which it does seldom.
+        self._module = weakref.ref(module)
+        self.forward = forward
         self.dtype, self.device = dtype, device
         self._state: ForwardState | None = None
         self._lock = threading.RLock()
+
+    @property
+    def module(self) -> nn.Module:
+        """The copy."""
+        module = self._module()
+        if module is None:
+            raise ReferenceError("the network of this forward pass is gone; keep a reference to it")
+        return module
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the network makes of its inputs."""

@@ -91,6 +91,13 @@ def with_values(arguments: Any, values: Mapping[fx.Node, Any]) -> Any:
     return fx.node.map_arg(arguments, lambda node: values[node])
 
 
+def attribute(owner: Any, path: str) -> Any:
+    """Return what a dotted path names in a module."""
+    for name in path.split("."):
+        owner = getattr(owner, name)
+    return owner
+
+
 def of_first(call: Call) -> tuple[Callable[..., Any], tuple[fx.Node, ...]]:
     """Return a call as a function of its first argument and of further values, and those.
 

@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from spectra.products.layers.interface import Layer
 from spectra.products.layers.linear_maps import LinearMap, MaxPool
 from spectra.products.layers.pointwise import Activation, Relu, Sum
+from spectra.products.reading.calls import attribute, with_values
 from spectra.products.reading.trace import Step, Trace
 from spectra.products.tangent.affine import Affine
 from spectra.products.tangent.affine_modules import (
@@ -90,9 +91,14 @@ class _Reader:
         done = self._with_folded([node for node, _ in steps])
         if not self._is_small([node for node in self.nodes[1:] if node not in done]):
             return None
-        rest = self._rest(features, done)
-        names = tuple(self.names[id(p)] for p in rest.parameters() if p.requires_grad)
-        return Trace(tuple(step for _, step in steps), images[0].name, features.name, rest, names)
+        rest = [n for n in self.nodes if n not in done and n.op != "placeholder"]
+        return Trace(
+            tuple(step for _, step in steps),
+            images[0].name,
+            features.name,
+            self._in_turn(features, rest),
+            self._trained(rest),
+        )
 
     def _step(self, node: fx.Node) -> Step | None:
         layer = self._layer(node)
@@ -185,14 +191,42 @@ class _Reader:
             and len(layers) <= _MOST_LINEAR
         )
 
-    def _rest(self, features: fx.Node, done: set[fx.Node]) -> fx.GraphModule:
-        """Return the network from ``features`` on, under the names of its parameters."""
-        graph = fx.Graph()
-        copies = {features: graph.placeholder("features")}
-        for node in self.nodes:
-            if node not in done and node.op != "placeholder":
-                copies[node] = graph.node_copy(node, lambda n: copies[n])
-        return fx.GraphModule(self.root, graph)
+    def _trained(self, rest: list[fx.Node]) -> tuple[str, ...]:
+        """Return the names of the trained parameters that ``rest`` reads."""
+        found: dict[str, None] = {}
+        for node in rest:
+            owned: list[Any] = []
+            if node.op == "call_module":
+                owned = list(self.modules[str(node.target)].parameters())
+            elif node.op == "get_attr":
+                owned = [attribute(self.root, str(node.target))]
+            found |= {self.names[id(p)]: None for p in owned if id(p) in self.names}
+        return tuple(found)
+
+    def _in_turn(self, features: fx.Node, rest: list[fx.Node]) -> Callable[[Tensor], Any]:
+        """Return the network from ``features`` on: one operation after the other.
+
+        Not an ``fx.GraphModule``, for which torch writes code that it keeps as long as it lives.
+        """
+
+        *operations, output = rest
+
+        def function(value: Tensor) -> Any:
+            known: dict[fx.Node, Any] = {features: value}
+            for node in operations:
+                args, kwargs = with_values((node.args, dict(node.kwargs)), known)
+                target: Any = node.target
+                if node.op == "get_attr":
+                    known[node] = attribute(self.root, target)
+                elif node.op == "call_module":
+                    known[node] = self.modules[target](*args, **kwargs)
+                elif node.op == "call_method":
+                    known[node] = getattr(args[0], target)(*args[1:], **kwargs)
+                else:
+                    known[node] = target(*args, **kwargs)
+            return with_values(output.args[0], known)
+
+        return function
 
 
 def _without_inplace(module: nn.Module) -> Callable[[Tensor], Tensor]:

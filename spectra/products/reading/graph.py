@@ -16,6 +16,7 @@ from spectra.products.reading.calls import (
     ATTRIBUTES,
     Call,
     Source,
+    attribute,
     does_nothing,
     in_place,
     is_query,
@@ -182,7 +183,7 @@ class _Reader:
 
     def _own_tensor(self, node: fx.Node) -> None:
         """Take a tensor of the network's own as a value; whatever else is an attribute too."""
-        self.values[node] = self._named_tensor(_attribute(self.root, str(node.target)), node.name)
+        self.values[node] = self._named_tensor(attribute(self.root, str(node.target)), node.name)
 
     def _named_tensor(self, tensor: Any, name: str) -> str:
         trained = self.names.get(id(tensor))
@@ -240,7 +241,7 @@ class _Reader:
         """Return the value that a layer takes."""
         if isinstance(source, fx.Node):
             return self.values[source]
-        return self._named_tensor(_attribute(call.module, source), f"{node.name} {source}")
+        return self._named_tensor(attribute(call.module, source), f"{node.name} {source}")
 
     def _function(self, node: fx.Node, sources: list[fx.Node]) -> Callable[..., Any]:
         """Return ``node`` as a function of the ``sources``; it ignores further values."""
@@ -279,9 +280,3 @@ def _needed(output: fx.Node) -> set[fx.Node]:
                 found.add(node)
                 left.append(node)
     return found
-
-
-def _attribute(owner: Any, path: str) -> Any:
-    for name in path.split("."):
-        owner = getattr(owner, name)
-    return owner

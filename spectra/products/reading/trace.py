@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from spectra.products.layers.interface import Layer
 
@@ -39,7 +40,7 @@ class Trace:
     steps: tuple[Step, ...]
     batch: str
     features: str
-    rest: nn.Module
+    rest: Callable[[Tensor], Any]
     rest_names: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, Tensor] = field(default_factory=dict)

@@ -47,6 +47,9 @@ def traced(network: nn.Module) -> tuple[nn.Module, fx.Graph] | None:
             if failed is None or type(failed) in whole or failed is network:
                 return None
             whole.add(type(failed))
+        finally:
+            # Functions of torch's that hold each other hold the tracer, and so the network.
+            vars(tracer).clear()
 
 
 def _take_off_own_forward(network: nn.Module) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spectra.objective.network.own_calls import called_as_own
 from spectra.system.allocator import out_of_memory
@@ -36,7 +36,7 @@ class Rest:
     def __init__(
         self,
         features: Tensor,
-        network: nn.Module,
+        network: Callable[[Tensor], Tensor],
         leaves: Sequence[Tensor],
         loss: Callable[[Tensor], Tensor],
     ) -> None:
