@@ -3,7 +3,7 @@
 import math
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from checkpoints.formats.inert import Array
+from checkpoints.formats.pickles.stand_ins import Array
+from checkpoints.formats.pickles.tensors import OtherTensor
 from spectra.errors import InputError
+from spectra.system.files.limits import check_limit
 
 STATE_KEYS = (
     "state_dict", "model_state_dict", "model", "net", "network", "weights", "model_weights",
@@ -27,8 +29,9 @@ _AVERAGE = re.compile(r"ema|averag|teacher|target|momentum|swa|shadow", flags=re
 # Buffers that count: thop's operations and parameters, the networks in torch's AveragedModel.
 COUNTERS = ("total_ops", "total_params", "n_averaged")
 _NO_WEIGHTS = re.compile(r"optim|sched|scaler|rng|random|grad", flags=re.IGNORECASE)
-# Ours: {"model": {"state_dict": ...}} is two levels, and a pickle may hold itself.
-_DEPTH = 5
+_DEPTH = 5  # ours: {"model": {"state_dict": ...}} is two levels
+_MOST_EPOCHS = 10**9  # ours: more is no number of epochs
+_SHOWN = 3  # keys that notes name
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Place:
         """What was taken, and what was left aside or ignored."""
         notes = []
         if self.aside or any(key in AVERAGE_KEYS for key in self.keys):
-            rest = f"; left aside: {', '.join(self.aside[:3])}" if self.aside else ""
+            rest = f"; left aside: {', '.join(self.aside[:_SHOWN])}" if self.aside else ""
             rest = rest or ", by its name an average"
             notes.append(f"took the weights under {'.'.join(self.keys) or 'no key'}{rest}")
         if self.ignored:
@@ -93,7 +96,10 @@ def find_weights(path: Path, content: Any) -> Found:
     parts = content
     if isinstance(content, list | tuple):
         parts = {str(number): part for number, part in enumerate(content)}
-    places = list(_places(parts)) if isinstance(parts, Mapping) else []
+    try:
+        places = list(_places(parts)) if isinstance(parts, Mapping) else []
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     if not places and not isinstance(content, Mapping):
         raise InputError(
             f"{path} should hold a state dict, got {type(content).__name__}; save "
@@ -109,8 +115,8 @@ def find_weights(path: Path, content: Any) -> Found:
     rho = _sam_radius(parts.get("optimizer"))
     told = "the optimizer state says that SAM's rho was {:g} when it was saved"
     return Found(
-        places=tuple(_dense(path, place) for place in places),
-        epoch=int(epoch) if epoch is not None and epoch.is_integer() and epoch >= 0 else None,
+        places=_dense(path, places),
+        epoch=int(epoch) if epoch is not None and epoch in range(_MOST_EPOCHS) else None,
         metrics={k: v for k, v in metrics.items() if v is not None},
         notes=() if rho is None else (told.format(rho),),
     )
@@ -133,7 +139,7 @@ def _places(content: Mapping[Any, Any], depth: int = _DEPTH) -> Iterator[Place]:
 
     def under(keys: list[str]) -> Iterator[Place]:
         for key in keys:
-            aside = tuple(k for k in holding if k != key)
+            aside = tuple(k for k in holding[: _SHOWN + 1] if k != key)[:_SHOWN]
             for place in below[key]:
                 yield replace(place, keys=(key, *place.keys), aside=(*aside, *place.aside))
 
@@ -149,12 +155,23 @@ def _places(content: Mapping[Any, Any], depth: int = _DEPTH) -> Iterator[Place]:
 
 def _bare(content: Mapping[Any, Any], holding: tuple[str, ...]) -> Iterator[Place]:
     tensors = {str(k): t for k, v in content.items() if (t := _tensor(v)) is not None}
-    weights = [k for k, v in tensors.items() if v.ndim and (k.endswith("weight") or "." in k)]
+    others = {str(k): v.kind for k, v in content.items() if isinstance(v, OtherTensor)}
     plain = [v for v in tensors.values() if v.ndim and v.is_floating_point()]
+    weights = any(v.ndim and _of_a_layer(k) for k, v in tensors.items())
+    if others and (weights or any(map(_of_a_layer, others))):
+        key, kind = next(iter(others.items()))
+        raise InputError(
+            f"{key} should be a dense real tensor, got one that is {kind}; save the network before "
+            "it was quantised, pruned or moved"
+        )
     if weights or (plain and len(tensors) == len(content)):
-        known = ("epoch", *METRIC_KEYS)
-        ignored = sorted(k for k in map(str, content) if k not in (*tensors, *holding, *known))
-        yield Place((), tensors, holding, tuple(ignored))
+        known = {"epoch", *METRIC_KEYS, *tensors, *holding}
+        ignored = tuple(sorted(k for k in map(str, content) if k not in known))
+        yield Place((), tensors, holding[:_SHOWN], ignored)
+
+
+def _of_a_layer(key: str) -> bool:
+    return key.endswith("weight") or "." in key
 
 
 def _joined(content: Mapping[Any, Any], depth: int) -> Iterator[tuple[str, Tensor]]:
@@ -169,7 +186,7 @@ def _joined(content: Mapping[Any, Any], depth: int) -> Iterator[tuple[str, Tenso
 
 def _tensor(value: Any) -> Tensor | None:
     if isinstance(value, Array) and value.values.dtype.kind in "fiub":
-        return torch.from_numpy(value.values.copy())
+        return torch.from_numpy(value.values)
     return value if isinstance(value, Tensor) else None
 
 
@@ -180,14 +197,26 @@ def _keys(content: Mapping[Any, Any]) -> str:
     return ", ".join(sorted(names)[:5]) or "nothing"
 
 
-def _dense(path: Path, place: Place) -> Place:
-    """Return the place with plain tensors, and without what counts operations or networks."""
-    state = {
-        key: _plain(path, key, value)
-        for key, value in place.state.items()
-        if key.rpartition(".")[2] not in COUNTERS
-    }
-    return replace(place, state=state)
+def _dense(path: Path, places: Sequence[Place]) -> tuple[Place, ...]:
+    """Return places with plain tensors, and without what counts operations or networks."""
+    found = {id(value): value for place in places for value in place.state.values()}
+    check_limit("tensors", len(found), f"{path}: its tensors")
+    stored = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in found.values()}
+    taken = sum(tensor.numel() * tensor.itemsize for tensor in found.values())
+    check_limit("shared_tensors", taken - sum(stored.values()), f"{path}: its tensors")
+    plain: dict[int, Tensor] = {}
+    made = []
+    for place in places:
+        state = {}
+        for key, value in place.state.items():
+            if key.rpartition(".")[2] in COUNTERS:
+                continue
+            check_limit("name", len(key), f"{path}: the key {key[:40]!r}...")
+            if id(value) not in plain:
+                plain[id(value)] = _plain(path, key, value)
+            state[key] = plain[id(value)]
+        made.append(replace(place, state=state))
+    return tuple(made)
 
 
 def _plain(path: Path, key: str, value: Tensor) -> Tensor:
@@ -199,16 +228,25 @@ def _plain(path: Path, key: str, value: Tensor) -> Tensor:
         )
     value = value.detach()
     if value.is_floating_point() and value.dtype not in (torch.float32, torch.float64):
-        return value.float()
+        try:
+            return value.float()
+        except RuntimeError as error:  # two numbers a byte
+            raise InputError(
+                f"{path}: {key} holds {value.dtype}, which torch does not read as numbers; save "
+                "the network before it was quantised"
+            ) from error
     return value
 
 
 def _number(value: Any) -> float | None:
     if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         return None
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
     return number if math.isfinite(number) else None
 
 

@@ -13,11 +13,14 @@ from spectra.errors import InputError
 
 State = Mapping[str, Tensor]
 _WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+# Linear in a key: none of the words begins with what others may stand before.
 _BESIDE = re.compile(
-    r"(^|[._])(\w*criterion|criteria|\w*loss(es|_fn|_func)?|\w*metrics?|\w*acc(uracy)?|confmat|auroc|"
-    r"f1|precision|recall|teacher|\w*ema|queue\w*|centers?|class_weights?|pos_weight)([._]|$)",
+    r"((?<![^\w.])(criterion|loss(es|_fn|_func)?|metrics?|acc(uracy)?|ema)|"
+    r"(^|[._])(criteria|confmat|auroc|f1|precision|recall|teacher|centers?|class_weights?|"
+    r"pos_weight))([._]|$)|(^|[._])queue(?![^\w.])",
     flags=re.IGNORECASE,
 )
+_MOST_PREFIXES = 64  # ours: a network, its average and its teacher, each wrapped, come to ten
 _SPELLINGS = (
     (r"\.gamma$", ".weight", r"\.beta$", ".bias"),  # layer norms of the first transformers
     (r"(^|\.)weight_g$", r"\1parametrizations.weight.original0",
@@ -160,7 +163,9 @@ def _matches(wanted: State, ties: list[list[str]], state: State) -> Iterator[_Ma
             for key in state
             if key == one or key.endswith("." + one)
         }
-        for prefix in sorted(prefixes | {""}):
+        # Where the network's longest keys all are, first: a file may have any number of others.
+        often = sorted(prefixes, key=lambda p: (-sum(p + key in state for key in longest), p))
+        for prefix in sorted({*often[:_MOST_PREFIXES], ""}):
             yield _match(wanted, ties, state, lead, prefix)
 
 

@@ -1,54 +1,74 @@
-"""Files of ``torch.save``, read by torch's restricted reader: tensors and plain values alone."""
+"""Files of ``torch.save``: tensors and plain values alone; what else they hold is named."""
 
-import io
 import re
-import warnings
-import zipfile
-import zlib
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
+from typing import Any, BinaryIO
 
-import torch
-
-from checkpoints.formats.inert import ADMITTED
-from checkpoints.formats.protocols import ZIP, begins, holds_modules, in_protocol_2, names_in
+from checkpoints.formats.pickles.archives import (
+    PICKLE,
+    ZIP,
+    DamagedPartError,
+    TorchScriptError,
+    pickle_of_archive,
+    read_archive,
+    read_older,
+)
+from checkpoints.formats.pickles.stand_ins import NotAdmittedError
 from spectra.errors import InputError
+from spectra.system.files.limits import limit
+from spectra.system.files.reading import opened
 
 _SAVE = "save model.state_dict() where the file comes from"
+# Where the name of a tar file says what it is; torch 0.1 wrote such files.
+_TAR, _TAR_AT = b"ustar", 257
 
 
 def read_torch(path: Path) -> Any:
     """Return what a file of ``torch.save`` holds; nothing in it is executed.
 
     Pickles of every protocol from 2, in torch's zip format and in the older one. What is admitted
-    beside tensors and plain values stands in :mod:`checkpoints.formats.inert`.
+    beside tensors and plain values stands in :mod:`checkpoints.formats.pickles.stand_ins`.
 
     Raises:
-        InputError: the file holds something else, which is named, or is damaged.
+        InputError: the file holds something else, which is named, is damaged, or larger than the
+            limits.
     """
-    try:
-        rewritten = in_protocol_2(path)
-        source: Any = path if rewritten is None else io.BytesIO(rewritten)
-        with torch.serialization.safe_globals(ADMITTED), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch warns of is in the error, if it matters
-            content = torch.load(source, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises nearly anything on a damaged file
-        raise InputError(_unreadable(path, str(error))) from None
-    _check_sums(path)
-    return content
+    with opened(path, "checkpoint_file") as file:
+        start = file.read(_TAR_AT + len(_TAR))
+        try:
+            if start.endswith(_TAR):
+                raise UnpicklingError(
+                    "a tar archive as torch wrote it before version 0.2, or of something else: "
+                    "save it again with a newer torch"
+                )
+            if start.startswith(ZIP):
+                return read_archive(file, str(path))
+            if start.startswith(PICKLE):
+                return read_older(file, str(path))
+            raise UnpicklingError("it begins like no file of torch.save")
+        except (InputError, MemoryError):
+            raise
+        except NotAdmittedError as error:
+            raise InputError(_asks_for(path, file, error.name)) from None
+        except TorchScriptError:
+            raise InputError(f"{path} is a TorchScript archive, which is code; {_SAVE}") from None
+        except DamagedPartError as error:
+            raise InputError(
+                f"{path} is damaged: {error} does not match its checksum; download or copy it again"
+            ) from None
+        except Exception as error:  # a damaged file raises nearly anything
+            raise InputError(_unreadable(path, error)) from None
 
 
 def refuse_what_is_no_checkpoint(path: Path) -> None:
     """Look at the first bytes of a file that was named as a checkpoint.
 
     Raises:
-        InputError: it is empty, a Git LFS pointer, a web page, or not there.
+        InputError: it is empty, a Git LFS pointer, a web page, no regular file, or not there.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(512)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    with opened(path, "checkpoint_file") as file:
+        start = file.read(512)
     if not start:
         raise InputError(f"{path} is empty; download or copy it again")
     if start.startswith(b"version https://git-lfs"):
@@ -67,53 +87,25 @@ def refuse_what_is_no_checkpoint(path: Path) -> None:
         )
 
 
-def _check_sums(path: Path) -> None:
-    """Hold a zip file against its checksums, which torch writes and does not read."""
-    if not begins(path, ZIP):
-        return
-    part = "the list of its parts"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                part = info.filename
-                if not info.CRC:  # torch was told to write none
-                    continue
-                with archive.open(info) as file:
-                    while file.read(2**20):
-                        pass
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError):
-        raise InputError(
-            f"{path} is damaged: {part} does not match its checksum; download or copy it again"
-        ) from None
-
-
-def _unreadable(path: Path, message: str) -> str:
-    """Say in one line what torch says in many."""
-    if match := re.search(
-        r"(?:GLOBAL|global|class|function) ['\"]?([A-Za-z_][\w.]*\.\w+)", message
-    ):
-        return _asks_for(path, match[1])
-    if match := re.search(r"GLOBAL (\w+) was not", message):
-        return _asks_for(path, f"builtins.{match[1]}")
-    if "TorchScript" in message:
-        return f"{path} is a TorchScript archive, which is code; {_SAVE}"
-    told = message.rpartition("WeightsUnpickler error: ")[2].strip() or "no reason given"
-    reason = re.split(r"\.\s|\n", told)[0][:120]
-    if "Unsupported operand" in reason and begins(path, b"\x80", ZIP):
+def _unreadable(path: Path, error: Exception) -> str:
+    """Say what a damaged file or an unusual instruction means."""
+    told = " ".join(str(error).split())[:160] or type(error).__name__
+    if isinstance(error, KeyError | IndexError):
+        told = "the pickle is damaged"
+    if "Unsupported operand" in told:
         return (
-            f"{path} holds a pickle instruction that torch.save does not write ({reason}), or is "
+            f"{path} holds a pickle instruction that torch.save does not write ({told}), or is "
             "damaged; save model.state_dict() with torch.save where the file comes from"
         )
     return (
-        f"{path} is no readable checkpoint, or it was cut short ({reason}); expected a file "
+        f"{path} is no readable checkpoint, or it was cut short ({told}); expected a file "
         "that torch.save wrote, download or copy it again"
     )
 
 
-def _asks_for(path: Path, name: str) -> str:
+def _asks_for(path: Path, file: BinaryIO, name: str) -> str:
     """Say what a refused class or function means: a whole network most often."""
-    names = (name, *names_in(path))
-    if any(other.startswith("torch.nn.modules.") for other in names) and holds_modules(path):
+    if _holds_modules(file, str(path)):
         return (
             f"{path} holds a whole pickled network ({name}), which could only be read by running "
             "its code; save model.state_dict() where the file comes from, and name the network "
@@ -125,3 +117,14 @@ def _asks_for(path: Path, name: str) -> str:
         f"{path} asks for {name}, and only tensors and plain values are read from "
         f"strangers' files; {_SAVE}"
     )
+
+
+def _holds_modules(file: BinaryIO, origin: str) -> bool:
+    """Say whether a file of ``torch.save`` holds modules, and not the names of their classes."""
+    file.seek(0)
+    if file.read(len(ZIP)) == ZIP:
+        content = pickle_of_archive(file, origin)
+    else:
+        file.seek(0)
+        content = file.read(limit("pickle"))
+    return b"_parameters" in content and b"torch.nn.modules." in content

@@ -50,7 +50,7 @@ class Limits:
         "the largest networks have 3,000, an optimizer twice that",
     )
     shared_tensors: int = _bytes(
-        1 * _GIB, "what tensors take beyond what the file stores of them",
+        256 * _MIB, "what tensors take beyond what the file stores of them",
         "tied and expanded tensors are stored once, and each takes its own memory later",
     )  # fmt: skip
     pickle: int = _bytes(64 * _MIB, "a pickle beside tensors", "the tensors lie outside it")

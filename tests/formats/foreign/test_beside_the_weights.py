@@ -15,7 +15,8 @@ from foreign_files import state
 
 from checkpoints.formats.contents import find_weights
 from checkpoints.formats.foreign import load_foreign
-from checkpoints.formats.inert import ADMITTED, Array, Beside
+from checkpoints.formats.pickles.stand_ins import STAND_INS, Array, Beside
+from checkpoints.formats.pickles.tensors import TENSORS
 from checkpoints.formats.torch_files import read_torch
 from spectra.errors import InputError
 
@@ -89,8 +90,9 @@ def test_a_namespace_is_never_made(save):
     assert found.state == {"lr": 0.1}
 
 
-def test_what_is_admitted_is_of_this_package_alone():
-    assert {stand_in.__module__ for stand_in, _ in ADMITTED} == {"checkpoints.formats.inert"}
+def test_what_is_called_for_a_name_is_of_this_package_alone():
+    called = {stand_in.__module__.rpartition(".")[0] for stand_in in (STAND_INS | TENSORS).values()}
+    assert called == {"checkpoints.formats.pickles"}
 
 
 def pickled(tmp_path, instructions: bytes):
@@ -141,7 +143,7 @@ def test_no_pickle_calls_anything(tmp_path, attack, monkeypatch):
 def test_the_factory_of_a_dictionary_is_left_out(tmp_path):
     instructions = b"\x80\x02ccollections\ndefaultdict\ncbuiltins\nlist\n\x85R."
     found = read_torch(pickled(tmp_path, instructions))
-    assert type(found) is collections.OrderedDict
+    assert type(found) is dict
     with pytest.raises(KeyError):
         found["absent"]
 
@@ -166,7 +168,7 @@ def test_a_type_of_numpy_is_not_filled_from_a_pickle(tmp_path):
     kind = pickle.dumps(np.dtype("f8"), protocol=2)
     instructions = kind[:-1] + pickle.dumps((3, "<", None, ("a",), {}, 8, 1, 63), protocol=2)[2:-1]
     found = read_torch(pickled(tmp_path, instructions + b"b."))
-    assert type(found).__module__ == "checkpoints.formats.inert"
+    assert type(found).__module__ == "checkpoints.formats.pickles.stand_ins"
 
 
 def test_a_class_that_is_not_admitted_is_named_with_what_to_do(save):
