@@ -1,9 +1,15 @@
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 from oracles import build_net, dense_hessian, images_and_labels, train
 from torch import Tensor, nn
+
+from spectra.system.files.lock import locked
 
 # The nets here are tiny: a second thread costs far more in hand-overs than it computes.
 torch.set_num_threads(1)
@@ -48,3 +54,19 @@ def trained_net(request, trained_nets) -> TrainedNet:
 @pytest.fixture
 def net(trained_nets) -> TrainedNet:
     return trained_nets["smooth_mlp"]
+
+
+@pytest.fixture
+def held_elsewhere() -> Callable[[Path], contextlib.AbstractContextManager[None]]:
+    """Hold a folder as another thread or process would."""
+
+    @contextlib.contextmanager
+    def held(folder: Path) -> Iterator[None]:
+        there, lock = contextvars.Context(), locked(folder)
+        there.run(lock.__enter__)
+        try:
+            yield
+        finally:
+            there.run(lock.__exit__, None, None, None)
+
+    return held

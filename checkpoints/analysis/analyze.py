@@ -1,5 +1,6 @@
 """Analyze a checkpoint: the spectra of its per-class, group and overall losses."""
 
+import contextlib
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from spectra.results.provenance import (
     AnalysisProtocol,
     CheckpointIdentity,
 )
+from spectra.system.files.lock import locked
 from spectra.system.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -62,7 +64,8 @@ def analyze(
         on_progress: called with (``class 8`` say, steps done, steps planned).
 
     Raises:
-        InputError: the request does not fit checkpoint or data.
+        InputError: the request does not fit checkpoint or data, or another process writes to the
+            same folders.
         NonFiniteError: a product held NaN or infinity.
 
     Example:
@@ -78,7 +81,11 @@ def analyze(
         checkpoint = load_checkpoint(checkpoint)
     if not isinstance(data, ImageData):
         data, _ = data_for(checkpoint, data)
-    with suitable_threads(data):
+    with contextlib.ExitStack() as around:
+        around.enter_context(suitable_threads(data))
+        for folder in (units, vectors):
+            if folder is not None:
+                around.enter_context(locked(folder))
         request = request or AnalysisRequest()
         return _analyze(checkpoint, data, request, units, vectors, warm, on_progress)
 

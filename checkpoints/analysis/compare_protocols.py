@@ -12,6 +12,7 @@ from checkpoints.data.views import FRESH
 from spectra import Analysis, save_analysis
 from spectra.errors import InputError
 from spectra.krylov.defaults import PUBLISHED_STEPS
+from spectra.system.files.lock import locked
 from spectra.system.files.names import file_name
 from spectra.system.progress import Progress, within
 
@@ -68,7 +69,23 @@ def compare_protocols(
 
     Returns:
         The result by protocol.
+
+    Raises:
+        InputError: the request does not fit, or another process writes to the folder.
     """
+    with locked(folder):
+        return _compared(checkpoint, data, request, folder, protocols, num_steps, on_progress)
+
+
+def _compared(
+    checkpoint: Checkpoint,
+    data: ImageData,
+    request: AnalysisRequest,
+    folder: Path,
+    protocols: Sequence[str],
+    num_steps: int | None,
+    on_progress: Progress | None,
+) -> dict[str, Analysis]:
     found = {}
     published = PUBLISHED_STEPS if num_steps is None else num_steps
     for name in protocols:

@@ -58,11 +58,10 @@ def run_study(
         for seed in study.seeds
     ]
     check_study(study, data, [unit.job() for unit in units])
-    with writing_under(folder):
-        _claim(study, folder)
     analyses: list[Analysis] = []
     trajectories: list[Analysis] = []
     with suitable_threads(data), writing_under(folder), locked(folder):
+        _claim(study, folder)
         for unit in units:
             last = unit.train()
             for split in study.splits:
@@ -72,8 +71,8 @@ def run_study(
                     study.trajectory, study.trajectory.split, "trajectories"
                 )
         versions = library_versions()
-    result = StudyResult(study.name, tuple(analyses), tuple(trajectories), versions)
-    save_study_result(folder / "results.json", result)
+        result = StudyResult(study.name, tuple(analyses), tuple(trajectories), versions)
+        save_study_result(folder / "results.json", result)
     return result
 
 

@@ -13,7 +13,7 @@ from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.options import shared
 from cli.options.flags import COMPUTING, DATA, OUTPUT, Flag, command
-from cli.options.values import parse_memory, pick_device, writable
+from cli.options.values import hold, parse_memory, pick_device
 from spectra.errors import InputError, SpectraError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def bench(
 
     if suite is not None:
         request = SuiteRequest(
-            writable(output or Path("runs") / f"suite-{suite}"),
+            hold(output or Path("runs") / f"suite-{suite}"),
             prepared,
             seconds,
             "cpu" if dry_run or prepares else pick_device(device),

@@ -12,7 +12,7 @@ from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
 from cli.options.flags import ANALYZED, CERTIFICATES, OUTPUT, Flag, command
-from cli.options.values import writable
+from cli.options.values import hold
 from spectra.errors import InputError
 from spectra.system.files.names import file_name
 
@@ -104,7 +104,7 @@ def analyze(
             "images fresh have no fixed matrix, and a comparison of protocols keeps values alone: "
             "no eigenvectors to save; leave out --save-vectors, or take --images plain or frozen:K"
         )
-    folder = writable(output or Path("runs") / f"{kind}-{_slug(checkpoint)}")
+    folder = hold(output or Path("runs") / f"{kind}-{_slug(checkpoint)}")
     loaded = load_checkpoint(checkpoint, loading)
     wanted = DataRequest(source or "digits", **profile) if profile else None
     data, notes = data_for(loaded, source, request=wanted)

@@ -10,7 +10,7 @@ from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.options import shared
 from cli.options.flags import DATA, RECIPE, Flag, command
-from cli.options.values import pick_device, writable
+from cli.options.values import hold, pick_device
 from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def pipeline(
     from figures import draw_study
 
     described = load_study(study, arch=arch, source=source)
-    folder = writable(output or Path("runs") / file_name(described.name))
+    folder = hold(output or Path("runs") / file_name(described.name))
     with reporting(described.name) as report:
         result = run_study(
             described,

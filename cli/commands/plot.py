@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.display.lines import print_paths
-from cli.options.values import Folder, writable
+from cli.options.values import Folder, hold
 from figures.style.colours import FORMATS, WRITTEN_FORMATS
 from spectra.errors import InputError
 from spectra.system.files.names import file_name
@@ -49,7 +49,7 @@ def plot(
     held = "analysis.json" if study is None else "results.json"
     results = tuple(path / held if path.is_dir() else path for path in results)
     chosen = formats or WRITTEN_FORMATS
-    folder = writable(output or results[0].parent)
+    folder = hold(output or results[0].parent)
     if study is not None:
         if len(results) != 1:
             raise InputError(f"--study takes one results.json, got {len(results)} files")

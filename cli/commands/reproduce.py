@@ -12,7 +12,7 @@ from cli.display.tables import print_table
 from cli.display.words import number
 from cli.options import shared
 from cli.options.flags import DATA, RECIPE, Flag, command
-from cli.options.values import one_of, pick_device, writable
+from cli.options.values import hold, one_of, pick_device
 
 if TYPE_CHECKING:
     from checkpoints.training.execution import Execution
@@ -63,7 +63,7 @@ def reproduce(
     from spectra.results.reproduction_result import reproduction_to_plain
 
     study = load_reproduction(name, size)
-    folder = writable(output or Path("runs") / f"reproduce-{name}-{size}")
+    folder = hold(output or Path("runs") / f"reproduce-{name}-{size}")
     with reporting(name) as report:
         result = run_reproduction(
             study,

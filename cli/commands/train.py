@@ -9,7 +9,7 @@ from cli.display.lines import note, print_json, print_paths
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.flags import OUTPUT, RECIPE, Flag, command
-from cli.options.values import pick_device, writable
+from cli.options.values import hold, pick_device
 from spectra.errors import InputError
 from spectra.system.files.names import file_name
 
@@ -101,7 +101,7 @@ def train(
         execution=execution,
     )
     chosen = pick_device(device)
-    folder = writable(output or Path("runs") / _default_name(recipe, source, seed))
+    folder = hold(output or Path("runs") / _default_name(recipe, source, seed))
     job = training_job(request, folder)
     if "rho" in overrides and not job.recipe.uses_ascent:
         twin = f"{job.recipe.name}-sam"

@@ -14,7 +14,7 @@ from cli.display.words import number
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
 from cli.options.flags import command
-from cli.options.values import writable
+from cli.options.values import hold
 from spectra.errors import InputError
 from spectra.system.files.names import file_name
 
@@ -55,7 +55,7 @@ def trajectory(
         raise InputError(f"runs must have different folder names, got {', '.join(names)}")
     for run in runs:
         list_checkpoints(run)
-    folder = writable(output or Path("runs") / file_name(f"trajectory-{'-'.join(names)}"))
+    folder = hold(output or Path("runs") / file_name(f"trajectory-{'-'.join(names)}"))
     series = {}
     with reporting("analyzing") as report:
         for name, run in zip(names, runs, strict=True):

@@ -78,6 +78,18 @@ def parse_counts(text: str, *, flag: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
+def hold(folder: Path) -> Path:
+    """Return ``folder``, :func:`writable`, and held until the command ends.
+
+    Raises:
+        InputError: it cannot be written to, or another process works on it.
+    """
+    from spectra.system.files.lock import locked
+
+    click.get_current_context().with_resource(locked(writable(folder)))
+    return folder
+
+
 def writable(folder: Path) -> Path:
     """Return ``folder``, having written to it, or to where it will be made, before any work.
 

@@ -8,7 +8,6 @@ from checkpoints.training.job import checkpoint_path
 from checkpoints.training.run import train_job
 from checkpoints.training.trainer import all_finite
 from spectra import InputError, NonFiniteError
-from spectra.system.files.lock import locked
 
 
 def test_a_run_is_not_overwritten_without_resume(tmp_path):
@@ -19,10 +18,10 @@ def test_a_run_is_not_overwritten_without_resume(tmp_path):
     assert digests(tmp_path) == before
 
 
-def test_a_folder_that_is_being_trained_into_is_refused_and_left_as_it_is(tmp_path):
+def test_a_folder_that_is_being_trained_into_is_refused_and_left_as_it_is(tmp_path, held_elsewhere):
     train_job(tiny_job(tmp_path))
     before = digests(tmp_path)
-    with locked(tmp_path), pytest.raises(InputError, match=r"in use by process \d+ on"):
+    with held_elsewhere(tmp_path), pytest.raises(InputError, match=r"in use by process \d+ on"):
         train_job(tiny_job(tmp_path), resume=True)
     assert digests(tmp_path) == before
 

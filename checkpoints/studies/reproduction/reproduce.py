@@ -56,9 +56,9 @@ def run_reproduction(
     """
     request = reproduction_data(study, source)
     data = load_data(request)
-    claim(study, data, folder)
     finished = _Finished()
     with suitable_threads(data), writing_under(folder), locked(folder):
+        claim(study, data, folder)
         for run in planned_runs(study, folder):
             report = within(on_progress, f"{run.row} seed {run.seed}")
             paths = train_run(study, run, request, data, device, execution, report)

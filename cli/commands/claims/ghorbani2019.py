@@ -12,7 +12,7 @@ from cli.display.words import number
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
 from cli.options.flags import command
-from cli.options.values import writable
+from cli.options.values import hold
 from spectra.errors import InputError
 from spectra.system.files.names import file_name
 
@@ -59,7 +59,7 @@ def ghorbani2019(
         raise InputError("give one run, or .json files of 'spectra analyze' alone")
     title = "stored results" if all(stored) else run[0].removeprefix("bundled:").rstrip("/")
     name = title.rpartition("/")[2].replace(" ", "-")
-    folder = writable(output or Path("runs") / f"ghorbani2019-{file_name(name)}")
+    folder = hold(output or Path("runs") / f"ghorbani2019-{file_name(name)}")
     if all(stored):
         analyses = [load_analysis(path) for path in run]
     else:

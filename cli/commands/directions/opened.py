@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cli.display.lines import note
-from cli.options.values import writable
+from cli.options.values import hold
 from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
@@ -46,9 +46,7 @@ def open_for(
     from checkpoints.analysis.data_of import data_for, notes_of
 
     loaded = load_checkpoint(checkpoint, loading)
-    folder = writable(
-        output or Path("runs") / f"{command}-{file_name(loaded.name.replace('/', '-'))}"
-    )
+    folder = hold(output or Path("runs") / f"{command}-{file_name(loaded.name.replace('/', '-'))}")
     data, notes = data_for(loaded, source)
     for text in (*notes_of(loaded, data, normalisation), *notes):
         note(f"note: {text}")

@@ -1,63 +1,170 @@
-"""One process at a time in a folder that is written to."""
+"""One process at a time in a folder that is written to, and the folder that it began with."""
 
 import contextlib
 import errno
+import logging
 import os
 import socket
+import uuid
 from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from spectra.errors import InputError
+from spectra.system.foreign_text import short_name
+
+logger = logging.getLogger(__name__)
 
 LOCK = ".lock"
+# Ours: a holder that is letting go takes less; somebody who has to choose another folder waits it.
+_PATIENCE = 0.2
+# Ours: a folder that is removed again at once comes of a neighbour that lets go, once or twice.
+_ATTEMPTS = 10
 # What file systems answer that know no locks.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
+# Ours: a holder writes less than a hundred characters of itself.
+_MOST_SAID = 300
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A folder that this process holds, as it was named, and what it wrote into its lock."""
+
+    folder: Path
+    named: Path
+    process: int
+    mark: str
+
+
+# Of a context, so that a second thread is kept out as a second process is.
+_held: ContextVar[tuple[_Held, ...]] = ContextVar("held", default=())
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold ``folder``, made if need be, while the block runs.
 
-    The system lets go of it when the process ends, however it ends: a killed one leaves the file
-    behind, which then holds nobody up. Processes on other machines are seen where the file system
-    passes locks on; where it has none, nobody is kept out.
+    A block within it may hold the same folder again. The system lets go when the process ends,
+    however it ends: a killed one leaves the file behind, which then holds nobody up, nor does a
+    copy of it in a copied folder. Processes on other machines are seen where the file system
+    passes locks on; where it has none, nobody is kept out, which a warning says.
+
+    While it is held, :func:`spectra.system.files.writing.write_atomically` writes nothing into it
+    once it was deleted, moved or replaced, see :func:`check_held`.
 
     Args:
         folder: to write to.
 
     Raises:
-        InputError: somebody else holds it; says who.
-        OSError: the folder cannot be written to.
+        InputError: somebody else holds it, says who and since when; or it cannot be written to.
+        OSError: the disk is full, or fails.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if any(one.folder == folder.resolve() for one in _held_here()):
+        yield
+        return
     path = folder / LOCK
     lock = FileLock(path, fallback_to_soft=False)
+    made = _acquire(lock, folder)
+    began = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    # The last line tells it from what the same process writes of itself another time.
+    mark = f"process {os.getpid()} on {socket.gethostname()} since {began}\n{uuid.uuid4()}\n"
+    mine = _Held(folder.resolve(), folder.absolute(), os.getpid(), mark)
+    token = _held.set((*_held_here(), mine))
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise InputError(
-            f"{folder} is in use by {_holder(path)}; wait for it to end, or choose another -o"
-        ) from None
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-    try:
-        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        path.write_text(mark, encoding="utf-8")
         yield
     finally:
+        _held.reset(token)
         # Before it is let go: whoever has opened the file in the meantime finds it gone, and makes
         # another. Windows removes no file that is open.
-        with contextlib.suppress(OSError):
-            path.unlink()
+        if _content(path) == mark:
+            with contextlib.suppress(OSError):
+                path.unlink()
         lock.release()
+        with contextlib.suppress(OSError):  # something was written there
+            for place in made:
+                place.rmdir()
 
 
-def _holder(path: Path) -> str:
-    """Return what the holder wrote of itself."""
+def check_held(path: Path) -> None:
+    """Check, before ``path`` is written, that the folders held around it are still those.
+
+    Raises:
+        InputError: one was deleted, moved or replaced since; what is written now would lie in
+            another folder than what was written before.
+    """
+    held = _held_here()
+    if not held:
+        return
+    places = path.parent.resolve(), path.parent.absolute()
+    for one in held:
+        inside = places[0].is_relative_to(one.folder) or places[1].is_relative_to(one.named)
+        if inside and _content(one.folder / LOCK) != one.mark:
+            raise InputError(
+                f"{one.folder}, or {LOCK} in it, was deleted, moved or replaced while this process "
+                f"wrote to it, so {path.name} is not written; leave the folder alone and give the "
+                "same command again, which makes what is missing"
+            )
+
+
+def _held_here() -> tuple[_Held, ...]:
+    """Return what this process holds; a forked child has inherited it and holds nothing."""
+    return tuple(one for one in _held.get() if one.process == os.getpid())
+
+
+def _acquire(lock: FileLock, folder: Path) -> list[Path]:
+    """Make the folder and lock it; return which folders that has made, the innermost first."""
+    path = folder / LOCK
+    made: list[Path] = []
     try:
-        said = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        said = ""
-    return said or "another process"
+        for attempt in range(_ATTEMPTS):
+            made = [place for place in (folder, *folder.parents) if not place.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=_PATIENCE, poll_interval=_PATIENCE / 10)
+                break
+            except FileNotFoundError:  # whoever had made the folder has just removed it
+                if attempt == _ATTEMPTS - 1:
+                    raise
+    except Timeout:
+        raise InputError(
+            f"{folder} is in use by {_said(path) or 'another process'}; wait for it to end, or "
+            "choose another -o"
+        ) from None
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{folder} is no folder; choose another -o") from error
+    except OSError as error:
+        if error.errno in _UNWRITABLE:
+            raise InputError(
+                f"cannot write to {folder} ({error.strerror}); choose another -o"
+            ) from error
+        if error.errno in (errno.ELOOP, errno.EISDIR):
+            raise InputError(f"{path} is no file; remove it") from error
+        if error.errno not in _NO_LOCKS:
+            raise
+        logger.warning(
+            "%s lies on a file system without locks; see to it that no other process writes there",
+            folder,
+        )
+    return made
+
+
+def _said(path: Path) -> str:
+    """Return what the holder wrote of itself."""
+    return short_name(_content(path).partition("\n")[0])
+
+
+def _content(path: Path) -> str:
+    """Return the start of a lock's text; empty where there is none."""
+    try:
+        # Not to wait for who would write, should somebody have put a pipe there.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(handle, "rb") as file:
+            return file.read(_MOST_SAID).decode(errors="replace")
+    except OSError:
+        return ""

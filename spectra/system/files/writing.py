@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from spectra.errors import InputError
+from spectra.system.files.lock import check_held
 
 # For ``field(metadata=...)`` of what files hold: written only where it is not the default.
 WHEN_SET: Final[Mapping[str, Any]] = {"when_set": True}
@@ -80,9 +81,11 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` to a temporary neighbour, flush it to disk, and rename it to ``path``.
 
     Raises:
-        InputError: see :func:`refuse_elsewhere`.
+        InputError: see :func:`refuse_elsewhere`, and :func:`spectra.system.files.lock.check_held`:
+            a folder that is held around it was deleted, moved or replaced.
         OSError: it cannot be written; the error names ``path``, not the neighbour.
     """
+    check_held(path)
     refuse_elsewhere(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
