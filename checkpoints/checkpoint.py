@@ -1,5 +1,6 @@
 """A checkpoint, whatever file it came from."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -113,7 +114,7 @@ class Checkpoint:
             raise InputError(
                 f"{self.name} says that {self.architecture.name} builds its network, and code is "
                 "not run because a file names it; name it yourself with --arch "
-                f"{self.architecture.name}, or --arch FOLDER/FILE.py:NAME"
+                f"{shlex.quote(self.architecture.name)}, or --arch FOLDER/FILE.py:NAME"
             )
         return build_model(self.architecture)
 

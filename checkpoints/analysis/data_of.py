@@ -1,5 +1,6 @@
 """Finding the images that a checkpoint was trained on, and what they go through."""
 
+import shlex
 from dataclasses import dataclass, replace
 
 import torch
@@ -284,7 +285,7 @@ class _KnownData:
         raise InputError(
             f"{checkpoint} says that it was trained on {self.source} {self.name}, and neither "
             "files, folders nor code are taken because a file names them; give it yourself, such "
-            f"as --data {hints.get(self.source, self.name)}"
+            f"as --data {shlex.quote(str(hints.get(self.source, self.name)))}"
         )
 
 

@@ -1,5 +1,6 @@
 """A study: recipes x seeds x checkpoints x classes, described by a TOML file."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -105,10 +106,10 @@ def _refuse_code(study: Study, *, with_arch: bool, with_source: bool) -> None:
     """Raise InputError where what counts of a file's network and data is code."""
     rule = "and code is not run because a file names it; name it yourself with"
     if with_arch and study.arch is not None and ":" in study.arch:
-        raise InputError(f"train.arch is {study.arch}, {rule} --arch {study.arch}")
+        raise InputError(f"train.arch is {study.arch}, {rule} --arch {shlex.quote(study.arch)}")
     source = study.data.source
     if with_source and source.partition(":")[0] not in READ:
-        raise InputError(f"data.source is {source}, {rule} --data {source}")
+        raise InputError(f"data.source is {source}, {rule} --data {shlex.quote(source)}")
 
 
 def _study(plain: dict[str, Any], *, default_name: str, origin: str) -> Study:

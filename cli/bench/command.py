@@ -8,7 +8,7 @@ import click
 
 from checkpoints.choices import DTYPES
 from cli.bench.gpu_references.sizes import CHECKPOINT, SECONDS
-from cli.display.lines import note, print_json
+from cli.display.lines import note, print_json, say
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.options import shared
@@ -222,7 +222,7 @@ def _suite(
         print_json(results.to_dict())
     else:
         print_table("GPU suite" + " (dry run)" * request.dry_run, COLUMNS, results.table)
-        click.echo(f"{results.status}; results and weights to send: {request.folder / 'send'}")
+        say(f"{results.status}; results and weights to send: {request.folder / 'send'}")
     if results.status == ABORTED:
         raise click.ClickException(str(results.reason))  # exit code 1
 
@@ -244,8 +244,8 @@ def _gallery(arch: str, rounds: int, dtype: str, seed: int, as_json: bool) -> No
         print_json(gallery_table.as_plain(rows, facts))
     else:
         print_table("Building and products", gallery_table.COLUMNS, gallery_table.cells(rows))
-        click.echo(gallery_table.footnote(SAMPLES, PRODUCTS, rounds, dtype))
-        click.echo(f"{facts.cpu}, 1 thread of {facts.cores} cores, torch {facts.torch}")
+        say(gallery_table.footnote(SAMPLES, PRODUCTS, rounds, dtype))
+        say(f"{facts.cpu}, 1 thread of {facts.cores} cores, torch {facts.torch}")
     wrong = [row.name for row in rows if not row.agrees]
     if wrong:
         raise SpectraError(f"products differ from float64: {', '.join(wrong)}")
@@ -256,11 +256,11 @@ def _print(result: "ComparisonResult") -> None:
 
     table = result.products
     print_table(f"Products, {result.workload}", tables.PRODUCT_COLUMNS, tables.product_rows(table))
-    click.echo(tables.product_footnote(table))
+    say(tables.product_footnote(table))
     for job in dict.fromkeys(r.job for r in result.classes):
         mine = [r for r in result.classes if r.job == job]
         print_table(f"{job}: classes", tables.CLASS_COLUMNS, tables.class_rows(mine))
-        click.echo(tables.CLASS_FOOTNOTE)
+        say(tables.CLASS_FOOTNOTE)
         print_table(
             f"{job}: passes over a checkpoint's images",
             tables.PASS_COLUMNS,
@@ -268,9 +268,9 @@ def _print(result: "ComparisonResult") -> None:
         )
     if result.jobs:
         print_table("Jobs", tables.JOB_COLUMNS, tables.job_rows(result.jobs))
-        click.echo(tables.JOB_FOOTNOTE)
+        say(tables.JOB_FOOTNOTE)
     facts = result.machine
-    click.echo(
+    say(
         f"{facts.cpu}, {facts.threads} threads of {facts.cores} cores, "
         f"device {facts.device}, torch {facts.torch}"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.display.lines import note, print_json, print_paths
+from cli.display.lines import note, print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
@@ -184,12 +184,12 @@ def _show(
 
     print_analysis(analysis)
     if explain:
-        click.echo("\n".join(explanations(analysis.records)))
+        say(*explanations(analysis.records))
     else:
         print_sentences(analysis.records)
     if certificates:
-        click.echo("\n".join(certificate_lines(analysis.records)))
-    click.echo("written:")
+        say(*certificate_lines(analysis.records))
+    say("written:")
     print_paths(written)
 
 
@@ -226,7 +226,7 @@ def _compare(
         print_json(plain)
         return
     print_protocols(checkpoint.name, rows)
-    click.echo("written:")
+    say("written:")
     print_paths([folder / "protocols.json"])
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli.display.lines import print_json
+from cli.display.lines import print_json, say
 from cli.display.tables import print_table
 
 
@@ -56,8 +56,8 @@ def check_spectrum(file: Path, parameter_count: int | None, as_json: bool) -> No
         rows,
     )
     for name, check in found.items():
-        click.echo(f"{name}: {check.sentence}")
-    click.echo(
+        say(f"{name}: {check.sentence}")
+    say(
         f"An end is said to carry no mass under a probability of {WARNING_RATE / 2:g}: of "
         f"fixed matrices, 1 density in {1 / WARNING_RATE:,.0f} at most."
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.display.lines import note, print_json
+from cli.display.lines import note, print_json, say
 from cli.display.tables import print_table
 from cli.display.words import number, plain_text
 from cli.options import shared
@@ -107,7 +107,7 @@ def import_command(
     save_native(output, checkpoint)
     for text in checkpoint.notes:
         note(f"note: {text}")
-    click.echo(f"{output}: {checkpoint.architecture.name}, {checkpoint.architecture.head} head")
+    say(f"{output}: {checkpoint.architecture.name}, {checkpoint.architecture.head} head")
 
 
 def _summary(checkpoint: "Checkpoint", path: Path | None) -> dict[str, object]:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from checkpoints.choices import ARCHIVE_NAMES
-from cli.display.lines import note, print_json
+from cli.display.lines import note, print_json, say
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import plain_text
@@ -56,11 +56,11 @@ def show(source: str, profile: dict[str, Any], as_json: bool) -> None:
     shape = found.train.shape
     what = "images" if len(shape) == 3 else "samples"
     axes = " (channels, height, width)" if len(shape) == 3 else ""
-    click.echo(
+    say(
         f"{what} {' x '.join(map(str, shape))}{axes}; normalisation "
         f"{plain_text(found.normalisation.to_dict())}"
     )
-    click.echo(f"{plain_text(found.description)}\nsha256 {summary['digest']}")
+    say(plain_text(found.description), f"sha256 {summary['digest']}")
 
 
 @data.command("fetch")
@@ -77,4 +77,4 @@ def fetch_command(name: str, output: Path | None) -> None:
     writable(folder)
     with reporting(f"downloading {name}") as report:
         place = fetch(name, folder, on_progress=report.update)
-    click.echo(f"{name} is in {place}; use it as --data {name}:{place}")
+    say(f"{name} is in {place}; use it as --data {name}:{place}")

@@ -4,7 +4,7 @@ import importlib.metadata
 
 import click
 
-from cli.display.lines import print_json
+from cli.display.lines import print_json, say
 from cli.display.tables import print_table
 from cli.options import shared
 from cli.options.values import pick_device
@@ -56,8 +56,8 @@ def doctor(device: str, as_json: bool) -> None:
     else:
         print_table("Versions", ["package", "version"], [[k, v] for k, v in versions.items()])
         for card in cards():
-            click.echo(card.describe())
-        click.echo(f"device {chosen}; {bundled} bundled checkpoints match their manifest")
+            say(card.describe())
+        say(f"device {chosen}; {bundled} bundled checkpoints match their manifest")
         print_table(
             "Self-test against a dense float64 Hessian (errors over max|λ|)",
             ["dtype", "product", "λmin", "λmax", "allowed", "passed"],

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.display.lines import print_json, print_paths
+from cli.display.lines import print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.options import shared
@@ -98,5 +98,5 @@ def pipeline(
             RECIPE_COLUMNS,
             recipe_cells(result, groups, split),
         )
-    click.echo("written:")
+    say("written:")
     print_paths(written)

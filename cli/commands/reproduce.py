@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from checkpoints.choices import SIZES
-from cli.display.lines import print_json, print_paths
+from cli.display.lines import print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number
@@ -83,9 +83,9 @@ def reproduce(
         [line for row in result.rows for line in _lines(row)],
     )
     if result.note:
-        click.echo(f"note: {result.note}")
-    click.echo(f"published: {study.source}")
-    click.echo("written:")
+        say(f"note: {result.note}")
+    say(f"published: {study.source}")
+    say("written:")
     print_paths(written)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.display.lines import note, print_json, print_paths
+from cli.display.lines import note, print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.flags import OUTPUT, RECIPE, Flag, command
@@ -131,10 +131,10 @@ def train(
         note(f"{folder} was trained already")
     elif last.test is not None:
         by_class = " ".join("-" if a is None else f"{a:.2f}" for a in last.test.accuracy)
-        click.echo(f"test accuracy {last.test.overall:.4f}; by class {by_class}")
+        say(f"test accuracy {last.test.overall:.4f}; by class {by_class}")
     else:
-        click.echo(f"train accuracy {last.train_accuracy:.4f}; no test images were given")
-    click.echo("checkpoints:")
+        say(f"train accuracy {last.train_accuracy:.4f}; no test images were given")
+    say("checkpoints:")
     print_paths(kept)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.display.lines import print_json, print_paths
+from cli.display.lines import print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number
@@ -92,11 +92,11 @@ def trajectory(
         print_table(f"{name}: |λmin/λmax|", ["epoch", *labels], rows)
         _print_stationary(name, analyses)
     if any(r.open_ended for analyses in series.values() for a in analyses for r in a.records):
-        click.echo(
+        say(
             f"*: λmin or λmax has not converged in {request.solver.max_steps} steps; "
             "raise --max-steps"
         )
-    click.echo("written:")
+    say("written:")
     print_paths(written)
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-import click
-
 from checkpoints.choices import OBJECTIVE
+from cli.display.lines import say
 from cli.display.tables import print_table
 from cli.display.words import counted, number, percent, with_error, with_residual
 from spectra import Analysis, LossAnalysis, SolverSettings
@@ -48,7 +47,7 @@ def print_analysis(analysis: Analysis) -> None:
         optional=[name for name in ("|g·vmin|/‖g‖", "loss", "accuracy", "n") if name in columns],
     )
     recorded = f", {protocol.accuracy}" if protocol.accuracy else ""
-    click.echo(
+    say(
         f"loss {protocol.loss}{_decay(protocol.weight_decay)}, reduction {protocol.reduction}"
         f"{_by(protocol.parameters)}, {protocol.split} images ({protocol.images}), "
         f"{protocol.dtype}, engine {settings.engine}, "
@@ -58,14 +57,14 @@ def print_analysis(analysis: Analysis) -> None:
     )
     marked = [label for label, ends in marks.items() if any(ends)]
     if marked:
-        click.echo(
+        say(
             f"≤ and ≥: not converged in {settings.max_steps} steps, so λmin may be lower, λmax "
             f"higher (class {', '.join(marked)}); raise --max-steps"
         )
-    click.echo(_grounds(analysis))
+    say(_grounds(analysis))
     for record in analysis.records:
         if massless := record.massless_ends:
-            click.echo(f"density of class {record.label}: {massless}")
+            say(f"density of class {record.label}: {massless}")
         if record.top is not None:
             _print_top(record)
         if record.layers:

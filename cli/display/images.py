@@ -1,7 +1,6 @@
 """The images that carry the curvature of a class: a sentence, and the first of a ranking."""
 
-import click
-
+from cli.display.lines import say
 from cli.display.tables import print_table
 from cli.display.words import number, with_residual
 from spectra.results.directions.image_curvatures import (
@@ -37,4 +36,4 @@ def print_images(one: ImageCurvatures, show: int) -> None:
             ["image", "class", "taken for", "loss", "vᵀH_i v", f"of {_NAMES[end]}"],
             rows,
         )
-    click.echo(one.sentence)
+    say(one.sentence)

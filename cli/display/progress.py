@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from cli.display.lines import note
+from spectra.system.foreign_text import short_name
 
 # Ours: seconds between the lines that a log gets, so that it tells work from a hang.
 LOG_EVERY = 60.0
@@ -30,6 +31,7 @@ class Reporter:
 
     def update(self, text: str, done: int, total: int) -> None:
         """Show ``text`` and ``done`` of ``total``; a total of 0 shows no bar."""
+        text = short_name(text)
         self._progress.update(
             self._task, description=text, completed=done, total=total or None, refresh=False
         )
@@ -41,9 +43,9 @@ class Reporter:
 @contextmanager
 def reporting(text: str) -> Iterator[Reporter]:
     """Show progress while the block runs."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False)
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -52,5 +54,5 @@ def reporting(text: str) -> Iterator[Reporter]:
         transient=True,
         disable=not console.is_terminal,
     ) as progress:
-        task = progress.add_task(text, total=None)
+        task = progress.add_task(short_name(text), total=None)
         yield Reporter(progress, task, log=not console.is_terminal)

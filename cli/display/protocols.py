@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import click
-
+from cli.display.lines import say
 from cli.display.tables import print_table
 from cli.display.words import number, with_residual
 from spectra.results.protocol_rows import ProtocolRow
@@ -36,7 +35,7 @@ def print_protocols(name: str, rows: Sequence[ProtocolRow]) -> None:
         table,
         optional=["asymmetry", "|α|/β", "loss", "‖g‖", "n"],
     )  # fmt: skip
-    click.echo(
+    say(
         "fresh: a new draw at every product, so λmin and λmax are Ritz values of no matrix; "
         "few frozen draws exaggerate both extremes: read frozen:1, 4, 16 together. "
         "plain/pyhessian: λmin and λmax by our Lanczos over PyHessian's products, with a residual; "

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import click
-
+from cli.display.lines import say
 from cli.display.tables import print_table
 from cli.display.words import number, percent
 from spectra.engines.published_recurrence import AFTER, ALPHAS_ZERO, BEFORE, WITHOUT_RETURNED
@@ -30,13 +29,13 @@ def print_recurrences(result: RecurrencesResult) -> None:
         optional=[*(f"{s} steps" for s in shown if s < 100), "loss", "n"],
     )  # fmt: skip
     for one in result.exact:
-        click.echo(
+        say(
             f"class {one.label}: the matrix itself, by SciPy in float64, has λmin "
             f"{one.lambda_min:.7g}, λmax {one.lambda_max:.7g} and the ratio {one.ratio:.4g}"
             if one.ratio is not None
             else f"class {one.label}: the matrix itself is 0"
         )
-    click.echo(
+    say(
         "came back: the part of β² that is the βv_before just subtracted, median over the steps; "
         "without it: β without that part; β after: taken after orthogonalising; α = 0: every α set "
         "to 0. All of a row are of one run, with the same draws and start"

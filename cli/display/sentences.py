@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import click
-
+from cli.display.lines import say
 from spectra import LossAnalysis
 from spectra.findings.verdict import NOT_THE_HESSIAN, UNDECIDED, Verdict
 from spectra.landscape.bending import Bending
@@ -21,9 +20,9 @@ def print_sentences(records: Sequence[LossAnalysis]) -> None:
             said.setdefault(_line(record), []).append(record.label)
     if not said:
         return
-    click.echo("what this says; --explain says why:")
+    say("what this says; --explain says why:")
     for text, labels in said.items():
-        click.echo(f"  {', '.join(labels)}: {text}")
+        say(f"  {', '.join(labels)}: {text}")
 
 
 def explanations(records: Sequence[LossAnalysis]) -> list[str]:

@@ -4,14 +4,18 @@ import os
 import re
 from collections.abc import Sequence
 
-import click
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from cli.display.lines import say
+from spectra.system.foreign_text import short_name
+
 # Ours: columns of a table that goes to a pipe, which does not fold lines; COLUMNS says otherwise.
 PIPED = 140
+# Ours: of metrics of some hundred classes; a longer text is meant for no table.
+LONGEST_CELL = 10_000
 
 
 def print_table(
@@ -30,8 +34,11 @@ def print_table(
         optional: columns to leave out where the terminal is too narrow, the first one first. Where
             that is not enough, every cell gets a line.
     """
-    console = Console(markup=False, highlight=False)
-    shown = list(zip(columns, *rows, strict=True))
+    console = Console(markup=False, highlight=False, emoji=False)
+    shown = [
+        tuple(short_name(cell, LONGEST_CELL) for cell in column)
+        for column in zip(columns, *rows, strict=True)
+    ]
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = max(PIPED, _least_width(shown))
     dropped: list[str] = []
@@ -40,16 +47,16 @@ def print_table(
             break
         shown = [column for column in shown if column[0] != name]
         dropped.append(name)
-    console.print(f"\n{title}\n", style="italic")
+    console.print(f"\n{short_name(title, LONGEST_CELL)}\n", style="italic")
     if _least_width(shown) <= console.width:
         console.print(_table(shown, console.width))
         console.print()
     else:
         names, *cells = zip(*shown, strict=True)
         for row in cells:
-            click.echo("\n".join(map(": ".join, zip(names, row, strict=True))) + "\n")
+            say(*map(": ".join, zip(names, row, strict=True)), "")
     if dropped:
-        click.echo(f"too narrow for {', '.join(dropped)}: --json has them")
+        say(f"too narrow for {', '.join(dropped)}: --json has them")
 
 
 def _table(shown: Sequence[Sequence[str]], room: int) -> Table:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from cli.display.failures import failure, print_traceback
+from cli.display.lines import OneLine
 from cli.options.limits import ALL_LIMITS, limit
 from spectra._version import __version__
 
@@ -103,4 +104,6 @@ def cli(debug: bool) -> None:
       spectra pipeline study.toml                    many recipes and seeds, resumable
       spectra check-spectrum result.json             can the ends of a density be eigenvalues?
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cli.display.lines import note
 from spectra.errors import InputError
 from spectra.system.files.writing import writing_under
 
@@ -131,5 +132,5 @@ def pick_device(text: str) -> str:
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     if text == "auto":
-        click.echo(f"computing on {card(chosen).describe()}", err=True)
+        note(f"computing on {card(chosen).describe()}")
     return str(chosen)

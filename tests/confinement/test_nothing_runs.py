@@ -11,10 +11,10 @@ import pytest
 import safetensors.torch
 import torch
 from command_line import refused
+from hostile_files import write_checkpoint
 
-from checkpoints import Architecture, build_model, load_checkpoint
+from checkpoints import load_checkpoint
 from checkpoints.analysis.data_of import data_for
-from checkpoints.formats.native import HEADER_KEY
 from checkpoints.studies.study import load_study
 from spectra.errors import InputError
 
@@ -45,21 +45,9 @@ def folder(tmp_path, monkeypatch):
     assert "innocent" not in sys.modules
 
 
-def write(path, arch="digits-resnet", data=None, **metadata):
-    """Write a checkpoint of ours whose metadata is a stranger's."""
-    known = {"name": "digits-resnet", "num_classes": 10, "in_channels": 1, "image_size": 8}
-    with torch.random.fork_rng(devices=[]):
-        state = build_model(Architecture(**known)).state_dict()
-    plain = {"schema": 1, "name": "x", "architecture": {**known, "name": arch}, "data": data}
-    path.parent.mkdir(exist_ok=True)
-    header = {HEADER_KEY: json.dumps({**plain, **metadata})}
-    safetensors.torch.save_file(state, path, header)
-    return path
-
-
 @pytest.mark.parametrize("arch", NAMES)
 def test_a_recorded_network_is_a_hint(arch, folder):
-    found = write(folder / "x.safetensors", arch)
+    found = write_checkpoint(folder / "x.safetensors", arch)
     told = refused("checkpoints", "inspect", found)
     assert arch in told
     if ":" in arch:
@@ -72,12 +60,12 @@ def test_a_recorded_network_is_a_hint(arch, folder):
 
 @pytest.mark.parametrize("command", ANALYSES, ids=" ".join)
 def test_every_command_refuses_a_recorded_network(command, folder):
-    found = write(folder / "checkpoints" / "epoch-0001.safetensors", "innocent:f")
+    found = write_checkpoint(folder / "checkpoints" / "epoch-0001.safetensors", "innocent:f")
     assert "--arch innocent:f" in refused(*command, found, "--data", "digits", "-o", folder / "out")
 
 
 def test_training_from_a_checkpoint_does_not_run_its_network(folder):
-    found = write(folder / "x.safetensors", "innocent:f", epoch=1)
+    found = write_checkpoint(folder / "x.safetensors", "innocent:f", epoch=1)
     told = refused("train", "ce", "--from", found, "--epochs", "2", "-o", folder / "out")
     assert "innocent:f" in told
 
@@ -98,7 +86,7 @@ def test_training_from_a_checkpoint_does_not_run_its_network(folder):
     ids=str,
 )
 def test_a_recorded_source_is_a_hint(data, folder, monkeypatch):
-    found = write(folder / "x.safetensors", data=data)
+    found = write_checkpoint(folder / "x.safetensors", data=data)
     for place in (None, str(folder)):
         if place:
             monkeypatch.setenv("SPECTRA_DATA", place)
@@ -110,7 +98,9 @@ def test_recorded_npz_files_are_found_in_the_folder_that_the_user_names(folder, 
     named = folder / "data"
     named.mkdir()
     np.savez(named / "mine.npz", images=np.zeros((10, 8, 8), np.uint8), labels=np.arange(10))
-    found = load_checkpoint(write(folder / "x.safetensors", data={"source": "npz", "name": "mine"}))
+    found = load_checkpoint(
+        write_checkpoint(folder / "x.safetensors", data={"source": "npz", "name": "mine"})
+    )
     monkeypatch.chdir(named)  # which is not to name it
     with pytest.raises(InputError, match=r"give it yourself, such as --data npz:mine\.npz"):
         data_for(found)
@@ -188,3 +178,12 @@ def test_modules_of_the_current_folder_stand_in_for_none(folder):
         env={**os.environ, "PYTHONPATH": root}, cwd=folder, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
+
+
+def test_a_hint_that_is_copied_into_a_shell_runs_nothing(folder):
+    evil = "$(touch x.ran);`touch y.ran`:f"
+    told = refused("checkpoints", "inspect", write_checkpoint(folder / "x.safetensors", evil))
+    assert f"--arch '{evil}'" in told
+    data = {"source": "npz", "name": evil}
+    told = refused("analyze", write_checkpoint(folder / "x.safetensors", data=data))
+    assert f"--data 'npz:{evil}.npz'" in told

@@ -7,7 +7,7 @@ import click
 
 from checkpoints.choices import CLAIM_PAIRS
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths
+from cli.display.lines import print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number, percent
@@ -71,13 +71,13 @@ def alain2019(
          "rank correlation", "95 %", "largest decrease"],
         [_row(loss, sign) for loss in result.losses for sign in (-1, 1)],
     )  # fmt: skip
-    click.echo(
+    say(
         "best step · |λ| / slope: 1 on a parabola that opens upwards; rank correlation: of the "
         "best learning rate with 1/|λ|; largest decrease: of the loss, by one step along one of "
         "the eigenvectors, no longer than the parameters"
     )
-    click.echo(result.sentence)
-    click.echo("written:")
+    say(result.sentence)
+    say("written:")
     print_paths(written)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.display.lines import print_json, print_paths
+from cli.display.lines import print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number
@@ -85,12 +85,12 @@ def ghorbani2019(
         ],
         [_row(share) for share in result.shares],
     )
-    click.echo(
+    say(
         "95 %: over the random probes; what quadrature misses is not in it: where half the steps "
         "give another share, take more (--num-steps)"
     )
-    click.echo(result.sentence)
-    click.echo("written:")
+    say(result.sentence)
+    say("written:")
     print_paths(written)
 
 

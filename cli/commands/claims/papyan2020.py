@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths
+from cli.display.lines import print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number, percent
@@ -73,7 +73,7 @@ def papyan2020(
             for k, one in enumerate(result.top)
         ],
     )
-    click.echo(
+    say(
         "class means: the eigenvalues of their matrix; of C, of C²: how much of the eigenvector "
         "lies in the span of the class means, and of those by class and candidate class; give: "
         "which class's images give most of λ"
@@ -84,9 +84,9 @@ def papyan2020(
          "resolved"],
         [_row(one) for one in (result.overall, *result.classes)],
     )  # fmt: skip
-    click.echo("resolved: eigenvalues that the density's runs tell apart beyond all others")
-    click.echo(result.sentence)
-    click.echo("written:")
+    say("resolved: eigenvalues that the density's runs tell apart beyond all others")
+    say(result.sentence)
+    say("written:")
     print_paths(written)
 
 

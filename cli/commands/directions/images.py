@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths
+from cli.display.lines import print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
@@ -89,7 +89,7 @@ def images(
         return
     for one in result.losses:
         print_images(one, show)
-    click.echo("written:")
+    say("written:")
     print_paths(written)
 
 

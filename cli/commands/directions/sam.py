@@ -7,7 +7,7 @@ import click
 
 from checkpoints.analysis.request import TheoremRequest
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths
+from cli.display.lines import print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number, percent
@@ -74,13 +74,13 @@ def sam(
         [_row(effect) for effect in result.effects],
         optional=["noise", "images"],
     )
-    click.echo(
+    say(
         "±: standard error over the images of the class; noise: that part of the mean square of "
         "SAM's slopes over mini-batches that is not their mean"
     )
     for effects in result.by_class.values():
-        click.echo(f"{sentence_over_radii(effects)} {next_step_over_radii(effects)}")
-    click.echo("written:")
+        say(f"{sentence_over_radii(effects)} {next_step_over_radii(effects)}")
+    say("written:")
     print_paths(written)
 
 

@@ -7,7 +7,7 @@ import click
 
 from checkpoints.analysis.request import RHOS, TheoremRequest
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths
+from cli.display.lines import print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number
@@ -73,13 +73,13 @@ def theorem(
         return
     for one in result.classes:
         _print(one)
-    click.echo(
+    say(
         "own loss: ⟨g_SAM, v⟩/⟨g, v⟩ of the class's own gradient, predicted 1+ρλ/‖g‖; batches: "
         "E⟨g_SAM, v⟩²/E⟨g, v⟩² with its 95 % interval; theorem: (1+ρλmin)², not normalised"
     )
     for one in result.classes:
-        click.echo(f"{one.sentence} {next_step_over_radii(one.effects)}".strip())
-    click.echo("written:")
+        say(f"{one.sentence} {next_step_over_radii(one.effects)}".strip())
+    say("written:")
     print_paths(written)
 
 
@@ -105,7 +105,7 @@ def _print(one: "DirectionReport") -> None:
     )
     others = [label for label in one.cross if label != one.label]
     if others:
-        click.echo(
+        say(
             "  along the same v: "
             + ", ".join(
                 f"class {label} has curvature {number(one.cross[label])}, overlap "

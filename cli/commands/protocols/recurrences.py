@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths
+from cli.display.lines import print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, recurrence_flags
@@ -94,5 +94,5 @@ def recurrences(
         print_json({**recurrences_to_plain(result), "files": [str(written)]})
         return
     print_recurrences(result)
-    click.echo("written:")
+    say("written:")
     print_paths([written])
