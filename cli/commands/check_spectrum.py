@@ -24,6 +24,11 @@ def check_spectrum(file: Path, parameter_count: int | None, as_json: bool) -> No
     or .txt with nodes and weights (PyHessian's density_eigen and density_weight too). An eigenvalue
     of a fixed matrix carries a weight of about 1/P; the table shows P times the weight of the
     outermost nodes, and the probability that an eigenvalue carries no more.
+
+    \b
+    Examples:
+      spectra check-spectrum runs/mine/analysis.json
+      spectra check-spectrum theirs.csv --parameter-count 269722
     """
     from spectra.findings.spectrum_check import WARNING_RATE
     from spectra.results.plain import to_plain
@@ -59,5 +64,5 @@ def check_spectrum(file: Path, parameter_count: int | None, as_json: bool) -> No
         say(f"{name}: {check.sentence}")
     say(
         f"An end is said to carry no mass under a probability of {WARNING_RATE / 2:g}: of "
-        f"fixed matrices, 1 density in {1 / WARNING_RATE:,.0f} at most."
+        f"fixed matrices by Lanczos' recurrence, 1 density in {1 / WARNING_RATE:,.0f} at most."
     )

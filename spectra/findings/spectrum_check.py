@@ -108,7 +108,7 @@ class SpectrumCheck:
             for end in shown
         )
         what = self.warning or "both ends carry what eigenvalues of a fixed matrix may carry"
-        return f"{what}; where an eigenvalue carries about 1, {said}"
+        return f"{what}; where by Lanczos' recurrence an eigenvalue carries about 1, {said}"
 
 
 def check_spectrum(
@@ -148,8 +148,15 @@ def check_spectrum(
 
 def _by_run(values: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[Any]:
     """Return the numbers of each run; numbers that are in no list of lists are one run."""
-    given: list[Any] = list(values)  # type: ignore[arg-type]
-    return given if given and np.ndim(given[0]) else [given]
+    try:
+        given: list[Any] = list(values)  # type: ignore[arg-type]
+    except TypeError as error:  # a number, or an array of no dimension
+        raise InputError(
+            f"nodes and weights must be lists of numbers, got {str(values)[:60]}"
+        ) from error
+    first = given[0] if given else None
+    nested = isinstance(first, list | tuple) or getattr(first, "ndim", 0) > 0
+    return given if nested else [given]
 
 
 def _run(
@@ -180,7 +187,12 @@ def _run(
 
 def _real(values: npt.ArrayLike) -> FloatArray:
     """Return numbers in float64; complex ones, as ``torch.eig`` gave them, where they are real."""
+    if isinstance(values, Sequence) and any(isinstance(v, str | bool) for v in values):
+        wrong = next(v for v in values if isinstance(v, str | bool))
+        raise ValueError(f"got {str(wrong)[:60]!r} among them")
     array = np.asarray(values)
+    if array.dtype.kind not in "iufc":
+        raise ValueError(f"got values of type {array.dtype}")
     if np.iscomplexobj(array):
         if np.any(array.imag != 0):
             raise ValueError("some have an imaginary part")

@@ -1,6 +1,5 @@
 """Stored densities, checked: our result files, and nodes and weights as others keep them."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from spectra.results.analysis import FORMAT as ANALYSIS
 from spectra.results.analysis import Analysis, load_analysis
 from spectra.results.study_result import FORMAT as STUDY
 from spectra.results.study_result import load_study_result
+from spectra.system.files.columns import read_columns
 from spectra.system.files.documents import read_json
 
 # What nodes and weights are called: by us, by others, by who keeps what PyHessian returns.
@@ -31,7 +31,8 @@ def check_spectrum_file(path: str | Path, size: int | None = None) -> dict[str, 
         path: a result of ``spectra analyze`` or of a study; or nodes and weights: JSON (an object
             with ``nodes`` and ``weights``, or ``density_eigen`` and ``density_weight``, and
             ``size`` if it is known; or a list of the two), ``.npz`` with these names, ``.npy`` of
-            shape (2, m) or (m, 2), ``.csv`` or ``.txt`` of two columns. Lists of lists are runs.
+            shape (2, m) or (m, 2), ``.csv`` or ``.txt`` of two columns
+            (:func:`spectra.system.files.columns.read_columns`). Lists of lists are runs.
         size: P, the number of parameters, where the file does not say it.
 
     Returns:
@@ -53,7 +54,7 @@ def check_spectrum_file(path: str | Path, size: int | None = None) -> dict[str, 
     if path.is_dir():
         held = ", ".join(sorted(p.name for p in path.glob("*.json"))[:5]) or "no .json file"
         raise InputError(f"{path} is a folder; name a file in it ({held})")
-    if path.suffix != ".json":
+    if path.suffix.lower() != ".json":
         return {path.name: _of_pair(_read_arrays(path), path, size)}
     plain = read_json(path, what="nodes and weights")
     if _is_table_of_protocols(plain):
@@ -107,26 +108,40 @@ def _of_pair(held: Any, path: Path, size: int | None) -> SpectrumCheck:
         pair = held[0], held[1]
     else:
         raise InputError(f"{path}: expected a list of two: nodes and weights")
-    known = _agreed(path, None if stated is None else np.asarray(stated).item(), size)
+    known = _agreed(path, None if stated is None else _size(path, stated), size)
     try:
         return check_spectrum(*pair, known)
-    except (InputError, TypeError) as error:
+    except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def _agreed(path: Path, stated: Any, given: int | None, of: str = "") -> int:
+def _size(path: Path, stated: Any) -> int:
+    """Return P as a file says it: an integer, of Python or in an array of one."""
+    array = np.asarray(stated)
+    if array.size == 1 and array.dtype.kind in "iu" and int(array.item()) >= 1:
+        return int(array.item())
+    shown = f"{array.size} values" if array.size != 1 else repr(array.item())
+    raise InputError(
+        f"{path}: the number of parameters must be one integer of at least 1, got {shown[:60]}"
+    )
+
+
+def _agreed(path: Path, stated: int | None, given: int | None, of: str = "") -> int:
     """Return P as the file or the caller says it; both may, if they agree."""
-    if stated is None and given is None:
+    known = given if stated is None else stated
+    if known is None:
         raise InputError(
             f"{path} does not say the number of parameters P; give it with --parameter-count P"
         )
-    if stated is not None and given is not None and stated != given:
+    if given is not None and known != given:
         raise InputError(f"{path}{of}: P is {stated} there, got --parameter-count {given}")
-    return given if stated is None else stated  # type: ignore[return-value]
+    return known
 
 
 def _read_arrays(path: Path) -> Any:
     """Return what a file that is not JSON holds: an object of arrays, or nodes and weights."""
+    if path.suffix.lower() in (".csv", ".txt"):
+        return read_columns(path)
     try:
         if path.suffix in (".npz", ".npy"):
             with path.open("rb") as file:
@@ -134,8 +149,6 @@ def _read_arrays(path: Path) -> Any:
                 if path.suffix == ".npy":
                     return _halves(path, held)
                 return {name: held[name] for name in held.files}
-        if path.suffix in (".csv", ".txt"):
-            return _columns(path)
     except InputError:
         raise
     except Exception as error:  # NumPy's readers raise whatever a broken file brings up
@@ -149,26 +162,3 @@ def _halves(path: Path, array: np.ndarray[Any, Any]) -> tuple[Any, Any]:
     if array.ndim == 2 and array.shape[1] == 2:
         return array[:, 0], array[:, 1]
     raise InputError(f"{path}: expected shape (2, m), (2, runs, m) or (m, 2), got {array.shape}")
-
-
-def _columns(path: Path) -> tuple[list[float], list[float]]:
-    """Return both columns, apart from a first line of names and what follows a #."""
-    lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines()]
-    lines = [line for line in lines if line]
-    split = (lambda s: next(csv.reader([s]))) if any("," in x for x in lines) else str.split
-    rows = [[cell.strip() for cell in split(line)] for line in lines]
-    if rows and not _numbers(rows[0]):
-        rows = rows[1:]
-    for k, row in enumerate(rows, 1):
-        if len(row) != 2 or not _numbers(row):
-            raise InputError(
-                f"{path}: expected two numbers, node and weight, in data line {k}, got {row}"
-            )
-    return [float(row[0]) for row in rows], [float(row[1]) for row in rows]
-
-
-def _numbers(cells: Sequence[str]) -> bool:
-    try:
-        return bool([float(cell) for cell in cells])
-    except ValueError:
-        return False

@@ -111,7 +111,7 @@ class Runs:
         ("deep.json", b"[[[[0.5]]], [[[0.5]]]]", "lists of the same length"),
         ("empty.csv", b"", "lists of the same length"),
         ("three.csv", b"1,2,3\n4,5,6\n", "expected two numbers"),
-        ("word.csv", b"node,weight\n1,x\n", "data line 1"),
+        ("word.csv", b"node,weight\n1,x\n", "in line 2, got 1 | x"),
         ("binary.csv", bytes(range(256)), "cannot read"),
         ("not.npz", b"PK\x03\x04 no archive", "cannot read"),
         ("not.npy", b"no array", "cannot read"),

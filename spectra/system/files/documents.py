@@ -46,7 +46,7 @@ def read_json(path: Path, *, what: str) -> Any:
         InputError: it cannot be read, is no strict JSON in UTF-8, names a key twice in one object,
             nests deeper than the limit ``depth``, or holds a number or text that no computer holds.
     """
-    text = _text(path, read_bytes(path, "json_file"), what)
+    text = read_text(path, "json_file", what=what)
     return parse_json(text, origin=str(path), what=what)
 
 
@@ -89,7 +89,7 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
     Raises:
         InputError: as for :func:`read_json`, of TOML; or it holds a date.
     """
-    text = _text(path, read_bytes(path, "toml_file"), what)
+    text = read_text(path, "toml_file", what=what)
     # Python takes time and memory that go with the square of the parts of a key.
     if re.search(f"{_PART}{{{limit('depth')}}}", text):
         check_limit("depth", limit("depth") + 1, f"{path}: parts of a key")
@@ -101,8 +101,18 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
     return plain
 
 
-def _text(path: Path, content: bytes, what: str) -> str:
-    """Return bytes as text; the mark that Windows puts before UTF-8 is left out."""
+def read_text(path: Path, limit_name: str, *, what: str) -> str:
+    """Return what a file of text holds; the mark that Windows puts before UTF-8 is left out.
+
+    Args:
+        path: a regular file.
+        limit_name: of its size, see :class:`spectra.system.files.limits.Limits`.
+        what: it should be, for errors.
+
+    Raises:
+        InputError: it cannot be read, is too large, or no text in UTF-8.
+    """
+    content = read_bytes(path, limit_name)
     for start, kind in _OTHER_TEXT.items():
         if content.startswith(start):
             raise InputError(f"cannot read {path} as {what}: it is {kind}, expected text in UTF-8")
