@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-soak test-verdicts test-foreign lint study study-digits bench-env bundle clean
+.PHONY: help demo test test-slow test-soak test-verdicts test-foreign mutants lint study study-digits bench-env bundle clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -42,6 +42,9 @@ test-foreign: $(STAMP) ## install timm and transformers, and test their networks
 		-c constraints.txt transformers huggingface_hub safetensors pyyaml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps timm
 	$(BIN)/python -m pytest -m foreign tests/foreign
+
+mutants: $(STAMP) ## see how many of 300 planted mistakes the tests notice (hours)
+	$(BIN)/python tests/mutation
 
 lint: $(STAMP) ## mend what the linters can mend
 	$(BIN)/ruff check --fix .
