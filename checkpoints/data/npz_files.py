@@ -1,7 +1,5 @@
 """Images and labels in npz files, as users keep them."""
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +9,13 @@ import torch
 
 from checkpoints.data.dataset import Labelled, LabelledImages, LabelledInputs
 from spectra.errors import InputError
+from spectra.system.files.arrays import npz_arrays, npz_names
+from spectra.system.files.limits import check_limit
+from spectra.system.files.reading import opened
 
-# Ours: five times the classes of ImageNet-21k; counting them takes memory in proportion.
-MAX_CLASSES = 100_000
-# What numpy, zipfile and zlib raise on a file that is no intact npz.
-_DAMAGE = (
-    OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-_NPY = b"\x93NUMPY"
+_EXPECTED = (
+    "expected npz:TRAIN.npz[,TEST.npz] as numpy.savez(FILE, images=..., labels=...) writes it"
+)
 _BRIGHT = 20  # ours: no normalised image reaches it, and hardly any photograph stays below
 Array = npt.NDArray[Any]
 
@@ -95,12 +91,9 @@ def as_classes(labels: Array, count: int, origin: str) -> npt.NDArray[np.int64]:
             f"{origin}: labels must be integers of shape ({count},), "
             f"got {labels.dtype} of shape {labels.shape}"
         )
-    if labels.min() < 0 or labels.max() >= MAX_CLASSES:
-        wrong = labels.min() if labels.min() < 0 else labels.max()
-        raise InputError(
-            f"{origin}: labels must number the classes from 0 and lie below {MAX_CLASSES}, "
-            f"got {wrong}"
-        )
+    if labels.min() < 0:
+        raise InputError(f"{origin}: labels must number the classes from 0, got {labels.min()}")
+    check_limit("classes", int(labels.max()) + 1, f"{origin}: the largest label, plus one")
     return labels.astype(np.int64)
 
 
@@ -126,40 +119,20 @@ def _channels_are_last(shape: tuple[int, ...]) -> bool:
 
 def _arrays(path: Path) -> tuple[Array, Array]:
     try:
-        with path.open("rb") as handle:
-            if handle.read(32).startswith(b"version https://git-lfs"):
+        with opened(path, "data_file") as file:
+            lfs = file.read(32).startswith(b"version https://git-lfs")
+        if not lfs:
+            names = npz_names(path, "data_file")
+            if not {"images", "labels"} <= set(names):
                 raise InputError(
-                    f"{path} is a Git LFS pointer, which does not hold the images; fetch them "
-                    "with 'git lfs pull' in the repository it comes from"
+                    f"{path} must hold the arrays images and labels, it holds "
+                    f"{', '.join(names[:10])[:200] or 'none'}"
                 )
-            handle.seek(0)
-            if handle.read(len(_NPY)) == _NPY:
-                raise InputError(
-                    f"{path} is one array as numpy.save writes it; expected an npz file: "
-                    "numpy.savez(FILE, images=..., labels=...)"
-                )
-            handle.seek(0)
-            with np.load(handle, allow_pickle=False) as file:
-                if not {"images", "labels"} <= set(file.files):
-                    raise InputError(
-                        f"{path} must hold the arrays images and labels, it holds "
-                        f"{', '.join(file.files) or 'none'}"
-                    )
-                return np.asarray(file["images"]), np.asarray(file["labels"])
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror or error}; name the data with --data, such as "
-            "npz:TRAIN.npz,TEST.npz, or put its folder into SPECTRA_DATA"
-        ) from error
-    except _DAMAGE as error:
-        # numpy takes what is no zip archive for a pickle, and advises to load it as one.
-        reason: object = error
-        if "Object arrays" in str(error):
-            reason = "it holds an array of Python objects; images and labels must be numbers"
-        elif "pickle" in str(error):
-            reason = "it is no npz archive"
-        raise InputError(
-            f"cannot read {path} as an npz file of images and labels: {reason}"
-        ) from error
+            images, labels = npz_arrays(path, ("images", "labels"), "data_file")
+            return images, labels
+    except InputError as error:
+        raise InputError(f"{error}; {_EXPECTED}") from error
+    raise InputError(
+        f"{path} is a Git LFS pointer, which does not hold the images; fetch them with 'git lfs "
+        "pull' in the repository it comes from"
+    )

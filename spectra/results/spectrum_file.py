@@ -1,5 +1,6 @@
 """Stored densities, checked: our result files, and nodes and weights as others keep them."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from spectra.results.analysis import FORMAT as ANALYSIS
 from spectra.results.analysis import Analysis, load_analysis
 from spectra.results.study_result import FORMAT as STUDY
 from spectra.results.study_result import load_study_result
+from spectra.system.files.arrays import npy_array, npz_arrays, npz_names
 from spectra.system.files.columns import read_columns
 from spectra.system.files.documents import read_json
 
@@ -142,17 +144,14 @@ def _read_arrays(path: Path) -> Any:
     """Return what a file that is not JSON holds: an object of arrays, or nodes and weights."""
     if path.suffix.lower() in (".csv", ".txt"):
         return read_columns(path)
-    try:
-        if path.suffix in (".npz", ".npy"):
-            with path.open("rb") as file:
-                held = np.load(file, allow_pickle=False)
-                if path.suffix == ".npy":
-                    return _halves(path, held)
-                return {name: held[name] for name in held.files}
-    except InputError:
-        raise
-    except Exception as error:  # NumPy's readers raise whatever a broken file brings up
-        raise InputError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    if path.suffix == ".npy":
+        return _halves(path, npy_array(path, "density_file"))
+    if path.suffix == ".npz":
+        known = {*itertools.chain(*_NAMES), *_SIZES}
+        names = npz_names(path, "density_file")
+        wanted = [name for name in names if name in known]
+        read = npz_arrays(path, wanted, "density_file", unpacked="density_file")
+        return {**dict.fromkeys(names), **dict(zip(wanted, read, strict=True))}
     raise InputError(f"{path}: expected one of {_READ}; pickles (.pt, .pkl) are not opened")
 
 

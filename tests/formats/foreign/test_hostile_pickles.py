@@ -114,16 +114,19 @@ def field(at: int, value: bytes):
 
 ARCHIVES = {
     "a part of four GiB": (field(20, struct.pack("<II", 2**32 - 2, 2**32 - 2)), "lies in another"),
-    "a part that grows": (field(24, struct.pack("<I", 2**31)), "part net/data/0 is compressed"),
+    "a part that grows": (field(24, struct.pack("<I", 2**31)), "part net/data/0 has two sizes"),
     "a part in another": (field(42, struct.pack("<I", 0)), "lies in another"),
     "an encrypted part": (field(8, b"\x01"), "part net/data/0 is encrypted"),
     "another name": (field(46, b"net/data/1"), "lacks storage 0"),
     "one name twice": (field(46, b"net/version"[:10]), "no readable checkpoint"),
     "a flipped bit": (lambda c: c.replace(bytes(16), bytes(15) + b"\x01", 1), "its checksum"),
-    "a directory of two GiB": (lambda c: c[:-10] + b"\x00\x00\x00\x80" + c[-6:], "list of parts"),
+    "a directory of two GiB": (
+        lambda c: c[:-10] + b"\x00\x00\x00\x80" + c[-6:],
+        "list of its parts",
+    ),
     "a directory elsewhere": (lambda c: c[:-6] + b"\xff\xff\xff\x7f" + c[-2:], "lies outside"),
-    "something behind": (lambda c: c + b"\x00", "does not end with the list"),
-    "a file cut short": (lambda c: c[:-30], "does not end with the list"),
+    "something behind": (lambda c: c + b"\x00", "does not end as a zip archive does"),
+    "a file cut short": (lambda c: c[:-30], "does not end as a zip archive does"),
 }
 
 
@@ -132,8 +135,18 @@ def test_an_archive_that_lies_is_refused(tmp_path, change, complaint):
     refused(changed(hostile.write_archive(tmp_path / "net.pth", HONEST), change), complaint)
 
 
-def test_a_compressed_archive_is_refused(tmp_path):
-    refused(compressed(tmp_path / "net.pth", HONEST), "is compressed")
+def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused(tmp_path):
+    path = compressed(tmp_path / "net.pth", HONEST)
+    assert path.stat().st_size < 2**13
+    with raised_limits(unpacked=2**21):
+        refused(path, "its parts, unpacked: .* --limit unpacked=")
+    assert read_torch(path)["linear.weight"].shape == (2, 2)
+
+
+def test_an_archive_packed_in_another_way_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "net.pth", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("net/data.pkl", hostile.START + HONEST + b".")
+    refused(tmp_path / "net.pth", "compressed in a way that is not read")
 
 
 def test_an_archive_of_two_pickles_is_refused(tmp_path):
@@ -143,7 +156,7 @@ def test_an_archive_of_two_pickles_is_refused(tmp_path):
 
 def test_a_storage_that_is_cut_short_is_refused(tmp_path):
     path = hostile.write_older(tmp_path / "net.pth", HONEST)
-    refused(changed(path, lambda content: content[:-1]), "it ends within a storage")
+    refused(changed(path, lambda content: content[:-1]), "it ends too early")
 
 
 def test_a_storage_of_another_size_is_refused(tmp_path):

@@ -77,7 +77,7 @@ def test_a_truncated_file_is_refused(save, legacy, kept):
     path = save(state(), _use_new_zipfile_serialization=not legacy)
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])
-    one_line(path, "no readable checkpoint, or it was cut short")
+    one_line(path, "it was cut short")
 
 
 def test_weights_that_do_not_match_their_checksum_are_refused(save):
@@ -99,7 +99,7 @@ def test_an_empty_file_is_refused(tmp_path):
 @pytest.mark.parametrize("content", [b"<html>sign in</html>", b"\x00" * 99, b"PK\x03\x04junk"])
 def test_a_file_of_another_kind_is_refused(tmp_path, content):
     (tmp_path / "net.pth").write_bytes(content)
-    one_line(tmp_path / "net.pth", "no readable checkpoint")
+    one_line(tmp_path / "net.pth", "no readable checkpoint|not end as a zip archive")
 
 
 def test_a_folder_is_refused(tmp_path):

@@ -1,0 +1,166 @@
+"""Zip archives of strangers: their parts, once none can be more than the archive says."""
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from spectra.errors import InputError
+from spectra.system.files.limits import check_limit
+
+# How a zip file ends: of files above 4 GiB, and of torch's, two more records come before.
+_END, _LOCATOR = b"PK\x05\x06", b"PK\x06\x07"
+_END_LENGTH, _LOCATOR_LENGTH, _LONG_END_LENGTH = 22, 20, 56
+_LOCAL_LENGTH = 30  # bytes before the name of a part and its content
+_PIECE = 2**24
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+
+
+class DamagedPartError(InputError):
+    """A part is not what its checksum says."""
+
+
+class ZipParts:
+    """The parts of an archive, each in a place of its own, stored as they are or deflated.
+
+    Args:
+        file: the archive, open.
+        origin: names it in errors.
+        most: the limit of what the deflated parts that are read become, all together.
+
+    Attributes:
+        names: of the parts.
+
+    Raises:
+        InputError: it is no archive or is damaged; a part is encrypted, shares bytes or its name
+            with another, lies outside, or is compressed in a way that is not taken.
+    """
+
+    def __init__(self, file: BinaryIO, origin: str, most: str = "unpacked") -> None:
+        self._origin = origin
+        end = _directory(file, origin)
+        try:
+            self._archive = zipfile.ZipFile(file)
+        except (*_DAMAGE, ValueError, struct.error) as error:
+            raise self._refused(f"it is no intact zip archive: {error}") from error
+        parts = self._archive.infolist()
+        self._infos = {part.filename: part for part in parts}
+        if len(self._infos) != len(parts):
+            raise self._refused("two of its parts have one name")
+        self._check(end)
+        self._most, self._unpacked = most, 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parts."""
+        return tuple(self._infos)
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a part, unpacked."""
+        return self._infos[name].file_size
+
+    def read(self, name: str) -> bytes:
+        """Return what a part holds.
+
+        Raises:
+            DamagedPartError: it does not match its checksum, or is damaged in another way.
+        """
+        content = np.empty(self.size(name), np.uint8)
+        with self.opened(name) as part:
+            fill(part, content)
+        return content.tobytes()
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a part; once it has been read to its end, its checksum is compared.
+
+        Raises:
+            DamagedPartError: see :meth:`read`.
+        """
+        info = self._infos[name]
+        if info.compress_type:
+            self._unpacked += info.file_size
+            check_limit(self._most, self._unpacked, f"{self._origin}: its parts, unpacked")
+        checksum = info.CRC
+        if not checksum:  # torch was told to write none
+            del info.CRC
+        try:
+            with self._archive.open(info) as part:
+                yield part
+                if part.read(1):  # which also compares the checksum
+                    raise zipfile.BadZipFile("it is longer than the archive says")
+        except _DAMAGE as error:
+            raise DamagedPartError(
+                f"{self._origin} is damaged: {_short(name)} does not match its checksum; download "
+                "or copy it again"
+            ) from error
+        finally:
+            info.CRC = checksum
+
+    def _check(self, directory: int) -> None:
+        end = 0
+        for part in sorted(self._infos.values(), key=lambda part: part.header_offset):
+            name = _short(part.filename)
+            if part.flag_bits & 1:
+                raise self._refused(f"its part {name} is encrypted")
+            if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise self._refused(f"its part {name} is compressed in a way that is not read")
+            if part.compress_type == zipfile.ZIP_STORED and part.compress_size != part.file_size:
+                raise self._refused(f"its part {name} has two sizes")
+            if part.header_offset < end:
+                raise self._refused(f"its part {name} lies in another")
+            end = part.header_offset + _LOCAL_LENGTH + part.compress_size
+        if end > directory:
+            raise self._refused("one of its parts lies outside it")
+
+    def _refused(self, reason: str) -> InputError:
+        return InputError(f"cannot read {self._origin}: {reason}; download or copy it again")
+
+
+def fill(file: IO[bytes], content: npt.NDArray[np.uint8]) -> None:
+    """Fill an array of bytes, shape (n,), from a file, in pieces.
+
+    Raises:
+        EOFError: the file ends before.
+    """
+    done = 0
+    while done < len(content):
+        piece = file.read(min(_PIECE, len(content) - done))
+        if not piece:
+            raise EOFError("it ends too early")
+        content[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
+        done += len(piece)
+
+
+def _directory(file: BinaryIO, origin: str) -> int:
+    """Return where the list of an archive's parts begins, once it is known not to be too long."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _END_LENGTH - _LONG_END_LENGTH - _LOCATOR_LENGTH))
+    tail = file.read()
+    file.seek(0)
+    end = tail[-_END_LENGTH:]
+    if len(tail) < _END_LENGTH or not end.startswith(_END):
+        raise InputError(
+            f"cannot read {origin}: it was cut short, for it does not end as a zip archive does; "
+            "download or copy it again"
+        )
+    length, start = struct.unpack("<II", end[12:20])
+    if tail[-_END_LENGTH - _LOCATOR_LENGTH :].startswith(_LOCATOR):
+        length, start = struct.unpack("<QQ", tail[40:56])
+    check_limit("header", length, f"{origin}: the list of its parts")
+    if start + length > size:
+        raise InputError(
+            f"cannot read {origin}: the list of its parts lies outside it; download or copy it "
+            "again"
+        )
+    return int(start)
+
+
+def _short(name: str) -> str:
+    return name[:60] if name.isprintable() else repr(name[:60])
