@@ -172,11 +172,11 @@ def draw_reproduction(
     if result.theorems:
         for run, theorem in result.theorems.items():
             figure = plot_theorem(theorem, title=f"{stamp}; {run}")
-            written += save_figure(figure, folder / f"theorem-{_slug(run)}", formats)
+            written += _save(figure, folder, f"theorem-{_slug(run)}", formats)
         return written
     if not result.analyses:
         figure = plot_published(result.rows, title=stamp, caption=result.source)
-        return save_figure(figure, folder / file_name(result.study), formats)
+        return _save(figure, folder, file_name(result.study), formats)
     last = {
         run: protocol_rows({name: found[-1] for name, found in protocols.items()})
         for run, protocols in result.analyses.items()
@@ -188,11 +188,11 @@ def draw_reproduction(
         found = {run: by_name[protocol] for run, by_name in result.analyses.items()}
         if result.over_training:
             figure = _trajectory(found, switch_epoch=result.switch_epoch, title=title)
-            written += save_figure(figure, folder / f"trajectories-{place}", formats)
+            written += _save(figure, folder, f"trajectories-{place}", formats)
         if result.density_classes:
             final = {run: analyses[-1] for run, analyses in found.items()}
             figure = density_grid(final, result.density_classes, title=title)
-            written += save_figure(figure, folder / f"densities-{place}", formats)
+            written += _save(figure, folder, f"densities-{place}", formats)
     return written
 
 
@@ -214,22 +214,29 @@ def _draw_split(
     for base, pair in _pairs(last).items():
         if labels:
             figure = density_grid(pair, labels)
-            written += save_figure(figure, place / f"density-{file_name(base)}{suffix}", formats)
+            written += _save(figure, place, f"density-{file_name(base)}{suffix}", formats)
     if any(a.protocol.split == split for a in result.trajectories):
         for base, pair in _pairs(last).items():
             series = {name: [a for run in result.runs(name, split) for a in run] for name in pair}
             switches = {switch_epochs[name] for name in pair if name in switch_epochs}
             switch = switches.pop() if len(switches) == 1 else None
             figure = _trajectory(series, switch_epoch=switch)
-            written += save_figure(figure, place / f"trajectory-{file_name(base)}{suffix}", formats)
+            written += _save(figure, place, f"trajectory-{file_name(base)}{suffix}", formats)
     if all(str(c) in known for classes in groups.values() for c in classes):
         figure = plot_contrast(last, groups=groups)
-        written += save_figure(figure, place / f"contrast{suffix}", formats)
+        written += _save(figure, place, f"contrast{suffix}", formats)
     rows = recipe_rows(result, groups, split)
     table = folder / f"recipes{suffix}.md"
     write_atomically(table, recipe_table_markdown(rows, note=RATIO_NOTE).encode())
     figure = plot_recipe_table(rows, note=RATIO_NOTE, title=f"Recipes; curvature on {split} images")
-    return [*written, table, *save_figure(figure, place / f"recipes{suffix}", formats)]
+    return [*written, table, *_save(figure, place, f"recipes{suffix}", formats)]
+
+
+def _save(figure: Figure, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
+    """Write a figure in each format, whatever the end of its name looks like."""
+    return [
+        path for one in formats for path in save_figure(figure, folder / f"{name}.{one}", (one,))
+    ]
 
 
 def _slug(text: str) -> str:

@@ -20,7 +20,7 @@ from spectra.classes.identity import library_versions
 from spectra.results.study_result import StudyResult, save_study_result
 from spectra.system.files.lock import locked
 from spectra.system.files.names import file_name
-from spectra.system.files.writing import writing_under
+from spectra.system.files.places import writing_under
 from spectra.system.progress import Progress, within
 
 

@@ -28,7 +28,7 @@ from checkpoints.training.trainer import Trainer, descent
 from spectra._version import __version__
 from spectra.errors import InputError
 from spectra.system.files.lock import locked
-from spectra.system.files.writing import writing_under
+from spectra.system.files.places import writing_under
 from spectra.system.progress import Progress
 from spectra.system.seeding import derive_seed, make_generator
 

@@ -10,7 +10,7 @@ from cli.options.values import Folder, hold
 from figures.style.colours import FORMATS, WRITTEN_FORMATS
 from spectra.errors import InputError
 from spectra.system.files.names import file_name
-from spectra.system.files.writing import writing_under
+from spectra.system.files.places import writing_under
 
 if TYPE_CHECKING:
     from spectra import Analysis
@@ -66,6 +66,11 @@ def plot(
         print_paths(written)
         return
     analyses = {path.parent.name + "/" + path.stem: load_analysis(path) for path in results}
+    if len(analyses) < len(results):
+        raise InputError(
+            "two of the results have one name, in folders of one name; rename a folder, or draw "
+            "one after the other"
+        )
     labels = None if classes is None else [part for part in classes.split(",") if part]
     written = []
     if kind == "trajectory":
@@ -85,12 +90,14 @@ def plot(
         figure = density_grid(analyses, columns, sigma=sigma)
         written += save_figure(figure, folder / "density-grid", chosen)
     else:
+        stems = {path.stem for path in results}
         for path, analysis in zip(results, analyses.values(), strict=True):
-            place = (
-                output / file_name(path.stem)
-                if output and len(results) > 1
-                else output or path.parent
-            )
+            place = output or path.parent
+            if output and len(results) > 1:
+                named = (
+                    path.stem if len(stems) == len(results) else f"{path.parent.name}-{path.stem}"
+                )
+                place = output / file_name(named)
             with writing_under(place):
                 written += draw_analysis(
                     analysis, place, labels=labels, sigma=sigma, formats=chosen

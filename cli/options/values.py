@@ -9,7 +9,7 @@ import click
 
 from cli.display.lines import note
 from spectra.errors import InputError
-from spectra.system.files.writing import writing_under
+from spectra.system.files.places import writing_under
 
 
 class Folder(click.Path):

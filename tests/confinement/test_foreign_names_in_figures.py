@@ -4,7 +4,6 @@ import warnings
 from dataclasses import replace
 
 import pytest
-import torch
 from drawn_results import analysis, record_of
 from matplotlib.text import Text
 
@@ -20,7 +19,6 @@ from figures import (
     save_figure,
 )
 from figures.style.names import drawn_name
-from spectra import DenseOperator, make_generator, slq
 from spectra.results.recipe_rows import RecipeRow
 from spectra.results.reproduction_result import ComparedRow, ComparedValue
 
@@ -31,12 +29,6 @@ NAMES = [
 # One of each kind, for the figures that take longer.
 FEW = [r"$\frac{$", "_hidden", "a\nb\x1b\ud800\0", "x" * 20_000, "  "]
 a_few_names = pytest.mark.parametrize("name", FEW, ids=lambda name: ascii(name[:12]))
-
-
-@pytest.fixture(scope="module")
-def spectrum():
-    op = DenseOperator(torch.diag(torch.linspace(-1, 5, 12, dtype=torch.float64)))
-    return slq(op, num_probes=1, num_steps=8, generator=make_generator(0))
 
 
 @pytest.fixture(autouse=True)

@@ -4,13 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from command_line import refused
+from command_line import invoke, refused
 from drawn_results import analysis, record_of
 
 from checkpoints.studies.pipeline import run_study
 from checkpoints.studies.study import load_study
 from figures import draw_study
+from spectra import save_analysis
+from spectra.errors import InputError
 from spectra.results.study_result import StudyResult, load_study_result, save_study_result
+from spectra.system.files.lock import locked
+from spectra.system.files.places import writing_under
 
 HOSTILE = ["../../../README.md", "/abs/evil", "..", "a\0b", "-o", "x" * 300, "a\nb", "\ud800"]
 STUDY = """
@@ -96,3 +100,33 @@ def test_a_link_in_the_folder_is_not_written_through(link, tmp_path, monkeypatch
     )
     assert f"{Path(link).parts[0] if link == 'figures' else link} is a link" in told
     assert list(victim.iterdir()) == []
+
+
+def test_a_folder_that_is_a_link_is_not_locked_below_the_root(tmp_path):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "training").symlink_to(tmp_path / "victim")
+    with (
+        writing_under(tmp_path / "out"),
+        pytest.raises(InputError, match="training is a link"),
+        locked(tmp_path / "out" / "training" / "ce-seed0"),
+    ):
+        pass
+    assert list((tmp_path / "victim").iterdir()) == []
+
+
+def test_results_of_one_name_are_drawn_beside_each_other(tmp_path, spectrum):
+    for run in ("a", "b"):
+        save_analysis(tmp_path / run / "analysis.json", analysis(record_of(spectrum)))
+    found = invoke("plot", tmp_path / "a", tmp_path / "b", "--format", "svg", "-o", tmp_path / "o")
+    assert found.exit_code == 0
+    drawn = {path.parent.name for path in (tmp_path / "o").rglob("*.svg")}
+    assert drawn == {"a-analysis", "b-analysis"}
+    again = tmp_path / "c" / "a"
+    save_analysis(again / "analysis.json", analysis(record_of(spectrum)))
+    assert "two of the results have one name" in refused("plot", tmp_path / "a", again)
+
+
+def test_a_recipe_that_is_called_as_a_picture_is_drawn_in_every_format(inside):
+    written = draw_study(study_of("x.png"), inside, density_classes=(), formats=("svg", "pdf"))
+    assert {path.suffix for path in written if "x.png" in path.name} == {".svg", ".pdf"}

@@ -24,7 +24,8 @@ from spectra.results.reproduction_result import (
     theorem_runs,
 )
 from spectra.system.files.lock import locked
-from spectra.system.files.writing import write_json, writing_under
+from spectra.system.files.places import writing_under
+from spectra.system.files.writing import write_json
 from spectra.system.progress import Progress, within
 
 

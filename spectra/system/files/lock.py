@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from spectra.errors import InputError
+from spectra.system.files.places import refuse_elsewhere
 from spectra.system.foreign_text import short_name
 
 logger = logging.getLogger(__name__)
@@ -61,13 +62,15 @@ def locked(folder: Path) -> Iterator[None]:
         folder: to write to.
 
     Raises:
-        InputError: somebody else holds it, says who and since when; or it cannot be written to.
+        InputError: somebody else holds it, says who and since when; or it cannot be written to,
+            see :func:`spectra.system.files.places.refuse_elsewhere`.
         OSError: the disk is full, or fails.
     """
     if any(one.folder == folder.resolve() for one in _held_here()):
         yield
         return
     path = folder / LOCK
+    refuse_elsewhere(path)
     lock = FileLock(path, fallback_to_soft=False)
     made = _acquire(lock, folder)
     began = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
@@ -143,8 +146,6 @@ def _acquire(lock: FileLock, folder: Path) -> list[Path]:
             raise InputError(
                 f"cannot write to {folder} ({error.strerror}); choose another -o"
             ) from error
-        if error.errno in (errno.ELOOP, errno.EISDIR):
-            raise InputError(f"{path} is no file; remove it") from error
         if error.errno not in _NO_LOCKS:
             raise
         logger.warning(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from spectra.errors import InputError
-from spectra.system.files.writing import refuse_elsewhere, write_atomically, writing_under
+from spectra.system.files.places import refuse_elsewhere, writing_under
+from spectra.system.files.writing import write_atomically
 
 
 @pytest.fixture
