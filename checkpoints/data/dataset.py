@@ -246,11 +246,23 @@ class ImageData:
         """Return the SHA-256 of the training inputs and labels, in order; computed once."""
         return self._digest
 
+    def test_digest(self) -> str | None:
+        """Return the SHA-256 of the test inputs and labels, computed once; None without them."""
+        return self._test_digest
+
     @cached_property
     def _digest(self) -> str:
-        h = hashlib.sha256()
-        for tensor in self.train.tensors:
-            h.update(repr(tuple(tensor.shape)).encode())
-            h.update(tensor.contiguous().numpy().tobytes())
-        h.update(self.train.labels.contiguous().numpy().tobytes())
-        return h.hexdigest()
+        return _digest_of(self.train)
+
+    @cached_property
+    def _test_digest(self) -> str | None:
+        return None if self.test is None else _digest_of(self.test)
+
+
+def _digest_of(split: Labelled) -> str:
+    h = hashlib.sha256()
+    for tensor in split.tensors:
+        h.update(repr(tuple(tensor.shape)).encode())
+        h.update(tensor.contiguous().numpy().tobytes())
+    h.update(split.labels.contiguous().numpy().tobytes())
+    return h.hexdigest()

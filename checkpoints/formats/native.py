@@ -1,5 +1,6 @@
 """Our own checkpoint file: safetensors, with everything else as JSON in its header."""
 
+import hashlib
 import json
 import math
 from dataclasses import dataclass, fields
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data.dataset import Normalisation
+from checkpoints.formats.seals import broken, lost_its_name, sealed
 from checkpoints.models import Architecture
 from checkpoints.recipes.recipe import Recipe
 from spectra.errors import InputError
@@ -44,8 +46,12 @@ class _Metadata:
     notes: tuple[str, ...] | None = None
 
 
-def save_native(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically: safetensors, metadata under the header key ``spectra``."""
+def save_native(path: Path, checkpoint: Checkpoint) -> str:
+    """Write a checkpoint atomically: safetensors, metadata under the header key ``spectra``.
+
+    Returns:
+        The SHA-256 of the file.
+    """
     metadata = {
         "schema": SCHEMA,
         "name": checkpoint.name,
@@ -65,16 +71,19 @@ def save_native(path: Path, checkpoint: Checkpoint) -> None:
         key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, value in checkpoint.state.items()
     }
-    header = {HEADER_KEY: json.dumps(metadata, allow_nan=False)}
-    write_atomically(path, safetensors.torch.save(tensors, header))
+    json.dumps(metadata, allow_nan=False)  # which no reader of strict JSON would take
+    content = safetensors.torch.save(tensors, {HEADER_KEY: sealed(metadata, tensors)})
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def load_native(path: Path) -> Checkpoint:
     """Read a file of :func:`save_native`.
 
     Raises:
-        InputError: not a safetensors file, truncated, not written by this toolkit, or a value in
-            its metadata does not fit: ``FILE: class_counts[2]: expected an integer, got 'x'``.
+        InputError: not a safetensors file, truncated, not written by this toolkit, its content not
+            that of its digest, or a value in its metadata does not fit:
+            ``FILE: class_counts[2]: expected an integer, got 'x'``.
     """
     plain = read_metadata(path)
     known = from_plain(plain, _Metadata, origin=str(path))
@@ -85,7 +94,14 @@ def load_native(path: Path) -> Checkpoint:
             "hessian-spectra"
         )
     try:
-        return _checkpoint(known, safetensors.torch.load(path.read_bytes()))
+        tensors = safetensors.torch.load(path.read_bytes())
+        checkpoint = _checkpoint(known, tensors)
+        if broken(_header(path)[HEADER_KEY], tensors):
+            raise InputError(
+                "damaged, its content is not that of its digest; copy it again, or remove it and "
+                "train again"
+            )
+        return checkpoint
     except SafetensorError as error:
         raise InputError(f"{path} is damaged or truncated: {error}") from error
     except InputError as error:
@@ -96,9 +112,12 @@ def is_native(path: Path) -> bool:
     """Say whether a safetensors file carries metadata of ours.
 
     Raises:
-        InputError: not a safetensors file.
+        InputError: not a safetensors file, or a damaged one of ours.
     """
-    return HEADER_KEY in _header(path)
+    header = _header(path)
+    if lost_its_name(header, HEADER_KEY) and RESUME_KEY not in header:
+        raise InputError(f"{path} is damaged: its metadata have lost their name; copy it again")
+    return HEADER_KEY in header
 
 
 def read_plain(path: Path) -> dict[str, Tensor]:

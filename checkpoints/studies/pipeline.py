@@ -124,7 +124,7 @@ class _Unit:
             if self.on_progress:
                 self.on_progress(f"{self.run} train", epoch, epochs)
 
-        train_job(job, device=self.device, resume=True, on_progress=trained)
+        train_job(job, device=self.device, resume=True, repair=True, on_progress=trained)
         return job.recipe.epochs
 
     def analyze(

@@ -1,6 +1,8 @@
 """One training run: what is trained, how, on what, and where it lies."""
 
 import functools
+import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +86,7 @@ class TrainingJob:
             "recipe": self.recipe.to_dict(),
             "architecture": self.architecture.to_dict(),
             "data": self.described_data,
+            "test_data": self.data.test_digest(),
             "seed": self.seed,
             "start": self.start and self.start.digest(),
             "execution": self.execution.identity,
@@ -140,6 +143,33 @@ def default_epochs(epochs: int) -> tuple[int, ...]:
     switch = drw_switch(epochs)
     wanted = {max(1, round(f * epochs)) for f in fractions} | {switch, switch + 1}
     return tuple(sorted(e for e in wanted if e <= epochs))
+
+
+def damaged_checkpoints(
+    job: TrainingJob, kept: Mapping[str, str] | None, *, since: int, until: int
+) -> list[str]:
+    """Return what is wrong with checkpoints of a run: of epochs to keep that lie behind it.
+
+    Args:
+        job: the run.
+        kept: SHA-256 of each by its epoch, as it was written; None: not known, they must be there.
+        since: epoch, included.
+        until: epoch, included.
+
+    Returns:
+        ``FILE is gone``, ``FILE is damaged`` for each.
+    """
+    wrong = []
+    for epoch in (e for e in job.kept if since <= e <= until):
+        path = checkpoint_path(job.folder, epoch)
+        if not path.is_file():
+            wrong.append(f"{path} is gone")
+        elif kept is not None:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != kept.get(str(epoch)):
+                wrong.append(f"{path} is damaged")
+    return wrong
 
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:

@@ -13,11 +13,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from checkpoints.formats.native import RESUME_KEY
+from checkpoints.formats.seals import broken, sealed
 from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.epochs_by_execution import ComputedEpochs
 from checkpoints.training.evaluation import EpochMetrics
 from spectra.errors import InputError
 from spectra.system.files.writing import write_atomically
+
+
+class DamagedStateError(InputError):
+    """What a run would go on from cannot be read, or is not what was written."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,15 @@ class TrainingState:
         tensors: ``model.*`` and ``momentum.*``.
         history: the metrics of every epoch so far.
         computed: which epochs were computed how.
+        kept: SHA-256 of each checkpoint that was kept, by its epoch; None: of a version that did
+            not record it.
     """
 
     epoch: int
     tensors: dict[str, Tensor]
     history: list[dict[str, Any]]
     computed: tuple[ComputedEpochs, ...] = ()
+    kept: Mapping[str, str] | None = None
 
     @classmethod
     def capture(
@@ -44,6 +52,7 @@ class TrainingState:
         epoch: int,
         history: list[dict[str, Any]],
         computed: tuple[ComputedEpochs, ...] = (),
+        kept: Mapping[str, str] | None = None,
     ) -> "TrainingState":
         """Take the state of a run."""
         tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
@@ -51,7 +60,7 @@ class TrainingState:
             buffer = optimizer.state[parameter].get("momentum_buffer")
             if buffer is not None:
                 tensors[f"momentum.{name}"] = buffer
-        return cls(epoch, host_copies(tensors), history, computed)
+        return cls(epoch, host_copies(tensors), history, computed, kept)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.SGD) -> None:
         """Put the state back; tensors are copied, so that their alignment is torch's own."""
@@ -88,8 +97,10 @@ def save_state(path: Path, state: TrainingState, identity: dict[str, Any]) -> No
         "history": state.history,
         "identity": identity,
         "computed": [asdict(entry) for entry in state.computed],
+        "kept": state.kept,
     }
-    write_atomically(path, safetensors.torch.save(state.tensors, {RESUME_KEY: json.dumps(header)}))
+    text = sealed(header, state.tensors)
+    write_atomically(path, safetensors.torch.save(state.tensors, {RESUME_KEY: text}))
 
 
 def load_state(
@@ -103,15 +114,21 @@ def load_state(
         other_execution: whether its execution may be another one.
 
     Raises:
-        InputError: the file is damaged, or belongs to a run with another identity.
+        DamagedStateError: the file cannot be read, or its content is not that of its digest.
+        InputError: it belongs to a run with another identity.
     """
+    text = _text(path)
     header = _header(path)
     try:
         tensors = safetensors.torch.load(path.read_bytes())
+        if broken(text, tensors):
+            raise ValueError("its content is not that of its digest")
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, error) from error
     identity = _with_new_fields(header["identity"])
     for key in expected:
+        if key == "test_data" and key not in identity:  # of a version that did not record it
+            continue
         if identity.get(key) != expected[key] and not (key == "execution" and other_execution):
             go_on = "add --other-execution to go on, " if key == "execution" else ""
             raise InputError(
@@ -124,7 +141,9 @@ def load_state(
         raise _damaged(path, error) from error
     if not computed:  # of a version that did not record it
         computed = (ComputedEpochs(1, identity.get("execution"), None),)
-    return TrainingState(int(header["epoch"]), tensors, list(header["history"]), computed)
+    return TrainingState(
+        int(header["epoch"]), tensors, list(header["history"]), computed, header.get("kept")
+    )
 
 
 def before_switch(identity: dict[str, Any]) -> dict[str, Any]:
@@ -166,14 +185,21 @@ def _with_new_fields(identity: dict[str, Any]) -> dict[str, Any]:
 
 def _header(path: Path) -> dict[str, Any]:
     try:
+        return dict(json.loads(_text(path)))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _damaged(path, error) from error
+
+
+def _text(path: Path) -> str:
+    try:
         with safe_open(path, framework="pt") as file:
-            return dict(json.loads((file.metadata() or {})[RESUME_KEY]))
+            return str((file.metadata() or {})[RESUME_KEY])
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise _damaged(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(f"cannot resume from {path}: {error!r}; remove it to start anew")
+def _damaged(path: Path, error: Exception) -> "DamagedStateError":
+    return DamagedStateError(f"cannot resume from {path}: {error!r}; remove it to start anew")
 
 
 def _difference(old: Any, new: Any) -> str:

@@ -1,5 +1,6 @@
 """Train one network by one recipe, with checkpoints and exact resumption."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,14 @@ from checkpoints.models import build_model, initialise
 from checkpoints.recipes.schedules import drw_switch
 from checkpoints.training.epochs_by_execution import ComputedEpochs, computed_note, go_on
 from checkpoints.training.evaluation import EpochMetrics, passes_of
-from checkpoints.training.job import TrainingJob, checkpoint_path, state_path
+from checkpoints.training.job import (
+    TrainingJob,
+    checkpoint_path,
+    damaged_checkpoints,
+    state_path,
+)
 from checkpoints.training.resume import (
+    DamagedStateError,
     TrainingState,
     before_switch,
     host_copies,
@@ -32,6 +39,8 @@ from spectra.system.files.places import writing_under
 from spectra.system.progress import Progress
 from spectra.system.seeding import derive_seed, make_generator
 
+logger = logging.getLogger(__name__)
+
 
 def train_job(
     job: TrainingJob,
@@ -39,6 +48,7 @@ def train_job(
     device: torch.device | str = "cpu",
     resume: bool = False,
     other_execution: bool = False,
+    repair: bool = False,
     on_progress: Progress | None = None,
 ) -> list[Path]:
     """Train and return the paths of the kept checkpoints, the last epoch's last.
@@ -53,18 +63,21 @@ def train_job(
         resume: go on from the last finished epoch if there is one.
         other_execution: go on also where the run was begun in another execution, such as on a GPU
             that is gone: to other bytes, and the checkpoints say which epochs were computed how.
+        repair: of a run to resume, train it anew where its state or a checkpoint is damaged or
+            gone, which a warning says; off: that is an error.
         on_progress: called after each epoch with (loss and accuracy, epochs done, epochs planned);
             :func:`checkpoints.training.resume.load_history` then has all its numbers.
 
     Raises:
         InputError: the folder holds another run, or a run and ``resume`` is off; or another process
-            trains into it; or steps are to be captured and ``device`` is no GPU.
+            trains into it; or what the run wrote is damaged or gone, before it or at its end; or
+            steps are to be captured and ``device`` is no GPU.
         NonFiniteError: the loss became NaN or infinite; checkpoints before it stay.
     """
     job.execution.check_device(torch.device(device))
     job.check()
     with suitable_threads(job.data), writing_under(job.folder), locked(job.folder):
-        _train(job, torch.device(device), resume, other_execution, on_progress)
+        _train(job, torch.device(device), resume, other_execution, repair, on_progress)
     return [checkpoint_path(job.folder, e) for e in job.kept]
 
 
@@ -73,6 +86,7 @@ def _train(
     device: torch.device,
     resume: bool,
     other_execution: bool,
+    repair: bool,
     on_progress: Progress | None,
 ) -> None:
     recipe, identity = job.recipe, job.identity()
@@ -82,9 +96,14 @@ def _train(
         passes = passes_of(model, job.data, job.architecture.name)
     optimizer = descent(recipe, model, device)
     common = shared_path(job.shared, identity) if job.shared and job.shares else None
-    state = _state_to_go_on_from(
-        job, model, identity, common, resume=resume, other_execution=other_execution
-    )
+    state = _state_of_run(job, identity, resume, other_execution, repair)
+    kept: dict[str, str] | None = {}
+    if state is not None:
+        kept = state.kept if state.kept is None else dict(state.kept)
+    else:
+        if job.begun in job.kept:
+            kept = {str(job.begun): _keep(job, model, job.begun, {})}
+        state = _state_at_switch(common, identity, repair)
     done = job.begun
     history: list[dict[str, Any]] = []
     computed: tuple[ComputedEpochs, ...] = ()
@@ -93,7 +112,6 @@ def _train(
         state.restore(model, optimizer)
     if done < recipe.epochs:
         computed = go_on(computed, done, job.execution, device.type)
-    _check_none_lost(job, done)
     trainer = Trainer(
         recipe,
         job.data,
@@ -108,42 +126,99 @@ def _train(
         metrics = replace(trainer.run_epoch(epoch), test=trainer.validate())
         history.append(metrics.to_dict())
         if epoch + 1 in job.kept:
-            _keep(job, model, epoch + 1, metrics.to_dict(), computed)
-        state = TrainingState.capture(model, optimizer, epoch + 1, history, computed)
+            digest = _keep(job, model, epoch + 1, metrics.to_dict(), computed)
+            if kept is not None:
+                kept[str(epoch + 1)] = digest
+            _check_there(job, None, epoch + 1)
+        state = TrainingState.capture(model, optimizer, epoch + 1, history, computed, kept)
         at_switch = epoch + 1 == drw_switch(recipe.epochs)
         if common is not None and at_switch and len(computed) == 1:
             with writing_under(common.parent):
-                save_state(common, state, before_switch(identity))
+                save_state(common, replace(state, kept={}), before_switch(identity))
         save_state(state_path(job.folder), state, identity)
         if on_progress:
             on_progress(_said(metrics), epoch + 1, recipe.epochs)
+    _check_there(job, kept, recipe.epochs)
 
 
-def _state_to_go_on_from(
+def _state_of_run(
     job: TrainingJob,
-    model: nn.Module,
     identity: dict[str, Any],
-    common: Path | None,
-    *,
     resume: bool,
     other_execution: bool,
+    repair: bool,
 ) -> TrainingState | None:
-    """Return the state of the run, or what a run like it left at the switch; None: begin.
-
-    The checkpoint of a run that begins, of ``model`` as it is, is written where it is to be kept.
-    """
+    """Return the state that the run's folder holds; None: begin."""
     own = state_path(job.folder)
-    if own.exists():
-        if not resume:
-            raise InputError(f"{job.folder} holds a run already; add --resume or choose another -o")
-        return load_state(own, expected=identity, other_execution=other_execution)
-    if not resume and any((job.folder / "checkpoints").glob("epoch-*.safetensors")):
-        raise InputError(f"{job.folder} holds checkpoints already; choose another -o")
-    if job.begun in job.kept:
-        _keep(job, model, job.begun, {})
+    if not own.exists():
+        if not resume and any((job.folder / "checkpoints").glob("epoch-*.safetensors")):
+            raise InputError(f"{job.folder} holds checkpoints already; choose another -o")
+        return None
+    if not resume:
+        raise InputError(f"{job.folder} holds a run already; add --resume or choose another -o")
+    try:
+        state = load_state(own, expected=identity, other_execution=other_execution)
+    except DamagedStateError as error:
+        if not repair:
+            raise
+        logger.warning("%s is damaged and the run is trained anew (%s)", own, error)
+        return None
+    if not _go_on_without_loss(job, state, repair):
+        return None
+    return state
+
+
+def _go_on_without_loss(job: TrainingJob, state: TrainingState, repair: bool) -> bool:
+    """Say whether what a run kept until its state is there; False: train it anew.
+
+    Raises:
+        InputError: it is not, and nobody wants the run to be trained anew.
+    """
+    past = [e for e in job.kept if job.begun <= e <= state.epoch]
+    if state.kept is None:
+        never = [e for e in past if not checkpoint_path(job.folder, e).exists()]
+    else:
+        never = [e for e in past if str(e) not in state.kept]
+    if never:
+        raise InputError(
+            f"{job.folder} is past epochs {never}, which were not kept; leave them out of the "
+            "epochs to keep, or start anew in another folder"
+        )
+    wrong = damaged_checkpoints(job, state.kept, since=job.begun, until=state.epoch)
+    if not wrong:
+        return True
+    if not repair:
+        raise InputError(
+            f"{', '.join(wrong[:3])}; remove {state_path(job.folder)} and give the same command "
+            "again, which trains the run anew to the same bytes"
+        )
+    logger.warning("%s; the run is trained anew", ", ".join(wrong[:3]))
+    return False
+
+
+def _state_at_switch(
+    common: Path | None, identity: dict[str, Any], repair: bool
+) -> TrainingState | None:
+    """Return what a run like this one until the switch left there; None: begin."""
     if common is None or not common.exists():
         return None
-    return load_state(common, expected=before_switch(identity))
+    try:
+        return load_state(common, expected=before_switch(identity))
+    except DamagedStateError as error:
+        if not repair:
+            raise
+        logger.warning("%s is damaged and not used (%s)", common, error)
+        return None
+
+
+def _check_there(job: TrainingJob, kept: Mapping[str, str] | None, done: int) -> None:
+    """Raise InputError where a checkpoint that this run wrote or found has gone since."""
+    wrong = damaged_checkpoints(job, kept, since=job.begun, until=done)
+    if wrong:
+        raise InputError(
+            f"{', '.join(wrong[:3])}, since this run began; leave its folder alone, remove "
+            f"{state_path(job.folder)} and give the same command again"
+        )
 
 
 def _first_model(job: TrainingJob) -> nn.Module:
@@ -161,17 +236,6 @@ def _first_model(job: TrainingJob) -> nn.Module:
     return model
 
 
-def _check_none_lost(job: TrainingJob, done: int) -> None:
-    """Raise InputError where an epoch to keep is among the ``done`` ones and lies nowhere."""
-    past = [e for e in job.kept if job.begun < e <= done]
-    lost = [e for e in past if not checkpoint_path(job.folder, e).exists()]
-    if lost:
-        raise InputError(
-            f"{job.folder} is past epochs {lost}, which were not kept; leave them out of the "
-            "epochs to keep, or start anew in another folder"
-        )
-
-
 def _said(metrics: EpochMetrics) -> str:
     """Return what somebody who waits wants to know of an epoch."""
     tested = "" if metrics.test is None else f", test accuracy {metrics.test.overall:.3f}"
@@ -184,8 +248,8 @@ def _keep(
     epoch: int,
     metrics: Mapping[str, Any],
     computed: Sequence[ComputedEpochs] = (),
-) -> None:
-    """Write the checkpoint of ``model`` after ``epoch`` epochs."""
+) -> str:
+    """Write the checkpoint of ``model`` after ``epoch`` epochs; return the SHA-256 of the file."""
     checkpoint = Checkpoint(
         name=job.name or f"{job.data.name}/{job.recipe.name}",
         state=host_copies(model.state_dict()),
@@ -207,7 +271,7 @@ def _keep(
             if note
         ),
     )
-    save_native(checkpoint_path(job.folder, epoch), checkpoint)
+    return save_native(checkpoint_path(job.folder, epoch), checkpoint)
 
 
 def _lineage(start: Checkpoint) -> str:

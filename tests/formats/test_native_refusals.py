@@ -120,5 +120,5 @@ def test_metadata_that_is_no_json_object_is_refused(tmp_path, text):
 
 @pytest.mark.parametrize("field", ["epoch", "recipe", "class_counts", "data", "seed"])
 def test_a_field_that_the_file_does_not_give_is_none(written, field):
-    rewritten(written, **{field: "absent"})
+    rewritten(written, **{field: "absent", "sha256": "absent"})
     assert getattr(load_native(written), field) is None

@@ -68,4 +68,4 @@ def train_run(
         if on_progress:
             on_progress("train", epoch, epochs)
 
-    return train_job(job, device=device, resume=True, on_progress=trained)
+    return train_job(job, device=device, resume=True, repair=True, on_progress=trained)

@@ -75,10 +75,11 @@ def test_a_state_of_an_earlier_version_goes_on_without_a_claim_about_its_device(
     path = state_path(tmp_path)
     with safe_open(path, framework="pt") as file:
         header = json.loads(file.metadata()[RESUME_KEY])
+    del header["sha256"], header["kept"], header["identity"]["test_data"]
     assert header.pop("computed") == [{"first": 1, "execution": None, "device": "cpu"}]
     tensors = safetensors.torch.load(path.read_bytes())
     path.write_bytes(safetensors.torch.save(tensors, {RESUME_KEY: json.dumps(header)}))
-    state = load_state(path, expected=header["identity"])
+    state = load_state(path, expected=tiny_job(tmp_path).identity())
     assert state.computed == (ComputedEpochs(1, None, None),)
     kept = train_job(tiny_job(tmp_path), resume=True)
     assert load_checkpoint(kept[-1]).notes == ()
