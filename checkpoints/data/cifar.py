@@ -98,8 +98,13 @@ def damaged_files(place: Path, digests: Mapping[str, str]) -> list[str]:
     return [
         file
         for file, digest in digests.items()
-        if not (place / file).is_file() or _md5((place / file).read_bytes()) != digest
+        if not (place / file).is_file() or _md5_of(place / file) != digest
     ]
+
+
+def _md5_of(path: Path) -> str:
+    with path.open("rb") as file:  # piece by piece: it may be of any length
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _md5(content: bytes) -> str:

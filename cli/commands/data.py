@@ -66,15 +66,29 @@ def show(source: str, profile: dict[str, Any], as_json: bool) -> None:
 @data.command("fetch")
 @click.argument("name", type=click.Choice(ARCHIVE_NAMES))
 @click.option("-o", "--output", type=Folder(), help="Folder. [SPECTRA_DATA]")
-def fetch_command(name: str, output: Path | None) -> None:
-    """Download NAME over HTTPS into a folder; run again to resume."""
-    from checkpoints.data.fetch import fetch
+@click.option("--url", help="Mirror to download from; the digest stays the official one.")
+@click.option("--timeout", type=float, help="Seconds without a byte.  [30]")
+@click.option("--deadline", type=float, help="Seconds for the whole download.  [3600]")
+def fetch_command(
+    name: str, output: Path | None, url: str | None, timeout: float | None, deadline: float | None
+) -> None:
+    """Download NAME over HTTPS into a folder; run again to resume.
+
+    Proxies are those of the environment (https_proxy).
+    """
+    from dataclasses import replace
+
+    from checkpoints.data.downloads.deadline import Patience
+    from checkpoints.data.fetch import ARCHIVES, fetch
     from checkpoints.data.sources import data_folder
 
     folder = output or data_folder()
     if folder is None:
         raise InputError("where to? give -o FOLDER or set SPECTRA_DATA")
+    given = {"timeout": timeout, "deadline": deadline}
+    patience = Patience(**{key: value for key, value in given.items() if value is not None})
+    archive = replace(ARCHIVES[name], url=url or ARCHIVES[name].url)
     writable(folder)
     with reporting(f"downloading {name}") as report:
-        place = fetch(name, folder, on_progress=report.update)
+        place = fetch(name, folder, archive=archive, patience=patience, on_progress=report.update)
     say(f"{name} is in {place}; use it as --data {name}:{place}")

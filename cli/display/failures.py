@@ -30,6 +30,7 @@ _AGAIN = "what was finished is kept, and the same command goes on from there"
 KEPT = {
     "train": "finished epochs are kept, and the same command with --resume goes on from there",
     **dict.fromkeys(("analyze", "trajectory", "reproduce", "pipeline"), _AGAIN),
+    "data": "a download that was cut short is kept, and the same command goes on from there",
 }
 _ADVICE = {
     errno.ENOSPC: "make room there, or choose another -o",

@@ -1,0 +1,1 @@
+"""Bringing a file here whose SHA-256 is known."""
