@@ -103,4 +103,6 @@ def test_a_result_counts_steps_near_the_models_and_steps_against_the_slope():
     assert (result.against_slope(1), result.against_slope(-1)) == (0, 1)
     assert (loss.best_decrease(1), loss.best_decrease(-1)) == (0.25, 0.5)
     assert "in 1 of 1 losses" in result.sentence
+    assert "|⟨g, v⟩|/|λ| in 1 of 1 (median 1 times" in result.sentence
+    assert "|⟨g, v⟩|/|λ| in 0 of 1 (median 10 times" in result.sentence
     assert loss.correlation(-1) is None

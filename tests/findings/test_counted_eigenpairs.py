@@ -4,7 +4,9 @@ import pytest
 import torch
 from oracles import hessian_of, symmetric_with_spectrum
 
-from spectra import DenseOperator, InputError, counted_eigenpairs
+from spectra import DenseOperator, Eigenpair, InputError, counted_eigenpairs
+from spectra.findings.counted_eigenpairs import _Known
+from spectra.krylov.tolerance import Tolerance
 
 DOUBLE = torch.float64
 TIGHT = {"tol": 1e-9, "floor": 1e-11}
@@ -89,3 +91,15 @@ def test_zeros_are_not_counted_to_the_end():
 def test_a_number_of_pairs_out_of_range_is_refused(k):
     with pytest.raises(InputError, match=r"k must be an integer in 1\.\.188"):
         counted_eigenpairs(operator(SPECTRA["simple"])[0], k)
+
+
+def test_what_lies_between_the_k_at_each_end_is_not_taken():
+    op = DenseOperator(torch.diag(torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], dtype=DOUBLE)))
+    known, tolerance = _Known(op, 1), Tolerance(1e-6, 1e-6)
+    one, *_, last = pairs = [
+        Eigenpair(float(i), row, 0.0, True) for i, row in enumerate(torch.eye(6, dtype=DOUBLE))
+    ]
+    assert known.add([pairs[2]], tolerance)
+    assert known.add([one, last], tolerance)
+    assert not known.add(pairs[1:5], tolerance)
+    assert known.values == [2.0, 0.0, 5.0]

@@ -201,3 +201,14 @@ def test_a_product_that_fails_names_its_step_however_late(every):
     with pytest.raises(NonFiniteError, match="Lanczos step 3 "):
         lanczos.run(20)
     assert (len(lanczos), len(lanczos.basis)) == (2, 3)
+
+
+def test_half_still_takes_its_newest_vector_out_in_full_where_later_ones_are_forgotten():
+    op = LambdaOperator(lambda v: v, 1000, dtype=torch.float32)
+    basis = make_basis(op, "half")
+    for name in "abc":
+        q = basis.orthogonalise(random_vector(1000, name))
+        basis.append(q / q.norm())
+    basis.truncate(2)
+    # Of float32; what float16 alone would leave is 3e-4.
+    assert float(basis.orthogonalise(basis.last().double()).norm()) <= 1e-6

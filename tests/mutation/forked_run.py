@@ -19,9 +19,9 @@ from placing import import_anew, swap_functions
 OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov")
 # Ours: the largest test takes 2 GiB of addresses; a mutant that asks for more has lost its way.
 _ADDRESSES = 12 << 30
-# Ours, because a shared machine may be many times slower than it was: a mutant hangs when it has
-# worked ten times as long as its tests should, and half a minute.
-_SLOWER, _AND_S = 10.0, 30.0
+# Ours: a mutant hangs when it has computed four times as long as its tests should, and eight
+# seconds; on a shared machine ten times as much may pass by the clock.
+_SLOWER, _AND_S, _SHARED = 4.0, 8.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def run(
                 status = _tests(tests, Path(folder, "tests"), report)
             finally:
                 os._exit(status)
-        status = _wait(child, 3 * (_SLOWER * expected_s + _AND_S))
+        status = _wait(child, _SHARED * (_SLOWER * expected_s + _AND_S))
         killed_by = _cause(status, report)
     return Outcome(killed_by, time.monotonic() - began)
 

@@ -219,3 +219,11 @@ def test_images_fitted_to_rounding_do_not_fail_the_check_of_derivatives():
     fitted = (losses - 3e-14).abs().argsort()[:20]
     keep = torch.cat([fitted, losses.argsort()[-4:]])
     HessianOperator(model, images[keep], labels[keep], dtype=DOUBLE)
+
+
+def test_labels_past_the_outputs_are_named_where_a_loss_of_ones_own_fails_of_them(net):
+    def picked(outputs, labels):
+        return -outputs.log_softmax(1)[torch.arange(len(labels)), labels]
+
+    with pytest.raises(InputError, match="labels up to 5, the model has 3 outputs: index 5 is out"):
+        HessianOperator(net.model, net.images, net.labels * 0 + 5, loss=picked)

@@ -88,3 +88,9 @@ def test_a_way_that_does_not_exist_is_refused():
 def test_a_tangent_pass_over_unknown_layers_is_refused():
     with pytest.raises(InputError, match=r"torch\.fx does not trace its forward pass; use auto"):
         operator("control-flow-by-shape", products="tangent")
+
+
+def test_double_backward_works_on_one_chunk_at_a_time():
+    """Torch's autograd is one engine for all threads."""
+    assert operator("conv-bn-relu", products="tangent").on_many_cores
+    assert not operator("conv-bn-relu", products="double-backward").on_many_cores

@@ -10,6 +10,7 @@ import pytest
 
 from spectra import InputError, load_analysis
 from spectra.results.directions.theorem_result import load_theorem
+from spectra.results.plain import from_plain
 from spectra.results.record import StoredRecord
 from spectra.results.study_result import load_study_result
 
@@ -199,3 +200,10 @@ def test_a_theorem_names_the_place(tmp_path):
         load_theorem,
     )
     assert told == "classes[1].batches[0].measured.lower: expected a number, got 'low'"
+
+
+def test_a_key_of_two_lines_is_named_in_one():
+    with pytest.raises(InputError) as caught:
+        from_plain({"two\nlines": "x"}, dict[str, int], origin="some.json")
+    assert "\n" not in str(caught.value)
+    assert "two lines" in str(caught.value)

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from spectra import HessianOperator, InputError, SpectraError
+from spectra.objective.losses.fit import fit_loss
 from spectra.operators.curvatures import curvatures
 from spectra.products import choose
 from spectra.products.choose import WAYS
@@ -85,3 +86,19 @@ def test_a_way_that_fails_otherwise_is_passed_over(monkeypatch):
     found = choose(model.eval(), loss, images, labels)
     assert found.name == "double-backward"
     assert "cannot be multiplied" in found.reason
+
+
+@pytest.mark.parametrize("last", range(1, 8))
+def test_a_loss_that_runs_out_of_memory_is_not_taken_for_one_that_cannot(last):
+    """The calls that fit it: six in two precisions, and a seventh that compares the two."""
+    calls = []
+
+    def loss(outputs, labels):
+        calls.append(1)
+        if len(calls) == last:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return outputs.square().sum(1)
+
+    outputs = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
+    with pytest.raises(torch.OutOfMemoryError):
+        fit_loss(loss, outputs, torch.tensor([0, 1]), of_all=torch.tensor([0, 1]))

@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
+import torch
 from known_spectra import HEAVY, density_of, eigenvalues_of_nets, heavy_tailed
+from oracles import symmetric_with_spectrum
+from scipy.stats import sem
+from scipy.stats import t as t_test
 
-from spectra import InputError, trace_interval
+from spectra import DenseOperator, InputError, slq, trace_interval
 
 
 def covered(cases, seeds, **options) -> float:
@@ -64,3 +68,12 @@ def test_sign_probes_have_students_interval_from_two_on():
 def test_level_must_be_a_probability(level):
     with pytest.raises(InputError, match="level"):
         trace_interval(density_of(np.ones(9)), level)
+
+
+def test_the_interval_of_sign_probes_is_students():
+    op = DenseOperator(symmetric_with_spectrum(torch.linspace(-1, 3, 40).double(), seed=0))
+    spectrum = slq(op, num_probes=4, num_steps=8, probe="rademacher")
+    each = [40 * float(t.quadrature_weights() @ t.ritz_values()) for t in spectrum.probes]
+    expected = t_test.interval(0.9, 3, loc=np.mean(each), scale=sem(each))
+    found = trace_interval(spectrum, 0.9)
+    assert (found.lower, found.upper) == pytest.approx(expected, rel=1e-9)
