@@ -1,6 +1,5 @@
 """Folders as ``save_pretrained`` writes them: weights, in one file or in shards, of what."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from checkpoints.formats.contents import find_weights
 from checkpoints.formats.native import read_plain
 from checkpoints.formats.torch_files import read_torch, refuse_what_is_no_checkpoint
 from spectra.errors import InputError
+from spectra.system.files import documents
 
 CONFIGURATION, PREPROCESSOR = "config.json", "preprocessor_config.json"
 _FILES = ("model.safetensors", "pytorch_model.bin")
@@ -108,10 +108,7 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: it holds none.
     """
     refuse_what_is_no_checkpoint(path)
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise InputError(f"cannot read {path} as JSON: {error}") from None
+    found = documents.read_json(path, what="JSON")
     if not isinstance(found, dict):
         raise InputError(f"{path} should hold an object, got {type(found).__name__}")
     return found

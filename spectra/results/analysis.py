@@ -159,6 +159,12 @@ class StoredAnalysis(msgspec.Struct, frozen=True):
     versions: dict[str, str]
     records: list[StoredRecord]
 
+    def __post_init__(self) -> None:
+        labels = [str(record.label) for record in self.records]
+        twice = next((label for k, label in enumerate(labels) if label in labels[:k]), None)
+        if twice is not None:
+            raise ValueError(f"records must be of different classes, got {twice[:60]} twice")
+
     def analysis(self) -> Analysis:
         """Return what the file holds."""
         records = tuple(stored.record() for stored in self.records)

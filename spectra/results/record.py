@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from spectra.active.density_by_active_images import DensityBound
 from spectra.findings.certificates import Certificate
@@ -14,12 +13,12 @@ from spectra.findings.layers import LayerSpectrum
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.product_noise import ProductNoise
 from spectra.findings.verdict import Verdict
-from spectra.krylov.spectrum import Deflated, Spectrum
-from spectra.krylov.tridiagonal import Tridiagonal
+from spectra.krylov.spectrum import Spectrum
 from spectra.landscape.bending import Bending
 from spectra.landscape.stationary_point import StationaryPoint
 from spectra.results.density_columns import COUNTED, ENDS, density_columns
 from spectra.results.plain import to_plain
+from spectra.results.stored.quadrature import StoredSpectrum
 
 # Of a row: numbers, words, the list of classes; None where nothing is known.
 RowValue = bool | int | float | str | list[int] | None
@@ -100,61 +99,6 @@ def record_to_plain(record: LossAnalysis) -> dict[str, Any]:
     }
 
 
-class StoredProbe(msgspec.Struct, frozen=True):
-    """The tridiagonal matrix of one probe, as a file holds it; β_m is null where not known."""
-
-    alphas: list[float]
-    betas: list[float]
-    residual_beta: float | None
-    closed: bool
-
-    def __post_init__(self) -> None:
-        if not self.alphas or len(self.betas) != len(self.alphas) - 1:
-            raise ValueError(
-                f"a probe must hold m >= 1 alphas and m - 1 betas, got {len(self.alphas)} and "
-                f"{len(self.betas)}"
-            )
-
-    def tridiagonal(self) -> Tridiagonal:
-        """Return the matrix."""
-        last = math.nan if self.residual_beta is None else self.residual_beta
-        return Tridiagonal(np.array(self.alphas), np.array(self.betas), last, self.closed)
-
-
-class StoredDeflated(msgspec.Struct, frozen=True):
-    """Eigenvalues that were taken out before the probes were drawn, as a file holds them."""
-
-    values: list[float]
-    residuals: list[float]
-    errors: list[float]
-
-    def __post_init__(self) -> None:
-        if not len(self.values) == len(self.residuals) == len(self.errors):
-            raise ValueError("a residual and an error must stand for each deflated value")
-
-    def deflated(self) -> Deflated:
-        """Return them as arrays."""
-        return Deflated(np.array(self.values), np.array(self.residuals), np.array(self.errors))
-
-
-class StoredSpectrum(msgspec.Struct, frozen=True):
-    """A density as a file holds it; its nodes and weights follow from the probes."""
-
-    size: int
-    probe: str
-    probes: list[StoredProbe]
-    deflated: StoredDeflated | None = None
-
-    def __post_init__(self) -> None:
-        if not self.probes:
-            raise ValueError("a spectrum needs at least one probe")
-
-    def spectrum(self) -> Spectrum:
-        """Return the density."""
-        taken = None if self.deflated is None else self.deflated.deflated()
-        return Spectrum(tuple(p.tridiagonal() for p in self.probes), self.size, self.probe, taken)
-
-
 class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What is read of a record: what its other numbers follow from.
 
@@ -199,11 +143,28 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
     stationary_detail: StationaryPoint | None = None
 
     def __post_init__(self) -> None:
+        self._check_values()
         if len(self.certificates) not in (0, 2):
             raise ValueError(
                 f"certificates must be those of λmin and of λmax, or none; got "
                 f"{len(self.certificates)}"
             )
+
+    def _check_values(self) -> None:
+        """Raise ValueError where a number cannot be what its key says."""
+        if self.lambda_min > self.lambda_max:
+            raise ValueError(
+                f"lambda_min must not be above lambda_max, got {self.lambda_min} and "
+                f"{self.lambda_max}"
+            )
+        for name in ("n", "steps", "grad_norm", "residual_min", "residual_max"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} must not be negative, got {value}")
+        for name in ("accuracy", "fit_accuracy"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, got {value}")
 
     def record(self) -> LossAnalysis:
         """Return what was found of the loss."""
