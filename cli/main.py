@@ -27,16 +27,18 @@ def main() -> None:
     except SystemExit:
         raise
     except BaseException as error:  # before there was a group that says it
-        from cli.display.failures import failure, print_traceback
+        from cli.display.failures import failure, heed_none, print_traceback
 
+        heed_none()
         if "--debug" in sys.argv[1:2]:
             print_traceback(error)
         line, code = failure(error)
         sys.stderr.write(f"{line}\n")
         sys.exit(code)
     finally:
-        from cli.display.failures import end_quietly
+        from cli.display.failures import end_quietly, heed_none
 
+        heed_none()
         end_quietly(sys.stdout)
 
 

@@ -66,19 +66,49 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
+class _Stops:
+    """What signals do: the first ends the work as Ctrl-C does, a second ends the process at once.
+
+    So whatever a first one waits for, a second does not; what is written is written whole anyway.
+    """
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    def __call__(self, number: int, _: FrameType | None) -> NoReturn:
+        if self.stopped:
+            said = "Interrupted" if number == signal.SIGINT else "Terminated"
+            os.write(2, f"{said}.\n".encode())
+            os._exit(_BY_SIGNAL + number)
+        self.stopped = True
+        raise Stopped(number)
+
+
 def heed_signals() -> None:
     """Let SIGTERM, and a terminal that is closed, end the process as Ctrl-C does.
 
     What the caller had told the system to ignore, as ``nohup`` does, stays ignored.
     """
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, _stop)
+    stops = _Stops()
+    for number in _signals():
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, stops)
 
 
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    raise Stopped(number)
+def heed_none() -> None:
+    """Let signals that :func:`heed_signals` heeds change nothing: the last line is being said.
+
+    Else one that comes while Python ends is a traceback.
+    """
+    for number in _signals():
+        if isinstance(signal.getsignal(number), _Stops):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _signals() -> list[signal.Signals]:
+    """Return the signals that ask a process to end; Windows has no SIGHUP."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 
 def failure(error: BaseException, command: str | None = None) -> Failure:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cli.display.failures import failure, print_traceback
+from cli.display.failures import failure, heed_none, print_traceback
 from cli.display.lines import OneLine
 from cli.options.limits import ALL_LIMITS, limit
 from spectra._version import __version__
@@ -76,6 +76,7 @@ def _in_one_line(ctx: click.Context) -> Iterator[None]:
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise  # the end of --help; whoever read standard output has left, and click is silent
     except (Exception, KeyboardInterrupt) as error:
+        heed_none()
         if ctx.params.get("debug") or os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0"):
             print_traceback(error)
         line, code = failure(error, ctx.invoked_subcommand)

@@ -42,6 +42,7 @@ def ends_with(error: BaseException, monkeypatch, *before: str) -> Result:
 
 FULL = OSError(errno.ENOSPC, "No space left on device", "runs/a/analysis.json")
 KEPT = "what was finished is kept, and the same command goes on from there"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_an_import_that_ctrl_c_broke_is_ctrl_c(monkeypatch):
 )  # fmt: skip
 def test_a_signal_before_there_is_a_command_is_a_line(name, code, line, monkeypatch, capsys):
     number = getattr(signal, name)
-    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
+    before = {one: signal.getsignal(one) for one in _SIGNALS}
     monkeypatch.setattr(group.cli, "main", lambda **_: os.kill(os.getpid(), number))
     try:
         with pytest.raises(SystemExit) as end:
