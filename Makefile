@@ -34,6 +34,12 @@ test-slow: $(STAMP) ## run the tests that take minutes
 test-soak: $(STAMP) ## 500 analyses, 200 figures and 50 trainings, memory watched (three minutes)
 	$(BIN)/python -m pytest -m slow tests/long_runs
 
+test-faults: $(STAMP) ## kill, fill the disk, and so on, at every write of five jobs (15 minutes)
+	$(BIN)/python -m pytest -m "not slow" tests/faults
+
+fuzz: $(STAMP) ## change files of every kind at random, and read them
+	$(BIN)/python -m pytest --hypothesis-profile=long tests/fuzz
+
 test-verdicts: $(STAMP) ## search 600 points with known answers, print the table (ten minutes)
 	$(BIN)/python -m pytest -m slow tests/landscape/controls/test_verdict_power.py
 
