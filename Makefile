@@ -5,12 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-soak test-verdicts test-foreign mutants lint study study-digits bench-env bundle clean
+.PHONY: help demo test test-slow test-soak test-verdicts test-foreign mutants lint study study-digits bench-env bundle hashes release-check release-env clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-$(STAMP): setup.cfg pyproject.toml constraints.txt
+$(STAMP): setup.py setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
@@ -68,6 +68,16 @@ bench-env: $(STAMP) ## install the libraries that `spectra bench` compares with
 
 bundle: $(STAMP) ## retrain the bundled digits networks; those of CIFAR-10-LT stay
 	$(BIN)/python -m checkpoints.bundling
+
+hashes: release-env ## look up the SHA-256 of every file of the versions in constraints.txt
+	$(BIN)/python tests/release/hashes.py
+
+release-check: release-env ## build twice, compare, install elsewhere, try it there; TORCH=2.11.0 chooses torch
+	$(BIN)/python tests/release/check_release.py $(if $(TORCH),--torch $(TORCH))
+
+release-env: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e '.[release]'
 
 clean: ## remove the environment and caches; runs/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info build

@@ -161,8 +161,8 @@ def test_the_list_of_a_wheel_says_how_many_lie_elsewhere(installed):
 def test_a_wheel_carries_the_files_that_are_always_installed():
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg")
-    data = settings["options.package_data"]["checkpoints"].replace("\n", " ").split(",")
-    bundled = {name.strip() for name in data if "bundled/" in name}
+    data = settings["options.package_data"]["checkpoints"].split("\n")
+    bundled = {name for name in data if "bundled/" in name}
     assert bundled == {f"bundled/{name}" for name in ("MANIFEST.json", *INSTALLED)}
 
 
