@@ -16,6 +16,7 @@ from checkpoints.recipes.recipe import Recipe
 from spectra.classes.identity import weights_digest
 from spectra.errors import InputError
 from spectra.results.provenance import Description
+from spectra.system.foreign_text import check_encodable
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
     factory: Factory | None = None
     stated_classes: int | None = None
+
+    def __post_init__(self) -> None:
+        check_encodable("the name of a checkpoint", self.name)
 
     def model(self) -> nn.Module:
         """Build the network in eval mode with these weights.

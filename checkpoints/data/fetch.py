@@ -13,7 +13,7 @@ from checkpoints.data.downloads.deadline import Patience
 from checkpoints.data.downloads.download import RemoteFile, download, sha256_of
 from spectra.errors import InputError
 from spectra.system.files.lock import locked
-from spectra.system.files.writing import refuse_elsewhere, writing_under
+from spectra.system.files.places import refuse_elsewhere, writing_under
 from spectra.system.progress import Progress
 
 # Source of the digests: the file hashes of keras.datasets.cifar10 and cifar100.

@@ -9,6 +9,7 @@ import torch
 
 from checkpoints.data.dataset import LabelledImages
 from spectra.errors import InputError
+from spectra.system.foreign_text import printable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _GREY = ("1", "L", "LA")
@@ -51,7 +52,7 @@ def read_folder(
         for part in (train, test)
     ]
     assert read[0] is not None
-    named = ", ".join(f"{number} {name}" for number, name in enumerate(classes[:10]))
+    named = ", ".join(f"{number} {printable(name)}" for number, name in enumerate(classes[:10]))
     more = f" and {len(classes) - 10} more" if len(classes) > 10 else ""
     return read[0], read[1], (f"classes of {folder.name} by folder: {named}{more}",)
 

@@ -25,6 +25,7 @@ from checkpoints.data.own_data import read_own
 from checkpoints.own_code import NoSuchCodeError
 from spectra.errors import InputError
 from spectra.results.provenance import PlainValue
+from spectra.system.foreign_text import check_encodable
 
 DATA_VARIABLE = "SPECTRA_DATA"
 DIGITS_TEST_PER_CLASS = 50
@@ -76,6 +77,7 @@ def load_data(request: DataRequest | str | None = None) -> ImageData:
         (124, 88, 63, 45, 32, 23, 16, 12, 8, 6)
     """
     request = DataRequest(request) if isinstance(request, str) else request or DataRequest()
+    check_encodable("the source of data", request.source)
     if request.n_max is not None and request.n_max < 1:
         raise InputError(f"n_max must be at least 1, got {request.n_max}")
     if request.selection_seed < 0:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from checkpoints.analysis.request import AnalysisRequest
     from spectra import Analysis
 
+_ALWAYS = ("analysis.json", "table.csv", "certificates.txt")
 # Written by some requests alone, into the folder of the result.
 _OPTIONAL = ("layers.*", "density*.*", "vectors-*.safetensors")
 
@@ -104,7 +105,8 @@ def analyze(
             "images fresh have no fixed matrix, and a comparison of protocols keeps values alone: "
             "no eigenvectors to save; leave out --save-vectors, or take --images plain or frozen:K"
         )
-    folder = hold(output or Path("runs") / f"{kind}-{_slug(checkpoint)}")
+    sure = ("protocols.json",) if compare_protocols else _ALWAYS
+    folder = hold(output or Path("runs") / f"{kind}-{_slug(checkpoint)}", *sure)
     loaded = load_checkpoint(checkpoint, loading)
     wanted = DataRequest(source or "digits", **profile) if profile else None
     data, notes = data_for(loaded, source, request=wanted)
@@ -154,7 +156,7 @@ def _analyze(
     write_atomically(folder / "table.csv", to_csv(analysis.records).encode())
     text = "\n".join(certificate_lines(analysis.records)) + "\n"
     write_atomically(folder / "certificates.txt", text.encode())
-    written = [folder / name for name in ("analysis.json", "table.csv", "certificates.txt")]
+    written = [folder / name for name in _ALWAYS]
     if request.solver.per_layer:
         table = layers_to_csv(analysis.records)
         write_atomically(folder / "layers.csv", table.encode())

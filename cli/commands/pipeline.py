@@ -53,7 +53,7 @@ def pipeline(
     from figures import draw_study
 
     described = load_study(study, arch=arch, source=source)
-    folder = hold(output or Path("runs") / file_name(described.name))
+    folder = hold(output or Path("runs") / file_name(described.name), "results.json")
     with reporting(described.name) as report:
         result = run_study(
             described,

@@ -63,7 +63,7 @@ def reproduce(
     from spectra.results.reproduction_result import reproduction_to_plain
 
     study = load_reproduction(name, size)
-    folder = hold(output or Path("runs") / f"reproduce-{name}-{size}")
+    folder = hold(output or Path("runs") / f"reproduce-{name}-{size}", "result.json")
     with reporting(name) as report:
         result = run_reproduction(
             study,

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any, Final, NamedTuple, NoReturn
 
 from spectra.errors import SpectraError, first_line
-from spectra.system.foreign_text import printable
+from spectra.system.foreign_text import short_name
 
 MENDABLE, OURS = 2, 1
 # Shells say 128 + the signal's number.
@@ -218,8 +218,7 @@ def _place(error: BaseException) -> str:
 
 
 def _in_a_line(text: str) -> str:
-    line = printable(" ".join(text.split()))
-    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
+    return short_name(" ".join(text.split()), LONGEST_LINE)
 
 
 def _with_kept(said: str, kept: str | None) -> str:

@@ -14,6 +14,7 @@ from cli.display.failures import failure, heed_none, print_traceback
 from cli.display.lines import OneLine
 from cli.options.limits import ALL_LIMITS, limit
 from spectra._version import __version__
+from spectra.system.foreign_text import check_encodable
 
 DEBUG_VARIABLE = "SPECTRA_DEBUG"
 
@@ -56,8 +57,10 @@ class SpectraGroup(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the group's own options."""
+        """Read the group's own options; look at the names in those of the command."""
         with _in_one_line(ctx):
+            for text in args:
+                check_encodable("an argument", text)
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

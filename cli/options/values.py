@@ -9,7 +9,7 @@ import click
 
 from cli.display.lines import note
 from spectra.errors import InputError
-from spectra.system.files.places import writing_under
+from spectra.system.files.places import refuse_elsewhere, writing_under
 
 
 class Folder(click.Path):
@@ -79,7 +79,7 @@ def parse_counts(text: str, *, flag: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def hold(folder: Path) -> Path:
+def hold(folder: Path, *files: str) -> Path:
     """Return ``folder``, :func:`writable`, and held until the command ends.
 
     Raises:
@@ -87,17 +87,21 @@ def hold(folder: Path) -> Path:
     """
     from spectra.system.files.lock import locked
 
-    click.get_current_context().with_resource(locked(writable(folder)))
+    click.get_current_context().with_resource(locked(writable(folder, *files)))
     return folder
 
 
-def writable(folder: Path) -> Path:
+def writable(folder: Path, *files: str) -> Path:
     """Return ``folder``, having written to it, or to where it will be made, before any work.
 
     Until the command ends nothing is written elsewhere, see :func:`writing_under`.
 
+    Args:
+        folder: for results.
+        files: that the command is sure to write there.
+
     Raises:
-        InputError: that failed.
+        InputError: that failed, or a folder lies where a file is to be written.
     """
     try:
         nearest = next(place for place in (folder, *folder.parents) if place.exists())
@@ -106,6 +110,8 @@ def writable(folder: Path) -> Path:
         reason = error.strerror or str(error)
         raise InputError(f"cannot write to {folder} ({reason}); choose another -o") from error
     click.get_current_context().with_resource(writing_under(folder))
+    for name in files:
+        refuse_elsewhere(folder / name)
     return folder
 
 

@@ -2,6 +2,8 @@
 
 import re
 
+from spectra.errors import InputError
+
 # Letters and marks that Unicode counts among the printable ones, and that show nothing.
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -35,6 +37,25 @@ def short_name(text: str, most: int = MOST_OF_A_NAME) -> str:
         return name
     kept = most - 1
     return f"{name[: kept // 2]}…{name[len(name) - (kept - kept // 2) :]}"
+
+
+def check_encodable(what: str, text: str) -> None:
+    """Raise InputError where ``text`` holds bytes of a file name that are no UTF-8.
+
+    Python keeps such bytes as surrogates, which no file of ours can hold: it is found out before
+    any work, not when the result is written.
+
+    Args:
+        what: the text is.
+        text: a path, a name.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{what} must be UTF-8, got {printable(text)}; rename it, or make a link to it by "
+            "another name"
+        ) from error
 
 
 def _shown(character: str) -> str:

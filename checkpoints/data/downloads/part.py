@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spectra.errors import InputError
-from spectra.system.files.writing import refuse_elsewhere
+from spectra.system.files.places import refuse_elsewhere
 
 _READ = 1 << 20
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)

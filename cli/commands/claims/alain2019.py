@@ -48,6 +48,10 @@ def alain2019(
 
     Alain, Le Roux & Manzagol 2019: along positive curvature the best learning rate is near 1/λ,
     along negative curvature it has little to do with 1/|λ|, and the largest decreases are there.
+
+    \b
+    Example:
+      spectra claim alain2019 bundled:digits/ce-drw --classes head,tail --pairs 5
     """
     from checkpoints.claims.best_steps import measure_best_steps
     from figures import plot_best_steps, save_figure

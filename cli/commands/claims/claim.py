@@ -12,6 +12,12 @@ def claim() -> None:
     """Test at a checkpoint what others have said of Hessians.
 
     Each command says what they say and what is found here; docs/claims.md has our measurements.
+
+    \b
+    Examples:
+      spectra claim alain2019 bundled:digits/ce-drw
+      spectra claim ghorbani2019 runs/mine/analysis.json
+      spectra claim papyan2020 bundled:digits/ce-drw
     """
 
 

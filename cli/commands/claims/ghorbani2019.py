@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.display.lines import print_json, print_paths, say
+from cli.display.lines import note, print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number
@@ -45,7 +45,13 @@ def ghorbani2019(
     RUN is a folder of checkpoints, one checkpoint or bundled:digits/RECIPE; or files of 'spectra
     analyze' (.json) that hold densities, which cost no product. Ghorbani, Krishnan & Xiao 2019:
     negative eigenvalues are negligible late in training.
+
+    \b
+    Examples:
+      spectra claim ghorbani2019 bundled:digits/ce-drw
+      spectra claim ghorbani2019 runs/mine/analysis.json
     """
+    from checkpoints.data.views import FRESH
     from figures import plot_negative_share, save_figure
     from spectra import load_analysis
     from spectra.results.claims.negative_share_result import (
@@ -59,11 +65,17 @@ def ghorbani2019(
         raise InputError("give one run, or .json files of 'spectra analyze' alone")
     title = "stored results" if all(stored) else run[0].removeprefix("bundled:").rstrip("/")
     name = title.rpartition("/")[2].replace(" ", "-")
-    folder = hold(output or Path("runs") / f"ghorbani2019-{file_name(name)}")
+    folder = hold(output or Path("runs") / f"ghorbani2019-{file_name(name)}", "ghorbani2019.json")
     if all(stored):
         analyses = [load_analysis(path) for path in run]
     else:
         analyses = _analyzed(run[0], source, loading, asked, folder)
+    for analysis in analyses:
+        if analysis.protocol.images == FRESH:
+            note(
+                f"note: {analysis.checkpoint.title} is of fresh draws (--images fresh), which have "
+                "no fixed matrix: its nodes are no eigenvalues, and its part no part of a spectrum"
+            )
     result = negative_shares(analyses)
     written = [folder / "ghorbani2019.json"]
     save_negative_share(written[0], result)

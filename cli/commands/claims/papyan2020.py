@@ -38,6 +38,10 @@ def papyan2020(
 
     Sagun et al. 2017 and Papyan 2020: about as many outliers as classes, made by the means of
     gradients by class and candidate class.
+
+    \b
+    Example:
+      spectra claim papyan2020 bundled:digits/ce-drw
     """
     from checkpoints.claims.class_outliers import measure_class_outliers
     from figures import plot_class_outliers, save_figure

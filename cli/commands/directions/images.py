@@ -71,12 +71,12 @@ def images(
     )
     from spectra.system.files.writing import write_atomically
 
-    if asked["classes"] is None:
-        raise InputError("images is of one class or a few: name them, such as --class 8")
     request = asked.request(num_probes=0)
     loaded, data, folder = open_for(
         "images", checkpoint, loading, source, request.normalisation, output
     )
+    if asked["classes"] is None:
+        raise InputError("images is of one class or a few: name them, such as --class 8")
     with reporting(f"measuring {loaded.name}") as report:
         result = measure_images(loaded, data, request, vectors=vectors, on_progress=report.update)
     save_images(folder / "images.json", result)

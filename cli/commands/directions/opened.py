@@ -46,7 +46,8 @@ def open_for(
     from checkpoints.analysis.data_of import data_for, notes_of
 
     loaded = load_checkpoint(checkpoint, loading)
-    folder = hold(output or Path("runs") / f"{command}-{file_name(loaded.name.replace('/', '-'))}")
+    place = output or Path("runs") / f"{command}-{file_name(loaded.name.replace('/', '-'))}"
+    folder = hold(place, f"{command}.json")
     data, notes = data_for(loaded, source)
     for text in (*notes_of(loaded, data, normalisation), *notes):
         note(f"note: {text}")

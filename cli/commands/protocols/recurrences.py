@@ -64,6 +64,11 @@ def recurrences(
     Every way to compute it gets the same draws and the same start. β is kept before and after
     orthogonalising, and with it what came back along the vector before. --images fresh is the
     published protocol; --engine pyhessian with --arithmetic published is PyHessian itself.
+
+    \b
+    Examples:
+      spectra recurrences bundled:digits/ce-drw --class 8 --exact
+      spectra recurrences runs/mine --class 8 --images fresh --seeds 0,1,2
     """
     from checkpoints.analysis.protocols.recurrences import measure_recurrences
     from cli.display.recurrences import print_recurrences
@@ -72,12 +77,12 @@ def recurrences(
         save_recurrences,
     )
 
-    if asked["classes"] is None:
-        raise InputError("recurrences is of one class or a few: name them, such as --class 8")
     request = asked.request(num_probes=1, num_steps=PUBLISHED_STEPS)
     loaded, data, folder = open_for(
         "recurrences", checkpoint, loading, source, request.normalisation, output
     )
+    if asked["classes"] is None:
+        raise InputError("recurrences is of one class or a few: name them, such as --class 8")
     with reporting(f"measuring {loaded.name}") as report:
         result = measure_recurrences(
             loaded,
