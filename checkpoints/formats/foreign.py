@@ -1,5 +1,6 @@
 """Strangers' checkpoints: ``.pth .pt .th .pth.tar .ckpt .bin .safetensors``, and folders."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -144,7 +145,8 @@ def _what_to_type(path: Path) -> str:
     others = f" (or {', '.join(there[1:4])}, which are there, too)" if there[1:] else ""
     meant = "" if there else " (the class Net in your own file net.py)"
     return (
-        f"name it: spectra analyze {path} --arch {there[0] if there else 'net.py:Net'}{meant}"
+        f"name it: spectra analyze {shlex.quote(str(path))} --arch "
+        f"{shlex.quote(there[0]) if there else 'net.py:Net'}{meant}"
         f"{others}; or --arch timm:NAME, --arch hf:FOLDER for one of those libraries"
     )
 

@@ -153,7 +153,8 @@ def interruption(error: BaseException) -> KeyboardInterrupt | None:
 
 def print_traceback(error: BaseException) -> None:
     """Print the whole traceback on standard error, with all that the error comes from."""
-    sys.stderr.write("".join(traceback.format_exception(error)))
+    lines = "".join(traceback.format_exception(error)).split("\n")
+    sys.stderr.write("\n".join(map(printable, lines)))
 
 
 def _of_surroundings(error: BaseException) -> str | None:

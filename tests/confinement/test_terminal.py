@@ -123,3 +123,10 @@ def test_commands_print_in_one_place():
         if re.search(r"click\.s?echo\(", path.read_text("utf-8"))
     }
     assert printing == allowed
+
+
+def test_a_traceback_that_was_asked_for_is_text_too(checkpoint):
+    result = invoke("--debug", "analyze", checkpoint)
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+    assert unseen(result.stderr) == []

@@ -12,7 +12,8 @@ MOST_BYTES = 120
 _MARK = "~"
 # Ours: of 64 bits, which nobody meets by chance, and which is still read at a glance.
 _DIGITS = 16
-_REFUSED = frozenset('<>:"/\\|?*' + _MARK)
+# What Windows refuses, and what a shell would act on where somebody copies a path.
+_REFUSED = frozenset('<>:"/\\|?*' + "$`;&'!%" + _MARK)
 _DEVICES = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])( *\..*)?", re.IGNORECASE
 )

@@ -22,6 +22,7 @@ HOSTILE = [
     ".hidden", "..hidden", "-o", "--help", " a", "a ", "a.", "x" * 300, "é" * 200, "e\u0301",
     "CON", "con", "nul.txt", "COM1.tar.gz", "lpt¹", "\ud800", "\udcff", "a\u202eb", "c\u200be",
     "a*b", "a?b", "a|b", '"', "<x>", "~", "a~b", "   ", "---", "\x1b[31m", "a\u00a0b", "a" * 121,
+    "$(x)", "`x`", "a;b", "a&b",
 ]  # fmt: skip
 
 
