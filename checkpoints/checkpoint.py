@@ -66,14 +66,19 @@ class Checkpoint:
                 negative variance.
         """
         with torch.random.fork_rng(devices=[]):  # torch's own initialisation draws numbers
+            if self.factory is None:
+                with torch.device("meta"):  # a file may state a network larger than memory
+                    self._check(self._built().state_dict())
             model = self._built()
         expected = model.state_dict()
-        # Absent in files from before torch 0.4.1; never used in eval mode.
-        state = {
-            key: value
-            for key, value in self.state.items()
-            if not key.endswith("num_batches_tracked")
-        }
+        if self.factory is not None:
+            self._check(expected)
+        model.load_state_dict({**expected, **_without_counters(self.state)})
+        return model.eval()
+
+    def _check(self, expected: Mapping[str, Any]) -> None:
+        """Raise InputError where the weights are none of a network with the state ``expected``."""
+        state = _without_counters(self.state)
         wanted = {
             key
             for key, value in expected.items()
@@ -93,18 +98,33 @@ class Checkpoint:
                     f"{tuple(expected[key].shape)}, got {tuple(state[key].shape)}; name another "
                     "with --arch"
                 )
-            if not torch.isfinite(state[key]).all():
-                raise InputError(
-                    f"{self.name} holds NaN or infinity in {key}; the training diverged, take an "
-                    "earlier checkpoint"
-                )
-            if key.endswith("running_var") and (state[key] < 0).any():
-                raise InputError(
-                    f"{self.name} holds a negative variance in {key}; the file is damaged, "
-                    "download or copy it again"
-                )
-        model.load_state_dict({**expected, **state})
-        return model.eval()
+            self._check_numbers(key, state[key], expected[key])
+
+    def _check_numbers(self, key: str, value: Tensor, expected: Tensor) -> None:
+        """Raise InputError where a tensor's numbers cannot be those of a network."""
+        if value.is_meta or value.layout != torch.strided or value.is_complex():
+            raise InputError(
+                f"{self.name}: {key} should be a dense real tensor in memory, got {value.dtype}, "
+                f"{value.layout} on {value.device}; save the network's own weights"
+            )
+        if value.is_floating_point() != expected.is_floating_point() and value.numel():
+            raise InputError(
+                f"{self.name}: {key} should hold {_kind_of(expected)}, got {value.dtype}; save the "
+                "network before it was quantised"
+            )
+        if not value.is_floating_point():
+            return
+        numbers = value.to(expected.dtype)
+        if not torch.isfinite(numbers).all():
+            raise InputError(
+                f"{self.name} holds NaN or infinity in {key}; the training diverged, take an "
+                "earlier checkpoint"
+            )
+        if key.endswith("running_var") and (numbers < 0).any():
+            raise InputError(
+                f"{self.name} holds a negative variance in {key}; the file is damaged, "
+                "download or copy it again"
+            )
 
     def _built(self) -> nn.Module:
         """Return the network with weights of its own.
@@ -147,3 +167,15 @@ class Checkpoint:
     def digest(self) -> str:
         """Return the SHA-256 of the weights: names, shapes and bytes in sorted order."""
         return weights_digest(self.state)
+
+
+def _without_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state without what counts batches: never used in eval mode.
+
+    Files from before torch 0.4.1 have no such counters.
+    """
+    return {k: value for k, value in state.items() if not k.endswith("num_batches_tracked")}
+
+
+def _kind_of(tensor: Tensor) -> str:
+    return "real numbers" if tensor.is_floating_point() else f"integers ({tensor.dtype})"

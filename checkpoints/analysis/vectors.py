@@ -5,14 +5,15 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.formats.safetensors_files import read_safetensors
 from spectra import Extremes
 from spectra.errors import InputError
 from spectra.objective.parameter_slices import ParameterSlices, train_alone
+from spectra.system.files.documents import parse_json
 from spectra.system.files.names import file_name
 from spectra.system.files.writing import write_atomically
 
@@ -66,20 +67,25 @@ def load_vectors(folder: Path, label: str, slices: ParameterSlices) -> Tensor:
             f"{folder} holds no {path.name}; 'spectra analyze --save-vectors -o {folder}' with the "
             "same classes writes it"
         )
+    found = read_safetensors(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["spectra"])
-            ends = [file.get_tensor(name)[0] for name in ("lowest", "highest")]
-            theirs = ParameterSlices(
-                tuple(header["names"]), tuple(torch.Size(shape) for shape in header["shapes"])
-            )
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        header = parse_json(found.metadata["spectra"], origin=str(path), what="vectors")
+        ends = [found.tensors[name][0] for name in ("lowest", "highest")]
+        theirs = ParameterSlices(
+            tuple(header["names"]), tuple(torch.Size(shape) for shape in header["shapes"])
+        )
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         raise InputError(f"{path} is no file of 'analyze --save-vectors': {error}") from error
     if theirs != slices:
         raise InputError(
             f"{path} is of other parameters than this loss: {theirs.size} in {len(theirs.names)} "
             f"tensors against {slices.size} in {len(slices.names)}; give the same network and "
             "--parameters"
+        )
+    if any(end.shape != (slices.size,) or not torch.isfinite(end).all() for end in ends):
+        raise InputError(
+            f"{path}: lowest and highest should hold finite vectors of {slices.size} numbers; "
+            "write them again with 'spectra analyze --save-vectors'"
         )
     vectors = torch.stack(ends).double()
     return vectors / vectors.norm(dim=1, keepdim=True)

@@ -9,16 +9,17 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data.dataset import Normalisation
+from checkpoints.formats.safetensors_files import read_metadata_of, read_safetensors
 from checkpoints.formats.seals import broken, lost_its_name, sealed
 from checkpoints.models import Architecture
 from checkpoints.recipes.recipe import Recipe
 from spectra.errors import InputError
 from spectra.results.plain import from_plain
+from spectra.system.files.documents import parse_json
 from spectra.system.files.writing import write_atomically
 
 SCHEMA = 1
@@ -44,6 +45,21 @@ class _Metadata:
     seed: int | None = None
     versions: dict[str, str] | None = None
     notes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """What is read of the metrics on test images."""
+
+    overall: float | None = None
+
+
+@dataclass(frozen=True)
+class _Metrics:
+    """What is read of the metrics."""
+
+    train_loss: float | None = None
+    test: _Tested | None = None
 
 
 def save_native(path: Path, checkpoint: Checkpoint) -> str:
@@ -93,17 +109,15 @@ def load_native(path: Path) -> Checkpoint:
             f"{path}: architecture.{min(later)} is not known to this version; update "
             "hessian-spectra"
         )
+    found = read_safetensors(path)
     try:
-        tensors = safetensors.torch.load(path.read_bytes())
-        checkpoint = _checkpoint(known, tensors)
-        if broken(_header(path)[HEADER_KEY], tensors):
+        checkpoint = _checkpoint(known, found.tensors)
+        if broken(found.metadata[HEADER_KEY], found.tensors):
             raise InputError(
                 "damaged, its content is not that of its digest; copy it again, or remove it and "
                 "train again"
             )
         return checkpoint
-    except SafetensorError as error:
-        raise InputError(f"{path} is damaged or truncated: {error}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -114,7 +128,7 @@ def is_native(path: Path) -> bool:
     Raises:
         InputError: not a safetensors file, or a damaged one of ours.
     """
-    header = _header(path)
+    header = read_metadata_of(path)
     if lost_its_name(header, HEADER_KEY) and RESUME_KEY not in header:
         raise InputError(f"{path} is damaged: its metadata have lost their name; copy it again")
     return HEADER_KEY in header
@@ -126,12 +140,10 @@ def read_plain(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: not a safetensors file, truncated, or the state of an unfinished run.
     """
-    if RESUME_KEY in _header(path):
+    found = read_safetensors(path)
+    if RESUME_KEY in found.metadata:
         raise InputError(f"{path} is the state of a run, no checkpoint; name the run's folder")
-    try:
-        return safetensors.torch.load(path.read_bytes())
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is damaged or truncated: {error}") from error
+    return found.tensors
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -140,30 +152,24 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises:
         InputError: as for :func:`load_native`.
     """
-    header = _header(path)
+    header = read_metadata_of(path)
     if HEADER_KEY not in header:
         raise InputError(
             f"{path} is safetensors without spectra's metadata; bring it in with "
             "'spectra checkpoints import'"
         )
-    try:
-        metadata = json.loads(header[HEADER_KEY])
-        schema = int(metadata["schema"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path}: metadata is not what spectra writes: {error!r}") from error
+    metadata = parse_json(header[HEADER_KEY], origin=str(path), what="metadata of spectra")
+    schema = metadata.get("schema") if isinstance(metadata, dict) else None
+    if isinstance(schema, bool) or not isinstance(schema, int):
+        raise InputError(
+            f"{path}: metadata is not what spectra writes: schema should be an integer, got "
+            f"{str(schema)[:40]!r}"
+        )
     if schema > SCHEMA:
         raise InputError(
             f"{path} has schema {schema}, this version reads up to {SCHEMA}; update hessian-spectra"
         )
-    return dict(metadata)
-
-
-def _header(path: Path) -> dict[str, str]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"cannot read {path} as safetensors: {error}") from error
+    return metadata
 
 
 def _checkpoint(known: _Metadata, state: dict[str, Tensor]) -> Checkpoint:
@@ -178,6 +184,7 @@ def _checkpoint(known: _Metadata, state: dict[str, Tensor]) -> Checkpoint:
             f"class_counts should be {classes} numbers of images, one a class, got "
             f"{str(list(counts))[:80]}"
         )
+    from_plain(known.metrics or {}, _Metrics, origin="metrics")
     if known.data and not isinstance(known.data.get("source"), str):
         raise InputError(f"data should name its source, got {known.data.get('source')!r}")
     return Checkpoint(

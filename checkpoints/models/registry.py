@@ -17,6 +17,7 @@ from checkpoints.models.resnet import ResNet
 from checkpoints.own_code import recorded_name
 from spectra.errors import InputError
 from spectra.results.provenance import PlainValue
+from spectra.system.files.limits import check_limit
 
 FACTORIES = "FOLDER/FILE.py:CLASS or module:function of your own, timm:NAME or hf:FOLDER"
 
@@ -49,6 +50,9 @@ class Architecture:
                 raise InputError(
                     f"{key} of an architecture must be an integer from 1, got {value!r}"
                 )
+        check_limit("classes", self.num_classes, "num_classes of an architecture")
+        values = self.in_channels * self.image_size**2
+        check_limit("image_pixels", values, "in_channels x image_size x image_size")
         for key in ("name", "head", "shortcut"):
             if not isinstance(getattr(self, key), str):
                 raise InputError(

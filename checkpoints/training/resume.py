@@ -9,15 +9,16 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from checkpoints.formats.native import RESUME_KEY
+from checkpoints.formats.safetensors_files import read_metadata_of, read_safetensors
 from checkpoints.formats.seals import broken, sealed
 from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.epochs_by_execution import ComputedEpochs
 from checkpoints.training.evaluation import EpochMetrics
 from spectra.errors import InputError
+from spectra.system.files.documents import parse_json
 from spectra.system.files.writing import write_atomically
 
 
@@ -120,10 +121,10 @@ def load_state(
     text = _text(path)
     header = _header(path)
     try:
-        tensors = safetensors.torch.load(path.read_bytes())
+        tensors = read_safetensors(path).tensors
         if broken(text, tensors):
             raise ValueError("its content is not that of its digest")
-    except (SafetensorError, OSError, ValueError) as error:
+    except ValueError as error:
         raise _damaged(path, error) from error
     identity = _with_new_fields(header["identity"])
     for key in expected:
@@ -185,21 +186,21 @@ def _with_new_fields(identity: dict[str, Any]) -> dict[str, Any]:
 
 def _header(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(_text(path)))
-    except (ValueError, TypeError, RecursionError) as error:
+        return dict(parse_json(_text(path), origin=str(path), what="the state of a run"))
+    except (ValueError, TypeError) as error:
         raise _damaged(path, error) from error
 
 
 def _text(path: Path) -> str:
     try:
-        with safe_open(path, framework="pt") as file:
-            return str((file.metadata() or {})[RESUME_KEY])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        return read_metadata_of(path)[RESUME_KEY]
+    except (KeyError, ValueError) as error:
         raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> "DamagedStateError":
-    return DamagedStateError(f"cannot resume from {path}: {error!r}; remove it to start anew")
+    told = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+    return DamagedStateError(f"cannot resume from {path}: {told}; remove it to start anew")
 
 
 def _difference(old: Any, new: Any) -> str:
