@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any, Final, NamedTuple, NoReturn
 
 from spectra.errors import SpectraError, first_line
-from spectra.system.foreign_text import short_name
+from spectra.system.foreign_text import printable, short_name
 
 MENDABLE, OURS = 2, 1
 # Shells say 128 + the signal's number.
