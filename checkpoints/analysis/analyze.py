@@ -9,7 +9,7 @@ import torch
 
 from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.data_of import data_for, finished, notes_of
-from checkpoints.analysis.kept_losses import keep_loss, kept_loss
+from checkpoints.analysis.kept_losses import KeptLoss, KeptLosses, inputs_digest
 from checkpoints.analysis.named_classes import chosen_losses
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.vectors import analyzed_parameters, save_vectors, vectors_path
@@ -22,7 +22,7 @@ from checkpoints.models import Architecture
 from checkpoints.recipes.schedules import ascent_radius
 from checkpoints.training.evaluation import ClassMetrics, evaluate
 from checkpoints.training.threads import suitable_threads
-from spectra import Analysis, CrossEntropy
+from spectra import Analysis, CrossEntropy, LossAnalysis
 from spectra.classes.each_loss import analyze_each, those_with_images
 from spectra.classes.identity import library_versions
 from spectra.findings.verdict import RADIUS
@@ -34,6 +34,7 @@ from spectra.results.provenance import (
     CheckpointIdentity,
 )
 from spectra.system.files.lock import locked
+from spectra.system.files.seal import file_digest
 from spectra.system.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -115,18 +116,26 @@ def _analyze(
         records=(),
         versions=library_versions(),
     )
-    finished = {
-        label: None if units is None else kept_loss(units, header, label) for label in chosen
-    }
+    finished: dict[str, LossAnalysis] = {}
+    keeping = None
+    if units is not None:
+        keeping = KeptLosses(units, header, inputs_digest(checkpoint, data))
+        for label, kept in keeping.load(chosen, warm.given if warm else {}).items():
+            # What was kept of a loss holds no vectors, but says which file does.
+            there = vectors is None or _is_of(kept, vectors_path(vectors, label))
+            if there and not (warm and label in warm.again):
+                finished[label] = kept.record
+                if warm is not None:
+                    warm.left[label] = kept.warm_left
     if vectors is not None:
         parameters = analyzed_parameters(losses.model, request)
-        # What was kept of a loss holds no vectors.
-        finished |= {label: None for label in chosen if not vectors_path(vectors, label).exists()}
-    todo = {label: classes for label, classes in chosen.items() if finished[label] is None}
+    todo = {label: classes for label, classes in chosen.items() if label not in finished}
     if "all" in request.classes:
         split_counts = data.split(request.split).counts(data.num_classes)
         todo = those_with_images(todo, split_counts, split=request.split)
     tests = None
+    if warm is not None:
+        warm.prepare(todo)
     if todo:
         tests = test_accuracy(checkpoint, data, normalisation, device=request.device)
     for found in analyze_each(
@@ -140,17 +149,24 @@ def _analyze(
         on_progress=on_progress,
     ):
         label = found.label
+        written = None
         if vectors is not None and found.extremes is not None:
-            save_vectors(vectors, label, found.extremes, parameters)
+            written = file_digest(save_vectors(vectors, label, found.extremes, parameters))
         if warm is not None and found.extremes is not None:
             warm.save(label, found.extremes)
         # Without its vectors: a class's basis is not to stay while the next one runs.
         record = replace(found, accuracy=_accuracy(tests, chosen[label]), extremes=None)
         del found
-        if units is not None:
-            keep_loss(units, header, record)
+        if keeping is not None:
+            before, left = (warm.given.get(label), warm.left.get(label)) if warm else (None, None)
+            keeping.keep(KeptLoss(record, before, left, written))
         finished[label] = record
-    return replace(header, records=tuple(filter(None, finished.values())))
+    return replace(header, records=tuple(finished[x] for x in chosen if x in finished))
+
+
+def _is_of(kept: KeptLoss, vectors: Path) -> bool:
+    """Say whether a file of eigenvectors is the one that a kept loss has written."""
+    return kept.vectors is not None and kept.vectors == file_digest(vectors)
 
 
 def test_accuracy(

@@ -2,13 +2,130 @@
 
 import functools
 import hashlib
-from dataclasses import replace
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import spectra
-from spectra import Analysis, LossAnalysis, load_analysis, save_analysis
+from checkpoints.checkpoint import Checkpoint
+from checkpoints.data import ImageData
+from spectra import Analysis, LossAnalysis, load_analysis
 from spectra.errors import InputError
+from spectra.results.analysis import analysis_to_plain
 from spectra.system.files.names import file_name
+from spectra.system.files.seal import is_whole, write_sealed
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class KeptLoss:
+    """One loss's result, and the files of vectors that belong to it, by their SHA-256.
+
+    Attributes:
+        record: the result.
+        warm_before: the vectors that its solver started from; None: a cold start.
+        warm_left: those that it left for the next checkpoint; None: it left none.
+        vectors: its file of eigenvectors; None: none was asked for.
+    """
+
+    record: LossAnalysis
+    warm_before: str | None = None
+    warm_left: str | None = None
+    vectors: str | None = None
+
+
+@dataclass(frozen=True)
+class KeptLosses:
+    """The results that an analysis keeps in a folder.
+
+    Attributes:
+        folder: where they lie.
+        header: checkpoint, protocol and versions of the analysis.
+        inputs: :func:`inputs_digest` of it.
+    """
+
+    folder: Path
+    header: Analysis
+    inputs: str
+
+    def keep(self, kept: KeptLoss) -> None:
+        """Write ``LABEL.json``: a result, what it is of, the code that found it, and a digest."""
+        analysis = replace(self.header, records=(kept.record,), versions=self._versions())
+        write_sealed(
+            self._path(kept.record.label),
+            {
+                **analysis_to_plain(analysis),
+                "inputs": self.inputs,
+                "warm_before": kept.warm_before,
+                "warm_left": kept.warm_left,
+                "vectors": kept.vectors,
+            },
+        )
+
+    def load(
+        self, labels: Iterable[str], warm_before: Mapping[str, str | None]
+    ) -> dict[str, KeptLoss]:
+        """Return the results that are whole, of the same inputs, choices and code, by label.
+
+        A warning says of others that they are made again.
+
+        Args:
+            labels: of the losses.
+            warm_before: the digest of the vectors that each is to start from.
+        """
+        found, others = {}, 0
+        for label in labels:
+            path = self._path(label)
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                logger.warning("%s cannot be read (%s) and is made again", path, error.strerror)
+                continue
+            if not is_whole(content):
+                logger.warning("%s is damaged, or of an earlier version, and is made again", path)
+                continue
+            kept = self._same(path, content, warm_before.get(label))
+            if kept is None:
+                others += 1
+            else:
+                found[label] = kept
+        if others:
+            logger.warning(
+                "%s holds %d results of other weights, images, choices or code, which are made "
+                "again",
+                self.folder,
+                others,
+            )
+        return found
+
+    def _same(self, path: Path, content: bytes, warm_before: str | None) -> KeptLoss | None:
+        try:
+            kept, plain = load_analysis(path), json.loads(content)
+        except (InputError, ValueError, RecursionError):
+            return None
+        same = (
+            kept.checkpoint == self.header.checkpoint
+            and kept.protocol == self.header.protocol
+            and kept.versions == self._versions()
+            and len(kept.records) == 1
+            and self._path(kept.records[0].label) == path
+            and plain.get("inputs") == self.inputs
+            and plain.get("warm_before") == warm_before
+        )
+        if not same:
+            return None
+        return KeptLoss(kept.records[0], warm_before, plain.get("warm_left"), plain.get("vectors"))
+
+    def _path(self, label: str) -> Path:
+        return self.folder / f"{file_name(label)}.json"
+
+    def _versions(self) -> dict[str, str]:
+        return {**self.header.versions, "code": code_digest()}
 
 
 @functools.cache
@@ -25,38 +142,15 @@ def code_digest() -> str:
     return h.hexdigest()
 
 
-def keep_loss(units: Path, header: Analysis, record: LossAnalysis) -> None:
-    """Write ``units/LABEL.json``: a loss's result, what it is of, and the code that found it."""
-    path = _path(units, record.label)
-    save_analysis(path, replace(header, records=(record,), versions=_versions(header)))
+def inputs_digest(checkpoint: Checkpoint, data: ImageData) -> str:
+    """Return the SHA-256 of inputs that a result does not name: it names weights and images.
 
-
-def kept_loss(units: Path, header: Analysis, label: str) -> LossAnalysis | None:
-    """Return a loss's kept result; None where there is none of the same inputs, choices and code.
-
-    Args:
-        units: folder of what is kept.
-        header: checkpoint, protocol and versions of the analysis that asks.
-        label: of the loss.
+    These are the test images, the accuracies that the checkpoint records, and the user's own code.
     """
-    path = _path(units, label)
-    if not path.exists():
-        return None
-    try:
-        kept = load_analysis(path)
-    except InputError:
-        return None
-    same = (
-        kept.checkpoint == header.checkpoint
-        and kept.protocol == header.protocol
-        and kept.versions == _versions(header)
-    )
-    return kept.records[0] if same and kept.records else None
-
-
-def _path(units: Path, label: str) -> Path:
-    return units / f"{file_name(label)}.json"
-
-
-def _versions(header: Analysis) -> dict[str, str]:
-    return {**header.versions, "code": code_digest()}
+    factory = checkpoint.factory
+    plain = {
+        "test": data.test_digest(),
+        "metrics": dict(checkpoint.metrics),
+        "code": None if factory is None else factory.source,
+    }
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,7 +1,6 @@
 """Analyze every checkpoint of a run: spectra over training."""
 
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from checkpoints.data import ImageData
 from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
 from checkpoints.recipes.schedules import drw_switch
 from spectra import Analysis, save_analysis
+from spectra.errors import InputError
+from spectra.system.files.lock import locked
 from spectra.system.files.names import file_name
 from spectra.system.progress import Progress, within
 
@@ -33,7 +34,9 @@ def analyze_trajectory(
     Each checkpoint's result goes to ``folder/epoch-0100.json`` as soon as it is there, each
     loss's to ``folder/units``; what is there already is not computed again. Where only extremes are
     asked for (no probes), each checkpoint starts from the eigenvectors of the one before, which are
-    kept in ``folder/warm`` until the last is done.
+    kept in ``folder/warm`` until the last is done. Where a result has to be made again and those
+    vectors are gone, they are made again from the first checkpoint on: the files have the bytes of
+    a call that nothing befell.
 
     Args:
         run: a run's folder or ``bundled:...``.
@@ -44,36 +47,92 @@ def analyze_trajectory(
         epochs: which; None: all.
         data: already read data, to save reading it again.
         on_progress: called with (``epoch 100 class 8`` say, steps done, steps planned).
+
+    Raises:
+        InputError: an epoch is not there, the request does not fit, or another process writes to
+            the folder.
     """
     found = list_checkpoints(run)
     if epochs is not None:
+        missing = sorted(set(epochs) - {epoch for epoch, _ in found if epoch is not None})
+        if missing:
+            raise InputError(f"{run} has no checkpoint of epochs {missing}; train them again")
         found = [(epoch, path) for epoch, path in found if epoch in set(epochs)]
-    analyses = []
-    before: str | None = None
-    warm_folder = folder / "warm"
-    for epoch, path in found:
-        checkpoint = load_checkpoint(path, options)
+    with locked(folder):
+        along = _Trajectory(found, request, folder, source, options, data, on_progress)
+        return along.analyze_all()
+
+
+class _Trajectory:
+    """The checkpoints of a run, and what is known of each so far."""
+
+    def __init__(
+        self,
+        found: Sequence[tuple[int | None, Path]],
+        request: AnalysisRequest,
+        folder: Path,
+        source: str | None,
+        options: LoadOptions | None,
+        data: ImageData | None,
+        on_progress: Progress | None,
+    ) -> None:
+        self.found, self.request, self.folder = found, request, folder
+        self.source, self.options = source, options
+        self.data, self.on_progress = data, on_progress
+        self.names = [path.stem if epoch is None else f"epoch-{epoch:04d}" for epoch, path in found]
+        self.analyses: dict[int, Analysis] = {}
+        self.warm: dict[int, WarmStarts] = {}
+
+    def analyze_all(self) -> list[Analysis]:
+        for k in range(len(self.found)):
+            self.analyze(k)
+        for warm in self.warm.values():
+            warm.forget()
+        return [self.analyses[k] for k in range(len(self.found))]
+
+    def analyze(self, k: int, again: Collection[str] = ()) -> None:
+        """Analyze the ``k``-th checkpoint; the losses ``again`` also where they are kept."""
+        epoch, path = self.found[k]
+        checkpoint = load_checkpoint(path, self.options)
         if checkpoint.epoch is None:
             checkpoint = replace(checkpoint, epoch=epoch)
-        if data is None:
-            data, _ = data_for(checkpoint, source)
-        name = file_name(path.stem) if epoch is None else f"epoch-{epoch:04d}"
-        warm = None
-        if request.solver.extremes_only:
-            warm = WarmStarts(warm_folder, before, name)
+        if self.data is None:
+            self.data, _ = data_for(checkpoint, self.source)
+        warm = self._warm(k, again) if self.request.solver.extremes_only else None
         analysis = analyze(
             checkpoint,
-            data,
-            request,
-            units=folder / "units" / name,
+            self.data,
+            self.request,
+            units=self.folder / "units" / file_name(self.names[k]),
             warm=warm,
-            on_progress=within(on_progress, f"epoch {checkpoint.epoch}"),
+            on_progress=within(self.on_progress, f"epoch {checkpoint.epoch}"),
         )
-        save_analysis(folder / f"{name}.json", analysis)
-        analyses.append(analysis)
-        before = name
-    shutil.rmtree(warm_folder, ignore_errors=True)
-    return analyses
+        save_analysis(self.folder / f"{file_name(self.names[k])}.json", analysis)
+        self.analyses[k] = analysis
+        if warm is not None:
+            self.warm[k] = warm
+
+    def _warm(self, k: int, again: Collection[str] = ()) -> WarmStarts:
+        return WarmStarts(
+            self.folder / "warm",
+            self.names[k - 1] if k else None,
+            self.names[k],
+            given=self.warm[k - 1].left if k else {},
+            again=again,
+            make=lambda labels: self._make_again(k - 1, labels),
+        )
+
+    def _make_again(self, k: int, labels: Collection[str]) -> None:
+        """Make the vectors of some losses at the ``k``-th checkpoint, as they were made before.
+
+        Each hangs on those before it, so that this goes back to the last that are there, which may
+        be the first checkpoint.
+        """
+        first = k
+        while first and self._warm(first).lost(labels):
+            first -= 1
+        for each in range(first, k + 1):
+            self.analyze(each, again=labels)
 
 
 def switch_epoch(analysis: Analysis) -> int | None:

@@ -1,7 +1,10 @@
 """Networks of the user's own and of other libraries, built by whatever the user names."""
 
+import contextlib
 import copy
+import hashlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +31,7 @@ class Factory:
         asks_classes: whether it cannot be called without it.
         renamed: reads the weights of a folder under the names that the library has for them now;
             None: they have no others.
+        source: SHA-256 of the user's own code, see :func:`own_factory`; None: a library's.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Factory:
     takes_classes: bool = True
     asks_classes: bool = False
     renamed: Callable[[Path], Mapping[str, Tensor]] | None = None
+    source: str | None = None
 
     def build(self, num_classes: int | None = None) -> nn.Module:
         """Build the network.
@@ -67,7 +72,12 @@ def own_factory(text: str, folders: Sequence[Path] = ()) -> Factory:
     """
     code = import_own(text, folders)
     if isinstance(code.found, nn.Module):
-        return Factory(code.name, lambda classes: copy.deepcopy(code.found), takes_classes=False)
+        return Factory(
+            code.name,
+            lambda classes: copy.deepcopy(code.found),
+            takes_classes=False,
+            source=_source_digest(code),
+        )
     if not callable(code.found):
         raise InputError(
             f"{code.name} is {type(code.found).__name__}; expected the class of a network, or a "
@@ -86,7 +96,24 @@ def own_factory(text: str, folders: Sequence[Path] = ()) -> Factory:
         return code.call(**({} if named is None or classes is None else {named: classes}))
 
     fixed = next((code.named[c] for c in CLASSES if isinstance(code.named.get(c), int)), None)
-    return Factory(code.name, call, fixed, named is not None, named in needs(code))
+    return Factory(
+        code.name, call, fixed, named is not None, named in needs(code), source=_source_digest(code)
+    )
+
+
+def _source_digest(code: OwnCode) -> str:
+    """Return the SHA-256 of a factory's file, and of what it has imported from its folder."""
+    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    near = {Path(f) for f in files if f and code.folder and Path(f).is_relative_to(code.folder)}
+    with contextlib.suppress(TypeError, OSError):
+        found = code.found
+        named = found if inspect.isroutine(found) or inspect.isclass(found) else type(found)
+        near.add(Path(inspect.getfile(named)))
+    h = hashlib.sha256()
+    for file in sorted(near):
+        with contextlib.suppress(OSError):
+            h.update(file.name.encode() + file.read_bytes())
+    return h.hexdigest()
 
 
 def _argument_for_classes(code: OwnCode) -> str | None:
