@@ -85,11 +85,11 @@ def listed_files() -> list[BundledFile]:
     except (ValueError, KeyError) as failure:
         raise InputError(f"{manifest} is damaged; reinstall hessian-spectra") from failure
     found = []
-    for name, digest in sorted(digests.items()):
+    for name, digest in digests.items():
         match = re.fullmatch(r"(.+)/epoch-(\d+)\.safetensors", name)
         if match:
             found.append(BundledFile(match[1], int(match[2]), folder / name, digest))
-    return found
+    return sorted(found, key=lambda file: (file.run, file.epoch))
 
 
 def bundled_run(run: str) -> list[BundledFile]:
@@ -176,4 +176,4 @@ def _files_of(run: str) -> list[BundledFile]:
     files = [file for file in listed_files() if file.run == run]
     if not files:
         raise InputError(f"no bundled run {run!r}; {_LISTED}")
-    return sorted(files, key=lambda file: file.epoch)
+    return files
