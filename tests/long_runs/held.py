@@ -44,6 +44,11 @@ class Held:
         )
 
 
+def count_of(kind: type) -> int:
+    """Return how many objects of exactly this type there are, before Python looks for circles."""
+    return sum(type(found) is kind for found in gc.get_objects())
+
+
 def left_by(action: Callable[[], object], *, times: int, first: int = 2) -> Held:
     """Return how much more is held after ``times`` runs of ``action`` than before them.
 

@@ -5,11 +5,12 @@ import weakref
 
 import pytest
 import torch
-from held import Held, left_by
+from held import Held, count_of, left_by
 from oracles import build_net
 from repeated import ANALYSES, DATA, Untraceable, figures_in, training_in
 
 from spectra import HessianOperator
+from spectra.objective.network.own_forward import OwnForward
 
 TIMES = 3
 
@@ -44,5 +45,18 @@ def test_the_network_of_an_operator_goes_with_it_before_python_looks_for_circles
         network = weakref.ref(operator.model)
         del operator
         assert network() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("name", ["tangent", "a head that normalises", "double backward"])
+def test_an_analysis_leaves_no_network_to_the_search_for_circles(name):
+    ANALYSES[name]()
+    gc.collect()
+    gc.disable()
+    try:
+        before = count_of(OwnForward)
+        ANALYSES[name]()
+        assert count_of(OwnForward) == before
     finally:
         gc.enable()

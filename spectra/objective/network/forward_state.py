@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,11 +36,17 @@ class ForwardState:
     def __init__(self, module: nn.Module) -> None:
         self.changes = True
         self._seen = False
+        # Weakly: the network's own attributes hold what stands for its forward pass, which holds
+        # this. They are the first table, and what stands there for the network's forward is new
+        # with every pass.
+        self._module = weakref.ref(module)
         self._tables: list[tuple[Any, Any]] = []
         self._take_module(module, set())
+        self._own = self._tables.pop(0)[1]
+        self._own.pop("forward", None)
         self._places = [
             (table, content, key, value)
-            for table, content in self._tables
+            for table, content in [(None, self._own), *self._tables]
             for key, value in _items(content)
             if isinstance(value, Tensor) and value.layout == torch.strided
         ]
@@ -77,24 +84,25 @@ class ForwardState:
         Raises:
             OperatorError: the pass changed a parameter in place.
         """
+        attributes = vars(self._module())
         if self._seen:
             # Not written over: the graph of an earlier pass may hold what that pass left.
             fresh = {key: pristine.clone() for key, pristine in self._pristine.items()}
             for table, _, key, value in self._places:
-                table[key] = fresh[id(value)]
+                (attributes if table is None else table)[key] = fresh[id(value)]
+        forward = {"forward": attributes["forward"]} if "forward" in attributes else {}
         try:
             yield
         finally:
-            differs = [_restored(table, content) for table, content in self._tables]
+            own = (attributes, {**self._own, **forward})
+            differs = [_restored(table, content) for table, content in [own, *self._tables]]
         if not self._seen and maybe_current_level() is None:  # not while torch differentiates
-            self._look_at_tensors()
+            self._look_at_tensors(attributes)
             self.changes = any(differs) or bool(self._places)
             self._seen = True
-            if not self.changes:  # nor is the network held, which holds this
-                self._tables = []
 
     @torch.no_grad()
-    def _look_at_tensors(self) -> None:
+    def _look_at_tensors(self, attributes: dict[str, Any]) -> None:
         """Put back what the first pass changed in place, and keep that for the next ones."""
         tensors = [t for *_, t in self._places]
         same = _all_equal([(t, self._pristine[id(t)]) for t in tensors])
@@ -102,7 +110,8 @@ class ForwardState:
         self._places = [place for place in self._places if id(place[-1]) in changed]
         self._pristine = {key: t for key, t in self._pristine.items() if key in changed}
         for table, content, key, value in self._places:
-            table[key] = content[key] = self._pristine[id(value)]
+            place = attributes if table is None else table
+            place[key] = content[key] = self._pristine[id(value)]
         same = _all_equal([(parameter, before) for _, parameter, before in self._parameters])
         for (name, parameter, before), equal in zip(self._parameters, same, strict=True):
             if not equal:
