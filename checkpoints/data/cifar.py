@@ -13,6 +13,7 @@ import torch
 
 from checkpoints.data.dataset import LabelledImages
 from spectra.errors import InputError
+from spectra.system.files.reading import read_bytes
 
 FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 
@@ -32,6 +33,7 @@ DIGESTS: dict[str, dict[str, str]] = {
 }
 """MD5 of each file that is read, the test set last; source: torchvision.datasets.cifar."""
 
+_LARGEST = 2**28  # bytes; the largest of the official files has 156 million
 _LABELS = {"cifar10": ("labels", 10), "cifar100": ("fine_labels", 100)}
 
 # The function that numpy's arrays name when they are pickled, wherever this numpy keeps it.
@@ -98,8 +100,15 @@ def damaged_files(place: Path, digests: Mapping[str, str]) -> list[str]:
     return [
         file
         for file, digest in digests.items()
-        if not (place / file).is_file() or _md5_of(place / file) != digest
+        if not (place / file).is_file()
+        or not _may_be_official(place / file)
+        or _md5_of(place / file) != digest
     ]
+
+
+def _may_be_official(path: Path) -> bool:
+    """Say whether a file is not larger than any official one."""
+    return not path.is_file() or path.stat().st_size <= _LARGEST
 
 
 def _md5_of(path: Path) -> str:
@@ -112,17 +121,17 @@ def _md5(content: bytes) -> str:
 
 
 def _verified(path: Path, digest: str, name: str) -> bytes:
+    fetch = f"'spectra data fetch {name}' downloads it"
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{name} needs {path}, which cannot be read ({error.strerror}); "
-            f"'spectra data fetch {name}' downloads it"
-        ) from None
+        if not _may_be_official(path):
+            raise InputError(f"{path} is larger than the official file")
+        content = read_bytes(path, "data_file")
+    except InputError as error:
+        raise InputError(f"{name}: {error}; {fetch}") from None
     if _md5(content) != digest:
         raise InputError(
             f"{path} is not the official file: expected MD5 {digest}, got {_md5(content)}; "
-            f"'spectra data fetch {name}' downloads it again"
+            f"{fetch} again"
         )
     return content
 

@@ -9,12 +9,17 @@ import torch
 
 from checkpoints.data.dataset import LabelledImages
 from spectra.errors import InputError
+from spectra.system.files.limits import check_limit
 from spectra.system.foreign_text import printable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+# What the suffixes stand for, whatever the content is: for PostScript, Pillow runs a program.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+# Ours: photographs become 50 times their files at most, and one colour becomes 1,000 times its own.
+_DENSE = 50
 _GREY = ("1", "L", "LA")
 _SIXTEEN_BITS = "I;16"  # and what follows it says the order of the bytes
-_TO_EIGHT_BITS = 257.0  # 65535 becomes 255
+_TO_EIGHT_BITS = 257  # 65535 becomes 255
 _TRAIN, _TEST = ("train",), ("test", "val", "valid", "validation")
 
 
@@ -70,6 +75,7 @@ def _classes(folder: Path) -> list[str]:
     found = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not found:
         raise InputError(f"{folder} holds no folders; expected one folder of images a class")
+    check_limit("classes", len(found), f"{folder}: its folders")
     return found
 
 
@@ -94,12 +100,21 @@ def _pillow() -> ModuleType:
 
 
 def _opened(file: Path) -> Any:
+    pillow = _pillow()
+    its_own = pillow.MAX_IMAGE_PIXELS
     try:
-        return _pillow().open(file)
-    except InputError:
-        raise
+        pillow.MAX_IMAGE_PIXELS = None  # type: ignore[attr-defined]  # ours is checked below
+        image = pillow.open(file, formats=_FORMATS)
     except Exception as error:  # Pillow raises many things on a damaged file
         raise InputError(f"cannot read the image {file}: {error}") from error
+    finally:
+        pillow.MAX_IMAGE_PIXELS = its_own  # type: ignore[attr-defined]
+    try:
+        check_limit("image_pixels", image.width * image.height, str(file))
+    except InputError:
+        image.close()
+        raise
+    return image
 
 
 def _is_coloured(file: Path) -> bool:
@@ -111,6 +126,7 @@ def _is_coloured(file: Path) -> bool:
 def _labelled(folder: Path, classes: list[str], size: int | None, *, grey: bool) -> LabelledImages:
     images, labels = [], []
     first: tuple[Path, Any] | None = None
+    unpacked = 0
     for label, name in enumerate(classes):
         for file in _images_in(folder / name):
             pixels = _pixels(file, size, grey=grey)
@@ -121,6 +137,9 @@ def _labelled(folder: Path, classes: list[str], size: int | None, *, grey: bool)
                     "resize them with folder:PATH,SIZE, such as folder:PATH,32"
                 )
             first = first or (file, pixels.shape)
+            if pixels.nbytes > _DENSE * file.stat().st_size:
+                unpacked += pixels.nbytes
+                check_limit("unpacked", unpacked, f"{folder}: images that are nearly empty")
             images.append(pixels)
             labels.append(label)
     if not images:
@@ -150,5 +169,5 @@ def _pixels(file: Path, size: int | None, *, grey: bool) -> Any:
 
 def _in_eight_bits(image: Any) -> Any:
     """Return a grey image of 16 bits in 8: Pillow's own conversion cuts what is above 255."""
-    pixels = np.rint(np.asarray(image).astype(np.float64) / _TO_EIGHT_BITS)
+    pixels = (np.asarray(image).astype(np.uint32) + _TO_EIGHT_BITS // 2) // _TO_EIGHT_BITS
     return _pillow().fromarray(pixels.astype(np.uint8))

@@ -25,6 +25,7 @@ from checkpoints.data.own_data import read_own
 from checkpoints.own_code import NoSuchCodeError
 from spectra.errors import InputError
 from spectra.results.provenance import PlainValue
+from spectra.system.files.limits import check_limit
 from spectra.system.foreign_text import check_encodable
 
 DATA_VARIABLE = "SPECTRA_DATA"
@@ -85,6 +86,7 @@ def load_data(request: DataRequest | str | None = None) -> ImageData:
     found = _read(request.source)
     train, test, kind = found.train, found.test, found.kind
     num_classes = int(max(train.labels.max(), test.labels.max() if test else 0)) + 1
+    check_limit("classes", num_classes, f"{found.name}: the largest label, plus one")
     as_it_is = kind not in ("digits", "cifar10", "cifar100")
     profile = request.profile or ("none" if as_it_is else "exp")
     factor = request.imbalance_factor

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from spectra.errors import InputError
+from spectra.system.files.limits import check_limit
 
 # A label, "all", "overall", several of these, or names of one's own for groups of labels.
 Classes = int | str | Iterable[int | str] | Mapping[str, Iterable[int]]
 # The same, read: each part is a label, "all" or "overall"; or the labels of each group.
 Parts = tuple[int | str, ...] | dict[str, tuple[int, ...]]
 
-# Ours: how many images each class has is counted in a list, which a stray number is not to blow up.
-_MOST_CLASSES = 10**7
 _EXPECTED = "classes must be all, overall, labels such as 8 or (0, 8), or groups by name"
 
 
@@ -48,11 +47,9 @@ def as_labels(labels: Any) -> Tensor:
     found = found.long()
     if len(found) and int(found.min()) < 0:
         raise InputError(f"labels must not be negative, got {int(found.min())}")
-    if len(found) and int(found.max()) >= _MOST_CLASSES:
-        raise InputError(
-            f"labels number the classes from 0, below {_MOST_CLASSES}, got {int(found.max())}; "
-            "torch.unique(labels, return_inverse=True) numbers others"
-        )
+    if len(found):
+        what = "classes are numbered from 0 (torch.unique(labels, return_inverse=True) does it), "
+        check_limit("classes", int(found.max()) + 1, what + "and the largest label, plus one")
     return found
 
 

@@ -1,4 +1,5 @@
 import hashlib
+import os
 import pickle
 import struct
 
@@ -110,9 +111,21 @@ def test_a_file_other_than_the_official_one_is_refused(cifar10):
         read_cifar(cifar10[0], "cifar10")
 
 
+def test_a_pipe_or_a_huge_file_in_place_of_a_batch_is_refused_unread(cifar10):
+    (cifar10[0] / "data_batch_3").unlink()
+    os.mkfifo(cifar10[0] / "data_batch_3")
+    with pytest.raises(InputError, match="got a pipe; 'spectra data fetch cifar10'"):
+        read_cifar(cifar10[0], "cifar10", digests=cifar10[1])
+    (cifar10[0] / "data_batch_3").unlink()
+    with (cifar10[0] / "data_batch_3").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(InputError, match="data_batch_3 is larger than the official file"):
+        read_cifar(cifar10[0], "cifar10", digests=cifar10[1])
+
+
 def test_a_missing_file_is_named(cifar10):
     (cifar10[0] / "data_batch_3").unlink()
-    with pytest.raises(InputError, match="data_batch_3, which cannot be read"):
+    with pytest.raises(InputError, match=r"cannot read .*data_batch_3: No such file"):
         read_cifar(cifar10[0], "cifar10", digests=cifar10[1])
 
 

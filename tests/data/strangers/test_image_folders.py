@@ -1,4 +1,7 @@
+import os
+import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from npz_files import pictures
 
 from checkpoints.data import load_data
 from spectra.errors import InputError
+from spectra.system.files.limits import raised_limits
 
 image_files = pytest.importorskip("PIL.Image")
 
@@ -42,6 +46,79 @@ def test_train_and_test_folders_are_splits(tmp_path, test):
 def test_images_are_resized_when_a_size_is_given(tmp_path):
     write_folder(tmp_path / "pets", size=9)
     assert load_data(f"folder:{tmp_path / 'pets'},4").train.shape == (3, 4, 4)
+
+
+def hostile(folder, content: bytes, name: str = "0.png"):
+    write_folder(folder, (0, 1))
+    (folder / "cat" / name).write_bytes(content)
+    return f"folder:{folder}"
+
+
+def png(width: int, height: int, packed: bytes) -> bytes:
+    """A picture that is as large as it says, or is not."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    size = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + size + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [10_000, 2**31 - 1])
+def test_an_image_of_more_pixels_than_the_limit_is_refused_undecoded(tmp_path, side):
+    source = hostile(tmp_path / "pets", png(side, side, b""))
+    refused(source, r"0\.png: .* is more than the limit of pixels of an image, .*image_pixels=")
+
+
+def test_images_that_are_nearly_empty_become_no_more_than_the_limit(tmp_path):
+    grey = zlib.compress(bytes(1001 * 1000))
+    source = hostile(tmp_path / "pets", png(1000, 1000, grey))
+    for number in range(1, 4):
+        (tmp_path / "pets" / "cat" / f"{number}.png").write_bytes(png(1000, 1000, grey))
+    with raised_limits(unpacked=3 * 10**6):
+        refused(source, "images that are nearly empty: .* --limit unpacked=")
+
+
+@pytest.mark.parametrize("name", ["0.png", "0.jpg", "0.gif", "0.tiff"])
+def test_postscript_by_the_name_of_an_image_runs_nothing(tmp_path, name, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    def run(*_, **__):
+        raise AssertionError("a program was run")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", run)
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\nshowpage\n"
+    refused(hostile(tmp_path / "pets", script, name), f"cannot read the image .*{name}")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x89PNG\r\n\x1a\n", png(4, 4, b""), png(4, 4, b"\xff" * 9), png(0, 4, b""), bytes(99)],
+    ids=["empty", "a start", "no pixels", "no stream", "no width", "zeros"],
+)
+def test_a_damaged_image_is_one_line(tmp_path, content):
+    refused(hostile(tmp_path / "pets", content), "0.png")
+
+
+def test_pipes_and_devices_among_the_images_are_left_alone(tmp_path):
+    folder = write_folder(tmp_path / "pets")
+    os.mkfifo(folder / "cat" / "a.png")
+    (folder / "cat" / "b.png").symlink_to("/dev/zero")
+    assert load_data(f"folder:{folder}").class_counts == (3, 2)
+
+
+def test_more_folders_than_the_limit_of_classes_are_refused(tmp_path):
+    with raised_limits(classes=1):
+        refused(f"folder:{write_folder(tmp_path / 'pets')}", "its folders: 2 is more than")
+
+
+def test_sixteen_bits_become_the_nearest_of_eight(tmp_path):
+    pixels = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+    (tmp_path / "pets" / "cat").mkdir(parents=True)
+    image_files.fromarray(pixels).save(tmp_path / "pets" / "cat" / "0.png")
+    found = load_data(f"folder:{tmp_path / 'pets'}").train.images[0, 0]
+    assert np.array_equal(found.numpy(), np.rint(pixels / 257.0).astype(np.uint8))
 
 
 def test_paths_are_not_recorded(tmp_path):
