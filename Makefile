@@ -37,7 +37,9 @@ test-soak: $(STAMP) ## 500 analyses, 200 figures and 50 trainings, memory watche
 test-faults: $(STAMP) ## kill, fill the disk, and so on, at every write of five jobs (15 minutes)
 	$(BIN)/python -m pytest -m "not slow" tests/faults
 
-fuzz: $(STAMP) ## change files of every kind at random, and read them
+fuzz: $(STAMP) ## read changed files: by coverage for 30 minutes, then at random
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python tests/fuzz/by_coverage.py --minutes 30
 	$(BIN)/python -m pytest --hypothesis-profile=long tests/fuzz
 
 test-verdicts: $(STAMP) ## search 600 points with known answers, print the table (ten minutes)

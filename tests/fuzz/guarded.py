@@ -54,22 +54,28 @@ _WATCH = _Watch()
 
 
 @contextlib.contextmanager
-def guarded() -> Iterator[None]:
-    """Fail where the block takes long, much memory, or does more than to read."""
+def guarded(*, timed: bool = True) -> Iterator[None]:
+    """Fail where the block takes long, much memory, or does more than to read.
+
+    Args:
+        timed: whether to watch the time; a fuzzer has an alarm of its own.
+    """
     before = _most_memory()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     space = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    handler = signal.signal(signal.SIGALRM, _too_long)
+    if timed:
+        handler = signal.signal(signal.SIGALRM, _too_long)
+        signal.setitimer(signal.ITIMER_REAL, SECONDS)
     # Twice as much, so that going past the promise is seen, and the machine stays usable.
     resource.setrlimit(resource.RLIMIT_AS, (space + 2 * MEMORY, hard))
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
     _WATCH.on, _WATCH.heard = True, []
     try:
         yield
     finally:
         _WATCH.on = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
+        if timed:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, handler)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
     if _WATCH.heard:
         raise EscapedError(_WATCH.heard[0])
@@ -77,7 +83,7 @@ def guarded() -> Iterator[None]:
         raise MemoryError(f"took {(_most_memory() - before) / 2**20:.0f} MiB")
 
 
-def attempt(reader: Any, content: bytes, folder: Path) -> Any:
+def attempt(reader: Any, content: bytes, folder: Path, *, timed: bool = True) -> Any:
     """Return what a reader of :mod:`reader_table` makes of ``content``; None where it refuses.
 
     Raises:
@@ -88,7 +94,7 @@ def attempt(reader: Any, content: bytes, folder: Path) -> Any:
     path.parent.mkdir(parents=True, exist_ok=True)
     reader.beside(path)
     path.write_bytes(reader.wrap(content))
-    with guarded():
+    with guarded(timed=timed):
         try:
             found = reader.read(path)
         except SpectraError:

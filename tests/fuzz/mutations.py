@@ -57,7 +57,7 @@ def changed_json(draw: DrawFn, sound: list[bytes]) -> bytes:
     """Return JSON of which one to three values are others, gone, or deep inside lists."""
     tree = json.loads(draw(st.sampled_from(sound)))
     for _ in range(draw(st.integers(1, 3))):
-        everywhere = list(_places(tree))
+        everywhere = list(places(tree))
         if not everywhere:
             break
         place = draw(st.sampled_from(everywhere))
@@ -108,12 +108,13 @@ def changed(form: str, sound: list[bytes]) -> st.SearchStrategy[bytes]:
     return st.one_of(CHANGED[form](sound), changed_bytes(sound))
 
 
-def _places(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+def places(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the place of every value of a tree; of lists, of the first three."""
     if place:
         yield place
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _places(inner, (*place, key))
+            yield from places(inner, (*place, key))
     elif isinstance(value, list):
         for number, inner in enumerate(value[:3]):
-            yield from _places(inner, (*place, number))
+            yield from places(inner, (*place, number))

@@ -1,6 +1,7 @@
 """Every reader of files, beside sound files that it reads."""
 
 import functools
+import hashlib
 import json
 import tempfile
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 import valid_files as valid
 
 from checkpoints import Checkpoint, Recipe, load_checkpoint, load_study
-from checkpoints.analysis.kept_losses import keep_loss, kept_loss
+from checkpoints.analysis.kept_losses import KeptLoss, KeptLosses
 from checkpoints.analysis.vectors import load_vectors
 from checkpoints.analysis.warm import WarmStarts
 from checkpoints.data.dataset import LabelledImages
@@ -24,7 +25,7 @@ from checkpoints.formats.torch_files import read_torch
 from checkpoints.recipes.families import load_recipe
 from checkpoints.studies.study import Study
 from checkpoints.training.resume import TrainingState, load_history, load_state
-from spectra import Analysis, Extremes, LossAnalysis, load_analysis
+from spectra import Analysis, Extremes, load_analysis
 from spectra.results.claims.best_steps_result import BestStepsResult, load_best_steps
 from spectra.results.claims.class_outliers_result import ClassOutliersResult, load_class_outliers
 from spectra.results.claims.negative_share_result import NegativeShareResult, load_negative_share
@@ -35,7 +36,6 @@ from spectra.results.protocols.recurrences_result import RecurrencesResult, load
 from spectra.results.spectrum_file import check_spectrum_file
 from spectra.results.study_result import StudyResult, load_study_result
 
-NOTHING = type(None)
 _STUDIES = Path(__file__).parents[2] / "checkpoints" / "studies"
 _RECIPE = b'name = "mine"\nbase = "ce-drw-sam"\nlr = 0.1\nepochs = 3\nrho_schedule = "0:.1,.5:2"\n'
 _PAIR = {"nodes": [[-1.0, 0.5]], "weights": [[0.25, 0.75]], "size": 9}
@@ -105,8 +105,17 @@ def _with_another_image(path: Path) -> None:
     other.write_bytes(valid.png())
 
 
-def _kept(path: Path) -> LossAnalysis | None:
-    return kept_loss(path.parent, _header(), path.stem)
+def _kept(path: Path) -> dict[str, KeptLoss]:
+    return KeptLosses(path.parent, _header(), "inputs").load([path.stem], {})
+
+
+def _warm(path: Path) -> Extremes | None:
+    whole = hashlib.sha256(_vectors()).hexdigest()
+    return WarmStarts(path.parent, "a", "b", given={"8": whole}).load("8")
+
+
+def _vectors() -> bytes:
+    return valid.npy(valid.np.eye(8, dtype="f4")[:2])
 
 
 @functools.cache
@@ -116,7 +125,7 @@ def _header() -> Analysis:
 
 def _unit(folder: Path) -> bytes:
     record = _header().records[0]
-    keep_loss(folder, _header(), record)
+    KeptLosses(folder, _header(), "inputs").keep(KeptLoss(record))
     return (folder / f"{record.label}.json").read_bytes()
 
 
@@ -165,9 +174,8 @@ READERS = {
         Reader("vectors", "vectors-8.safetensors",
                lambda p: load_vectors(p.parent, "8", valid.SLICES), valid.torch.Tensor,
                lambda: [valid.vectors()]),
-        Reader("warm", "warm/a-8.npy", lambda p: WarmStarts(p.parent, "a", "b").load("8"),
-               (Extremes, NOTHING), lambda: [valid.npy(valid.np.eye(8, dtype="f4")[:2])]),
-        Reader("unit", "units/8.json", _kept, (LossAnalysis, NOTHING),
+        Reader("warm", "warm/a-8.npy", _warm, Extremes, lambda: [_vectors()]),
+        Reader("unit", "units/8.json", _kept, dict,
                lambda: _in_a_folder(_unit), "json"),
         # Descriptions.
         Reader("study", "study.toml", load_study, Study,

@@ -24,13 +24,7 @@ def test_a_sound_file_is_read(name, scratch):
         assert attempt(READERS[name], content, scratch / name) is not None
 
 
-# The vectors of a warm start are read without a look yet.
-_AWAITED = [
-    pytest.param(name, marks=[pytest.mark.xfail] if name == "warm" else []) for name in READERS
-]
-
-
-@pytest.mark.parametrize("name", _AWAITED)
+@pytest.mark.parametrize("name", READERS)
 @given(data=st.data())
 def test_a_changed_file_is_read_or_refused(name, scratch, data):
     content = data.draw(changed(READERS[name].form, sound(name)))

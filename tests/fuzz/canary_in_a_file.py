@@ -1,0 +1,3 @@
+"""What a file asks to be imported, and is not."""
+
+raise AssertionError("a file had this imported")
