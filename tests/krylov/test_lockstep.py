@@ -98,3 +98,8 @@ def test_without_a_basis_probes_follow_each_other():
     op.matmat = lambda vectors: passes.append(len(vectors)) or inner(vectors)
     run_spectra(op, label="8", settings=settings)
     assert set(passes) == {1}
+
+
+def test_an_operator_takes_one_vector_a_pass_unless_it_is_tuned_to_take_several():
+    assert DenseOperator(torch.eye(2)).vectors_a_pass == 1
+    assert [operator("option-a", tuning=Tuning(stacked=k)).vectors_a_pass for k in (1, 3)] == [1, 3]

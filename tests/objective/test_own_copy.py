@@ -6,6 +6,7 @@ from image_data import Compiled
 from torch import nn
 
 from spectra import class_hessian
+from spectra.objective.network.own_calls import OwnCalls
 from spectra.objective.network.own_copy import own_copy
 
 DOUBLE = torch.float64
@@ -74,3 +75,18 @@ def test_a_copy_of_a_copy_computes_in_its_own_precision():
 
     single = own_copy(Casts(3, 2), torch.float32)
     assert own_copy(single, DOUBLE)(torch.ones(1, 3, dtype=DOUBLE)).dtype == DOUBLE
+
+
+@pytest.mark.parametrize("default", [torch.float32, DOUBLE])
+@pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
+def test_what_a_network_draws_in_no_type_of_its_own_is_in_that_of_the_products(dtype, default):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        with OwnCalls(dtype, torch.device("cpu")):
+            drawn = [torch.rand(2), torch.randn(2), torch.rand(2, dtype=torch.float32)]
+            precise = torch.rand(2, dtype=DOUBLE)
+    finally:
+        torch.set_default_dtype(before)
+    assert {one.dtype for one in drawn} == {dtype}
+    assert precise.dtype == DOUBLE  # a cast to float64 stays

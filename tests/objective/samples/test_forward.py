@@ -133,3 +133,12 @@ def test_known_layers_are_read_through_the_face_of_a_network(face, options):
     assert H.choice.name == "tangent"
     v = random_vector(H.size, "v", dtype=torch.float32)
     assert torch.equal(H @ v, plain @ v)
+
+
+def test_a_network_with_its_call_is_that_network_to_who_walks_its_modules():
+    net = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    called = WithForward(net, lambda model, batch: model(batch))
+    assert [*called.children()] == [*net.children()]
+    assert [*called.modules()] == [*net.modules()]
+    assert called.state_dict().keys() == net.state_dict().keys()
+    assert called.double().state_dict()["1.running_mean"].dtype == torch.float64

@@ -87,6 +87,13 @@ def test_a_copy_of_other_outputs_is_refused(make):
         HessianOperator(make(), IMAGES, LABELS, dtype=torch.float64)
 
 
+def test_a_copy_of_other_outputs_is_refused_where_the_user_says_how_it_is_called():
+    with pytest.raises(OperatorError, match="copy of the network computes other outputs"):
+        HessianOperator(
+            OtherInFloat64(), IMAGES, LABELS, dtype=torch.float64, forward=lambda net, x: net(x)
+        )
+
+
 def test_a_hook_that_is_a_method_goes_with_the_copy():
     model = KeptByAMethod()
     wanted = dense_hessian(model, IMAGES, LABELS)
