@@ -91,7 +91,7 @@ ANALYSES: dict[str, Callable[[], object]] = {
     "tangent": _classes(build_net("mlp_bn")),
     "a head that normalises": _classes(UnitOutputs()),
     "double backward": _classes(Untraceable()),
-    "vectors": _classes(build_net("smooth_mlp"), top=2, per_layer=True),
+    "vectors": _classes(build_net("smooth_mlp"), top=1),
     "fresh draws": _fresh("spectra"),
     "fresh draws, as published": _fresh("pyhessian"),
     "PyHessian": _by_pyhessian,

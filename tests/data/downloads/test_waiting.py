@@ -65,5 +65,7 @@ def test_no_thread_is_left(server, tmp_path):
     server.answer = lambda handler: drip(handler, b"")
     refused(server, tmp_path, deadline=0.1)
     # Those of the server end when nobody listens to them any more.
-    while threading.active_count() > before:
+    until = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < until:
         time.sleep(0.01)
+    assert threading.active_count() <= before
