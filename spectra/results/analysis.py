@@ -15,6 +15,7 @@ from spectra.results.plain import from_plain, read_document, to_plain
 from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
 from spectra.results.record import RowValue, StoredRecord, record_to_plain, row
 from spectra.results.tables import to_html, to_text
+from spectra.system.files.limits import check_limit
 from spectra.system.files.writing import write_json
 
 if TYPE_CHECKING:
@@ -160,6 +161,10 @@ class StoredAnalysis(msgspec.Struct, frozen=True):
     records: list[StoredRecord]
 
     def __post_init__(self) -> None:
+        if min(self.checkpoint.class_counts, default=0) < 0:
+            raise ValueError("class_counts of the checkpoint must not be negative")
+        squares = sum(r.spectrum.squares for r in self.records if r.spectrum is not None)
+        check_limit("eigenvectors", squares, "spectra of the records")
         labels = [str(record.label) for record in self.records]
         twice = next((label for k, label in enumerate(labels) if label in labels[:k]), None)
         if twice is not None:

@@ -95,6 +95,16 @@ class _StoredStudy(msgspec.Struct, frozen=True):
     trajectories: list[StoredAnalysis] = []
     versions: dict[str, str] = {}
 
+    def __post_init__(self) -> None:
+        if not self.analyses:
+            raise ValueError("analyses must hold one at least; the study is not finished")
+        for analysis in (*self.analyses, *self.trajectories):
+            known = analysis.checkpoint
+            if None in (known.recipe, analysis.protocol.split) or not known.class_counts:
+                raise ValueError(
+                    f"{known.title[:60]} must say its recipe, its split and its class_counts"
+                )
+
 
 def _is_of(analysis: Analysis, recipe: str, split: str) -> bool:
     return analysis.checkpoint.recipe == recipe and analysis.protocol.split == split

@@ -24,7 +24,8 @@ def changed(plain, place, change):
     at = plain
     for key in place[:-1]:
         at = at[key]
-    at[place[-1]] = change(at[place[-1]])
+    last = place[-1]
+    at[last] = change(at.get(last) if isinstance(at, dict) else at[last])
     return plain
 
 
@@ -47,6 +48,22 @@ def nudged(values):
         ((*PROBE, "alphas"), lambda v: [1e308] * len(v), "not those of alphas and betas"),
         ((*RECORD, "spectrum", "probes"), lambda _: [], "at least one probe"),
         ((*RECORD, "spectrum", "size"), lambda _: 3, "size must be at least"),
+        (
+            (*RECORD, "spectrum", "deflated"),
+            lambda _: dict.fromkeys(("values", "residuals", "errors"), [0.0] * 269_700),
+            "deflated values, got 269722",
+        ),
+        (
+            PROBE,
+            lambda v: {
+                **v,
+                "alphas": [0.0] * 12_000,
+                "betas": [1.0] * 11_999,
+                "nodes": None,
+                "weights": None,
+            },
+            "is more than the limit of numbers in the eigenvectors of stored runs",
+        ),
         ((*RECORD, "spectrum", "probe"), lambda _: "sphere", "probe must be one of"),
         ((*RECORD, "lambda_min"), lambda _: 1e9, "lambda_min must not be above lambda_max"),
         ((*RECORD, "n"), lambda _: -1, "n must not be negative"),
@@ -54,6 +71,7 @@ def nudged(values):
         ((*RECORD, "grad_norm"), lambda _: -0.1, "grad_norm must not be negative"),
         ((*RECORD, "fit_accuracy"), lambda _: 97.5, "fit_accuracy must lie between 0 and 1"),
         (("records",), lambda v: v * 2, "of different classes, got 8 twice"),
+        (("checkpoint", "class_counts"), lambda v: [-1, *v], "class_counts of the checkpoint"),
         (("schema",), lambda _: 99, "reads up to 2; update"),
         (("schema",), lambda _: 0, "schema: expected 1 to 2, got 0"),
         (("schema",), lambda _: 2**63 - 1, "reads up to"),
@@ -68,6 +86,25 @@ def test_a_value_that_cannot_be_is_refused(plain, place, change, said, tmp_path)
         load_analysis(path)
     assert str(path) in str(caught.value)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("analyses",), []),
+        (("analyses", 0, "checkpoint", "class_counts"), []),
+        (("analyses", 0, "checkpoint", "recipe"), None),
+        (("analyses", 0, "protocol", "split"), None),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, tuple) else "",
+)
+def test_a_study_that_does_not_say_what_it_is_of_is_refused(plain, place, value, tmp_path):
+    study = {"format": "spectra.study", "schema": 1, "name": "s", "analyses": [plain]}
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(changed(study, place, lambda _: value)), encoding="utf-8")
+    (tmp_path / "s.toml").write_text("[train]\n")
+    line = refused("plot", path, "--study", tmp_path / "s.toml", "-o", tmp_path / "out")
+    assert str(path) in line
 
 
 @pytest.mark.parametrize(

@@ -95,11 +95,19 @@ class StoredSpectrum(msgspec.Struct, frozen=True):
             raise ValueError("a spectrum needs at least one probe")
         if self.probe not in PROBES:
             raise ValueError(f"probe must be one of {', '.join(PROBES)}, got {self.probe[:60]!r}")
+        deflated = 0 if self.deflated is None else len(self.deflated.values)
         longest = max(len(probe.alphas) for probe in self.probes)
-        if self.size < longest:
+        if self.size < longest + deflated:
             raise ValueError(
-                f"size must be at least the {longest} alphas of a probe, got {self.size}"
+                f"size must be at least the {longest} alphas of a probe and {deflated} deflated "
+                f"values, got {self.size}"
             )
+
+    @property
+    def squares(self) -> int:
+        """The numbers in the eigenvectors of all probes, which its nodes and weights take."""
+        deflated = 0 if self.deflated is None else len(self.deflated.values)
+        return sum(len(probe.alphas) ** 2 for probe in self.probes) + deflated**2
 
     def spectrum(self) -> Spectrum:
         """Return the density."""

@@ -38,6 +38,11 @@ class Limits:
     depth: int = _count(
         100, "lists and objects inside each other", "neither our files nor checkpoints go past 20"
     )
+    eigenvectors: int = _count(
+        100_000_000,
+        "numbers in the eigenvectors of stored runs",
+        "a thousand classes of ten probes of 100 steps, and 10,000 steps of one take a minute",
+    )
     checkpoint_file: int = _bytes(
         16 * _GIB, "a checkpoint's file", "room for four thousand million float32 weights"
     )
