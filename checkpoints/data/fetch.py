@@ -79,8 +79,9 @@ def fetch(
                 _unpack(path, target, wanted)
     except OSError as error:
         raise InputError(
-            f"cannot keep {name} in {folder}: {error.strerror or error}; what came is kept, run "
-            "again to go on"
+            f"cannot keep {name} in {folder}: {error.strerror or error}"
+            f"{f' at {error.filename}' if error.filename else ''}; what came is kept, run again to "
+            "go on"
         ) from None
     return target
 

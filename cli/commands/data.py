@@ -87,7 +87,7 @@ def fetch_command(
         raise InputError("where to? give -o FOLDER or set SPECTRA_DATA")
     given = {"timeout": timeout, "deadline": deadline}
     patience = Patience(**{key: value for key, value in given.items() if value is not None})
-    archive = replace(ARCHIVES[name], url=url or ARCHIVES[name].url)
+    archive = ARCHIVES[name] if url is None else replace(ARCHIVES[name], url=url)
     writable(folder)
     with reporting(f"downloading {name}") as report:
         place = fetch(name, folder, archive=archive, patience=patience, on_progress=report.update)

@@ -53,10 +53,17 @@ class Part:
             self.path.unlink(missing_ok=True)
 
     def add(self, content: bytes) -> None:
-        """Write more at the end."""
+        """Write more at the end.
+
+        Raises:
+            OSError: the disk is full, or fails; names the file.
+        """
         left = memoryview(content)
-        while left:
-            left = left[self._file.write(left) :]
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:  # which names no file of its own
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
         self._digest.update(content)
         self.size += len(content)
 

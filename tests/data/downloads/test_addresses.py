@@ -96,7 +96,12 @@ def test_every_option_that_a_message_names_is_there():
 
 
 def test_the_command_line_refuses_in_one_line(tmp_path):
-    for options in (["--url", "http://[::1"], ["--timeout", "nan"], ["--deadline", "0"]):
+    for options in (
+        ["--url", "http://[::1"],
+        ["--url", ""],
+        ["--timeout", "nan"],
+        ["--deadline", "0"],
+    ):
         line = refused_command("data", "fetch", "cifar10", "-o", tmp_path / "new", *options)
         assert line.startswith("Error: ")
     assert not (tmp_path / "new").exists() or not list((tmp_path / "new").iterdir())
