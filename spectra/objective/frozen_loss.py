@@ -2,6 +2,7 @@
 
 import logging
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
@@ -282,9 +283,9 @@ class FrozenLoss(NetworkPoint):
         losses = self.sample_losses(self.model(self.images[chunk]), self.labels[chunk])
         return self.weights[chunk] * losses
 
+    @abstractmethod
     def _map(self, work: Callable[[slice], T]) -> Iterator[T]:
         """Yield ``work`` of each chunk, in their order."""
-        return map(work, self.chunks())
 
     @torch.no_grad()
     def _chunk_loss(self, chunk: slice) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from spectra import ClassSpectra, InputError, LazyImages, analyze_classes, class_hessian
+from spectra.classes.batches import split_batch
 from spectra.classes.image_source import image_source
 from spectra.objective.samples.input_tree import InputTree
 
@@ -167,3 +168,12 @@ def test_pixels_that_nobody_normalised_are_named_by_an_analysis():
     items = list(zip(pixels, LABELS.tolist(), strict=True))
     with pytest.raises(InputError, match=r"images must be normalised floats, got torch\.uint8"):
         analyze_classes(net, items, 0)
+
+
+@pytest.mark.parametrize(
+    ("batch", "said"),
+    [((3, "x"), "2 of int, str"), ({"ids": 1}, "a dictionary of ids"), (7.0, "float")],
+)
+def test_a_batch_that_is_none_is_described(batch, said):
+    with pytest.raises(InputError, match=f"a batch must be .*, got {said}$"):
+        split_batch(batch)

@@ -5,6 +5,7 @@ import torch
 from oracles import dense_hessian, images_and_labels
 
 from spectra import HessianOperator, SolverSettings
+from spectra.engines.certify import certificates_of
 from spectra.engines.own import run_spectra
 from spectra.krylov.extremes import Extremes, proven_extremes
 from spectra.krylov.rayleigh_quotients import Eigenpair
@@ -73,3 +74,19 @@ def test_a_residual_that_a_float64_product_refutes_does_not_count_as_converged(c
     found = proven_extremes(op, Extremes((pair,), (pair,), steps=1), Tolerance())
     assert found.proven
     assert not found.converged
+
+
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        ({"probe": "rademacher"}, "Rademacher probe"),
+        ({"basis": "half"}, "basis in half precision"),
+    ],
+)
+def test_what_bounds_nothing_says_so_in_the_certificates(case, options, cause):
+    op, _ = case
+    result = bounds_of(op, num_probes=1, num_steps=12, **options)
+    assert result.extremes.outer_bounds is None
+    low, high = certificates_of(result, op.dtype)
+    assert (low.beyond, low.why) == (None, f"not bounded below: {cause}")
+    assert (high.beyond, high.why) == (None, f"not bounded above: {cause}")

@@ -227,3 +227,20 @@ def test_labels_past_the_outputs_are_named_where_a_loss_of_ones_own_fails_of_the
 
     with pytest.raises(InputError, match="labels up to 5, the model has 3 outputs: index 5 is out"):
         HessianOperator(net.model, net.images, net.labels * 0 + 5, loss=picked)
+
+
+@pytest.mark.filterwarnings("ignore")  # quantized tensors are deprecated
+def test_networks_without_values_or_of_integers_are_refused_by_the_name_of_a_tensor(net):
+    class Quantized(nn.Linear):
+        def __init__(self):
+            super().__init__(32, 3)
+            self.register_buffer(
+                "kept", torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
+            )
+
+    for model, said in (
+        (nn.Linear(32, 3, device="meta"), "weight has no values, for it is on the meta device"),
+        (Quantized(), "kept is quantized: integers have no Hessian"),
+    ):
+        with pytest.raises(InputError, match=said):
+            HessianOperator(model, net.images.flatten(1), net.labels)

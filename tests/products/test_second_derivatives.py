@@ -87,3 +87,9 @@ def test_where_products_are_double_backward_second_derivatives_come_from_them():
     v = random_vector(op.size, "v")
     (found,), (size,) = op.second_derivatives(v[None])
     assert abs(float(found - v @ op.matvec(v))) <= ROUNDING * float(size)
+
+
+def test_a_way_that_has_no_second_derivatives_of_its_own_says_so():
+    made = operator("conv-bn-relu", products="double-backward")._linearised(slice(0, 3))
+    with pytest.raises(NotImplementedError):
+        made.second_derivatives(None)

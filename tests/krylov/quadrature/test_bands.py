@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from known_spectra import HEAVY, density_of, eigenvalues_of_nets, heavy_tailed, smoothed
 
 from spectra import InputError, density_band, resolve, rest_band
+from spectra.krylov.quadrature.resolved import RestRule
 
 WIDTHS = {"wide": 50, "narrow": 300, "reference": None}
 
@@ -176,3 +179,13 @@ def test_sign_probes_have_no_band():
 def test_level_of_a_band_must_be_a_probability(level, nets):
     with pytest.raises(InputError, match="level"):
         density_band(nets[0].spectrum, np.zeros(1), 0.1, level)
+
+
+def test_no_band_is_given_where_a_run_has_nothing_but_what_is_resolved():
+    found = resolve(density_of(heavy_tailed("powers"), num_probes=2))
+    grid, sigma = np.linspace(found.source.nodes[0], found.source.nodes[-1], 40), 0.2
+    assert np.isfinite(rest_band(found, grid, sigma).lower).any()
+    nothing = RestRule(np.zeros(0), np.zeros(0))
+    without = rest_band(replace(found, rest=(found.rest[0], nothing)), grid, sigma)
+    assert np.isnan(without.lower).all()
+    assert np.isnan(without.upper).all()
