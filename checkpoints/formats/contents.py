@@ -97,7 +97,7 @@ def find_weights(path: Path, content: Any) -> Found:
     if isinstance(content, list | tuple):
         parts = {str(number): part for number, part in enumerate(content)}
     try:
-        places = list(_places(parts)) if isinstance(parts, Mapping) else []
+        places = list(_places(parts, _Count())) if isinstance(parts, Mapping) else []
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     if not places and not isinstance(content, Mapping):
@@ -116,13 +116,26 @@ def find_weights(path: Path, content: Any) -> Found:
     told = "the optimizer state says that SAM's rho was {:g} when it was saved"
     return Found(
         places=_dense(path, places),
-        epoch=int(epoch) if epoch is not None and epoch in range(_MOST_EPOCHS) else None,
+        epoch=int(epoch) if _is_epoch(epoch) and epoch is not None else None,
         metrics={k: v for k, v in metrics.items() if v is not None},
         notes=() if rho is None else (told.format(rho),),
     )
 
 
-def _places(content: Mapping[Any, Any], depth: int = _DEPTH) -> Iterator[Place]:
+class _Count:
+    """How many tensors were found; each counts wherever it is, for others may hold its holder."""
+
+    def __init__(self) -> None:
+        self.found = 0
+
+    def of(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return a state, counted."""
+        self.found += len(state)
+        check_limit("tensors", self.found, "tensors, counted under every key that leads to them")
+        return state
+
+
+def _places(content: Mapping[Any, Any], count: _Count, depth: int = _DEPTH) -> Iterator[Place]:
     """Yield the weights in a dictionary: under usual keys, bare, under any other key, averages."""
     if isinstance(content, OrderedDict):
         vars(content).clear()  # a pickle can give it attributes that hide its methods
@@ -132,7 +145,7 @@ def _places(content: Mapping[Any, Any], depth: int = _DEPTH) -> Iterator[Place]:
     others = [k for k in inner if k not in (*usual, *averages) and not _NO_WEIGHTS.search(k)]
     others.sort(key=is_average)
     below = {
-        key: list(_places(inner[key], depth - 1)) if depth else []
+        key: list(_places(inner[key], count, depth - 1)) if depth else []
         for key in (*usual, *averages, *others)
     }
     holding = [key for key in below if below[key]]
@@ -144,16 +157,16 @@ def _places(content: Mapping[Any, Any], depth: int = _DEPTH) -> Iterator[Place]:
                 yield replace(place, keys=(key, *place.keys), aside=(*aside, *place.aside))
 
     yield from under(usual)
-    yield from _bare(content, tuple(holding))
+    yield from _bare(content, tuple(holding), count)
     alone = [key for key in others if below[key]]
     if len(alone) > 1:  # {"features": {...}, "head": {...}}: one network in parts
         joined = dict(_joined({key: inner[key] for key in alone}, depth))
-        yield Place((), joined)
+        yield Place((), count.of(joined))
     yield from under(others)
     yield from under(averages)
 
 
-def _bare(content: Mapping[Any, Any], holding: tuple[str, ...]) -> Iterator[Place]:
+def _bare(content: Mapping[Any, Any], holding: tuple[str, ...], count: _Count) -> Iterator[Place]:
     tensors = {str(k): t for k, v in content.items() if (t := _tensor(v)) is not None}
     others = {str(k): v.kind for k, v in content.items() if isinstance(v, OtherTensor)}
     plain = [v for v in tensors.values() if v.ndim and v.is_floating_point()]
@@ -167,7 +180,7 @@ def _bare(content: Mapping[Any, Any], holding: tuple[str, ...]) -> Iterator[Plac
     if weights or (plain and len(tensors) == len(content)):
         known = {"epoch", *METRIC_KEYS, *tensors, *holding}
         ignored = tuple(sorted(k for k in map(str, content) if k not in known))
-        yield Place((), tensors, holding[:_SHOWN], ignored)
+        yield Place((), count.of(tensors), holding[:_SHOWN], ignored)
 
 
 def _of_a_layer(key: str) -> bool:
@@ -248,6 +261,10 @@ def _number(value: Any) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _is_epoch(number: float | None) -> bool:
+    return number is not None and number.is_integer() and 0 <= number < _MOST_EPOCHS
 
 
 def _sam_radius(optimizer: Any) -> float | None:
