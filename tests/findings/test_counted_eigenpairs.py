@@ -103,3 +103,15 @@ def test_what_lies_between_the_k_at_each_end_is_not_taken():
     assert known.add([one, last], tolerance)
     assert not known.add(pairs[1:5], tolerance)
     assert known.values == [2.0, 0.0, 5.0]
+
+
+def test_a_pair_within_the_tolerance_of_the_kth_is_taken_for_it():
+    op = DenseOperator(torch.eye(4, dtype=DOUBLE))
+    rows = torch.eye(4, dtype=DOUBLE)
+    known, tolerance = _Known(op, 1), Tolerance(0.1, 1e-6)  # within 1 of -10 and 10, .1 of 1
+    known.add(
+        [Eigenpair(v, rows[i], 0.0, True) for i, v in enumerate((-10.0, 1.0, 10.0))], tolerance
+    )
+    assert not known.add([Eigenpair(-10.5, rows[3], 0.0, True)], tolerance)
+    assert not known.add([Eigenpair(10.5, rows[3], 0.0, True)], tolerance)
+    assert known.add([Eigenpair(-11.5, rows[3], 0.0, True)], tolerance)

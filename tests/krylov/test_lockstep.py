@@ -103,3 +103,17 @@ def test_without_a_basis_probes_follow_each_other():
 def test_an_operator_takes_one_vector_a_pass_unless_it_is_tuned_to_take_several():
     assert DenseOperator(torch.eye(2)).vectors_a_pass == 1
     assert [operator("option-a", tuning=Tuning(stacked=k)).vectors_a_pass for k in (1, 3)] == [1, 3]
+
+
+def test_an_operator_of_one_vector_a_pass_makes_one_probe_after_the_other(monkeypatch):
+    done = []
+    spectrum(
+        DenseOperator(torch.diag(torch.linspace(-1, 2, 20))), None, lambda *at: done.append(at)
+    )
+    apart = list(done)
+    done.clear()
+    spectrum(
+        DenseOperator(torch.diag(torch.linspace(-1, 2, 20))), True, lambda *at: done.append(at)
+    )
+    assert [step for _, step, _ in apart] == list(range(1, 37))
+    assert [step for _, step, _ in done] == list(range(3, 37, 3))

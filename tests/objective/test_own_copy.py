@@ -90,3 +90,18 @@ def test_what_a_network_draws_in_no_type_of_its_own_is_in_that_of_the_products(d
         torch.set_default_dtype(before)
     assert {one.dtype for one in drawn} == {dtype}
     assert precise.dtype == DOUBLE  # a cast to float64 stays
+
+
+def test_gradients_and_backward_hooks_of_the_caller_are_no_part_of_a_copy():
+    net, called = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), []
+    images = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    net[2].register_full_backward_hook(lambda *_: called.append("after"))
+    net[2].register_full_backward_pre_hook(lambda *_: called.append("before"))
+    net(images).sum().backward()
+    called.clear()
+    op = class_hessian(net, images, [0, 1, 0, 1, 0], None)
+    op @ torch.ones(op.size)
+    op.gradient()
+    assert not called
+    assert all(parameter.grad is None for parameter in op.parameters)
+    assert all(parameter.grad is not None for parameter in net.parameters())
