@@ -1,5 +1,6 @@
 """Finding and reading checkpoints: files, run folders, and the bundled set."""
 
+import itertools
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,7 +110,7 @@ def list_checkpoints(reference: str | Path) -> list[tuple[int | None, Path]]:
     in their names, as ``ckpt_1.pth`` and ``ckpt_10.pth`` do: their epochs.
 
     Raises:
-        InputError: there is no such folder, or it holds none.
+        InputError: there is no such folder, it holds none, or two of one epoch.
 
     Example:
         >>> from checkpoints import list_checkpoints
@@ -137,6 +138,12 @@ def list_checkpoints(reference: str | Path) -> list[tuple[int | None, Path]]:
         if match:
             found.append((int(match[1]), file))
     found.sort(key=lambda item: item[0] or 0)
+    for (epoch, file), (other_epoch, other) in itertools.pairwise(found):
+        if epoch == other_epoch:
+            raise InputError(
+                f"{folder} holds two checkpoints of epoch {epoch}, {file.name} and {other.name}; "
+                "move one of them away, or name a file"
+            )
     chosen_on_test = folder / "ckpt.pth.tar"
     if not found and chosen_on_test.exists():
         found.append((None, chosen_on_test))

@@ -1,6 +1,8 @@
 """Analyze every checkpoint of a run: spectra over training."""
 
-from collections.abc import Collection, Iterable, Sequence
+import functools
+import operator
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +15,11 @@ from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
 from checkpoints.recipes.schedules import drw_switch
 from spectra import Analysis, save_analysis
 from spectra.errors import InputError
+from spectra.results.analysis import analysis_to_plain
 from spectra.system.files.lock import locked
 from spectra.system.files.names import file_name
+from spectra.system.files.seal import is_whole
+from spectra.system.files.writing import to_json
 from spectra.system.progress import Progress, within
 
 
@@ -133,6 +138,35 @@ class _Trajectory:
             first -= 1
         for each in range(first, k + 1):
             self.analyze(each, again=labels)
+
+
+def damaged_results(folder: Path, analyses: Iterable[Analysis]) -> list[str]:
+    """Return what is damaged or gone of the files that :func:`analyze_trajectory` wrote.
+
+    Args:
+        folder: that it wrote to.
+        analyses: that it returned, each of a checkpoint of known epoch.
+
+    Returns:
+        ``FILE is damaged or gone`` for each.
+    """
+    wrong = []
+    for analysis in analyses:
+        name = f"epoch-{analysis.checkpoint.epoch:04d}"
+        right = to_json(analysis_to_plain(analysis)).encode()
+        files: dict[Path, Callable[[bytes], bool]] = {
+            folder / f"{name}.json": functools.partial(operator.eq, right)
+        }
+        for record in analysis.records:
+            files[folder / "units" / name / f"{file_name(record.label)}.json"] = is_whole
+        for path, is_right in files.items():
+            try:
+                whole = is_right(path.read_bytes())
+            except OSError:
+                whole = False
+            if not whole:
+                wrong.append(f"{path} is damaged or gone")
+    return wrong
 
 
 def switch_epoch(analysis: Analysis) -> int | None:

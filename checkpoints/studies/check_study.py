@@ -11,7 +11,7 @@ from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.data import ImageData
 from checkpoints.data.normalisations import parse_normalisation
 from checkpoints.models import Architecture, build_model
-from checkpoints.studies.study import Study
+from checkpoints.studies.study import Study, one_spelling
 from checkpoints.training.job import TrainingJob
 from spectra.errors import InputError
 from spectra.objective.parameter_slices import matching
@@ -27,6 +27,7 @@ def check_study(study: Study, data: ImageData, jobs: Sequence[TrainingJob]) -> N
         jobs: its trainings.
     """
     networks: dict[Architecture, nn.Module] = {}
+    _check_names(study, jobs)
     for job in jobs:
         with _in(study, f"training {job.recipe.name}"):
             job.check()
@@ -43,6 +44,22 @@ def check_study(study: Study, data: ImageData, jobs: Sequence[TrainingJob]) -> N
     with _in(study, "figures.density_classes"):
         groups = study.request.groups_of(data.class_counts)
         parse_selection(",".join(study.density_classes), groups, num_classes=data.num_classes)
+
+
+def _check_names(study: Study, jobs: Sequence[TrainingJob]) -> None:
+    """Raise InputError where results or folders of two trainings would have one name."""
+    with _in(study, "train.recipes"):
+        names, folders = set(), set()
+        for job in jobs:
+            name = (one_spelling(job.recipe.name), job.seed)
+            folder = one_spelling(str(job.folder))
+            if name in names or folder in folders:
+                raise InputError(
+                    f"two recipes are named {job.recipe.name}, or differ in what some file "
+                    "systems do not tell apart; give each a name of its own"
+                )
+            names.add(name)
+            folders.add(folder)
 
 
 def _check_request(

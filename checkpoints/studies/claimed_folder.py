@@ -1,13 +1,28 @@
 """What the folder of a study is of, as its ``study.json`` says, so that no two studies mix."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from spectra.errors import InputError
 from spectra.system.files.documents import read_json
 from spectra.system.files.writing import to_json, write_json
+
+
+def refuse_damaged(folder: Path, wrong: Sequence[str]) -> None:
+    """Raise InputError where files of a study are damaged or gone, before it says that it is done.
+
+    Args:
+        folder: of the study.
+        wrong: ``FILE is gone`` and the like.
+    """
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise InputError(
+            f"{', '.join(wrong[:3])}{more}, since they were written; leave {folder} alone and give "
+            "the same command again, which makes them anew"
+        )
 
 
 def claim_folder(folder: Path, description: Mapping[str, Any], *, other: str) -> None:

@@ -1,19 +1,20 @@
 """Run a study from training to results, unit by unit, so that a killed one goes on."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from checkpoints.analysis.request import AnalysisRequest
-from checkpoints.analysis.trajectory import analyze_trajectory
+from checkpoints.analysis.trajectory import analyze_trajectory, damaged_results
 from checkpoints.data import ImageData, load_data
 from checkpoints.load import LoadOptions
 from checkpoints.studies.check_study import check_study
-from checkpoints.studies.claimed_folder import claim_folder
+from checkpoints.studies.claimed_folder import claim_folder, refuse_damaged
 from checkpoints.studies.study import Study, load_study
 from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.job import TrainingJob
 from checkpoints.training.request import TrainRequest, training_job
-from checkpoints.training.run import train_job
+from checkpoints.training.run import damaged_run, train_job
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis
 from spectra.classes.identity import library_versions
@@ -45,8 +46,8 @@ def run_study(
         on_progress: called with (``ce-seed0 epoch 100 class 8`` say, steps done, steps planned).
 
     Raises:
-        InputError: the folder holds another study, another process works on it, or the study does
-            not fit the data.
+        InputError: the folder holds another study, another process works on it, the study does
+            not fit the data, or files that were written are gone or damaged at its end.
     """
     if not isinstance(study, Study):
         study = load_study(Path(study))
@@ -60,16 +61,21 @@ def run_study(
     check_study(study, data, [unit.job() for unit in units])
     analyses: list[Analysis] = []
     trajectories: list[Analysis] = []
+    written: dict[Path, list[Analysis]] = {}
     with suitable_threads(data), writing_under(folder), locked(folder):
         _claim(study, folder)
         for unit in units:
-            last = unit.train()
+            kept = unit.train()
             for split in study.splits:
-                analyses += unit.analyze(study.request, split, "analyses", epochs=(last,))
+                place = unit.place_of("analyses", split)
+                written[place] = unit.analyze(study.request, split, place, kept[-1:])
+                analyses += written[place]
             if study.trajectory is not None:
-                trajectories += unit.analyze(
-                    study.trajectory, study.trajectory.split, "trajectories"
-                )
+                split = study.trajectory.split
+                place = unit.place_of("trajectories", split)
+                written[place] = unit.analyze(study.trajectory, split, place, kept)
+                trajectories += written[place]
+        _check_all_there(folder, units, written)
         versions = library_versions()
         result = StudyResult(study.name, tuple(analyses), tuple(trajectories), versions)
         save_study_result(folder / "results.json", result)
@@ -116,8 +122,8 @@ class _Unit:
         )
         return training_job(request, self.run_folder, data=self.data)
 
-    def train(self) -> int:
-        """Train, or finish training, and return the last epoch."""
+    def train(self) -> tuple[int, ...]:
+        """Train, or finish training, and return the epochs that are kept."""
         job = self.job()
 
         def trained(_: str, epoch: int, epochs: int) -> None:
@@ -125,26 +131,35 @@ class _Unit:
                 self.on_progress(f"{self.run} train", epoch, epochs)
 
         train_job(job, device=self.device, resume=True, repair=True, on_progress=trained)
-        return job.recipe.epochs
+        return job.kept
+
+    def place_of(self, kind: str, split: str) -> Path:
+        """Return where results of a kind go."""
+        return self.folder / kind / self._place / file_name(split)
 
     def analyze(
-        self,
-        request: AnalysisRequest,
-        split: str,
-        kind: str,
-        *,
-        epochs: tuple[int, ...] | None = None,
+        self, request: AnalysisRequest, split: str, place: Path, epochs: tuple[int, ...]
     ) -> list[Analysis]:
-        """Analyze the run's checkpoints of ``epochs``, or all."""
+        """Analyze the run's checkpoints of ``epochs``."""
         return analyze_trajectory(
             str(self.run_folder),
             replace(request, split=split, device=self.device),
-            folder=self.folder / kind / self._place / file_name(split),
+            folder=place,
             epochs=epochs,
             options=LoadOptions(arch=self.study.arch),
             data=self.data,
             on_progress=within(self.on_progress, self.run),
         )
+
+
+def _check_all_there(
+    folder: Path, units: Sequence[_Unit], written: Mapping[Path, Sequence[Analysis]]
+) -> None:
+    """Raise InputError where a file of the study is not what was written."""
+    wrong = [each for unit in units for each in damaged_run(unit.job())]
+    for place, analyses in written.items():
+        wrong += damaged_results(place, analyses)
+    refuse_damaged(folder, wrong)
 
 
 def _claim(study: Study, folder: Path) -> None:

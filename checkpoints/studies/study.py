@@ -1,6 +1,8 @@
 """A study: recipes x seeds x checkpoints x classes, described by a TOML file."""
 
+import os
 import shlex
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -55,6 +57,20 @@ class Study:
     trajectory: AnalysisRequest | None = None
     density_classes: tuple[str, ...] = ("head", "tail", "overall")
 
+    def __post_init__(self) -> None:
+        for key, values in (
+            ("seeds", self.seeds),
+            ("recipes", self.recipes),
+            ("splits", self.splits),
+        ):
+            seen: dict[str, Any] = {}
+            for value in values:
+                same = one_spelling(str(value))
+                if same in seen:
+                    again = "" if seen[same] == value else f", as {seen[same]} before"
+                    raise InputError(f"{key} names {value} twice{again}; leave one out")
+                seen[same] = value
+
     def overrides_of(self, recipe: str) -> dict[str, Any]:
         """Return the fields to change in ``recipe``."""
         return {**self.overrides, **self.recipe_overrides.get(recipe, {})}
@@ -62,6 +78,18 @@ class Study:
     def groups_in(self, result: StudyResult) -> dict[str, tuple[int, ...]]:
         """Return head, mid and tail as the study means them, in the data of its result."""
         return self.request.groups_of(result.analyses[0].checkpoint.class_counts)
+
+
+def one_spelling(text: str) -> str:
+    """Return what two names have in common that lie at one place on some file system.
+
+    Example:
+        >>> from checkpoints.studies.study import one_spelling
+        >>> one_spelling("./Own.toml") == one_spelling("own.toml")
+        True
+    """
+    place = os.path.realpath(text) if text.endswith(".toml") else text
+    return unicodedata.normalize("NFKC", place).casefold()
 
 
 def load_study(path: Path, *, arch: str | None = None, source: str | None = None) -> Study:

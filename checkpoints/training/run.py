@@ -141,6 +141,15 @@ def _train(
     _check_there(job, kept, recipe.epochs)
 
 
+def damaged_run(job: TrainingJob) -> list[str]:
+    """Return what is damaged or gone of a run that was trained, as ``FILE is gone`` say."""
+    try:
+        state = load_state(state_path(job.folder), expected=job.identity(), other_execution=True)
+    except InputError as error:
+        return [str(error)]
+    return damaged_checkpoints(job, state.kept, since=job.begun, until=job.recipe.epochs)
+
+
 def _state_of_run(
     job: TrainingJob,
     identity: dict[str, Any],

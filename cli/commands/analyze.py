@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.display.lines import note, print_json, print_paths, say
+from cli.display.lines import note, print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
@@ -121,7 +121,7 @@ def analyze(
             loaded, data, request, folder, draw=not no_figures, keep_vectors=save_vectors
         )
         if as_json:
-            print_json({"classes": analysis.rows(), "files": [str(path) for path in written]})
+            print_json({"classes": analysis.rows(), "files": there(written)})
         else:
             _show(analysis, written, certificates=certificates, explain=explain)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.display.lines import print_json, print_paths, say
+from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.options import shared
@@ -85,7 +85,7 @@ def pipeline(
                     }
                     for a in result.analyses
                 ],
-                "files": [str(path) for path in written],
+                "files": there(written),
             }
         )
         return

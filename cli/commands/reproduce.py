@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from checkpoints.choices import SIZES
-from cli.display.lines import print_json, print_paths, say
+from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number
@@ -75,7 +75,7 @@ def reproduce(
         )
     written = [folder / "result.json", *draw_reproduction(result, folder)]
     if as_json:
-        print_json({**reproduction_to_plain(result), "files": [str(path) for path in written]})
+        print_json({**reproduction_to_plain(result), "files": there(written)})
         return
     print_table(
         f"{study.title}; size {size}, data: {result.data}",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.display.lines import note, print_json, print_paths, say
+from cli.display.lines import note, print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.flags import OUTPUT, RECIPE, Flag, command
@@ -125,7 +125,7 @@ def train(
     last = load_history(state_path(folder))[-1] if trained else None
     if as_json:
         last_epoch = None if last is None else last.to_dict()
-        print_json({"checkpoints": [str(path) for path in kept], "last_epoch": last_epoch})
+        print_json({"checkpoints": there(kept), "last_epoch": last_epoch})
         return
     if last is None:
         note(f"{folder} was trained already")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.display.lines import print_json, print_paths, say
+from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number
@@ -51,7 +51,7 @@ def trajectory(
     extremes_alone = 0 if asked["engine"] == "spectra" else 1
     request = asked.request(classes="head,mid,tail,overall", num_probes=extremes_alone, proof=False)
     names = [_name(run) for run in runs]
-    if len(set(names)) < len(names):
+    if len({name.casefold() for name in names}) < len(names):
         raise InputError(f"runs must have different folder names, got {', '.join(names)}")
     for run in runs:
         list_checkpoints(run)
@@ -76,7 +76,7 @@ def trajectory(
                     name: [{"epoch": a.checkpoint.epoch, "classes": a.rows()} for a in analyses]
                     for name, analyses in series.items()
                 },
-                "files": [str(path) for path in written],
+                "files": there(written),
             }
         )
         return

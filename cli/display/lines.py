@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from spectra.errors import InputError
 from spectra.system.foreign_text import printable
 
 _UNUSUAL = re.compile(r"[^\n -~]")
@@ -30,8 +31,28 @@ def print_json(value: Any) -> None:
     click.echo(_UNUSUAL.sub(_escaped, text))
 
 
+def there(paths: Sequence[Path]) -> list[str]:
+    """Return the names of files that were written.
+
+    Raises:
+        InputError: one is not there, or holds nothing: somebody removed it in the meantime.
+    """
+    for path in paths:
+        if not path.is_file() or not path.stat().st_size:
+            raise InputError(
+                f"{path} was written and is gone or empty now; give the same command again, which "
+                "makes it anew"
+            )
+    return [str(path) for path in paths]
+
+
 def print_paths(paths: Sequence[Path]) -> None:
-    """Print where files were written."""
+    """Print where files were written.
+
+    Raises:
+        InputError: see :func:`there`.
+    """
+    there(paths)
     for path in paths:
         say(f"  {path}")
 

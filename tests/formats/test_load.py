@@ -217,3 +217,10 @@ def test_numbered_files_of_several_kinds_are_not_mixed(tmp_path):
     for name in ("a1.pth", "a2.pth", "b1.pth", "b2.pth"):
         (tmp_path / name).write_bytes(b"weights")
     refused(tmp_path, "holds no checkpoint")
+
+
+def test_two_checkpoints_of_one_epoch_are_refused_by_name(tmp_path):
+    for name in ("epoch-3.safetensors", "epoch-0003.safetensors"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"two checkpoints of epoch 3, epoch-0003.* and epoch-3"):
+        list_checkpoints(tmp_path)

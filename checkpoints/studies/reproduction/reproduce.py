@@ -6,11 +6,14 @@ from pathlib import Path
 from checkpoints.analysis.trajectory import common_switch
 from checkpoints.data import ImageData, load_data
 from checkpoints.load import load_checkpoint
+from checkpoints.studies.claimed_folder import refuse_damaged
 from checkpoints.studies.reproduction.description import Reproduction, claim, reproduction_data
 from checkpoints.studies.reproduction.measure import accuracy, compare, theorem
 from checkpoints.studies.reproduction.table import beside_published
-from checkpoints.studies.reproduction.trainings import Run, planned_runs, train_run
+from checkpoints.studies.reproduction.trainings import Run, job_of, planned_runs, train_run
 from checkpoints.training.execution import EXACT, Execution
+from checkpoints.training.job import TrainingJob
+from checkpoints.training.run import damaged_run
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis
 from spectra.classes.identity import library_versions
@@ -52,20 +55,23 @@ def run_reproduction(
         on_progress: called with (``ce seed 0 epoch 200 class 8`` say, done, planned).
 
     Raises:
-        InputError: the data is missing, the folder holds another study, or another process works
-            on it.
+        InputError: the data is missing, the folder holds another study, another process works on
+            it, or checkpoints are gone or damaged at its end.
     """
     request = reproduction_data(study, source)
     data = load_data(request)
     finished = _Finished()
+    jobs: list[TrainingJob] = []
     with suitable_threads(data), writing_under(folder), locked(folder):
         claim(study, data, folder)
         for run in planned_runs(study, folder):
             report = within(on_progress, f"{run.row} seed {run.seed}")
-            paths = train_run(study, run, request, data, device, execution, report)
+            jobs.append(job_of(study, run, request, data, execution))
+            paths = train_run(jobs[-1], device, report)
             _measure(finished, study, run, paths, data, device, folder, report)
             result = _result(study, data, finished)
             write_json(folder / "result.json", reproduction_to_plain(result))
+        refuse_damaged(folder, [each for job in jobs for each in damaged_run(job)])
     return result
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from checkpoints.data import DataRequest, ImageData
 from checkpoints.studies.reproduction.description import Reproduction
 from checkpoints.training.execution import Execution
+from checkpoints.training.job import TrainingJob
 from checkpoints.training.request import TrainRequest, training_job
 from checkpoints.training.run import train_job
 from spectra.system.files.names import file_name
@@ -47,22 +48,20 @@ def planned_runs(study: Reproduction, folder: Path) -> list[Run]:
     return runs
 
 
-def train_run(
-    study: Reproduction,
-    run: Run,
-    request: DataRequest,
-    data: ImageData,
-    device: str,
-    execution: Execution,
-    on_progress: Progress | None,
-) -> list[Path]:
-    """Train a network, or go on with it, and return its checkpoints in order of epochs."""
+def job_of(
+    study: Reproduction, run: Run, request: DataRequest, data: ImageData, execution: Execution
+) -> TrainingJob:
+    """Put the training of a network together."""
     wanted = TrainRequest(
         run.recipe, request, study.settings.arch, run.overrides, run.seed,
         None if study.every_epoch else (), execution=execution,
     )  # fmt: skip
     job = training_job(wanted, run.folder, data=data)
-    job = replace(job, shared=run.folder.parent / "shared")
+    return replace(job, shared=run.folder.parent / "shared")
+
+
+def train_run(job: TrainingJob, device: str, on_progress: Progress | None) -> list[Path]:
+    """Train a network, or go on with it, and return its checkpoints in order of epochs."""
 
     def trained(_: str, epoch: int, epochs: int) -> None:
         if on_progress:

@@ -7,7 +7,7 @@ import click
 
 from checkpoints.choices import CLAIM_PAIRS
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths, say
+from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number, percent
@@ -67,7 +67,7 @@ def alain2019(
     save_best_steps(written[0], result)
     written += save_figure(plot_best_steps(result, title=loaded.name), folder / "alain2019")
     if as_json:
-        print_json({**best_steps_to_plain(result), "files": [str(path) for path in written]})
+        print_json({**best_steps_to_plain(result), "files": there(written)})
         return
     print_table(
         f"{loaded.name}: best steps along {pairs} eigenvectors from either end",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.display.lines import note, print_json, print_paths, say
+from cli.display.lines import note, print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number
@@ -81,7 +81,7 @@ def ghorbani2019(
     save_negative_share(written[0], result)
     written += save_figure(plot_negative_share(result, title=title), folder / "ghorbani2019")
     if as_json:
-        print_json({**negative_share_to_plain(result), "files": [str(path) for path in written]})
+        print_json({**negative_share_to_plain(result), "files": there(written)})
         return
     print_table(
         f"{title}: the negative part of Σ|λ|",

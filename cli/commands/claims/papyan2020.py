@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths, say
+from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number, percent
@@ -60,7 +60,7 @@ def papyan2020(
     save_class_outliers(written[0], result)
     written += save_figure(plot_class_outliers(result, title=loaded.name), folder / "papyan2020")
     if as_json:
-        print_json({**class_outliers_to_plain(result), "files": [str(path) for path in written]})
+        print_json({**class_outliers_to_plain(result), "files": there(written)})
         return
     print_table(
         f"{loaded.name}: the largest eigenvectors of the overall Hessian",

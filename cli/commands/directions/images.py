@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths, say
+from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
@@ -85,7 +85,7 @@ def images(
     if not no_figures:
         written += _sheets(result, data, folder, show)
     if as_json:
-        print_json({**images_to_plain(result), "files": [str(path) for path in written]})
+        print_json({**images_to_plain(result), "files": there(written)})
         return
     for one in result.losses:
         print_images(one, show)

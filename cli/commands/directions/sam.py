@@ -7,7 +7,7 @@ import click
 
 from checkpoints.analysis.request import TheoremRequest
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths, say
+from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number, percent
@@ -66,7 +66,7 @@ def sam(
     save_sam(written[0], result)
     if as_json:
         print_json({**sam_to_plain(result), "sentences": list(result.sentences),
-                    "files": [str(path) for path in written]})  # fmt: skip
+                    "files": there(written)})  # fmt: skip
         return
     print_table(
         f"{loaded.name}: slope along each class's v_min, in % of its ‖g‖, without SAM and with it",

@@ -7,7 +7,7 @@ import click
 
 from checkpoints.analysis.request import RHOS, TheoremRequest
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths, say
+from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.display.tables import print_table
 from cli.display.words import number
@@ -69,7 +69,7 @@ def theorem(
     written = [folder / "theorem.json"]
     written += save_figure(plot_theorem(result, title=loaded.name), folder / "theorem")
     if as_json:
-        print_json({**theorem_to_plain(result), "files": [str(path) for path in written]})
+        print_json({**theorem_to_plain(result), "files": there(written)})
         return
     for one in result.classes:
         _print(one)
