@@ -12,6 +12,7 @@ import torch
 from spectra import Eigenpair, Extremes
 from spectra.errors import InputError
 from spectra.system.files.names import file_name
+from spectra.system.files.places import refuse_elsewhere
 from spectra.system.files.seal import file_digest
 from spectra.system.files.writing import write_atomically
 
@@ -108,7 +109,9 @@ class WarmStarts:
         What somebody else has put there stays.
         """
         for label in self.left:
-            self._path(self.now, label).unlink(missing_ok=True)
+            path = self._path(self.now, label)
+            refuse_elsewhere(path)
+            path.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
 
