@@ -53,6 +53,8 @@ def library_named_in(path: Path) -> str | None:
     known = read_json(path / CONFIGURATION)
     if isinstance(known.get("architecture"), str):
         arguments = known.get("model_args") or {}
+        if not isinstance(arguments, dict):
+            raise InputError(f"{path / CONFIGURATION}: model_args should be an object of arguments")
         classes = known.get("num_classes")
         if isinstance(classes, int):
             arguments = {"num_classes": classes, **arguments}

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectra.errors import InputError
+from spectra.errors import InputError, NonFiniteError
 from spectra.krylov.quadrature.intervals import LEVEL, Interval, check_level
 from spectra.krylov.tridiagonal import FloatArray
 
@@ -54,6 +54,7 @@ def image_bootstrap(
 
     Raises:
         InputError: shapes differ, or a number is out of range.
+        NonFiniteError: a curvature is NaN or infinite.
 
     Source: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
 
@@ -73,6 +74,11 @@ def image_bootstrap(
         raise InputError(f"replicates must be at least 2, got {replicates}")
     check_level(level)
     q = torch.stack([curvatures_min, curvatures_max]).detach().double().cpu()
+    if not torch.isfinite(q).all():
+        raise NonFiniteError(
+            "the curvature of an image along an extreme eigenvector is NaN or infinite: weights, "
+            "or batch norms divided by variances near 0, make losses too large for it"
+        )
     n, w = q.shape[1], w.double()
     draws = torch.randint(0, n, (replicates, n), generator=generator)
     drawn = w[draws].sum(1)  # 0 where only images without weight were drawn: those say nothing

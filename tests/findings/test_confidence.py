@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from spectra import InputError, image_bootstrap, make_generator
+from spectra import InputError, NonFiniteError, image_bootstrap, make_generator
 
 
 def test_bootstrap_covers_the_mean_of_the_images_population():
@@ -70,3 +70,10 @@ def test_images_that_curve_alike_leave_no_interval():
 def test_curvatures_must_be_two_lists_of_the_same_images(shapes):
     with pytest.raises(InputError, match="curvatures"):
         image_bootstrap(*(torch.ones(s) for s in shapes), generator=make_generator(0))
+
+
+@pytest.mark.parametrize("stray", [torch.nan, torch.inf])
+def test_a_curvature_that_is_no_number_is_refused(stray):
+    low, high = torch.tensor([-1.0, -2.0]), torch.tensor([3.0, stray])
+    with pytest.raises(NonFiniteError, match="curvature of an image"):
+        image_bootstrap(low, high, generator=make_generator(0))
