@@ -1,13 +1,12 @@
 """Intervals for curvatures from their images."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spectra.errors import InputError, NonFiniteError
+from spectra.errors import InputError, NonFiniteError, UnderflowError
 from spectra.krylov.quadrature.intervals import LEVEL, Interval, check_level
 from spectra.krylov.tridiagonal import FloatArray
 
@@ -55,6 +54,7 @@ def image_bootstrap(
     Raises:
         InputError: shapes differ, or a number is out of range.
         NonFiniteError: a curvature is NaN or infinite.
+        UnderflowError: no image has curvature along y of λmax.
 
     Source: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
 
@@ -87,7 +87,14 @@ def image_bootstrap(
     mean = ((w * q).sum(1) / w.sum()).tolist()
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.abs(low / high)
-    found = abs(mean[0] / mean[1]) if mean[1] else math.nan
+    # Draws of images without any curvature along y of λmax have no ratio, and say nothing of it.
+    ratios = ratios[np.isfinite(ratios)]
+    if not mean[1] or not len(ratios):
+        raise UnderflowError(
+            "no image has curvature along the eigenvector of λmax: the losses are constant to the "
+            "last digit, as where weights, or batch norms over variances near 0, are too large"
+        )
+    found = abs(mean[0] / mean[1])
 
     def interval(estimate: float, values: FloatArray) -> Interval:
         ends = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])

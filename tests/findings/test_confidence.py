@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from spectra import InputError, NonFiniteError, image_bootstrap, make_generator
+from spectra.errors import UnderflowError
 
 
 def test_bootstrap_covers_the_mean_of_the_images_population():
@@ -70,6 +71,17 @@ def test_images_that_curve_alike_leave_no_interval():
 def test_curvatures_must_be_two_lists_of_the_same_images(shapes):
     with pytest.raises(InputError, match="curvatures"):
         image_bootstrap(*(torch.ones(s) for s in shapes), generator=make_generator(0))
+
+
+def test_images_without_curvature_are_refused():
+    with pytest.raises(UnderflowError, match="no image has curvature"):
+        image_bootstrap(torch.zeros(3), torch.zeros(3), generator=make_generator(0))
+
+
+def test_draws_of_images_without_curvature_are_left_out_of_the_ratio():
+    low, high = torch.tensor([0.0, 0.0, -1.0]), torch.tensor([0.0, 0.0, 4.0])
+    ratio = image_bootstrap(low, high, generator=make_generator(0)).ratio
+    assert (ratio.lower, ratio.estimate, ratio.upper) == (0.25, 0.25, 0.25)
 
 
 @pytest.mark.parametrize("stray", [torch.nan, torch.inf])
