@@ -10,7 +10,6 @@ import os
 import random
 import resource
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -142,13 +141,12 @@ def _shake_clocks(rng: random.Random) -> None:
 
 
 def stop_after(pid: int, seconds: float, signals: list[int], pause: float) -> None:
-    """Send ``signals`` to a process after ``seconds``, ``pause`` between, while it lives."""
+    """Wait ``seconds``, then send ``signals`` to a process, ``pause`` between, while it lives."""
+    if not signals:
+        time.sleep(seconds)
     for number, sent in enumerate(signals):
         time.sleep(pause if number else seconds)
         try:
             os.kill(pid, sent)
         except ProcessLookupError:
             return
-
-
-KILL, TERMINATE, INTERRUPT = [signal.SIGKILL], [signal.SIGTERM], [signal.SIGINT]
