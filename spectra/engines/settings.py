@@ -8,6 +8,7 @@ from spectra.krylov.defaults import (
     ACTIVE_TOLERANCE,
     FLOOR,
     MAX_STEPS,
+    MOST_STEPS,
     NUM_PROBES,
     NUM_STEPS,
     PROBES,
@@ -82,11 +83,11 @@ class SolverSettings:
             value = getattr(self, name)
             check_integer(name, value)
             object.__setattr__(self, name, int(value))  # NumPy's integers too
-        if self.num_probes < 0 or self.num_steps < 1:
-            raise InputError(
-                "num_probes must be at least 0 and num_steps at least 1, got "
-                f"{self.num_probes} and {self.num_steps}"
-            )
+        for name, least in (("num_probes", 0), ("num_steps", 1), ("max_steps", 1), ("top", 0)):
+            if not least <= getattr(self, name) <= MOST_STEPS:
+                raise InputError(
+                    f"{name} must be in {least}..{MOST_STEPS:,}, got {getattr(self, name)}"
+                )
         self.tolerance  # noqa: B018 - raises where it is none, before any work
         if self.density_images not in ("all", "auto"):
             raise InputError(f"density_images must be all or auto, got {self.density_images!r}")
@@ -97,8 +98,6 @@ class SolverSettings:
                 )
         if self.max_basis is not None:
             check_count("max_basis", self.max_basis)
-        if self.top < 0:
-            raise InputError(f"top must be at least 0, got {self.top}")
         radius, products = self.search_radius, self.search_products
         if radius is not None and not (is_number(radius) and 0 < radius < math.inf):
             raise InputError(f"search_radius must be positive and finite, got {radius!r}")

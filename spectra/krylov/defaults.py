@@ -24,3 +24,6 @@ ACTIVE_TOLERANCE = 0.03
 # and well above float32 rounding.
 FLOOR = 1e-4
 MAX_STEPS = 300
+# Ours: of steps, probes or eigenpairs that are asked for. A million products of the smallest
+# network take an hour, so that more is a slip.
+MOST_STEPS = 1_000_000

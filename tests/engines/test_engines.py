@@ -248,3 +248,10 @@ def test_a_non_finite_product_names_the_class(net, engine):
     op = HessianOperator(net.model, net.images, net.labels, loss=nan_for_label_two, check=False)
     with pytest.raises(NonFiniteError, match="class 8"):
         analyze_loss(op, label="8", classes=(2,), settings=SolverSettings(engine=engine, **SMALL))
+
+
+@pytest.mark.parametrize("name", ["num_probes", "num_steps", "max_steps", "top"])
+@pytest.mark.parametrize("value", [-1, 10**6 + 1, 10**20])
+def test_numbers_that_no_run_ends_with_are_refused(name, value):
+    with pytest.raises(InputError, match=rf"^{name} must be in [01]\.\.1,000,000, got {value}$"):
+        SolverSettings(**{name: value})

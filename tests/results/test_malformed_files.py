@@ -141,7 +141,7 @@ def test_a_missing_key_is_named_unless_it_need_not_be_there(file, tmp_path):
         (("versions", "torch"), 2, "versions.torch: expected text, got 2"),
         (
             ("protocol", "solver", "num_steps"), 0,
-            "protocol.solver: num_probes must be at least 0 and num_steps at least 1, got 0 and 0",
+            "protocol.solver: num_steps must be in 1..1,000,000, got 0",
         ),
     ],
 )  # fmt: skip
