@@ -13,6 +13,8 @@ from spectra.classes.identity import weights_digest
 # Last of the JSON in a file's header. Safetensors keeps entries of a header in no order, so that a
 # second entry would cost equal files their equal bytes.
 SEAL = "sha256"
+# Of all our headers: other tools keep JSON with digests too.
+_BEGINNING = '{"schema": '
 
 
 def sealed(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
@@ -36,8 +38,10 @@ def broken(text: str, tensors: Mapping[str, Tensor]) -> bool:
 
 
 def lost_its_name(header: Mapping[str, str], name: str) -> bool:
-    """Say whether a header holds sealed JSON under another name than ``name``: a damaged one."""
-    return name not in header and any(_names_a_seal(text) for text in header.values())
+    """Say whether a header holds sealed JSON of ours under another name than ``name``: damaged."""
+    return name not in header and any(
+        text.startswith(_BEGINNING) and _names_a_seal(text) for text in header.values()
+    )
 
 
 def _names_a_seal(text: str) -> bool:

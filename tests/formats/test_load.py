@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from checkpoints import (
     load_checkpoint,
     save_native,
 )
+from checkpoints.formats.native import is_native
 from checkpoints.load import find_checkpoint
 from checkpoints.models import initialise
 from spectra import make_generator
@@ -184,6 +186,13 @@ def test_safetensors_of_others_are_read_like_any_strangers_file(tmp_path):
     safetensors.torch.save_file(state, tmp_path / "model.safetensors", {"format": "pt"})
     loaded = load_checkpoint(tmp_path / "model.safetensors")
     assert loaded.architecture == Architecture("softmax", 3, 1, 4)
+
+
+def test_digests_in_the_metadata_of_others_are_no_damage_of_ours(tmp_path):
+    path = tmp_path / "theirs.safetensors"
+    said = {"provenance": json.dumps({"data": "x", "sha256": 64 * "a"})}
+    safetensors.torch.save_file({"weight": torch.eye(3)}, path, said)
+    assert not is_native(path)
 
 
 def test_the_state_of_a_run_is_refused_with_what_to_name(run):

@@ -59,7 +59,7 @@ class _Archive:
             raise UnpicklingError(f"the archive has {len(pickles)} parts data.pkl")
         self.root = pickles[0].removesuffix("data.pkl")
         order = f"{self.root}byteorder"
-        little = order not in names or self.parts.read(order) == b"little"
+        little = order not in self.parts or self.parts.read(order) == b"little"
         self.swapped = little != (sys.byteorder == "little")
         self.storages: dict[str, Tensor] = {}
 
@@ -73,7 +73,7 @@ class _Archive:
         element, key, count = _reference(reference)
         name = f"{self.root}data/{key}"
         nbytes = count * element.nbytes
-        if name not in self.parts.names or self.parts.size(name) < nbytes:
+        if name not in self.parts or self.parts.size(name) < nbytes:
             raise UnpicklingError(f"the archive lacks storage {key[:20]}, or a part of it")
         if key not in self.storages:
             content = torch.empty(self.parts.size(name), dtype=torch.uint8)

@@ -73,7 +73,7 @@ def npz_arrays(
     with opened(path, limit) as file:
         parts = _parts(file, path, unpacked)
         for name in names:
-            member = f"{name}.npy" if f"{name}.npy" in parts.names else name
+            member = f"{name}.npy" if f"{name}.npy" in parts else name
             with parts.opened(member) as part:
                 found.append(_array(part, parts.size(member), f"{path}: {name}"))
     return found

@@ -61,6 +61,9 @@ class ZipParts:
         """The names of the parts."""
         return tuple(self._infos)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._infos
+
     def size(self, name: str) -> int:
         """Return the bytes of a part, unpacked."""
         return self._infos[name].file_size
