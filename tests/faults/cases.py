@@ -11,7 +11,7 @@ from jobs import JOBS
 KILLED, STOPPED, REFUSED = -signal.SIGKILL, (-signal.SIGTERM, 143), 2
 INTERRUPTED = (130,)
 # How many cases of each kind a job has: what takes longer has fewer.
-DRAWS = {"train": 4, "analyze": 4, "trajectory": 2, "plot": 2, "study": 3}
+DRAWS = {"train": 4, "analyze": 4, "trajectory": 2, "plot": 2, "study": 1}
 SAMPLE = 20
 
 
