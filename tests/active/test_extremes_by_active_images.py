@@ -273,3 +273,16 @@ def test_a_model_stops_growing_at_twice_the_run_and_inside_its_span():
     assert len(model.vectors) == 3
     model.grow(torch.arange(12, dtype=DOUBLE), 8)
     assert len(model.vectors) == 6
+
+
+def test_a_subspace_that_takes_in_another_spans_both_without_a_product():
+    op = DenseOperator(torch.diag(torch.arange(1.0, 7, dtype=DOUBLE)))
+    rows, taken = torch.eye(6, dtype=DOUBLE), Subspace(op)
+    sub = Subspace(op)
+    sub.extend([rows[0], rows[1]])
+    taken.extend([rows[1] + rows[2], rows[5]])
+    sub.absorb(taken)
+    assert len(sub) == 4
+    torch.testing.assert_close(sub.vectors @ sub.vectors.T, torch.eye(4, dtype=DOUBLE))
+    torch.testing.assert_close(sub.products, torch.stack([op.matvec(v) for v in sub.vectors]))
+    assert (sub.pair(0)[0], sub.pair(-1)[0]) == pytest.approx((1.0, 6.0), rel=1e-12)

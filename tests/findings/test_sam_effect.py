@@ -9,7 +9,12 @@ from oracles import QuadraticNet, first_output, random_vector, symmetric_with_sp
 
 from spectra import HessianOperator, InputError
 from spectra.findings.confidence import Interval
-from spectra.findings.sam.sam_effect import SamEffect, next_step_over_radii, sentence_over_radii
+from spectra.findings.sam.sam_effect import (
+    SamEffect,
+    _times_more,
+    next_step_over_radii,
+    sentence_over_radii,
+)
 from spectra.findings.sam.sam_slopes import sam_effects, with_batches
 from spectra.findings.sam.slope_change import STRENGTHENS, WEAKENS, SlopeChange
 from spectra.findings.sharpness import Amplification, BatchProjections, batch_projections
@@ -269,3 +274,8 @@ def test_over_several_radii_the_first_that_says_something_speaks():
 def test_where_nothing_was_recorded_the_sentence_says_what_measures_it():
     assert "'spectra sam' measures it" in sentence_over_radii(())
     assert next_step_over_radii(()) == ""
+
+
+@pytest.mark.parametrize(("mean", "error"), [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0)])
+def test_no_number_of_draws_is_advised_where_one_cannot_be_told(mean, error):
+    assert _times_more(mean, error, 10) is None

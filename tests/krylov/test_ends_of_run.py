@@ -9,7 +9,12 @@ from test_outer_bounds import cold_run, diagonal, spectrum_of
 from spectra import DenseOperator, InputError, Lanczos, Tridiagonal, make_generator, outer_bounds
 from spectra.krylov.extremes import extremes_of_run
 from spectra.krylov.outer_bounds import rounding_seen
-from spectra.krylov.stopping.ends_of_run import STEPS_AT_ZERO, enough_steps, met_with_evidence
+from spectra.krylov.stopping.ends_of_run import (
+    STEPS_AT_ZERO,
+    _nothing_further_out,
+    enough_steps,
+    met_with_evidence,
+)
 from spectra.krylov.stopping.start import draw_start
 from spectra.krylov.tolerance import Tolerance
 
@@ -126,3 +131,17 @@ def test_rounding_of_float32_is_at_least_twice_what_the_ends_were_off():
     assert rounding_seen(t, (low, high * 1.01), 100, eps32) == pytest.approx(0.02, rel=1e-6)
     assert rounding_seen(t, (low, high), 100, eps32) == pytest.approx(100 * eps32)
     assert rounding_seen(t, (low, high * 1.01), 100, eps64) == pytest.approx(100 * eps64)
+
+
+@pytest.mark.parametrize("steps", [4, 8, 16, 24, 32])
+def test_the_evidence_at_the_upper_end_is_that_of_minus_h_at_the_lower(steps):
+    values = torch.cat([torch.linspace(-1, 1, 60), torch.tensor([-3.0, 6.0])]).double()
+    start = torch.randn(62, generator=make_generator(0), dtype=torch.float64)
+    t = Lanczos(DenseOperator(torch.diag(values)), start).run(steps).tridiagonal()
+    mirrored = Tridiagonal(-t.alphas, t.betas, t.residual_beta, t.closed)
+    for floor in (1e-8, 1e-4):
+        ends = [
+            _nothing_further_out(one, 62, end, floor, 1.0)
+            for one, end in ((t, 0), (t, 1), (mirrored, 1), (mirrored, 0))
+        ]
+        assert ends[:2] == ends[2:]
