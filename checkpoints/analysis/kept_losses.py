@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from spectra import Analysis, LossAnalysis, load_analysis
 from spectra.errors import InputError
 from spectra.results.analysis import analysis_to_plain
 from spectra.system.files.names import file_name
+from spectra.system.files.reading import read_bytes
 from spectra.system.files.seal import is_whole, write_sealed
 
 logger = logging.getLogger(__name__)
@@ -79,12 +81,12 @@ class KeptLosses:
         found, others = {}, 0
         for label in labels:
             path = self._path(label)
-            try:
-                content = path.read_bytes()
-            except FileNotFoundError:
+            if not os.path.lexists(path):
                 continue
-            except OSError as error:
-                logger.warning("%s cannot be read (%s) and is made again", path, error.strerror)
+            try:
+                content = read_bytes(path, "json_file")
+            except InputError as error:
+                logger.warning("%s; it is made again", error)
                 continue
             if not is_whole(content):
                 logger.warning("%s is damaged, or of an earlier version, and is made again", path)

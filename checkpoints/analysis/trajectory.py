@@ -18,6 +18,7 @@ from spectra.errors import InputError
 from spectra.results.analysis import analysis_to_plain
 from spectra.system.files.lock import locked
 from spectra.system.files.names import file_name
+from spectra.system.files.reading import read_bytes
 from spectra.system.files.seal import is_whole
 from spectra.system.files.writing import to_json
 from spectra.system.progress import Progress, within
@@ -161,8 +162,8 @@ def damaged_results(folder: Path, analyses: Iterable[Analysis]) -> list[str]:
             files[folder / "units" / name / f"{file_name(record.label)}.json"] = is_whole
         for path, is_right in files.items():
             try:
-                whole = is_right(path.read_bytes())
-            except OSError:
+                whole = is_right(read_bytes(path, None))
+            except InputError:
                 whole = False
             if not whole:
                 wrong.append(f"{path} is damaged or gone")

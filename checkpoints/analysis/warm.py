@@ -13,6 +13,7 @@ from spectra import Eigenpair, Extremes
 from spectra.errors import InputError
 from spectra.system.files.names import file_name
 from spectra.system.files.places import refuse_elsewhere
+from spectra.system.files.reading import read_bytes
 from spectra.system.files.seal import file_digest
 from spectra.system.files.writing import write_atomically
 
@@ -83,8 +84,8 @@ class WarmStarts:
             return None
         path = self._path(self.before, label)
         try:
-            content = path.read_bytes()
-        except OSError:
+            content = read_bytes(path, None)
+        except InputError:
             content = b""
         if hashlib.sha256(content).hexdigest() != digest:
             raise InputError(

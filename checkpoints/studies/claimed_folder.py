@@ -42,6 +42,8 @@ def claim_folder(folder: Path, description: Mapping[str, Any], *, other: str) ->
         return
     try:
         there = read_json(path, what="the description of a study")
+        if not isinstance(there, Mapping):
+            raise InputError(f"{path} holds no description of a study")
     except InputError as error:
         raise InputError(
             f"{error}; delete {path} and start again: what is finished in the folder is kept"

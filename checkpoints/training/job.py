@@ -1,7 +1,6 @@
 """One training run: what is trained, how, on what, and where it lies."""
 
 import functools
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from checkpoints.recipes.schedules import drw_switch
 from checkpoints.training.execution import EXACT, Execution
 from spectra.errors import InputError
 from spectra.results.provenance import PlainValue
+from spectra.system.files.seal import file_digest
 
 
 @dataclass(frozen=True)
@@ -164,11 +164,8 @@ def damaged_checkpoints(
         path = checkpoint_path(job.folder, epoch)
         if not path.is_file():
             wrong.append(f"{path} is gone")
-        elif kept is not None:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if digest != kept.get(str(epoch)):
-                wrong.append(f"{path} is damaged")
+        elif kept is not None and file_digest(path) != kept.get(str(epoch)):
+            wrong.append(f"{path} is damaged")
     return wrong
 
 

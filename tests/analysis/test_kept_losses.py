@@ -1,6 +1,7 @@
 """A loss that was kept is taken again only where today's code has made it, of the same."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from checkpoints import AnalysisRequest, DataRequest, analyze, load_data
 from checkpoints.analysis.kept_losses import code_digest
 from checkpoints.models.factories import own_factory
 from spectra import LossAnalysis, SolverSettings
+from spectra.errors import InputError
 from spectra.system.files.seal import write_sealed
 
 DIGITS = "bundled:digits/ce-drw"
@@ -150,3 +152,11 @@ def test_eigenvectors_of_an_earlier_request_are_not_taken_for_those_of_this_one(
     file.write_bytes(first[:-1])
     vectors(0, tmp_path)
     assert file.read_bytes() == first
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_where_a_kept_result_lies_is_not_waited_for(kept):
+    kept.unlink()
+    os.mkfifo(kept)
+    with pytest.raises(InputError, match=r"9\.json is no regular file, .* remove it, or choose"):
+        analyzed(kept.parent)

@@ -50,7 +50,7 @@ class _Archive:
     """An archive of torch's: its pickle and its storages."""
 
     def __init__(self, file: BinaryIO, origin: str) -> None:
-        self.origin, self.parts = origin, ZipParts(file, origin)
+        self.origin, self.parts = origin, ZipParts(file, origin, "compressed_weights")
         names = self.parts.names
         if any(name.endswith(f"/{_TORCHSCRIPT}") for name in names):
             raise TorchScriptError

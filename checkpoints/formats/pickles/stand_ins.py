@@ -111,7 +111,8 @@ def as_key(key: Any) -> Any:
     if type(key) is str or (type(key) is int and abs(key) < 2**61 - 1):
         return key
     if type(key) is tuple and len(key) <= _LONGEST_KEY:
-        return f"({', '.join(str(as_key(part))[:_LONGEST_PART] for part in key)})"
+        written = ", ".join(str(as_key(part))[:_LONGEST_PART] for part in key)
+        return f"({written[:_LONGEST_PART]})"
     if key is None or type(key) in (bool, int, float, complex) or isinstance(key, np.generic):
         return str(key)
     if type(key) is bytes and len(key) <= _LONGEST_PART:

@@ -72,6 +72,11 @@ class Limits:
     unpacked: int = _bytes(
         1 * _GIB, "what compressed data become", "zeros become a thousand times their file"
     )
+    compressed_weights: int = _bytes(
+        256 * _MIB,
+        "what compressed weights become",
+        "torch compresses none, and numbers of one byte take four once they are read",
+    )
     image_pixels: int = _count(
         89_478_485, "pixels of an image", "Pillow's own limit: a quarter of a GiB in colour"
     )

@@ -54,7 +54,9 @@ def refuse_elsewhere(path: Path) -> None:
         raise InputError(f"{path} leads out of {root}, and nothing is written there")
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "no regular file"
-        raise InputError(f"{path} is {kind}, and a file is to be written there; choose another -o")
+        raise InputError(
+            f"{path} is {kind}, and a file is to be written there; remove it, or choose another -o"
+        )
 
 
 def _below(path: Path, root: Path) -> tuple[str, ...] | None:

@@ -4,8 +4,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from spectra.errors import InputError
 from spectra.system.files.limits import check_limit
@@ -19,14 +19,15 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
-def opened(path: Path, limit: str) -> Iterator[BinaryIO]:
+def opened(path: Path, limit: str | None) -> Iterator[BufferedReader]:
     """Open a regular file of at most a size.
 
     Anything else is refused: a pipe that nobody writes to waits for ever, and /dev/zero never ends.
 
     Args:
         path: the file.
-        limit: of its size, a name in :class:`spectra.system.files.limits.Limits`.
+        limit: of its size, a name in :class:`spectra.system.files.limits.Limits`; None: any size,
+            for what is read piece by piece, or is of our own making.
 
     Raises:
         InputError: it is no regular file, cannot be opened or read, or is larger.
@@ -36,7 +37,8 @@ def opened(path: Path, limit: str) -> Iterator[BinaryIO]:
         with os.fdopen(os.open(path, _FLAGS), "rb") as file:
             found = os.fstat(file.fileno())
             _refuse_other_kinds(path, found.st_mode)  # it may be another by now
-            check_limit(limit, found.st_size, str(path))
+            if limit is not None:
+                check_limit(limit, found.st_size, str(path))
             yield file
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
@@ -46,7 +48,7 @@ def opened(path: Path, limit: str) -> Iterator[BinaryIO]:
         raise InputError(f"cannot read {str(path)!r}: {error}") from error
 
 
-def read_bytes(path: Path, limit: str) -> bytes:
+def read_bytes(path: Path, limit: str | None) -> bytes:
     """Return what a regular file of at most a size holds, see :func:`opened`."""
     with opened(path, limit) as file:
         return file.read(os.fstat(file.fileno()).st_size)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spectra.errors import InputError
+from spectra.system.files.reading import opened
 from spectra.system.files.writing import to_json, write_atomically
 
 _SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\n\Z')
@@ -29,7 +31,7 @@ def is_whole(content: bytes) -> bool:
 def file_digest(path: Path) -> str | None:
     """Return the SHA-256 of a file; None where there is none, or it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with opened(path, None) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except InputError:
         return None

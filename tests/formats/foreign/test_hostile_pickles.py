@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from checkpoints.formats.foreign import load_foreign
+from checkpoints.formats.pickles.stand_ins import as_key
 from checkpoints.formats.torch_files import read_torch
 from spectra.errors import InputError
 from spectra.system.files.limits import raised_limits
@@ -138,8 +139,8 @@ def test_an_archive_that_lies_is_refused(tmp_path, change, complaint):
 def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused(tmp_path):
     path = compressed(tmp_path / "net.pth", HONEST)
     assert path.stat().st_size < 2**13
-    with raised_limits(unpacked=2**21):
-        refused(path, "its parts, unpacked: .* --limit unpacked=")
+    with raised_limits(compressed_weights=2**21):
+        refused(path, "its parts, unpacked: .* --limit compressed_weights=")
     assert read_torch(path)["linear.weight"].shape == (2, 2)
 
 
@@ -175,3 +176,8 @@ def test_a_sparse_file_is_refused(tmp_path, size):
     with (tmp_path / "net.pth").open("wb") as file:
         file.truncate(size)
     refused(tmp_path / "net.pth")
+
+
+def test_long_texts_in_tuples_that_are_keys_are_cut_short():
+    emoji = "\U0001f600" * 1000
+    assert len(as_key((*[emoji] * 15, 7))) < 1100
