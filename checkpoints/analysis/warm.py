@@ -109,8 +109,7 @@ class WarmStarts:
 
         What somebody else has put there stays.
         """
-        for label in self.left:
-            path = self._path(self.now, label)
+        for path in (self._path(self.now, label) for label in self.left):
             refuse_elsewhere(path)
             path.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):

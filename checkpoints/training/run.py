@@ -161,7 +161,10 @@ def _state_of_run(
     own = state_path(job.folder)
     if not own.exists():
         if not resume and any((job.folder / "checkpoints").glob("epoch-*.safetensors")):
-            raise InputError(f"{job.folder} holds checkpoints already; choose another -o")
+            raise InputError(
+                f"{job.folder} holds checkpoints already; add --resume to train over them, or "
+                "choose another -o"
+            )
         return None
     if not resume:
         raise InputError(f"{job.folder} holds a run already; add --resume or choose another -o")
@@ -199,7 +202,7 @@ def _go_on_without_loss(job: TrainingJob, state: TrainingState, repair: bool) ->
     if not repair:
         raise InputError(
             f"{', '.join(wrong[:3])}; remove {state_path(job.folder)} and give the same command "
-            "again, which trains the run anew to the same bytes"
+            "again, which trains the run anew to the same bytes (spectra train: with --resume)"
         )
     logger.warning("%s; the run is trained anew", ", ".join(wrong[:3]))
     return False
@@ -226,7 +229,8 @@ def _check_there(job: TrainingJob, kept: Mapping[str, str] | None, done: int) ->
     if wrong:
         raise InputError(
             f"{', '.join(wrong[:3])}, since this run began; leave its folder alone, remove "
-            f"{state_path(job.folder)} and give the same command again"
+            f"{state_path(job.folder)} and give the same command again (spectra train: with "
+            "--resume)"
         )
 
 

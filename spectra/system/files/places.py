@@ -49,6 +49,10 @@ def refuse_elsewhere(path: Path) -> None:
                 f"{place} is a link, and nothing is written through links; remove it, or choose "
                 "another -o"
             )
+        if place != path and place.exists() and not place.is_dir():
+            raise InputError(
+                f"{place} is no folder, and one is to be there; remove it, or choose another -o"
+            )
     # What else leads away, such as a junction of Windows.
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise InputError(f"{path} leads out of {root}, and nothing is written there")

@@ -89,6 +89,12 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path, make):
     assert os.lstat(tmp_path / "out") == before
 
 
+def test_a_file_where_a_folder_is_to_be_is_named(tmp_path):
+    (tmp_path / "warm").touch()
+    with writing_under(tmp_path), pytest.raises(InputError, match=r"/warm is no folder, .* remove"):
+        write_atomically(tmp_path / "warm" / "a.npy", b"x")
+
+
 def test_devices_are_not_replaced():
     with pytest.raises(InputError, match="/dev/null is no regular file"):
         refuse_elsewhere(Path("/dev/null"))
