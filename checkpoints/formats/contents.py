@@ -16,6 +16,7 @@ from checkpoints.formats.pickles.stand_ins import Array
 from checkpoints.formats.pickles.tensors import OtherTensor
 from spectra.errors import InputError
 from spectra.system.files.limits import check_limit
+from spectra.system.foreign_text import short_name
 
 STATE_KEYS = (
     "state_dict", "model_state_dict", "model", "net", "network", "weights", "model_weights",
@@ -206,7 +207,7 @@ def _tensor(value: Any) -> Tensor | None:
 def _keys(content: Mapping[Any, Any]) -> str:
     """Name the first keys where weights were looked for, and those under which there is None."""
     inner = next((content[k] for k in STATE_KEYS if isinstance(content.get(k), Mapping)), content)
-    names = [f"{k} = None" if v is None else str(k) for k, v in inner.items()]
+    names = [f"{short_name(str(k), 60)}{' = None' if v is None else ''}" for k, v in inner.items()]
     return ", ".join(sorted(names)[:5]) or "nothing"
 
 

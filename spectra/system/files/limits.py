@@ -29,7 +29,7 @@ class Limits:
     """The limits, by the names that ``spectra --limit NAME=VALUE`` takes. All values are ours."""
 
     json_file: int = _bytes(
-        32 * _MIB, "a JSON file", "our largest has 50 KiB, and [] takes 40 times its size in memory"
+        16 * _MIB, "a JSON file", "our largest has 50 KiB, and lists take 80 times their text"
     )
     toml_file: int = _bytes(1 * _MIB, "a TOML file", "recipes and studies are written by hand")
     density_file: int = _bytes(
@@ -70,11 +70,13 @@ class Limits:
         16 * _GIB, "a file of images, labels or vectors", "room for ImageNet at 64x64 pixels"
     )
     unpacked: int = _bytes(
-        1 * _GIB, "what compressed data become", "zeros become a thousand times their file"
+        256 * _MIB,
+        "what nearly empty data become",
+        "zeros become a thousand times their file, and halves or bytes then numbers of four bytes",
     )
     compressed_weights: int = _bytes(
         256 * _MIB,
-        "what compressed weights become",
+        "what nearly empty weights become",
         "torch compresses none, and numbers of one byte take four once they are read",
     )
     image_pixels: int = _count(

@@ -14,6 +14,8 @@ _KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
 }  # fmt: skip
+# Ours: no weights, images or texts are compressed to a sixteenth by the file system they lie on.
+_LARGE, _DENSE = 2**26, 16
 # A pipe is not waited for; Windows has no such flag, and wants to be told that bytes are read.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -37,6 +39,7 @@ def opened(path: Path, limit: str | None) -> Iterator[BufferedReader]:
         with os.fdopen(os.open(path, _FLAGS), "rb") as file:
             found = os.fstat(file.fileno())
             _refuse_other_kinds(path, found.st_mode)  # it may be another by now
+            _refuse_holes(path, found)
             if limit is not None:
                 check_limit(limit, found.st_size, str(path))
             yield file
@@ -46,6 +49,16 @@ def opened(path: Path, limit: str | None) -> Iterator[BufferedReader]:
         if isinstance(error, InputError) or "null" not in str(error):
             raise
         raise InputError(f"cannot read {str(path)!r}: {error}") from error
+
+
+def _refuse_holes(path: Path, found: os.stat_result) -> None:
+    """Refuse a large file that is hardly stored at all: its zeros are a statement, not content."""
+    stored = 512 * getattr(found, "st_blocks", 0)  # 0 where a file system does not count them
+    if found.st_size > _LARGE and 0 < stored < found.st_size // _DENSE:
+        raise InputError(
+            f"cannot read {path}: of its {found.st_size:,} bytes {stored:,} are stored, and the "
+            "rest is empty; download or copy it again"
+        )
 
 
 def read_bytes(path: Path, limit: str | None) -> bytes:

@@ -19,6 +19,8 @@ _END, _LOCATOR = b"PK\x05\x06", b"PK\x06\x07"
 _END_LENGTH, _LOCATOR_LENGTH, _LONG_END_LENGTH = 22, 20, 56
 _LOCAL_LENGTH = 30  # bytes before the name of a part and its content
 _PIECE = 2**24
+# Ours: photographs and weights become less than ten times their file, zeros a thousand times.
+_TIMES = 20
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
 
@@ -32,7 +34,8 @@ class ZipParts:
     Args:
         file: the archive, open.
         origin: names it in errors.
-        most: the limit of what the deflated parts that are read become, all together.
+        most: the limit of what the parts that are read become, all together, of those that are
+            nearly empty: more than twenty times as large as in the file.
 
     Attributes:
         names: of the parts.
@@ -87,7 +90,7 @@ class ZipParts:
             DamagedPartError: see :meth:`read`.
         """
         info = self._infos[name]
-        if info.compress_type:
+        if info.file_size > _TIMES * info.compress_size:
             self._unpacked += info.file_size
             check_limit(self._most, self._unpacked, f"{self._origin}: its parts, unpacked")
         checksum = info.CRC

@@ -143,3 +143,10 @@ def test_no_flipped_byte_gives_other_numbers(tmp_path):
 def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "a.npz")
     refused(lambda: npz_names(tmp_path / "a.npz", "data_file"), "got a pipe")
+
+
+def test_what_is_as_dense_as_photographs_is_read_whatever_its_size(tmp_path):
+    dense = np.random.default_rng(0).integers(0, 256, 2**18, dtype=np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", b=dense)
+    with raised_limits(unpacked=2**10):
+        np.testing.assert_array_equal(npz_arrays(tmp_path / "a.npz", ["b"], "data_file")[0], dense)

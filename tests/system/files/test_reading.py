@@ -75,3 +75,12 @@ def test_an_error_of_the_reader_is_not_taken_for_one_of_the_file(tmp_path):
     (tmp_path / "a").write_bytes(b"content")
     with pytest.raises(ValueError, match="of the reader"), opened(tmp_path / "a", "toml_file"):
         raise ValueError("of the reader")
+
+
+def test_a_file_that_is_hardly_stored_is_refused_unread(tmp_path):
+    path = tmp_path / "net.safetensors"
+    with path.open("wb") as file:
+        file.write(bytes(range(1, 100)))
+        file.truncate(2**27)
+    with pytest.raises(InputError, match=r"of its 134,217,728 bytes [\d,]+ are stored"):
+        read_bytes(path, "checkpoint_file")
