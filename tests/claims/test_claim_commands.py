@@ -51,6 +51,9 @@ def test_papyan2020_splits_every_eigenvalue_among_the_classes(tmp_path):
                         "--json", "-o", tmp_path))  # fmt: skip
     result = load_class_outliers(tmp_path / "papyan2020.json")
     assert json.loads(said)["sentence"] == result.sentence
+    found = result.overall.outliers
+    after = " and ".join(f"{found.ratio_after(k):.3g} after {k}" for k in (9, 10))
+    assert f"(the next widest {found.next_ratio:.3g}; {after})" in result.sentence
     assert len(result.top) == 20
     for one in result.top[:10]:
         assert sum(one.shares.values()) == pytest.approx(1, rel=1e-9)

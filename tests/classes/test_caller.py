@@ -74,3 +74,12 @@ def test_a_model_on_two_devices_is_refused():
 def test_no_room_is_left_where_more_is_taken_already():
     assert room_for_images(torch.device("cpu"), 1) == 0
     assert room_for_images(torch.device("cpu"), None) > 0
+
+
+def test_a_named_stream_is_the_same_in_every_library_that_draws():
+    drawn = []
+    for names in (("data",), ("data",), ("other",)):
+        with random_state_kept(5, *names):
+            drawn.append(draw())
+    assert drawn[0] == drawn[1]
+    assert all(one != other for one, other in zip(drawn[0], drawn[2], strict=True))

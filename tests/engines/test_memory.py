@@ -5,6 +5,7 @@ import weakref
 
 import pytest
 import torch
+from product_nets import operator
 
 from checkpoints import Architecture, load_checkpoint, load_data
 from checkpoints.analysis.analyze import analyze
@@ -19,6 +20,8 @@ from spectra.engines.memory import (
     resident_bytes,
     within_limit,
 )
+from spectra.krylov.basis.choose import bytes_per_vector
+from spectra.products import Tuning
 from spectra.system.allocator import give_back_free_memory
 
 MIB = 2**20
@@ -245,6 +248,17 @@ def test_an_analysis_keeps_primal_work_within_its_memory():
     op, _ = within_limit(op, SolverSettings())
     op.matvec(torch.ones(op.size))
     assert 0 < op._kept.nbytes <= op.memory_budget
+
+
+def test_vectors_of_probes_that_step_together_are_taken_off_what_is_kept():
+    op = operator("option-a", tuning=Tuning(stacked=2))
+    left = [
+        within_limit(op, SolverSettings(num_probes=k, num_steps=5, max_steps=5), limit=2**32)[0]
+        for k in (1, 3)
+    ]
+    # Two more probes of six vectors.
+    apart = 2 * 6 * bytes_per_vector(op, "device")
+    assert left[0].memory_budget - left[1].memory_budget == apart
 
 
 def test_a_class_leaves_no_kept_work_to_the_next(monkeypatch):

@@ -23,6 +23,7 @@ from spectra import (
     trace_interval,
 )
 from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
+from spectra.results.reproduction_result import ReproductionResult, reproduction_to_plain
 from spectra.results.tables import to_csv
 
 
@@ -273,3 +274,9 @@ def test_a_deflated_density_is_read_as_it_was_written(analysis, tmp_path):
     assert len(spectrum.deflated.values) > 0
     assert again.deflated.values.tolist() == spectrum.deflated.values.tolist()
     assert again.nodes.tolist() == spectrum.nodes.tolist()
+
+
+def test_a_reproduction_says_its_format_and_schema():
+    result = ReproductionResult("theorem", "smoke", "digits", "Signs", None, "theirs", {}, (), ())
+    plain = reproduction_to_plain(result)
+    assert (plain["format"], plain["schema"]) == ("spectra.reproduction", 1)

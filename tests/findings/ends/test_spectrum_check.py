@@ -7,7 +7,7 @@ from oracles import symmetric_with_spectrum
 
 import spectra
 from spectra import DenseOperator, InputError, Spectrum, SpectrumCheck, Tridiagonal, check_spectrum
-from spectra.findings.spectrum_check import WARNING_RATE
+from spectra.findings.spectrum_check import _SUM, WARNING_RATE
 
 NODES, MASSLESS = [-2.0, 0.0, 5.0], [1e-30, 0.9, 0.1]
 
@@ -146,3 +146,9 @@ def test_scaling_a_matrix_changes_no_mass():
 def test_what_is_no_spectrum_is_refused(nodes, weights, size, said):
     with pytest.raises(InputError, match=said):
         check_spectrum(nodes, weights, size)
+
+
+def test_the_weight_of_an_end_is_at_most_all_of_it():
+    # Of a file of few digits, whose weights sum to a little more than 1.
+    found = one_run([-1.0, -1.0], [0.5, 0.5 + _SUM / 2])
+    assert (found.lowest.mass, found.lowest.probability) == (100, 1)

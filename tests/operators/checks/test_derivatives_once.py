@@ -8,6 +8,7 @@ from torch import nn
 from spectra import HessianOperator
 from spectra.objective.plain_model import in_precision
 from spectra.operators.checks.differences import derivatives
+from spectra.operators.checks.evidence import Evidence
 from spectra.operators.checks.losses import check_losses
 from spectra.products import ExactProduct, choose_by
 
@@ -80,3 +81,11 @@ def test_a_known_product_is_matched_to_nine_digits(network, error, way):
 def test_the_first_losses_serve_to_find_the_largest(network):
     op = operator(network, micro_chunk=4)
     torch.testing.assert_close(check_losses(op), op.chunk_losses(slice(0, 4)), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("unexplained", "jumps"), [(1e-7, False), (1e-5, True)])
+def test_a_gradient_jumps_by_a_share_of_itself(unexplained, jumps):
+    evidence = Evidence(torch.tensor([False, False]))
+    evidence.unexplained[:] = unexplained
+    # 1e-9 of its length, 1000; a small gradient by 1e-12 at least.
+    assert evidence.gradient_jumps(torch.tensor([1e3], dtype=torch.float64)) is jumps
