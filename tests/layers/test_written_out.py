@@ -67,6 +67,14 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module, Tensor], Te
         attention,
         lambda part, h: part(h, h, h, key_padding_mask=h[..., 0] > 0.9, attn_mask=BEHIND)[0],
     ),
+    "encoder": (
+        lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
+        lambda part, h: part(h, src_mask=BEHIND),
+    ),
+    "encoder, norms first": (
+        lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True),
+        lambda part, h: part(h, src_key_padding_mask=h[..., 0] > 0.9),
+    ),
     "decoder": (
         lambda: nn.TransformerDecoderLayer(8, 2, 16, batch_first=True),
         lambda part, h: part(h, h.sin(), tgt_mask=BEHIND),

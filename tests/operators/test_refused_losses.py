@@ -244,3 +244,18 @@ def test_networks_without_values_or_of_integers_are_refused_by_the_name_of_a_ten
     ):
         with pytest.raises(InputError, match=said):
             HessianOperator(model, net.images.flatten(1), net.labels)
+
+
+def test_layers_in_a_list_are_refused_by_the_place_where_they_are_kept(net):
+    class Hidden(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers, self.last = [nn.Linear(32, 4), nn.Linear(4, 4)], nn.Linear(4, 3)
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer(x).tanh()
+            return self.last(x)
+
+    with pytest.raises(OperatorError, match=r"no parameters of the network: .*layers\[1\]\.weight"):
+        HessianOperator(Hidden(), net.images.flatten(1), net.labels)
