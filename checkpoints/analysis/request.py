@@ -102,7 +102,6 @@ class AnalysisRequest:
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{name} must be positive and finite, got {value}")
         for name, count in (
-            ("max-steps", solver.max_steps),
             ("images-per-class", self.images_per_class),
             ("micro-chunk", self.micro_chunk),
             ("memory", self.memory),

@@ -269,9 +269,12 @@ def _bootstrap(
     settings: SolverSettings,
     vectors: tuple[Tensor, Tensor],
     factor: float,
-) -> ImageBootstrap:
+) -> ImageBootstrap | None:
+    """Return what other images would give; None: a loss that is flat has no ratio to vary."""
     rows = torch.stack([vector.to(op.dtype) for vector in vectors])
     decayed = op.weight_decay * rows.double().square().sum(1, keepdim=True)
     low, high = (op.curvatures(rows).double() + decayed) * factor
     generator = make_generator(settings.seed, "image bootstrap", label)
+    if not high.any():
+        return None
     return image_bootstrap(low, high, op.weights, generator=generator)

@@ -200,7 +200,7 @@ def test_epochs_are_integers(linear):
         ({"every": 2.5}, "every must be an integer, got 2.5"),
         ({"every": 0}, "every must be at least 1 epoch, got 0"),
         ({"num_probes": 0}, "num_probes must be at least 1, got 0"),
-        ({"num_steps": 0}, "num_steps at least 1"),
+        ({"num_steps": 0}, "num_steps must be in 1..1,000,000"),
         ({"classes": 7}, "class 7 does not exist"),
         ({"device": "cuda:99"}, "device cuda:99 is not here"),
         ({"images_per_class": 0}, "of at least 1, got 0"),

@@ -138,7 +138,7 @@ def test_a_folder_of_another_study_is_refused(study_file, tmp_path):
         ("[train]\nseeds = 3\n", "seeds must be a list of integers >= 0"),
         ("[train]\nkeep_epochs = [1.5]\n", "keep_epochs must be a list of integers >= 0"),
         ("[train]\nrecipes = 'ce'\n", "recipes must be a list of names"),
-        ("[analyze]\nmax_steps = 0\n", "max-steps must be at least 1"),
+        ("[analyze]\nmax_steps = 0\n", "max_steps must be in 1..1,000,000, got 0"),
         ("[analyze]\nmemory = '4GiB'\n", "analyze.memory: expected an integer, got '4GiB'"),
         ("[analyze]\nmemory = 0\n", "memory must be at least 1, got 0"),
         ("[analyze]\nloss = 'mse'\n", "analyze: loss must be one of ce, train"),
