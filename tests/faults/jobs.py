@@ -73,7 +73,7 @@ JOBS = {
             ("analyze", TRAINED, "--classes", "8,9", "--num-probes", "1", *_SMALL, "--no-figures"),
             60,
         ),
-        Job("trajectory", ("trajectory", TRAINED, "--classes", "9", *_SMALL), 60),
+        Job("trajectory", ("trajectory", TRAINED, "--classes", "9", *_SMALL), 80),
         Job("plot", ("plot", f"{ANALYZED}/analysis.json", "--format", "png"), 20),
         Job("study", ("pipeline", "study.toml"), 160),
     )
