@@ -10,10 +10,11 @@ from pathlib import Path
 
 from checkpoints.data.cifar import FOLDERS, damaged_files, official_digests
 from checkpoints.data.downloads.deadline import Patience
-from checkpoints.data.downloads.download import RemoteFile, download, sha256_of
+from checkpoints.data.downloads.download import RemoteFile, download
 from spectra.errors import InputError
 from spectra.system.files.lock import locked
 from spectra.system.files.places import refuse_elsewhere, writing_under
+from spectra.system.files.seal import file_digest
 from spectra.system.progress import Progress
 
 # Source of the digests: the file hashes of keras.datasets.cifar10 and cifar100.
@@ -73,7 +74,7 @@ def fetch(
         if not damaged_files(target, wanted):
             return target
         with writing_under(folder), locked(folder):
-            if not path.is_file() or sha256_of(path) != known.sha256:
+            if file_digest(path) != known.sha256:
                 download(known, path, patience=patience, on_bytes=counted)
             if damaged_files(target, wanted):  # else another process was here first
                 _unpack(path, target, wanted)

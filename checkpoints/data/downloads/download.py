@@ -4,7 +4,6 @@ Not by pooch (tried: 1.9.0), which throws away what came before a connection bro
 and reads on for as long as a server sends.
 """
 
-import hashlib
 import http.client
 import re
 import ssl
@@ -79,12 +78,6 @@ def download(
             )
         part.flush()
     part.path.replace(path)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
