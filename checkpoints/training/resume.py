@@ -18,6 +18,7 @@ from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.epochs_by_execution import ComputedEpochs
 from checkpoints.training.evaluation import EpochMetrics
 from spectra.errors import InputError
+from spectra.results.plain import from_plain
 from spectra.system.files.documents import parse_json
 from spectra.system.files.writing import write_atomically
 
@@ -91,6 +92,17 @@ def host_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: found[key] for key in tensors}
 
 
+@dataclass(frozen=True)
+class _Header:
+    """What the header of a state holds, see :class:`TrainingState`; ``identity`` is of the run."""
+
+    epoch: int
+    history: list[dict[str, Any]]
+    identity: dict[str, Any]
+    computed: tuple[ComputedEpochs, ...] = ()
+    kept: dict[str, str] | None = None
+
+
 def save_state(path: Path, state: TrainingState, identity: dict[str, Any]) -> None:
     """Write the state atomically, with the identity of the run it belongs to."""
     header = {
@@ -126,7 +138,7 @@ def load_state(
             raise ValueError("its content is not that of its digest")
     except ValueError as error:
         raise _damaged(path, error) from error
-    identity = _with_new_fields(header["identity"])
+    identity = _with_new_fields(header.identity)
     for key in expected:
         if key == "test_data" and key not in identity:  # of a version that did not record it
             continue
@@ -136,15 +148,9 @@ def load_state(
                 f"{path.parent} holds a run with another {key}; {go_on}choose another -o or remove "
                 f"it (there: {_difference(identity.get(key), expected[key])})"
             )
-    try:
-        computed = tuple(ComputedEpochs(**entry) for entry in header.get("computed", ()))
-    except TypeError as error:
-        raise _damaged(path, error) from error
-    if not computed:  # of a version that did not record it
-        computed = (ComputedEpochs(1, identity.get("execution"), None),)
-    return TrainingState(
-        int(header["epoch"]), tensors, list(header["history"]), computed, header.get("kept")
-    )
+    # A version that did not record it had one execution alone.
+    computed = header.computed or (ComputedEpochs(1, identity.get("execution"), None),)
+    return TrainingState(header.epoch, tensors, header.history, computed, header.kept)
 
 
 def before_switch(identity: dict[str, Any]) -> dict[str, Any]:
@@ -171,8 +177,8 @@ def load_history(path: Path) -> list[EpochMetrics]:
         InputError: the file is damaged.
     """
     try:
-        return [EpochMetrics.from_dict(epoch) for epoch in _header(path)["history"]]
-    except (KeyError, TypeError) as error:
+        return [EpochMetrics.from_dict(epoch) for epoch in _header(path).history]
+    except (KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, error) from error
 
 
@@ -184,11 +190,15 @@ def _with_new_fields(identity: dict[str, Any]) -> dict[str, Any]:
         return identity  # not a recipe of ours: the comparison says so
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _header(path: Path) -> _Header:
     try:
-        return dict(parse_json(_text(path), origin=str(path), what="the state of a run"))
+        plain = parse_json(_text(path), origin=str(path), what="the state of a run")
+        header = from_plain(plain, _Header, origin="its header")
+        if header.epoch < 0:
+            raise ValueError(f"its header: epoch: expected a number from 0, got {header.epoch}")
     except (ValueError, TypeError) as error:
         raise _damaged(path, error) from error
+    return header
 
 
 def _text(path: Path) -> str:

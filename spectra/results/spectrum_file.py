@@ -119,7 +119,10 @@ def _of_pair(held: Any, path: Path, size: int | None) -> SpectrumCheck:
 
 def _size(path: Path, stated: Any) -> int:
     """Return P as a file says it: an integer, of Python or in an array of one."""
-    array = np.asarray(stated)
+    try:
+        array = np.asarray(stated)
+    except ValueError:  # lists of unequal lengths
+        array = np.empty(0)
     if array.size == 1 and array.dtype.kind in "iu" and int(array.item()) >= 1:
         return int(array.item())
     shown = f"{array.size} values" if array.size != 1 else repr(array.item())

@@ -21,7 +21,10 @@ _LOCAL_LENGTH = 30  # bytes before the name of a part and its content
 _PIECE = 2**24
 # Ours: photographs and weights become less than ten times their file, zeros a thousand times.
 _TIMES = 20
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, UnicodeError, EOFError, RuntimeError,
+    NotImplementedError,
+)  # fmt: skip
 
 
 class DamagedPartError(InputError):
