@@ -34,7 +34,7 @@ from spectra.results.provenance import (
     CheckpointIdentity,
 )
 from spectra.system.files.lock import locked
-from spectra.system.files.seal import file_digest
+from spectra.system.files.reading import file_digest
 from spectra.system.progress import Progress
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from spectra.errors import InputError
 from spectra.results.analysis import analysis_to_plain
 from spectra.system.files.names import file_name
 from spectra.system.files.reading import read_bytes
-from spectra.system.files.seal import is_whole, write_sealed
+from spectra.system.files.sealed_json import is_whole, write_sealed
 
 logger = logging.getLogger(__name__)
 

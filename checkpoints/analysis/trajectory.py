@@ -19,7 +19,7 @@ from spectra.results.analysis import analysis_to_plain
 from spectra.system.files.lock import locked
 from spectra.system.files.names import file_name
 from spectra.system.files.reading import read_bytes
-from spectra.system.files.seal import is_whole
+from spectra.system.files.sealed_json import is_whole
 from spectra.system.files.writing import to_json
 from spectra.system.progress import Progress, within
 

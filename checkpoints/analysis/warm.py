@@ -13,8 +13,7 @@ from spectra import Eigenpair, Extremes
 from spectra.errors import InputError
 from spectra.system.files.names import file_name
 from spectra.system.files.places import refuse_elsewhere
-from spectra.system.files.reading import read_bytes
-from spectra.system.files.seal import file_digest
+from spectra.system.files.reading import file_digest, read_bytes
 from spectra.system.files.writing import write_atomically
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from checkpoints.data.downloads.download import RemoteFile, download
 from spectra.errors import InputError
 from spectra.system.files.lock import locked
 from spectra.system.files.places import refuse_elsewhere, writing_under
-from spectra.system.files.seal import file_digest
+from spectra.system.files.reading import file_digest
 from spectra.system.progress import Progress
 
 # Source of the digests: the file hashes of keras.datasets.cifar10 and cifar100.

@@ -14,7 +14,7 @@ from torch import Tensor
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data.dataset import Normalisation
 from checkpoints.formats.safetensors_files import read_metadata_of, read_safetensors
-from checkpoints.formats.seals import broken, lost_its_name, sealed
+from checkpoints.formats.sealed_headers import broken, lost_its_name, sealed
 from checkpoints.models import Architecture
 from checkpoints.recipes.recipe import Recipe
 from spectra.errors import InputError

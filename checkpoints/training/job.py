@@ -14,7 +14,7 @@ from checkpoints.recipes.schedules import drw_switch
 from checkpoints.training.execution import EXACT, Execution
 from spectra.errors import InputError
 from spectra.results.provenance import PlainValue
-from spectra.system.files.seal import file_digest
+from spectra.system.files.reading import file_digest
 
 
 @dataclass(frozen=True)

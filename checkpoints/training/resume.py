@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from checkpoints.formats.native import RESUME_KEY
 from checkpoints.formats.safetensors_files import read_metadata_of, read_safetensors
-from checkpoints.formats.seals import broken, sealed
+from checkpoints.formats.sealed_headers import broken, sealed
 from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.epochs_by_execution import ComputedEpochs
 from checkpoints.training.evaluation import EpochMetrics

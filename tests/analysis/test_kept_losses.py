@@ -12,7 +12,7 @@ from checkpoints.analysis.kept_losses import code_digest
 from checkpoints.models.factories import own_factory
 from spectra import LossAnalysis, SolverSettings
 from spectra.errors import InputError
-from spectra.system.files.seal import write_sealed
+from spectra.system.files.sealed_json import write_sealed
 
 DIGITS = "bundled:digits/ce-drw"
 TAMPERED = 123.0

@@ -13,7 +13,7 @@ from native_files import complete
 from checkpoints import load_checkpoint, save_native
 from checkpoints.formats.native import load_native, read_metadata
 from checkpoints.formats.safetensors_files import read_safetensors
-from checkpoints.formats.seals import SEAL
+from checkpoints.formats.sealed_headers import SEAL
 from spectra.errors import InputError
 from spectra.system.files.limits import raised_limits
 

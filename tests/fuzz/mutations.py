@@ -108,13 +108,15 @@ def changed(form: str, sound: list[bytes]) -> st.SearchStrategy[bytes]:
     return st.one_of(CHANGED[form](sound), changed_bytes(sound))
 
 
-def places(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Yield the place of every value of a tree; of lists, of the first three."""
+def places(
+    value: Any, place: tuple[str | int, ...] = (), *, of_lists: int = 3
+) -> Iterator[tuple[str | int, ...]]:
+    """Yield the place of every value of a tree; of lists, of the first ``of_lists``."""
     if place:
         yield place
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from places(inner, (*place, key))
+            yield from places(inner, (*place, key), of_lists=of_lists)
     elif isinstance(value, list):
-        for number, inner in enumerate(value[:3]):
-            yield from places(inner, (*place, number))
+        for number, inner in enumerate(value[:of_lists]):
+            yield from places(inner, (*place, number), of_lists=of_lists)

@@ -31,13 +31,20 @@ def moved(relation, values):
     return relation.factor * np.asarray(values) + relation.shift
 
 
+def runs_of(relation):
+    """Run Lanczos from a start before the change, and from the carried one after it."""
+    case, start = case_of("dense"), random_vector(operator_of("dense").size, "start")
+    carried = relation.carried(case, start)
+    return (
+        lanczos_tridiag(operator_of("dense"), start, num_steps=STEPS),
+        lanczos_tridiag(relation.change(case).operator(), carried, num_steps=STEPS),
+    )
+
+
 @pytest.mark.parametrize("name", RELATIONS)
 def test_a_lanczos_run_from_the_carried_start_moves_as_the_matrix(name):
-    relation, case = RELATIONS[name], case_of("dense")
-    start = random_vector(operator_of("dense").size, "start")
-    before = lanczos_tridiag(operator_of("dense"), start, num_steps=STEPS)
-    carried = relation.carried(case, start)
-    after = lanczos_tridiag(relation.change(case).operator(), carried, num_steps=STEPS)
+    relation = RELATIONS[name]
+    before, after = runs_of(relation)
     allowed = LANCZOS * float(np.abs(after.ritz_values()).max())
     np.testing.assert_allclose(after.alphas, moved(relation, before.alphas), rtol=0, atol=allowed)
     np.testing.assert_allclose(after.betas, relation.factor * before.betas, rtol=0, atol=allowed)
@@ -95,12 +102,9 @@ def test_multiplicities_stay_where_every_hidden_unit_is_renamed():
 
 @pytest.mark.parametrize("name", RELATIONS)
 def test_bounds_from_outside_move_as_the_matrix(name):
-    relation, case = RELATIONS[name], case_of("dense")
-    start = random_vector(operator_of("dense").size, "start")
-    before = lanczos_tridiag(operator_of("dense"), start, num_steps=STEPS)
-    carried = relation.carried(case, start)
-    after = lanczos_tridiag(relation.change(case).operator(), carried, num_steps=STEPS)
-    bounds = outer_bounds(before, len(start), 0.01), outer_bounds(after, len(start), 0.01)
+    relation, size = RELATIONS[name], operator_of("dense").size
+    before, after = runs_of(relation)
+    bounds = outer_bounds(before, size, 0.01), outer_bounds(after, size, 0.01)
     # The allowance for rounding is relative to the largest |θ|, which a shift changes.
     allowed = 1e-8 * float(np.abs(after.ritz_values()).max())
     for side in ("below", "above"):

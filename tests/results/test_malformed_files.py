@@ -2,11 +2,11 @@
 
 import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fuzz.mutations import places
 
 from spectra import InputError, load_analysis
 from spectra.results.directions.theorem_result import load_theorem
@@ -40,17 +40,6 @@ def wrong_for(value: Any) -> list[Any]:
     if isinstance(value, list):
         return ["x", 3, True, None, {"a": 1}]
     return ["x", 3, True, []]  # null stands for objects that need not be there
-
-
-def places(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Yield the place of every value; of lists, of the first alone."""
-    if place:
-        yield place
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from places(inner, (*place, key))
-    elif isinstance(value, list) and value:
-        yield from places(value[0], (*place, 0))
 
 
 def said(place: tuple[str | int, ...]) -> str:
@@ -94,7 +83,11 @@ def test_a_value_of_another_type_is_named_by_its_place_wherever_it_stands(file, 
     plain = json.loads(file.read_text(encoding="utf-8"))
     # What recipes, architectures and data say of themselves may be any plain value.
     free = {"recipe_fields", "architecture", "data", "normalisation"}
-    asked = [place for place in places(plain) if is_read(place) and not free & set(place[:-1])]
+    asked = [
+        place
+        for place in places(plain, of_lists=1)
+        if is_read(place) and not free & set(place[:-1])
+    ]
     tried = 0
     for place in asked:
         at = plain

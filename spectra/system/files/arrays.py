@@ -64,7 +64,7 @@ def npz_arrays(
         path: the file.
         names: of the arrays, which are there.
         limit: of its size, a name in :class:`spectra.system.files.limits.Limits`.
-        unpacked: the limit of what compressed arrays become.
+        unpacked: the limit of what nearly empty arrays become, see :class:`ZipParts`.
 
     Raises:
         InputError: it is no such file, is damaged, holds more than numbers, or is larger.

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from spectra.errors import InputError
 from spectra.system.files.places import refuse_elsewhere
+from spectra.system.files.reading import opened
 from spectra.system.foreign_text import short_name
 
 logger = logging.getLogger(__name__)
@@ -163,9 +164,7 @@ def _said(path: Path) -> str:
 def _content(path: Path) -> str:
     """Return the start of a lock's text; empty where there is none."""
     try:
-        # Not to wait for who would write, should somebody have put a pipe there.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(handle, "rb") as file:
+        with opened(path, None) as file:
             return file.read(_MOST_SAID).decode(errors="replace")
-    except OSError:
+    except InputError:
         return ""

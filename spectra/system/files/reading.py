@@ -1,5 +1,6 @@
 """Reading files that somebody named: regular ones alone, and none larger than its limit."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -49,6 +50,15 @@ def opened(path: Path, limit: str | None) -> Iterator[BufferedReader]:
         if isinstance(error, InputError) or "null" not in str(error):
             raise
         raise InputError(f"cannot read {str(path)!r}: {error}") from error
+
+
+def file_digest(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None where there is none, or it cannot be read."""
+    try:
+        with opened(path, None) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except InputError:
+        return None
 
 
 def _refuse_holes(path: Path, found: os.stat_result) -> None:

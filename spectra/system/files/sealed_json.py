@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spectra.errors import InputError
-from spectra.system.files.reading import opened
 from spectra.system.files.writing import to_json, write_atomically
 
 _SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\n\Z')
@@ -26,12 +24,3 @@ def is_whole(content: bytes) -> bool:
     if found is None:
         return False
     return hashlib.sha256(content[: found.start()]).hexdigest() == found[1].decode()
-
-
-def file_digest(path: Path) -> str | None:
-    """Return the SHA-256 of a file; None where there is none, or it cannot be read."""
-    try:
-        with opened(path, None) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except InputError:
-        return None
