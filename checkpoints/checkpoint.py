@@ -16,7 +16,11 @@ from checkpoints.recipes.recipe import Recipe
 from spectra.classes.identity import weights_digest
 from spectra.errors import InputError
 from spectra.results.provenance import Description
+from spectra.system.files.limits import check_limit
 from spectra.system.foreign_text import check_encodable
+
+MOST_EPOCHS = 10**9
+"""Ours: more is no number of epochs."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Checkpoint:
         seed: training seed.
         versions: of the libraries that trained it.
         notes: what the user should know before trusting it.
+        origin: the file, as errors name it; None: it came from none.
     """
 
     name: str
@@ -54,9 +59,15 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
     factory: Factory | None = None
     stated_classes: int | None = None
+    origin: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         check_encodable("the name of a checkpoint", self.name)
+        check_limit("name", len(self.name), "name")
+        if self.epoch is not None and not 0 <= self.epoch < MOST_EPOCHS:
+            raise InputError(
+                f"epoch: expected an integer from 0 to {MOST_EPOCHS - 1}, got {self.epoch}"
+            )
 
     def model(self) -> nn.Module:
         """Build the network in eval mode with these weights.
@@ -76,6 +87,10 @@ class Checkpoint:
         model.load_state_dict({**expected, **_without_counters(self.state)})
         return model.eval()
 
+    @property
+    def _called(self) -> str:
+        return self.origin or self.name
+
     def _check(self, expected: Mapping[str, Any]) -> None:
         """Raise InputError where the weights are none of a network with the state ``expected``."""
         state = _without_counters(self.state)
@@ -87,16 +102,16 @@ class Checkpoint:
         missing, extra = sorted(wanted - set(state)), sorted(set(state) - wanted)
         if missing or extra:
             raise InputError(
-                f"{self.name} does not fit {self.architecture.name}: "
+                f"{self._called} does not fit {self.architecture.name}: "
                 f"{len(missing)} missing ({', '.join(missing[:3])}), "
                 f"{len(extra)} unexpected ({', '.join(extra[:3])}); name another with --arch"
             )
         for key in sorted(wanted):
             if not is_lazy(expected[key]) and state[key].shape != expected[key].shape:
                 raise InputError(
-                    f"{self.name} does not fit {self.architecture.name}: {key} should have shape "
-                    f"{tuple(expected[key].shape)}, got {tuple(state[key].shape)}; name another "
-                    "with --arch"
+                    f"{self._called} does not fit {self.architecture.name}: {key} should have "
+                    f"shape {tuple(expected[key].shape)}, got {tuple(state[key].shape)}; name "
+                    "another with --arch"
                 )
             self._check_numbers(key, state[key], expected[key])
 
@@ -104,25 +119,25 @@ class Checkpoint:
         """Raise InputError where a tensor's numbers cannot be those of a network."""
         if value.is_meta or value.layout != torch.strided or value.is_complex():
             raise InputError(
-                f"{self.name}: {key} should be a dense real tensor in memory, got {value.dtype}, "
-                f"{value.layout} on {value.device}; save the network's own weights"
+                f"{self._called}: {key} should be a dense real tensor in memory, got "
+                f"{value.dtype}, {value.layout} on {value.device}; save the network's own weights"
             )
         if value.is_floating_point() != expected.is_floating_point() and value.numel():
             raise InputError(
-                f"{self.name}: {key} should hold {_kind_of(expected)}, got {value.dtype}; save the "
-                "network before it was quantised"
+                f"{self._called}: {key} should hold {_kind_of(expected)}, got {value.dtype}; save "
+                "the network before it was quantised"
             )
         if not value.is_floating_point():
             return
         numbers = value.to(expected.dtype)
         if not torch.isfinite(numbers).all():
             raise InputError(
-                f"{self.name} holds NaN or infinity in {key}; the training diverged, take an "
+                f"{self._called} holds NaN or infinity in {key}; the training diverged, take an "
                 "earlier checkpoint"
             )
         if key.endswith("running_var") and (numbers < 0).any():
             raise InputError(
-                f"{self.name} holds a negative variance in {key}; the file is damaged, "
+                f"{self._called} holds a negative variance in {key}; the file is damaged, "
                 "download or copy it again"
             )
 
@@ -136,8 +151,8 @@ class Checkpoint:
             return self.factory.build(self.architecture.num_classes)
         if ":" in self.architecture.name or self.architecture.name.endswith(".py"):
             raise InputError(
-                f"{self.name} says that {self.architecture.name} builds its network, and code is "
-                "not run because a file names it; name it yourself with --arch "
+                f"{self._called} says that {self.architecture.name} builds its network, and code "
+                "is not run because a file names it; name it yourself with --arch "
                 f"{shlex.quote(self.architecture.name)}, or --arch FOLDER/FILE.py:NAME"
             )
         return build_model(self.architecture)

@@ -73,8 +73,12 @@ def load_checkpoint(reference: str | Path, options: LoadOptions | None = None) -
             architecture=architecture,
             factory=factory,
             stated_classes=options.num_classes,
+            origin=str(path),
         )
-    return load_foreign(path, arch=options.arch, num_classes=options.num_classes, head=options.head)
+    found = load_foreign(
+        path, arch=options.arch, num_classes=options.num_classes, head=options.head
+    )
+    return replace(found, origin=str(path))
 
 
 def find_checkpoint(reference: str | Path) -> Path:

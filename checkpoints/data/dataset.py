@@ -12,6 +12,7 @@ from torch import Tensor
 from spectra.errors import InputError
 from spectra.objective.samples.input_tree import InputTree, Samples, forms, select
 from spectra.results.provenance import Description, PlainValue
+from spectra.system.files.limits import check_limit
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,10 @@ def _counts(labels: Tensor, num_classes: int) -> tuple[int, ...]:
     return tuple(torch.bincount(labels, minlength=num_classes).tolist())
 
 
+# Ours: far past any pixel, and (255 · 10¹² + 10¹²) · 10¹² is still a number in float32.
+_LARGEST = 1e12
+
+
 @dataclass(frozen=True)
 class Normalisation:
     """Per-channel affine map: (pixel / scale - mean) / std.
@@ -137,12 +142,32 @@ class Normalisation:
         mean: one value a channel, of pixels scaled to [0, 1].
         std: standard deviation, one value a channel, of the same.
         scale: pixel value that stands for 1 (255 for photographs, 16 for the digits).
+
+    Raises:
+        InputError: the name is too long, or a number is none that images in float32 survive.
     """
 
     name: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
     scale: float = 255.0
+
+    def __post_init__(self) -> None:
+        check_limit("name", len(self.name), "name of a normalisation")
+        means = {f"mean[{k}]": value for k, value in enumerate(self.mean)}
+        for name, value in means.items():
+            if not abs(value) <= _LARGEST:
+                raise InputError(
+                    f"{name} of a normalisation must be finite and at most {_LARGEST:g}, "
+                    f"got {value}"
+                )
+        stds = {f"std[{k}]": value for k, value in enumerate(self.std)}
+        for name, value in {**stds, "scale": self.scale}.items():
+            if not 1 / _LARGEST <= value <= _LARGEST:
+                raise InputError(
+                    f"{name} of a normalisation must be positive, from {1 / _LARGEST:g} to "
+                    f"{_LARGEST:g}, got {value}"
+                )
 
     def __call__(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return images (n, channels, h, w) as normalised floats on the same device."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from checkpoints.checkpoint import MOST_EPOCHS
 from checkpoints.formats.pickles.stand_ins import Array
 from checkpoints.formats.pickles.tensors import OtherTensor
 from spectra.errors import InputError
@@ -31,7 +32,6 @@ _AVERAGE = re.compile(r"ema|averag|teacher|target|momentum|swa|shadow", flags=re
 COUNTERS = ("total_ops", "total_params", "n_averaged")
 _NO_WEIGHTS = re.compile(r"optim|sched|scaler|rng|random|grad", flags=re.IGNORECASE)
 _DEPTH = 5  # ours: {"model": {"state_dict": ...}} is two levels
-_MOST_EPOCHS = 10**9  # ours: more is no number of epochs
 _SHOWN = 3  # keys that notes name
 
 
@@ -265,7 +265,7 @@ def _number(value: Any) -> float | None:
 
 
 def _is_epoch(number: float | None) -> bool:
-    return number is not None and number.is_integer() and 0 <= number < _MOST_EPOCHS
+    return number is not None and number.is_integer() and 0 <= number < MOST_EPOCHS
 
 
 def _sam_radius(optimizer: Any) -> float | None:

@@ -1,6 +1,5 @@
 """Folders as ``save_pretrained`` writes them: weights, in one file or in shards, of what."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -86,21 +85,15 @@ def normalisation_in(path: Path) -> Normalisation | None:
         return None
     try:
         means, stds = (tuple(float(x) for x in known[key]) for key in (mean, std))
-        scale = 1 / float(known.get("rescale_factor", 1 / 255))
-    except (TypeError, ValueError, ZeroDivisionError):
-        means, stds, scale = (), (), 0.0
-    positive = (*stds, scale)
-    if (
-        not means
-        or len(means) != len(stds)
-        or min(positive) <= 0
-        or not all(map(math.isfinite, (*means, *positive)))
-    ):
+        scale = round(1 / float(known.get("rescale_factor", 1 / 255)), 6)
+        if not means or len(means) != len(stds):
+            raise ValueError("one mean and one deviation a channel")
+        return Normalisation("as published", means, stds, scale)
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise InputError(
             f"{path}: expected means and positive deviations of pixels, one a channel, got "
             f"{str(known.get(mean))[:60]} and {str(known.get(std))[:60]}"
-        )
-    return Normalisation("as published", means, stds, round(scale, 6))
+        ) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

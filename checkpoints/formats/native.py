@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import math
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from spectra.system.files.writing import write_atomically
 SCHEMA = 1
 HEADER_KEY = "spectra"
 RESUME_KEY = "spectra-resume"
+# As runs name what they keep; nine digits, for more are no epoch.
+_NAMED_EPOCH = re.compile(r"epoch-([0-9]{1,9})\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def load_native(path: Path) -> Checkpoint:
 
     Raises:
         InputError: not a safetensors file, truncated, not written by this toolkit, its content not
-            that of its digest, or a value in its metadata does not fit:
+            that of its digest, of another epoch than its name says, or a value does not fit:
             ``FILE: class_counts[2]: expected an integer, got 'x'``.
     """
     plain = read_metadata(path)
@@ -111,6 +113,7 @@ def load_native(path: Path) -> Checkpoint:
         )
     found = read_safetensors(path)
     try:
+        _check_epoch(path, known.epoch)
         checkpoint = _checkpoint(known, found.tensors)
         if broken(found.metadata[HEADER_KEY], found.tensors):
             raise InputError(
@@ -172,6 +175,20 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return metadata
 
 
+def _check_epoch(path: Path, recorded: int | None) -> None:
+    """Hold the epoch of the metadata against the one in a file's name, if it is named as ours are.
+
+    Raises:
+        InputError: they are two.
+    """
+    named = _NAMED_EPOCH.fullmatch(path.name)
+    if named and recorded is not None and int(named[1]) != recorded:
+        raise InputError(
+            f"epoch: expected {int(named[1])}, as the file is named, got {recorded}; it was "
+            f"renamed, or copied over another: name it epoch-{recorded:04d}.safetensors again"
+        )
+
+
 def _checkpoint(known: _Metadata, state: dict[str, Tensor]) -> Checkpoint:
     """Return the checkpoint.
 
@@ -191,7 +208,7 @@ def _checkpoint(known: _Metadata, state: dict[str, Tensor]) -> Checkpoint:
         name=known.name,
         state=state,
         architecture=known.architecture,
-        normalisation=_checked(known.normalisation),
+        normalisation=known.normalisation,
         epoch=known.epoch,
         recipe=_recipe(known.recipe) if known.recipe else None,
         class_counts=counts or None,
@@ -210,15 +227,3 @@ def _recipe(plain: dict[str, Any]) -> Recipe:
         return Recipe.from_dict(plain)
     except (InputError, TypeError) as error:
         raise InputError(f"recipe: {error}") from error
-
-
-def _checked(found: Normalisation | None) -> Normalisation | None:
-    if found is None:
-        return None
-    positive = (*found.std, found.scale)
-    if not all(map(math.isfinite, (*found.mean, *positive))) or min(positive) <= 0:
-        raise InputError(
-            "normalisation should have finite means and positive deviations and scale, got "
-            f"{found.mean}, {found.std} and {found.scale}"
-        )
-    return found

@@ -58,6 +58,7 @@ class Architecture:
                 raise InputError(
                     f"{key} of an architecture must be a word, got {getattr(self, key)!r}"
                 )
+            check_limit("name", len(getattr(self, key)), f"{key} of an architecture")
 
     def to_dict(self) -> dict[str, PlainValue]:
         """Return the plain form that checkpoints store; factories without their folders."""

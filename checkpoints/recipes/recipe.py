@@ -9,6 +9,7 @@ from typing import Any
 
 from spectra.errors import InputError
 from spectra.results.provenance import PlainValue
+from spectra.system.files.limits import check_limit
 
 LOSSES = ("ce", "ldam", "vs", "la", "focal")
 WEIGHTINGS = ("none", "drw", "reweight", "resample")
@@ -116,6 +117,7 @@ class Recipe:
     lpf_draws: int = 1
 
     def __post_init__(self) -> None:
+        check_limit("name", len(self.name), "name of a recipe")
         for name, choices in (
             ("loss", LOSSES),
             ("weighting", WEIGHTINGS),

@@ -61,7 +61,8 @@ def test_metadata_can_be_read_without_our_code(written):
 
 
 def test_metadata_holds_every_field_but_the_tensors_and_code(written):
-    left_out = {"state", "factory", "stated_classes"}  # the last is what a user typed
+    # What a user typed: the classes, and the file.
+    left_out = {"state", "factory", "stated_classes", "origin"}
     fields = {f.name for f in dataclasses.fields(Checkpoint)} - left_out
     assert set(read_metadata(written)) == fields | {"schema", "sha256"}
 

@@ -6,6 +6,7 @@ import safetensors.torch
 import torch
 
 from checkpoints.formats.native import SCHEMA, load_native, read_metadata
+from checkpoints.load import load_checkpoint
 from spectra.errors import InputError
 
 
@@ -56,6 +57,13 @@ def test_a_newer_schema_is_refused_with_the_advice_to_update(written):
     refused(written, f"has schema {SCHEMA + 1}, .* update hessian-spectra")
 
 
+LONG = "ce" * 2500
+
+
+def of_normalisation(**changes) -> dict:
+    return {"normalisation": {"name": "x", "mean": [0], "std": [1], "scale": 1, **changes}}
+
+
 CHANGES = {
     "schema missing": {"schema": "absent"},
     "schema a word": {"schema": "two"},
@@ -70,6 +78,8 @@ CHANGES = {
     "normalisation without mean": {"normalisation": {"name": "x", "std": [1], "scale": 1}},
     "normalisation a word": {"normalisation": "cifar"},
     "normalisation by zero": {"normalisation": {"name": "x", "mean": [0], "std": [0], "scale": 1}},
+    "a long name of a normalisation": of_normalisation(name=LONG),
+    "a long name of an architecture": {"architecture": {"name": LONG, "num_classes": 3}},
     "class counts a number": {"class_counts": 7},
     "class counts of other classes": {"class_counts": [1, 2]},
     "class counts words": {"class_counts": ["9", "5", "3"]},
@@ -102,6 +112,19 @@ def test_malformed_metadata_is_refused(written, changes):
         (CHANGES["architecture of a later version"], "architecture.new is not known .* update"),
         (CHANGES["recipe with an unknown field"], "recipe: unknown recipe field 'later'"),
         (CHANGES["class counts of other classes"], "should be 3 numbers of images"),
+        (
+            of_normalisation(std=[1e-320]),
+            r"normalisation: std\[0\] .* 1e-320",
+        ),
+        (of_normalisation(scale=1e-310), "normalisation: scale .* 1e-310"),
+        (
+            of_normalisation(mean=[1e308]),
+            r"normalisation: mean\[0\] .* 1e\+308",
+        ),
+        ({"epoch": -5}, "epoch: expected an integer from 0 to 999999999, got -5"),
+        ({"epoch": 10**15}, "epoch: expected an integer from 0"),
+        ({"name": LONG}, "name: 5,000 is more than the limit of characters of a name"),
+        ({"recipe": {"name": LONG}}, "recipe: name of a recipe: 5,000 is more than the limit"),
     ],
 )
 def test_the_place_of_a_bad_value_is_named(written, changes, message):
@@ -122,3 +145,21 @@ def test_metadata_that_is_no_json_object_is_refused(tmp_path, text):
 def test_a_field_that_the_file_does_not_give_is_none(written, field):
     rewritten(written, **{field: "absent", "sha256": "absent"})
     assert getattr(load_native(written), field) is None
+
+
+def test_a_checkpoint_under_the_name_of_another_epoch_is_refused(written):
+    named = written.rename(written.with_name("epoch-0020.safetensors"))
+    refused(named, "epoch: expected 20, as the file is named, got 7; .*epoch-0007.safetensors")
+
+
+@pytest.mark.parametrize("name", ["epoch-0007", "epoch-7", "best", "epoch-last", "my-epoch-0020"])
+def test_a_checkpoint_under_its_own_or_a_free_name_is_read(written, name):
+    assert load_native(written.rename(written.with_name(f"{name}.safetensors"))).epoch == 7
+
+
+def test_weights_that_do_not_fit_are_named_by_their_file(written):
+    rewritten(written, architecture={"name": "digits-resnet", "num_classes": 4, "in_channels": 1},
+              class_counts="absent", sha256="absent")  # fmt: skip
+    with pytest.raises(InputError, match="does not fit digits-resnet") as error:
+        load_checkpoint(written).model()
+    assert str(error.value).startswith(str(written))
