@@ -1,4 +1,4 @@
-"""Templates and where their text goes: whole documents, and parts of one between two marks."""
+"""A template and the values that it names, made into text."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jinja2
-
-from spectra import InputError
-
-_BEGIN, _END = "<!-- rendered from {} -->\n", "<!-- end of {} -->\n"
 
 
 def filled(
@@ -32,22 +28,3 @@ def filled(
     )
     environment.filters.update(filters or {})
     return environment.from_string(template).render(values)
-
-
-def put_between(whole: str, source: str, part: str) -> str:
-    """Return a document with the text between the two marks of a template made anew.
-
-    Args:
-        whole: the document.
-        source: the template's path, as the marks name it.
-        part: what goes between them.
-
-    Raises:
-        InputError: the marks are not there, once each.
-    """
-    begin, end = (mark.format(source) for mark in (_BEGIN, _END))
-    if whole.count(begin) != 1 or whole.count(end) != 1:
-        raise InputError(f"expected one line {begin.strip()} and one {end.strip()}")
-    before, _, rest = whole.partition(begin)
-    _, _, after = rest.partition(end)
-    return f"{before}{begin}{part}{end}{after}"

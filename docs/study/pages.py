@@ -11,14 +11,14 @@ from typing import Any
 import jinja2
 import wording
 from digits import digits_page
-from filling import filled, put_between
+from filling import filled
 from numbers_of_study import numbers_of
 from stored import stored_results
 
 from spectra import InputError
 
-# Which template makes which document; README's two parts and the digits are in documents().
-PAGES = {name: f"docs/{name}" for name in ("tail-saddles.md", "tail-saddles-log.md")}
+# Templates, each of the document of its name; docs/digits.md has one beside its results.
+PAGES = ("findings.md", "tail-saddles.md", "tail-saddles-log.md")
 _EXPRESSION = re.compile(r"\{\{(.*?)\}\}|\{%(.*?)%\}", re.DOTALL)
 # What may hold numbers of its own: comments, code, addresses of links.
 _APART = re.compile(
@@ -77,16 +77,10 @@ def documents(root: Path) -> dict[Path, str]:
             for name in ("published", "settings", "unstored")
         },
     }
-    made = {root / page: rendered(_template(study, name), values) for name, page in PAGES.items()}
     digits = digits_page.texts(study / "digits")
-    made[root / "docs" / "digits.md"] = digits[digits_page.PAGE]
-    readme = (root / "README.md").read_text("utf-8")
-    for name, part in (
-        ("templates/readme.md", rendered(_template(study, "readme.md"), values)),
-        (f"digits/{digits_page.PART}", digits[digits_page.PART]),
-    ):
-        readme = put_between(readme, f"docs/study/{name}", part)
-    return made | {root / "README.md": readme}
+    values["digits"] = digits[digits_page.PART]
+    made = {root / "docs" / name: rendered(_template(study, name), values) for name in PAGES}
+    return made | {root / "docs" / "digits.md": digits[digits_page.PAGE]}
 
 
 def _template(study: Path, name: str) -> str:

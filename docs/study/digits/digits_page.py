@@ -18,8 +18,8 @@ from digits.digits_summary import (
     load_summary,
 )
 
-# Templates: of docs/digits.md, and of its part of the README.
-PAGE, PART = "digits.md.jinja", "readme.md.jinja"
+# Templates: of docs/digits.md, and of its part of docs/findings.md.
+PAGE, PART = "digits.md.jinja", "findings.md.jinja"
 SUMMARY = "summary.json"
 RECIPES = ("ce-drw", "ce-drw-sam", "vs", "vs-sam")
 SPLITS = {"train": "train", "test": "held out"}
