@@ -135,11 +135,5 @@ def _grounds(analysis: Analysis) -> str:
 
 def _marks(record: LossAnalysis, settings: SolverSettings) -> tuple[str, str]:
     """Return ≤ for a λmin, ≥ for a λmax beyond which an eigenvalue may have been missed."""
-    if not record.open_ended:
-        return "", ""
-    ends = [record.lambda_min, record.lambda_max]
-    allowed = settings.tolerance.allowed(ends)
-    residuals = (record.residual_min, record.residual_max)
-    wide = [r is None or bool(r > most) for r, most in zip(residuals, allowed, strict=True)]
-    low, high = wide if any(wide) else (True, True)
+    low, high = record.unsettled_ends(settings.tolerance)
     return "≤" * low, "≥" * high

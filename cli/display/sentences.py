@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cli.display.lines import say
 from spectra import LossAnalysis
-from spectra.findings.verdict import NOT_THE_HESSIAN, UNDECIDED, Verdict
+from spectra.findings.verdict import NOT_THE_HESSIAN, Verdict
 from spectra.landscape.bending import Bending
 from spectra.landscape.stationary_point import StationaryPoint
 
@@ -53,26 +53,8 @@ def explanations(records: Sequence[LossAnalysis]) -> list[str]:
 
 def _line(record: LossAnalysis) -> str:
     """Return verdict, sentences and the next step of what is least settled."""
-    parts = [f"{record.verdict.name}."]
-    if record.stationary is not None:
-        parts.append(record.stationary.sentence)
-    if record.bending is not None:
-        parts.append(record.bending.sentence)
-    if asked := _next_step(record):
-        parts.append(f"What would change it: {asked}")
-    return " ".join(parts)
-
-
-def _next_step(record: LossAnalysis) -> str:
-    """Return what is to be done about what is open; where nothing is, what bending depends on."""
-    stationary, bending = record.stationary, record.bending
-    if record.verdict.name == UNDECIDED:
-        return record.verdict.next_step
-    if stationary is not None and stationary.name == UNDECIDED:
-        return stationary.next_step
-    if bending is not None:
-        return bending.next_step
-    return (stationary or record.verdict).next_step
+    asked = f"What would change it: {record.next_step}" if record.next_step else ""
+    return " ".join(filter(None, (f"{record.verdict.name}.", record.sentence, asked)))
 
 
 def _explained(topic: str, text: str, finding: Verdict | Bending | StationaryPoint) -> list[str]:

@@ -9,9 +9,10 @@ from spectra.findings.counted_eigenpairs import BothEnds
 from spectra.findings.layers import LayerSpectrum
 from spectra.findings.product_noise import ProductNoise
 from spectra.findings.spectrum_check import SpectrumCheck
-from spectra.findings.verdict import NOT_THE_HESSIAN, Verdict
+from spectra.findings.verdict import NOT_THE_HESSIAN, UNDECIDED, Verdict
 from spectra.krylov.extremes import Extremes
 from spectra.krylov.spectrum import Spectrum
+from spectra.krylov.tolerance import Tolerance
 from spectra.landscape.bending import Bending
 from spectra.landscape.stationary_point import StationaryPoint
 
@@ -114,3 +115,33 @@ class LossAnalysis:
         if self.verdict.name == NOT_THE_HESSIAN:
             return None
         return abs(self.lambda_min / self.lambda_max) if self.lambda_max else None
+
+    @property
+    def sentence(self) -> str:
+        """What was found beside the verdict's name, for people; empty where nothing else was."""
+        found = (self.stationary, self.bending)
+        return " ".join(one.sentence for one in found if one is not None)
+
+    @property
+    def next_step(self) -> str:
+        """What is to be done about what is open; where nothing is, what bending depends on."""
+        if self.verdict.name == UNDECIDED:
+            return self.verdict.next_step
+        if self.stationary is not None and self.stationary.name == UNDECIDED:
+            return self.stationary.next_step
+        if self.bending is not None:
+            return self.bending.next_step
+        return (self.stationary or self.verdict).next_step
+
+    def unsettled_ends(self, tolerance: Tolerance) -> tuple[bool, bool]:
+        """Say of λmin and of λmax whether an eigenvalue further out may have been missed.
+
+        Args:
+            tolerance: that the run was to meet.
+        """
+        if not self.open_ended:
+            return False, False
+        allowed = tolerance.allowed([self.lambda_min, self.lambda_max])
+        residuals = (self.residual_min, self.residual_max)
+        wide = [r is None or bool(r > most) for r, most in zip(residuals, allowed, strict=True)]
+        return (wide[0], wide[1]) if any(wide) else (True, True)
