@@ -1,4 +1,4 @@
-"""What further commands add to a report: choices of images compared, and images that carry curvature."""
+"""What further commands add to a report: choices of images, and images that carry curvature."""
 
 from dataclasses import dataclass
 
