@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     )
     from spectra.operators.matrices import DenseOperator, LambdaOperator
     from spectra.results.analysis import Analysis, load_analysis, save_analysis
+    from spectra.results.frames.many_results import to_dataframe, to_xarray
     from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
     from spectra.results.study_result import StudyResult, load_study_result
     from spectra.system.files.limits import raised_limits
@@ -135,6 +136,7 @@ else:  # tests/test_public_api.py holds the two equal
             ],
             "spectra.operators.matrices": ["DenseOperator", "LambdaOperator"],
             "spectra.results.analysis": ["Analysis", "load_analysis", "save_analysis"],
+            "spectra.results.frames.many_results": ["to_dataframe", "to_xarray"],
             "spectra.results.provenance": ["AnalysisProtocol", "CheckpointIdentity"],
             "spectra.results.study_result": ["StudyResult", "load_study_result"],
             "spectra.system.files.limits": ["raised_limits"],
@@ -174,6 +176,8 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "save_analysis",
     "StudyResult",
     "load_study_result",
+    "to_dataframe",
+    "to_xarray",
     # What goes wrong
     "SpectraError",
     "InputError",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from spectra.errors import InputError
 from spectra.findings.loss_analysis import LossAnalysis
+from spectra.results.frames.pandas_frame import data_frame
+from spectra.results.frames.xarray_set import Placed, data_set
 from spectra.results.plain import from_plain, read_document, to_plain
 from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
 from spectra.results.record import RowValue, StoredRecord, record_to_plain, row
@@ -20,6 +21,7 @@ from spectra.system.files.writing import write_json
 
 if TYPE_CHECKING:
     import pandas
+    import xarray
 
 FORMAT = "spectra.analysis"
 SCHEMA = 2  # 2 added certificates; a file of schema 1 reads as one without
@@ -74,18 +76,39 @@ class Analysis:
         return [row(record) for record in self.records]
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """Return :meth:`rows` as a pandas data frame.
+        """Return :meth:`rows` as a pandas data frame, a line for each record.
+
+        What is not known is NaN in columns of numbers. ``attrs["units"]`` has the unit of each
+        column and ``attrs["columns"]`` what it holds, as in
+        :data:`spectra.results.frames.columns.COLUMNS`.
 
         Raises:
             InputError: pandas is not installed; nothing else needs it.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise InputError(
-                "a data frame needs pandas: pip install pandas, or take rows()"
-            ) from error
-        return pandas.DataFrame(self.rows())
+        return data_frame(self.rows())
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return an array over the dimension ``class`` for each column of :meth:`to_dataframe`.
+
+        Each has its unit in ``attrs["units"]`` and what it holds in ``attrs["long_name"]``. Where
+        there are densities, ``density_nodes`` and ``density_weights``, of dimensions ``class``,
+        ``probe`` and ``node``, are their raw quadrature; a run of fewer steps ends in NaN.
+
+        Raises:
+            InputError: xarray is not installed; nothing else needs it.
+        """
+        return data_set([Placed((), self.records)], attrs=self.described())
+
+    def described(self) -> dict[str, str]:
+        """Return what the result is of, in words: checkpoint, loss, images, split, reduction."""
+        said = {
+            "checkpoint": self.checkpoint.title,
+            "loss": self.protocol.loss,
+            "images": self.protocol.images,
+            "split": self.protocol.split,
+            "reduction": self.protocol.reduction,
+        }
+        return {name: text for name, text in said.items() if text is not None}
 
     def save(self, path: str | Path) -> None:
         """Write the result file; :func:`load_analysis` reads it."""

@@ -1,14 +1,22 @@
 """The result of a study, recipes by seeds by splits, and its file ``results.json``."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from spectra.results.analysis import Analysis, StoredAnalysis, analysis_to_plain
+from spectra.results.frames.many_results import to_dataframe, to_xarray
 from spectra.results.plain import from_plain, read_document, to_plain
 from spectra.system.files.writing import write_json
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 FORMAT = "spectra.study"
 SCHEMA = 1
@@ -41,6 +49,18 @@ class StudyResult:
             if _is_of(a, recipe, split):
                 by_seed.setdefault(a.checkpoint.seed, []).append(a)
         return list(by_seed.values())
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return the results of the last epochs, see :func:`spectra.to_dataframe`."""
+        return to_dataframe(self.analyses)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the results of the last epochs, by recipe, seed, split and class.
+
+        ``spectra.to_xarray(study.trajectories, dims=("recipe", "seed", "split", "epoch"))`` is
+        every kept epoch.
+        """
+        return to_xarray(self.analyses, dims=("recipe", "seed", "split"))
 
     @property
     def splits(self) -> list[str]:

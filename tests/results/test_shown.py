@@ -1,13 +1,11 @@
-"""A result at a prompt, in a notebook, and as a data frame."""
+"""A result at a prompt and in a notebook."""
 
-import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from drawn_results import analysis, record_of
 
-from spectra import InputError, load_analysis
+from spectra import load_analysis
 from spectra.results.tables import LONGEST
 
 
@@ -57,18 +55,6 @@ def test_names_of_foreign_files_are_escaped(found):
     assert "<script" not in page
     assert "<b " not in page
     assert "&lt;script&gt;" in page
-
-
-def test_a_data_frame_has_the_rows(found, monkeypatch):
-    frames = SimpleNamespace(DataFrame=lambda rows: ("frame", rows))
-    monkeypatch.setitem(sys.modules, "pandas", frames)
-    assert found.to_dataframe() == ("frame", found.rows())
-
-
-def test_without_pandas_a_data_frame_is_refused_in_a_line(found, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(InputError, match="needs pandas: pip install pandas, or take rows"):
-        found.to_dataframe()
 
 
 def test_a_result_saves_itself(found, tmp_path):
