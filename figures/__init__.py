@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from figures.protocol_ratios import plot_protocols, plot_protocols_over_training
     from figures.published import plot_published
     from figures.recipes import plot_recipe_table, recipe_table_markdown
-    from figures.style.colours import house_style, save_figure
+    from figures.style.class_colours import class_colours
+    from figures.style.colours import house_style
     from figures.style.comparable import infer_groups, require_comparable
+    from figures.style.saving import save_figure
     from figures.style.spectral_axes import density_curve
     from figures.trajectory import plot_trajectory
 else:  # tests/test_public_api.py holds the two equal
@@ -53,7 +55,9 @@ else:  # tests/test_public_api.py holds the two equal
             "figures.protocol_ratios": ["plot_protocols", "plot_protocols_over_training"],
             "figures.published": ["plot_published"],
             "figures.recipes": ["plot_recipe_table", "recipe_table_markdown"],
-            "figures.style.colours": ["house_style", "save_figure"],
+            "figures.style.class_colours": ["class_colours"],
+            "figures.style.colours": ["house_style"],
+            "figures.style.saving": ["save_figure"],
             "figures.style.comparable": ["infer_groups", "require_comparable"],
             "figures.style.spectral_axes": ["density_curve"],
             "figures.directions.image_sheet": ["plot_image_sheet"],
@@ -92,6 +96,7 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "plot_class_outliers",
     # What figures are made of
     "class_accuracies",
+    "class_colours",
     "density_curve",
     "house_style",
     "infer_groups",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from figures.style.colours import DIVIDER, TEXT_WIDTH, SeriesStyle, house_style, label_styles
+from figures.style.class_colours import class_styles
+from figures.style.colours import DIVIDER, TEXT_WIDTH, SeriesStyle, house_style
 from figures.style.comparable import find_records, infer_groups, protocol_text, require_comparable
 from figures.style.names import drawn_name
 from figures.style.page import finish_page, new_page
@@ -67,7 +68,7 @@ def plot_contrast(
     if not chosen:
         raise InputError("no result has records 'head' and 'tail'; say which classes are in groups")
     with house_style():
-        styles = label_styles(list(chosen), {})
+        styles = class_styles(list(chosen))
         # Beyond seven recipes the page grows, so that seeds stay apart.
         width = max(4.5, min(TEXT_WIDTH, 1.3 * len(series)), 0.95 * len(series))
         fig = new_page(width, 1.9 * len(quantities) + 0.2)

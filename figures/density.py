@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from figures.style.class_colours import GROUP_COLOURS, class_styles, counts_of
 from figures.style.colours import (
     COLUMN_WIDTH,
-    ROLE_COLOURS,
     TEXT_WIDTH,
     house_style,
-    label_styles,
     series_styles,
 )
 from figures.style.comparable import (
@@ -56,6 +55,7 @@ def plot_density(
     title: str | None = None,
     xlim: float | None = None,
     protocol: AnalysisProtocol | None = None,
+    class_counts: Sequence[int] = (),
 ) -> Figure:
     """Draw one density, or several on one axis, with λmin and λmax marked.
 
@@ -73,6 +73,8 @@ def plot_density(
         xlim: half-width of the eigenvalue axis; by default the power of ten that holds every
             extreme (100 in the paper).
         protocol: of the result file, for the caption.
+        class_counts: training images of each class of the network, for the colours of densities
+            that are named by class; see :func:`figures.class_colours`.
     """
     several = isinstance(spectrum, Mapping)
     given = spectrum if isinstance(spectrum, Mapping) else {"": spectrum}
@@ -80,9 +82,8 @@ def plot_density(
         raise InputError("there is no spectrum to draw; give at least one")
     drawn = {name: DrawnDensity.of(source, summed=summed) for name, source in given.items()}
     with house_style():
-        if all(name in ROLE_COLOURS or name.isdigit() for name in drawn):
-            sizes = {k: d.record.n for k, d in drawn.items() if d.record is not None}
-            styles = label_styles(list(drawn), sizes)
+        if all(name in GROUP_COLOURS or name.isdigit() for name in drawn):
+            styles = class_styles(list(drawn), class_counts)
         else:
             styles = series_styles(list(drawn))
         window = _window(list(drawn.values()), sigma, xlim)
@@ -161,10 +162,9 @@ def density_grid(
         [DrawnDensity.of(r, summed=summed) for r in find_records(a, labels)] for a in rows.values()
     ]
     cells = [one for line in table for one in line]
-    sizes = {label: one.record.n for label, one in zip(labels, table[0], strict=True) if one.record}
     width = max(COLUMN_WIDTH, TEXT_WIDTH / 3 * len(labels))
     with house_style():
-        styles = label_styles(labels, sizes)
+        styles = class_styles(labels, counts_of(rows.values()))
         window = _window(cells, sigma, xlim)
         fig = new_page(width, _PANEL_HEIGHT * len(rows))
         grid = fig.subplots(len(rows), len(labels), sharex=True, sharey=True, squeeze=False)

@@ -15,8 +15,9 @@ from figures.overlaps import plot_overlaps
 from figures.protocol_ratios import plot_protocols
 from figures.published import plot_published
 from figures.recipes import plot_recipe_table, recipe_table_markdown
-from figures.style.colours import WRITTEN_FORMATS, save_figure
+from figures.style.class_colours import counts_of
 from figures.style.comparable import infer_groups
+from figures.style.saving import WRITTEN_FORMATS, save_figure
 from figures.trajectory import plot_trajectory
 from spectra import Analysis
 from spectra.errors import InputError
@@ -181,7 +182,8 @@ def draw_reproduction(
         run: protocol_rows({name: found[-1] for name, found in protocols.items()})
         for run, protocols in result.analyses.items()
     }
-    figure = plot_protocols(last, title=stamp)
+    every = [a for found in result.analyses.values() for runs in found.values() for a in runs]
+    figure = plot_protocols(last, class_counts=counts_of(every), title=stamp)
     written += save_figure(figure, folder / "protocols", formats)
     for protocol in next(iter(result.analyses.values())):
         place, title = _slug(protocol), f"{stamp}; {protocol} images"

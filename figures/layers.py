@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from figures.style.colours import GUIDE, TEXT_WIDTH, house_style, label_styles
+from figures.style.class_colours import class_styles
+from figures.style.colours import GUIDE, TEXT_WIDTH, house_style
 from figures.style.comparable import find_records, label_text, protocol_text
 from figures.style.names import drawn_name
 from figures.style.page import finish_page, new_page
@@ -49,7 +50,7 @@ def plot_layers(
         raise InputError("the result has no layers; they come from analyze --per-layer")
     names = [drawn_name(layer.name, _LONGEST_NAME) for layer in records[0].layers]
     with house_style():
-        styles = label_styles([r.label for r in records], {r.label: r.n for r in records})
+        styles = class_styles([r.label for r in records], analysis.checkpoint.class_counts)
         fig = new_page(TEXT_WIDTH, 4.8)
         axes = list(fig.subplots(len(_QUANTITIES), 1, sharex=True))
         handles: list[Line2D] = []

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from figures.style.colours import TEXT_WIDTH, house_style, label_styles
+from figures.style.class_colours import class_styles, counts_of
+from figures.style.colours import TEXT_WIDTH, house_style
 from figures.style.comparable import label_text, protocol_text
 from figures.style.names import drawn_name
 from figures.style.page import finish_page, new_page
@@ -39,7 +40,7 @@ def plot_overlaps(
         raise InputError("no result has overlaps; they come from trajectories without a density")
     sizes = {r.label: r.n for a in reversed(flat) for r in a.records}
     with house_style():
-        styles = label_styles(list(labels), sizes)
+        styles = class_styles(labels, counts_of(flat))
         fig = new_page(TEXT_WIDTH, 2.0 * len(series) + 0.4)
         grid = fig.subplots(len(series), 2, sharex=True, sharey=True, squeeze=False)
         handles: dict[str, Line2D] = {}

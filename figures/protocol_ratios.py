@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from figures.style.colours import GUIDE, TEXT_WIDTH, house_style, label_styles
+from figures.style.class_colours import class_styles
+from figures.style.colours import GUIDE, TEXT_WIDTH, house_style
 from figures.style.comparable import label_text
 from figures.style.names import class_number, drawn_name
 from figures.style.page import finish_page, new_page
@@ -30,6 +31,7 @@ def plot_protocols(
     runs: Mapping[str, Sequence[ProtocolRow]],
     *,
     order: Sequence[str] = (),
+    class_counts: Sequence[int] = (),
     title: str | None = None,
     caption: str = "",
 ) -> Figure:
@@ -41,6 +43,8 @@ def plot_protocols(
     Args:
         runs: rows of :func:`spectra.results.protocol_rows.protocol_rows`, by the name of the run.
         order: of the protocols, from left to right; those left out follow as they come.
+        class_counts: training images of each class of the network, for its colours; see
+            :func:`figures.class_colours`.
         title: above the panels.
         caption: what to add to the caption.
     """
@@ -50,7 +54,7 @@ def plot_protocols(
     labels = list(dict.fromkeys(row.label for row in flat))
     sizes = {row.label: row.n for row in flat if row.protocol == protocols[0]}
     with house_style():
-        styles = label_styles(labels, sizes)
+        styles = class_styles(labels, class_counts)
         lines = math.ceil(len(runs) / PANELS_IN_A_LINE)
         columns = math.ceil(len(runs) / lines)
         fig = new_page(TEXT_WIDTH, 2.7 * lines)
@@ -95,6 +99,7 @@ def plot_protocols_over_training(
     protocols: Mapping[str, str],
     *,
     switch_epoch: int | None = None,
+    class_counts: Sequence[int] = (),
     title: str | None = None,
     caption: str = "",
 ) -> Figure:
@@ -106,6 +111,8 @@ def plot_protocols_over_training(
         epochs: rows of :func:`spectra.results.protocol_rows.protocol_rows` by epoch.
         protocols: the titles of the panels by protocol, from left to right.
         switch_epoch: where re-weighting sets in, marked by a dashed line; None: no line.
+        class_counts: training images of each class of the network, for its colours; see
+            :func:`figures.class_colours`.
         title: above the panels.
         caption: what to add to the caption.
     """
@@ -119,7 +126,7 @@ def plot_protocols_over_training(
     sizes = {row.label: row.n for _, _, row in drawn}
     labels = sorted(sizes, key=class_number)
     with house_style():
-        styles = label_styles(labels, sizes)
+        styles = class_styles(labels, class_counts)
         fig = new_page(TEXT_WIDTH, 2.7)
         panels = fig.subplots(1, len(protocols), sharey=True, squeeze=False)[0]
         handles: dict[str, Line2D] = {}

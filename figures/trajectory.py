@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from figures.style.colours import MUTED, TEXT_WIDTH, SeriesStyle, house_style, label_styles
+from figures.style.class_colours import class_styles, counts_of
+from figures.style.colours import MUTED, TEXT_WIDTH, SeriesStyle, house_style
 from figures.style.comparable import label_text, protocol_text, require_comparable
 from figures.style.names import drawn_name
 from figures.style.page import finish_page, new_page
@@ -81,7 +82,7 @@ def plot_trajectory(
     values = [v for p in curves.values() for c in p.values() for r in c.ratios for v in r]
     scale = yscale if yscale != "auto" else ("linear" if max(values) > _LEGIBLE else "log")
     with house_style():
-        styles = label_styles(labels, sizes)
+        styles = class_styles(labels, counts_of(a for _, a in flat))
         fig = new_page(max(TEXT_WIDTH, 2.2 * len(series)) if len(series) > 1 else 4.5, 2.6)
         row = fig.subplots(1, len(series), sharex=True, sharey=True, squeeze=False)[0]
         handles: dict[str, Line2D] = {}

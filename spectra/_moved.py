@@ -182,7 +182,8 @@ NOW_ROOMS = {
         "checkpoints.training.job": ["TrainingJob", "checkpoint_path"],
     },
     "figures.style": {
-        "figures.style.colours": ["house_style", "label_styles", "save_figure", "series_styles"],
+        "figures.style.colours": ["house_style", "series_styles"],
+        "figures.style.saving": ["save_figure"],
     },
     "cli.display": {
         "cli.display.analyses": ["print_analysis"],

@@ -7,7 +7,7 @@ import click
 
 from cli.display.lines import print_paths
 from cli.options.values import Folder, hold
-from figures.style.colours import FORMATS, WRITTEN_FORMATS
+from figures.style.saving import FORMATS, WRITTEN_FORMATS
 from spectra.errors import InputError
 from spectra.system.files.names import file_name
 from spectra.system.files.places import writing_under

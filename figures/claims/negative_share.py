@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from figures.style.colours import TEXT_WIDTH, house_style, label_styles
+from figures.style.class_colours import class_styles
+from figures.style.colours import TEXT_WIDTH, house_style
 from figures.style.comparable import label_text
 from figures.style.page import finish_page, new_page
 from spectra.findings.claims.negative_share import NegativeShare
@@ -24,7 +25,7 @@ def plot_negative_share(result: NegativeShareResult, *, title: str | None = None
     """
     sizes = {share.label: share.n for share in result.shares}
     with house_style():
-        styles = label_styles(list(result.labels), sizes)
+        styles = class_styles(result.labels)
         fig = new_page(0.7 * TEXT_WIDTH, 2.6)
         ax = fig.subplots()
         handles = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from figures.style.class_colours import class_styles
 from figures.style.colours import (
     BLUE,
     GUIDE,
@@ -13,7 +14,6 @@ from figures.style.colours import (
     VERMILION,
     SeriesStyle,
     house_style,
-    label_styles,
 )
 from figures.style.comparable import label_text, number
 from figures.style.page import finish_page, new_page
@@ -33,9 +33,8 @@ def plot_theorem(result: TheoremResult, *, title: str | None = None) -> Figure:
         title: above the panels.
     """
     classes = result.classes
-    sizes = {c.label: c.n for c in classes}
     with house_style():
-        styles = label_styles([c.label for c in classes], sizes)
+        styles = class_styles([c.label for c in classes])
         fig = new_page(TEXT_WIDTH, 2.1 * len(classes))
         grid = fig.subplots(len(classes), 2, squeeze=False)
         for (left, right), one in zip(grid, classes, strict=True):

@@ -128,9 +128,7 @@ def test_spectra_of_a_reproduction_are_drawn_by_protocol(record, tmp_path, drawn
 
 def test_rows_are_what_figures_of_protocols_take(record, tmp_path, monkeypatch):
     taken = {}
-    monkeypatch.setattr(
-        drawing, "plot_protocols", lambda runs, title: taken.update(runs) or _empty()
-    )
+    monkeypatch.setattr(drawing, "plot_protocols", lambda runs, **_: taken.update(runs) or _empty())
     result = replace(PAPER, analyses={"ce seed 0": {"plain": [analysis(record())]}})
     draw_reproduction(result, tmp_path, formats=("svg",))
     assert [type(row) for row in taken["ce seed 0"]] == [ProtocolRow]
