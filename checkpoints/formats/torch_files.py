@@ -13,6 +13,7 @@ from checkpoints.formats.pickles.archives import (
     read_archive,
     read_older,
 )
+from checkpoints.formats.pickles.machine import HoldsItselfError
 from checkpoints.formats.pickles.stand_ins import NotAdmittedError
 from spectra.errors import InputError
 from spectra.system.files.limits import limit
@@ -92,6 +93,8 @@ def _unreadable(path: Path, error: Exception) -> str:
             f"{path} holds a pickle instruction that torch.save does not write ({told}), or is "
             "damaged; save model.state_dict() with torch.save where the file comes from"
         )
+    if isinstance(error, HoldsItselfError):  # whole, and no better when it is copied again
+        return f"{path} is no readable checkpoint: {told}; {_SAVE}"
     return (
         f"{path} is no readable checkpoint, or it was cut short ({told}); expected a file "
         "that torch.save wrote, download or copy it again"

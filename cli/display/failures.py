@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any, Final, NamedTuple, NoReturn
 
 from spectra.errors import SpectraError, first_line
-from spectra.system.foreign_text import printable, short_name
+from spectra.system.foreign_text import printable, short_name, short_words
 
 MENDABLE, OURS = 2, 1
 # Shells say 128 + the signal's number.
@@ -219,7 +219,7 @@ def _place(error: BaseException) -> str:
 
 
 def _in_a_line(text: str) -> str:
-    return short_name(" ".join(text.split()), LONGEST_LINE)
+    return short_name(short_words(" ".join(text.split())), LONGEST_LINE)
 
 
 def _with_kept(said: str, kept: str | None) -> str:

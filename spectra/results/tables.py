@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.landscape.stationary_point import StationaryPoint
 from spectra.results.record import row
+from spectra.system.foreign_text import spreadsheet_cell
 
 # Ours: of more records a prompt and a notebook show the first and the last half of this many.
 LONGEST = 40
@@ -23,7 +24,7 @@ def to_csv(records: Sequence[LossAnalysis]) -> str:
     writer.writeheader()
     for one in rows:
         flat = {k: " ".join(map(str, v)) if isinstance(v, list) else v for k, v in one.items()}
-        writer.writerow(flat)
+        writer.writerow({key: spreadsheet_cell(value) for key, value in flat.items()})
     return out.getvalue()
 
 
@@ -37,7 +38,7 @@ def layers_to_csv(records: Sequence[LossAnalysis]) -> str:
     for record in records:
         for layer in record.layers:
             values = [getattr(layer, name) for name in columns]
-            writer.writerow([record.label, layer.name, *values])
+            writer.writerow(map(spreadsheet_cell, [record.label, layer.name, *values]))
     return out.getvalue()
 
 

@@ -1,6 +1,7 @@
 """Text that somebody else wrote, as a person may be shown it."""
 
 import re
+from typing import Any
 
 from spectra.errors import InputError
 
@@ -11,6 +12,12 @@ _UNSEEN = re.compile(
 _NO_BREAK_SPACE = "\u00a0"
 # Ours: longer than any name that is meant, and short enough for a cell of a table.
 MOST_OF_A_NAME = 200
+# Ours: longer than paths are, and several of them fit into a line.
+MOST_OF_A_WORD = 400
+# What spreadsheets begin a formula with, in the width of East Asian type too.
+_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|nan|inf)"
+_NUMBERS = re.compile(rf"{_NUMBER}(?: {_NUMBER})*")
 
 
 def printable(text: str) -> str:
@@ -37,6 +44,35 @@ def short_name(text: str, most: int = MOST_OF_A_NAME) -> str:
         return name
     kept = most - 1
     return f"{name[: kept // 2]}…{name[len(name) - (kept - kept // 2) :]}"
+
+
+def short_words(text: str, most: int = MOST_OF_A_WORD) -> str:
+    """Return ``text`` with every word beyond ``most`` letters as :func:`short_name` cuts it.
+
+    Of a message, which may quote an address, a name or a value of any length.
+
+    Example:
+        >>> from spectra.system.foreign_text import short_words
+        >>> short_words("no file at xxxxxxxxxxxx; look there", 9)
+        'no file at xxxx…xxx; look there'
+    """
+    return re.sub(rf"\S{{{most + 1},}}", lambda word: short_name(word[0], most), text)
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """Return a cell of a CSV file that no spreadsheet takes for a formula.
+
+    Text that begins like one is given an apostrophe in front, with which spreadsheets mark text.
+    Numbers stay as they are, and so do texts of numbers.
+
+    Example:
+        >>> from spectra.system.foreign_text import spreadsheet_cell
+        >>> [spreadsheet_cell(cell) for cell in ("=1+2", "ce-drw", "-3", -3.5)]
+        ["'=1+2", 'ce-drw', '-3', -3.5]
+    """
+    if not isinstance(value, str) or not _FORMULA.match(value) or _NUMBERS.fullmatch(value):
+        return value
+    return f"'{value}"
 
 
 def check_encodable(what: str, text: str) -> None:

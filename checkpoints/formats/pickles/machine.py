@@ -40,6 +40,10 @@ _PLAIN = (str, bytes, int, float, complex, np.generic, type(None))
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
+class HoldsItselfError(UnpicklingError):
+    """An object is, at some depth, in itself; or more is put into it once others hold it."""
+
+
 class Readable(Protocol):
     """What a pickle is read from."""
 
@@ -153,18 +157,18 @@ class _Machine:
         """Take note that an object holds others.
 
         Raises:
-            UnpicklingError: it is in another object already, and what was noted of that is wrong.
+            HoldsItselfError: it is in another object already, and what was noted of that is wrong.
         """
         if not parts:
             return
         depth, objects = self.known[id(holder)]
         if id(holder) in self.placed:
-            raise UnpicklingError("an object holds itself, or is filled once others hold it")
+            raise HoldsItselfError("an object holds itself, or is filled once others hold it")
         for part in parts:
             below, inside = self.known.get(id(part), (0, 1))
             depth, objects = max(depth, below + 1), objects + inside
             if part is holder:
-                raise UnpicklingError("an object holds itself, or is filled once others hold it")
+                raise HoldsItselfError("an object holds itself, or is filled once others hold it")
             if below:
                 self.placed.add(id(part))
         self.check(depth, objects)

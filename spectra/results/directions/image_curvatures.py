@@ -11,6 +11,7 @@ from spectra.findings.verdict import TAU
 from spectra.results.directions.theorem_result import MeasuredAt
 from spectra.results.plain import from_plain, read_document, to_plain
 from spectra.system.files.writing import write_json
+from spectra.system.foreign_text import spreadsheet_cell
 
 FORMAT = "spectra.images"
 SCHEMA = 1
@@ -225,8 +226,8 @@ def images_to_csv(losses: Sequence[ImageCurvatures]) -> str:
         for i in one.ranked(LOWEST):
             low, high = one.share(i, LOWEST), one.share(i, HIGHEST)
             writer.writerow(
-                [one.label, i.position, i.label, i.predicted, i.loss, i.weight, i.lowest, low,
-                 i.highest, high]
+                [spreadsheet_cell(one.label), i.position, i.label, i.predicted, i.loss, i.weight,
+                 i.lowest, low, i.highest, high]
             )  # fmt: skip
     return out.getvalue()
 

@@ -80,7 +80,7 @@ def locked(folder: Path) -> Iterator[None]:
     mine = _Held(folder.resolve(), folder.absolute(), os.getpid(), mark)
     token = _held.set((*_held_here(), mine))
     try:
-        path.write_text(mark, encoding="utf-8")
+        _mark(path, mark)
         yield
     finally:
         _held.reset(token)
@@ -154,6 +154,16 @@ def _acquire(lock: FileLock, folder: Path) -> list[Path]:
             folder,
         )
     return made
+
+
+def _mark(path: Path, mark: str) -> None:
+    """Write who holds a folder into its lock; leave none behind where the disk has no room."""
+    try:
+        path.write_text(mark, encoding="utf-8")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _said(path: Path) -> str:

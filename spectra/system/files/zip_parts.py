@@ -17,6 +17,8 @@ from spectra.system.files.limits import check_limit
 # How a zip file ends: of files above 4 GiB, and of torch's, two more records come before.
 _END, _LOCATOR = b"PK\x05\x06", b"PK\x06\x07"
 _END_LENGTH, _LOCATOR_LENGTH, _LONG_END_LENGTH = 22, 20, 56
+# A comment is stated in two bytes.
+_MOST_AT_THE_END = _END_LENGTH + 2**16 - 1 + _LOCATOR_LENGTH + _LONG_END_LENGTH
 _LOCAL_LENGTH = 30  # bytes before the name of a part and its content
 _PIECE = 2**24
 # Ours: photographs and weights become less than ten times their file, zeros a thousand times.
@@ -150,18 +152,19 @@ def fill(file: IO[bytes], content: npt.NDArray[np.uint8]) -> None:
 def _directory(file: BinaryIO, origin: str) -> int:
     """Return where the list of an archive's parts begins, once it is known not to be too long."""
     size = file.seek(0, io.SEEK_END)
-    file.seek(max(0, size - _END_LENGTH - _LONG_END_LENGTH - _LOCATOR_LENGTH))
+    file.seek(max(0, size - _MOST_AT_THE_END))
     tail = file.read()
     file.seek(0)
-    end = tail[-_END_LENGTH:]
-    if len(tail) < _END_LENGTH or not end.startswith(_END):
+    at = _end_of_archive(tail)
+    if at is None:
         raise InputError(
-            f"cannot read {origin}: it was cut short, for it does not end as a zip archive does; "
-            "download or copy it again"
+            f"cannot read {origin}: it was cut short, or something stands behind it, for it does "
+            "not end as a zip archive does; download or copy it again"
         )
-    length, start = struct.unpack("<II", end[12:20])
-    if tail[-_END_LENGTH - _LOCATOR_LENGTH :].startswith(_LOCATOR):
-        length, start = struct.unpack("<QQ", tail[40:56])
+    length, start = struct.unpack("<II", tail[at + 12 : at + 20])
+    before = at - _LOCATOR_LENGTH
+    if before >= _LONG_END_LENGTH and tail[before:].startswith(_LOCATOR):
+        length, start = struct.unpack("<QQ", tail[before - 16 : before])
     check_limit("header", length, f"{origin}: the list of its parts")
     if start + length > size:
         raise InputError(
@@ -169,6 +172,21 @@ def _directory(file: BinaryIO, origin: str) -> int:
             "again"
         )
     return int(start)
+
+
+def _end_of_archive(tail: bytes) -> int | None:
+    """Return where the record at the end of an archive begins; behind it is a comment alone.
+
+    It is the one that ``zipfile`` finds: of several, the last.
+    """
+    plain = len(tail) - _END_LENGTH
+    at = (
+        plain if tail[-2:] == b"\0\0" and tail.startswith(_END, max(0, plain)) else tail.rfind(_END)
+    )
+    if at < 0 or at > plain:
+        return None
+    (comment,) = struct.unpack("<H", tail[at + _END_LENGTH - 2 : at + _END_LENGTH])
+    return at if at + _END_LENGTH + comment == len(tail) else None
 
 
 def _short(name: str) -> str:

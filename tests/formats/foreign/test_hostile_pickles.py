@@ -131,6 +131,29 @@ ARCHIVES = {
 }
 
 
+@pytest.mark.parametrize("comment", [b"trained by hand", b"x" * (2**16 - 1)], ids=len)
+def test_an_archive_with_a_comment_is_read(tmp_path, comment):
+    path = hostile.write_archive(tmp_path / "net.pth", HONEST)
+    changed(path, lambda c: c[:-2] + struct.pack("<H", len(comment)) + comment)
+    assert torch.equal(read_torch(path)["linear.weight"], torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize("change", [
+    lambda c: c[:-2] + b"\x09\x00comment",
+    lambda c: c[:-2] + b"\x07\x00commentary",
+    lambda c: c[:-2] + struct.pack("<H", 26) + b"PK\x05\x06" + bytes(22),
+], ids=["a comment cut short", "more than the comment", "an archive as comment"])  # fmt: skip
+def test_a_comment_that_hides_something_is_refused(tmp_path, change):
+    refused(changed(hostile.write_archive(tmp_path / "net.pth", HONEST), change))
+
+
+@pytest.mark.parametrize("write", [hostile.write_archive, hostile.write_older])
+def test_a_dictionary_that_holds_itself_is_not_said_to_be_cut_short(tmp_path, write):
+    path = write(tmp_path / "net.pth", b"}q\x00X\x01\x00\x00\x00wh\x00s")
+    refused(path, "an object holds itself")
+    refused(path, r"^(?!.*cut short)")
+
+
 @pytest.mark.parametrize(("change", "complaint"), ARCHIVES.values(), ids=ARCHIVES)
 def test_an_archive_that_lies_is_refused(tmp_path, change, complaint):
     refused(changed(hostile.write_archive(tmp_path / "net.pth", HONEST), change), complaint)

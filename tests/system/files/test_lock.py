@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,16 @@ def test_a_folder_that_was_there_stays(tmp_path):
     with locked(tmp_path / "there" / "new"):
         pass
     assert list(tmp_path.iterdir()) == [tmp_path / "there"]
+
+
+def test_a_full_disk_names_the_lock_and_leaves_none(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=rf"File too large.*{LOCK}"), locked(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_block_that_fails_lets_go(tmp_path):
