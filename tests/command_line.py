@@ -11,6 +11,11 @@ def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(cli, [str(a) for a in arguments])
 
 
+def unfolded(text: str) -> str:
+    """Return what was printed as one line, however a terminal folded it."""
+    return " ".join(text.split())
+
+
 def refused(*arguments: object) -> str:
     """Return the one line that a user's mistake prints."""
     result = invoke(*arguments)

@@ -10,7 +10,7 @@ from checkpoints.choices import DTYPES
 from cli.bench.gpu_references.sizes import CHECKPOINT, SECONDS
 from cli.display.lines import note, print_json, say
 from cli.display.progress import reporting
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.options import shared
 from cli.options.flags import COMPUTING, DATA, OUTPUT, Flag, command
 from cli.options.values import hold, parse_memory, pick_device
@@ -221,7 +221,7 @@ def _suite(
     if as_json:
         print_json(results.to_dict())
     else:
-        print_table("GPU suite" + " (dry run)" * request.dry_run, COLUMNS, results.table)
+        print_table(Table("GPU suite" + " (dry run)" * request.dry_run, COLUMNS, results.table))
         say(f"{results.status}; results and weights to send: {request.folder / 'send'}")
     if results.status == ABORTED:
         raise click.ClickException(str(results.reason))  # exit code 1
@@ -243,7 +243,9 @@ def _gallery(arch: str, rounds: int, dtype: str, seed: int, as_json: bool) -> No
     if as_json:
         print_json(gallery_table.as_plain(rows, facts))
     else:
-        print_table("Building and products", gallery_table.COLUMNS, gallery_table.cells(rows))
+        print_table(
+            Table("Building and products", gallery_table.COLUMNS, gallery_table.cells(rows))
+        )
         say(gallery_table.footnote(SAMPLES, PRODUCTS, rounds, dtype))
         say(f"{facts.cpu}, 1 thread of {facts.cores} cores, torch {facts.torch}")
     wrong = [row.name for row in rows if not row.agrees]
@@ -255,19 +257,23 @@ def _print(result: "ComparisonResult") -> None:
     from cli.bench.comparison import tables
 
     table = result.products
-    print_table(f"Products, {result.workload}", tables.PRODUCT_COLUMNS, tables.product_rows(table))
+    print_table(
+        Table(f"Products, {result.workload}", tables.PRODUCT_COLUMNS, tables.product_rows(table))
+    )
     say(tables.product_footnote(table))
     for job in dict.fromkeys(r.job for r in result.classes):
         mine = [r for r in result.classes if r.job == job]
-        print_table(f"{job}: classes", tables.CLASS_COLUMNS, tables.class_rows(mine))
+        print_table(Table(f"{job}: classes", tables.CLASS_COLUMNS, tables.class_rows(mine)))
         say(tables.CLASS_FOOTNOTE)
         print_table(
-            f"{job}: passes over a checkpoint's images",
-            tables.PASS_COLUMNS,
-            tables.passes_per_checkpoint(mine),
+            Table(
+                f"{job}: passes over a checkpoint's images",
+                tables.PASS_COLUMNS,
+                tables.passes_per_checkpoint(mine),
+            )
         )
     if result.jobs:
-        print_table("Jobs", tables.JOB_COLUMNS, tables.job_rows(result.jobs))
+        print_table(Table("Jobs", tables.JOB_COLUMNS, tables.job_rows(result.jobs)))
         say(tables.JOB_FOOTNOTE)
     facts = result.machine
     say(

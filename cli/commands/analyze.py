@@ -180,8 +180,8 @@ def _note_stale(folder: Path, written: "Sequence[Path]") -> None:
 def _show(
     analysis: "Analysis", written: Sequence[Path], *, certificates: bool, explain: bool
 ) -> None:
-    from cli.display.analyses import print_analysis
-    from cli.display.sentences import explanations, print_sentences
+    from cli.display.analyses import print_analysis, print_sentences
+    from spectra.results.said.explanations import explanations
     from spectra.results.tables import certificate_lines
 
     print_analysis(analysis)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from cli.display.lines import print_json, say
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 
 
 @click.command("check-spectrum", short_help="Whether the ends of a stored density carry mass.")
@@ -56,9 +56,20 @@ def check_spectrum(file: Path, parameter_count: int | None, as_json: bool) -> No
         for name, check in found.items()
     ]
     print_table(
-        f"{file.name}: the mass of the outermost nodes, P × weight; an eigenvalue carries about 1",
-        ["loss", "P", "lowest", "its mass", "probability", "highest", "its mass ", "probability "],
-        rows,
+        Table(
+            f"{file.name}: mass of the outermost nodes, P × weight; an eigenvalue's is about 1",
+            [
+                "loss",
+                "P",
+                "lowest",
+                "its mass",
+                "probability",
+                "highest",
+                "its mass ",
+                "probability ",
+            ],
+            rows,
+        )
     )
     for name, check in found.items():
         say(f"{name}: {check.sentence}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.display.lines import note, print_json, say
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.display.words import number, plain_text
 from cli.options import shared
 from cli.options.flags import HeadedCommand
@@ -38,8 +38,8 @@ def list_command(run: str | None, loading: "LoadOptions", as_json: bool) -> None
             print_json({BUNDLED + name: epochs for name, epochs in bundled.items()})
             return
         rows = [[BUNDLED + name, " ".join(map(str, epochs))] for name, epochs in bundled.items()]
-        print_table("Bundled runs (RUN@EPOCH picks one; the last is the default)",
-                    ["run", "epochs"], rows)  # fmt: skip
+        print_table(Table("Bundled runs (RUN@EPOCH picks one; the last is the default)",
+                    ["run", "epochs"], rows))  # fmt: skip
         elsewhere = sum(not file.is_here for file in listed_files())
         if elsewhere:
             note(f"{elsewhere} more lie in the source repository, in checkpoints/bundled")
@@ -56,7 +56,7 @@ def list_command(run: str | None, loading: "LoadOptions", as_json: bool) -> None
     for path, checkpoint in found:
         recorded = [number(checkpoint.test_accuracy), number(checkpoint.train_loss)]
         rows.append([path.name, str(checkpoint.epoch), *recorded])
-    print_table(str(run), ["file", "epoch", "test accuracy", "train loss"], rows)
+    print_table(Table(str(run), ["file", "epoch", "test accuracy", "train loss"], rows))
 
 
 @checkpoints.command("inspect")
@@ -76,7 +76,7 @@ def inspect(reference: str, loading: "LoadOptions", as_json: bool) -> None:
     rows = [
         [key, plain_text(value)] for key, value in summary.items() if value not in (None, {}, [])
     ]
-    print_table(str(reference), ["what", "value"], rows)
+    print_table(Table(str(reference), ["what", "value"], rows))
 
 
 @checkpoints.command("import", cls=HeadedCommand)

@@ -8,7 +8,7 @@ import click
 from checkpoints.choices import ARCHIVE_NAMES
 from cli.display.lines import note, print_json, say
 from cli.display.progress import reporting
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.display.words import plain_text
 from cli.options import shared
 from cli.options.values import Folder, writable
@@ -49,7 +49,7 @@ def show(source: str, profile: dict[str, Any], as_json: bool) -> None:
     group_of = {c: name for name, classes in groups.items() for c in classes}
     rows = [[str(c), group_of[c], str(counts[c]), str(tests[c])] for c in range(found.num_classes)]
     print_table(
-        f"{found.name}: {sum(counts)} training images", ["class", "group", "n", "test"], rows
+        Table(f"{found.name}: {sum(counts)} training images", ["class", "group", "n", "test"], rows)
     )
     for text in found.notes:
         note(f"note: {text}")

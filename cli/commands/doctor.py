@@ -5,7 +5,7 @@ import importlib.metadata
 import click
 
 from cli.display.lines import print_json, say
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.options import shared
 from cli.options.values import pick_device
 from spectra.errors import SpectraError
@@ -54,11 +54,13 @@ def doctor(device: str, as_json: bool) -> None:
             }
         )
     else:
-        print_table("Versions", ["package", "version"], [[k, v] for k, v in versions.items()])
+        print_table(
+            Table("Versions", ["package", "version"], [[k, v] for k, v in versions.items()])
+        )
         for card in cards():
             say(card.describe())
         say(f"device {chosen}; {bundled} bundled checkpoints match their manifest")
-        print_table(
+        print_table(Table(
             "Self-test against a dense float64 Hessian (errors over max|λ|)",
             ["dtype", "product", "λmin", "λmax", "allowed", "passed"],
             [
@@ -66,6 +68,6 @@ def doctor(device: str, as_json: bool) -> None:
                  f"{t.tolerance:.0e}", "yes" if t.passed else "NO"]
                 for name, t in tests.items()
             ],
-        )  # fmt: skip
+        ))  # fmt: skip
     if not passed:
         raise SpectraError("the self-test failed: results on this machine cannot be trusted")

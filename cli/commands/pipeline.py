@@ -7,7 +7,7 @@ import click
 
 from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.options import shared
 from cli.options.flags import DATA, RECIPE, Flag, command
 from cli.options.values import hold, pick_device
@@ -92,11 +92,13 @@ def pipeline(
     for split in result.splits:
         for recipe in result.recipes:
             title, rows = class_cells(result, recipe, split)
-            print_table(title, CLASS_COLUMNS, rows)
+            print_table(Table(title, CLASS_COLUMNS, rows))
         print_table(
-            f"Recipes, curvature on {split} images (mean ± sd over seeds)",
-            RECIPE_COLUMNS,
-            recipe_cells(result, groups, split),
+            Table(
+                f"Recipes, curvature on {split} images (mean ± sd over seeds)",
+                RECIPE_COLUMNS,
+                recipe_cells(result, groups, split),
+            )
         )
     say("written:")
     print_paths(written)

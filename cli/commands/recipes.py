@@ -5,7 +5,7 @@ import click
 from checkpoints.recipes.families import FAMILIES, RECIPE_NAMES, get_recipe
 from checkpoints.recipes.recipe import recipe_fields
 from cli.display.lines import print_json, say
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.display.words import number
 from cli.options import shared
 
@@ -28,18 +28,18 @@ def recipes(name: str | None, family: str, as_json: bool) -> None:
         return
     if name:
         rows = [[key, str(getattr(chosen[0], key))] for key in recipe_fields()]
-        print_table(f"{name} ({family})", ["field (--set FIELD=VALUE)", "value"], rows)
+        print_table(Table(f"{name} ({family})", ["field (--set FIELD=VALUE)", "value"], rows))
     else:
         rows = [
             [r.name, r.loss, r.weighting, r.optimizer, number(r.rho) if r.rho else "-",
              str(r.epochs), str(r.batch_size), number(r.lr), number(r.weight_decay), r.head]
             for r in chosen
         ]  # fmt: skip
-        print_table(
+        print_table(Table(
             f"Recipes with the hyperparameters of {family}",
             ["recipe", "loss", "weighting", "optimizer", "ρ", "epochs", "batch", "lr",
              "weight decay", "head"],
             rows,
             optional=["head", "weight decay", "batch"],
-        )  # fmt: skip
+        ))  # fmt: skip
     say(f"source: {FAMILIES[family].source}")

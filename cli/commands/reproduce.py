@@ -8,7 +8,7 @@ import click
 from checkpoints.choices import SIZES
 from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.display.words import number
 from cli.options import shared
 from cli.options.flags import DATA, RECIPE, Flag, command
@@ -78,9 +78,11 @@ def reproduce(
         print_json({**reproduction_to_plain(result), "files": there(written)})
         return
     print_table(
-        f"{study.title}; size {size}, data: {result.data}",
-        ["row", "images", "quantity", "ours", "seeds", "published", "difference"],
-        [line for row in result.rows for line in _lines(row)],
+        Table(
+            f"{study.title}; size {size}, data: {result.data}",
+            ["row", "images", "quantity", "ours", "seeds", "published", "difference"],
+            [line for row in result.rows for line in _lines(row)],
+        )
     )
     if result.note:
         say(f"note: {result.note}")

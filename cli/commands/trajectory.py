@@ -9,7 +9,7 @@ import click
 
 from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.display.words import number
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
@@ -89,7 +89,7 @@ def trajectory(
             ]
             for a in analyses
         ]
-        print_table(f"{name}: |λmin/λmax|", ["epoch", *labels], rows)
+        print_table(Table(f"{name}: |λmin/λmax|", ["epoch", *labels], rows))
         _print_stationary(name, analyses)
     if any(r.open_ended for analyses in series.values() for a in analyses for r in a.records):
         say(
@@ -114,7 +114,7 @@ def _print_stationary(name: str, analyses: "Sequence[Analysis]") -> None:
         found = [r.stationary for r in a.records]
         rows.append([str(a.checkpoint.epoch), *("-" if f is None else _where(f) for f in found)])
     labels = [record.label for record in analyses[0].records]
-    print_table(f"{name}: stationary points near by", ["epoch", *labels], rows)
+    print_table(Table(f"{name}: stationary points near by", ["epoch", *labels], rows))
 
 
 def _where(found: "StationaryPoint") -> str:

@@ -1,7 +1,7 @@
 """The images that carry the curvature of a class: a sentence, and the first of a ranking."""
 
 from cli.display.lines import say
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.display.words import number, with_residual
 from spectra.results.directions.image_curvatures import (
     ENDS,
@@ -31,9 +31,11 @@ def print_images(one: ImageCurvatures, show: int) -> None:
         ]
         value = with_residual(one.eigenvalue(end), residuals[end])
         print_table(
-            f"class {one.label}: {len(rows)} of {len(one.images)} images, the largest shares of "
-            f"{_NAMES[end]} {value} first",
-            ["image", "class", "taken for", "loss", "vᵀH_i v", f"of {_NAMES[end]}"],
-            rows,
+            Table(
+                f"class {one.label}: {len(rows)} of {len(one.images)} images, largest shares of "
+                f"{_NAMES[end]} {value} first",
+                ["image", "class", "taken for", "loss", "vᵀH_i v", f"of {_NAMES[end]}"],
+                rows,
+            )
         )
     say(one.sentence)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cli.display.lines import say
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.display.words import number, with_residual
 from spectra.results.protocol_rows import ProtocolRow
 
@@ -28,13 +28,13 @@ def print_protocols(name: str, rows: Sequence[ProtocolRow]) -> None:
         ]
         for row in rows
     ]
-    print_table(
+    print_table(Table(
         f"{name}: the same weights under each choice of images",
         ["class", "images", "n", "loss", "λmin", "λmax", "|λmin/λmax|", "of its own nodes", "mass",
          "‖g‖", "|α|/β", "asymmetry", "verdict"],
         table,
         optional=["asymmetry", "|α|/β", "loss", "‖g‖", "n"],
-    )  # fmt: skip
+    ))  # fmt: skip
     say(
         "fresh: a new draw at every product, so λmin and λmax are Ritz values of no matrix; "
         "few frozen draws exaggerate both extremes: read frozen:1, 4, 16 together. "

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cli.display.lines import say
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.display.words import number, percent
 from spectra.engines.published_recurrence import AFTER, ALPHAS_ZERO, BEFORE, WITHOUT_RETURNED
 from spectra.results.protocols.recurrences_result import (
@@ -20,14 +20,14 @@ def print_recurrences(result: RecurrencesResult) -> None:
     protocol = result.protocol
     taken = max(len(run.alphas) for run in result.runs)
     shown = [s for s in _SHOWN_STEPS if s <= taken]
-    print_table(
+    print_table(Table(
         f"{result.checkpoint.name}: |λmin/λmax| of the published recurrence, images "
         f"{protocol.images}, products by {protocol.products} in {protocol.dtype}",
         ["class", "n", "loss", "seed", "arithmetic", *(f"{s} steps" for s in shown),
          "λmin", "λmax", "came back", "without it", "β after", "α = 0"],
         [_row(run, shown) for run in result.runs],
         optional=[*(f"{s} steps" for s in shown if s < 100), "loss", "n"],
-    )  # fmt: skip
+    ))  # fmt: skip
     for one in result.exact:
         say(
             f"class {one.label}: the matrix itself, by SciPy in float64, has λmin "

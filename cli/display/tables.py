@@ -1,68 +1,104 @@
-"""Tables that fold between words alone."""
+"""Tables: what they hold, and how they are printed so that they fold between words alone."""
 
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+import rich.table
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 
-from cli.display.lines import say
+from cli.display.lines import line_width, say, tell
 from spectra.system.foreign_text import short_name
 
-# Ours: columns of a table that goes to a pipe, which does not fold lines; COLUMNS says otherwise.
-PIPED = 140
 # Ours: of metrics of some hundred classes; a longer text is meant for no table.
 LONGEST_CELL = 10_000
 
 
-def print_table(
-    title: str,
-    columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    *,
-    optional: Sequence[str] = (),
-) -> None:
-    """Print a table that folds between words alone; columns of numbers are aligned to the right.
+@dataclass(frozen=True)
+class Table:
+    """What a table holds, however it is printed.
 
-    Args:
+    Attributes:
         title: above it.
-        columns: names.
-        rows: cells.
-        optional: columns to leave out where the terminal is too narrow, the first one first. Where
-            that is not enough, every cell gets a line.
+        columns: names; they fold between words, so that ``train %`` takes no more than ``train``.
+        rows: cells, as many in each as there are columns.
+        optional: columns that a narrow terminal leaves out, the first one first.
+        meanings: of columns that do not speak for themselves, by their names.
+        words: a line for each word that stands in cells: ``none: no negative curvature``.
+        unusual: a sentence for everything that a reader should know of these numbers.
     """
-    console = Console(markup=False, highlight=False, emoji=False)
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    optional: Sequence[str] = ()
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    words: Sequence[str] = ()
+    unusual: Sequence[str] = ()
+
+    def without_empty(self, *names: str) -> "Table":
+        """Return the table without those of the columns in which every cell is a dash."""
+        empty = {
+            k
+            for k, name in enumerate(self.columns)
+            if name in names and all(row[k] == "-" for row in self.rows)
+        }
+        kept = [k for k in range(len(self.columns)) if k not in empty]
+        rows = [[row[k] for k in kept] for row in self.rows]
+        columns = [self.columns[k] for k in kept]
+        optional = [name for name in self.optional if name in columns]
+        return replace(self, columns=columns, rows=rows, optional=optional)
+
+    def legend(self, dropped: Collection[str] = ()) -> list[str]:
+        """Return the lines below: what the columns that are shown mean, and the words in them."""
+        shown = [
+            f"{name}: {meaning}"
+            for name, meaning in self.meanings.items()
+            if name in self.columns and name not in dropped
+        ]
+        return ["; ".join(shown)] * bool(shown) + list(self.words)
+
+
+def print_table(table: Table) -> None:
+    """Print a table, its legend and what is unusual in it.
+
+    It folds between words alone; columns of numbers are aligned to the right. Where leaving out the
+    optional columns is not enough, every cell gets a line.
+    """
+    width = line_width()
+    console = Console(markup=False, highlight=False, emoji=False, width=width)
     shown = [
         tuple(short_name(cell, LONGEST_CELL) for cell in column)
-        for column in zip(columns, *rows, strict=True)
+        for column in zip(table.columns, *table.rows, strict=True)
     ]
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = max(PIPED, _least_width(shown))
     dropped: list[str] = []
-    for name in optional:
-        if _least_width(shown) <= console.width:
+    for name in table.optional:
+        if _least_width(shown) <= width:
             break
         shown = [column for column in shown if column[0] != name]
         dropped.append(name)
-    console.print(f"\n{short_name(title, LONGEST_CELL)}\n", style="italic")
-    if _least_width(shown) <= console.width:
-        console.print(_table(shown, console.width))
+    console.print(f"\n{short_name(table.title, LONGEST_CELL)}\n", style="italic")
+    if _least_width(shown) <= width:
+        console.print(_drawn(shown, width))
         console.print()
     else:
         names, *cells = zip(*shown, strict=True)
         for row in cells:
             say(*map(": ".join, zip(names, row, strict=True)), "")
+    tell(*table.legend(dropped))
+    if table.unusual:
+        say("", "what is unusual here:")
+        tell(*table.unusual)
     if dropped:
-        say(f"too narrow for {', '.join(dropped)}: --json has them")
+        tell(f"a wider terminal shows {', '.join(dropped)} too, and --json everything")
 
 
-def _table(shown: Sequence[Sequence[str]], room: int) -> Table:
+def _drawn(shown: Sequence[Sequence[str]], room: int) -> rich.table.Table:
     """Return the table of columns (name and cells), none narrower than its longest word."""
     spare = room - _least_width(shown)
-    table = Table(
+    table = rich.table.Table(
         header_style="bold",
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -94,4 +130,4 @@ def _least_width(shown: Sequence[Sequence[str]]) -> int:
 
 
 def _numeric(cell: str) -> bool:
-    return cell[:1].isdigit() or cell[:1] in ("-", "−", "≤", "≥", "")
+    return cell[:1].isdigit() or cell[:1] in ("-", "−", "≤", "≥", "<", "")

@@ -1,12 +1,22 @@
 """Numbers and plain values as a person reads them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+_EXPONENT = re.compile(r"e\+?(-?)0*")
 
-def number(value: float | None) -> str:
-    """Return three significant digits, or a dash."""
-    return "-" if value is None else f"{value:.3g}"
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return significant digits, or a dash; an exponent has no zeros before it: ``2.3e-5``."""
+    return "-" if value is None else _EXPONENT.sub(r"e\1", f"{value:.{digits}g}")
+
+
+def whole_percent(value: float | None) -> str:
+    """Return ``97`` for .97, ``<1`` for what is more than nothing and less than half of one."""
+    if value is None:
+        return "-"
+    return "<1" if 0 < value < 0.005 else f"{100 * max(value, 0.0):.0f}"
 
 
 def with_residual(value: float, residual: float | None) -> str:
@@ -14,12 +24,12 @@ def with_residual(value: float, residual: float | None) -> str:
 
     A residual is no error bar, whose sign ± would say that it is.
     """
-    return number(value) if residual is None else f"{value:.3g} ({residual:.1g})"
+    return number(value) if residual is None else f"{number(value)} ({number(residual, 1)})"
 
 
 def with_error(value: float, error: float) -> str:
     """Return ``value ± error``, or the value alone where it is exact."""
-    return f"{value:.3g} ± {error:.1g}" if error else number(value)
+    return f"{number(value)} ± {number(error, 1)}" if error else number(value)
 
 
 def counted(count: int, noun: str) -> str:

@@ -26,7 +26,7 @@ def test_files_hold_every_image_and_the_terminal_the_first(folder):
     rows = list(csv.DictReader((folder / "images.csv").read_text().splitlines()))
     assert len(found.images) == len(rows) == 8
     shown = (folder / "stdout.txt").read_text()
-    assert "class 8: 3 of 8 images, the largest shares of λmin" in shown
+    assert "class 8: 3 of 8 images, largest shares of λmin" in shown
     assert found.sentence in " ".join(shown.split())
 
 

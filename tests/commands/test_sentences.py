@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
-from command_line import SMALL, invoke
+from command_line import SMALL, invoke, unfolded
 from drawn_results import record_of
 
-from cli.display.sentences import explanations, print_sentences
+from cli.display.analyses import print_sentences
 from spectra import LossAnalysis
 from spectra.findings.verdict import NOT_THE_HESSIAN, Verdict
 from spectra.landscape.bending import Bending
 from spectra.landscape.stationary_point import StationaryPoint
+from spectra.results.said.explanations import explanations
 
 BENDING = Bending(
     radius=0.1, loss=0.02, secants=((0.1, 0.9),), predicted_with=0.6, predicted_without=0.3,
@@ -23,43 +24,44 @@ def record(label: str, **fields) -> LossAnalysis:
     return replace(record_of(None, label), **fields)
 
 
-def printed(capsys, *records: LossAnalysis) -> list[str]:
+def printed(capsys, *records: LossAnalysis) -> str:
     print_sentences(records)
-    return capsys.readouterr().out.splitlines()
+    return unfolded(capsys.readouterr().out)
 
 
-def test_a_class_has_one_line_with_its_sentence_and_what_would_change_it(capsys):
-    _, line = printed(capsys, record("8", bending=BENDING, stationary=SLOPE))
-    assert line == (
-        f"  8: negative curvature. {SLOPE.sentence} {BENDING.sentence} What would change it: "
-        f"{BENDING.next_step}"
+def test_of_a_class_there_is_what_was_found_and_what_would_change_it(capsys):
+    shown = printed(capsys, record("8", bending=BENDING, stationary=SLOPE))
+    assert shown == (
+        f"what this says; --explain says why: class 8: negative curvature. {SLOPE.sentence} "
+        f"{BENDING.sentence} what would change it: class 8: {BENDING.next_step}"
     )
 
 
 def test_classes_of_which_the_same_is_said_share_a_line(capsys):
-    lines = printed(capsys, *(record(c, bending=BENDING) for c in "08"), record("9"))
-    assert [line.partition(":")[0].strip() for line in lines[1:]] == ["0, 8", "9"]
+    shown = printed(capsys, *(record(c, bending=BENDING) for c in "08"), record("9"))
+    assert f"classes 0, 8: negative curvature. {BENDING.sentence} class 9: " in shown
+    assert f"what would change it: classes 0, 8: {BENDING.next_step} class 9: " in shown
 
 
 def test_without_the_optional_findings_the_verdict_stands_alone(capsys):
     bare = record("8")
-    _, line = printed(capsys, bare)
-    assert line == f"  8: negative curvature. What would change it: {bare.verdict.next_step}"
+    assert printed(capsys, bare).endswith(
+        f"class 8: negative curvature. what would change it: class 8: {bare.verdict.next_step}"
+    )
     old = record("8", verdict=Verdict("descent", "an old file's", 0.1, 1e-3, None))
-    assert printed(capsys, old)[1] == "  8: descent."
+    assert printed(capsys, old).endswith("class 8: descent.")
 
 
-def test_what_is_undecided_says_its_own_next_step(capsys):
-    _, line = printed(capsys, record("8", verdict=UNDECIDED, bending=BENDING))
-    assert line.endswith("What would change it: More steps.")
+def test_what_is_undecided_says_its_own_next_step():
+    assert record("8", verdict=UNDECIDED, bending=BENDING).next_step == "More steps."
     open_search = StationaryPoint("undecided", "a kink", 0.5, 1.0, 0.04)
-    _, line = printed(capsys, record("8", bending=BENDING, stationary=open_search))
-    assert line.endswith(open_search.next_step)
+    found = record("8", bending=BENDING, stationary=open_search)
+    assert found.next_step == open_search.next_step
 
 
 def test_nothing_is_said_of_the_gauss_newton_matrix(capsys):
     verdict = Verdict(NOT_THE_HESSIAN, "", 0.1, 1e-3, None)
-    assert printed(capsys, record("8", verdict=verdict)) == []
+    assert printed(capsys, record("8", verdict=verdict)) == ""
 
 
 def test_an_explanation_holds_reason_sentence_and_next_step_of_every_finding():

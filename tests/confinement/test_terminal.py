@@ -14,7 +14,7 @@ from hostile_files import write_checkpoint
 import cli
 from cli.display.lines import OneLine
 from cli.display.progress import reporting
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from spectra import save_analysis
 
 EVIL = (
@@ -92,7 +92,7 @@ def test_a_study_of_any_name_is_named_as_text(tmp_path):
 
 
 def test_a_table_takes_any_cell(capsys):
-    print_table(EVIL, [EVIL, "b"], [[EVIL, "1"], ["x" * 30_000, "2"]])
+    print_table(Table(EVIL, [EVIL, "b"], [[EVIL, "1"], ["x" * 30_000, "2"]]))
     printed = capsys.readouterr().out
     assert unseen(printed) == []
     assert "[link=http://y]:smile:" in printed

@@ -9,7 +9,7 @@ from checkpoints.choices import CLAIM_PAIRS
 from cli.commands.directions.opened import open_for
 from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.display.words import number, percent
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
@@ -69,12 +69,12 @@ def alain2019(
     if as_json:
         print_json({**best_steps_to_plain(result), "files": there(written)})
         return
-    print_table(
+    print_table(Table(
         f"{loaded.name}: best steps along {pairs} eigenvectors from either end",
         ["class", "loss", "curvature", "measurable", "λ", "best step · |λ| / slope",
          "rank correlation", "95 %", "largest decrease"],
         [_row(loss, sign) for loss in result.losses for sign in (-1, 1)],
-    )  # fmt: skip
+    ))  # fmt: skip
     say(
         "best step · |λ| / slope: 1 on a parabola that opens upwards; rank correlation: of the "
         "best learning rate with 1/|λ|; largest decrease: of the loss, by one step along one of "

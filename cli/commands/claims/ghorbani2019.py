@@ -7,7 +7,7 @@ import click
 
 from cli.display.lines import note, print_json, print_paths, say, there
 from cli.display.progress import reporting
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.display.words import number
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
@@ -84,18 +84,20 @@ def ghorbani2019(
         print_json({**negative_share_to_plain(result), "files": there(written)})
         return
     print_table(
-        f"{title}: the negative part of Σ|λ|",
-        [
-            "checkpoint",
-            "epoch",
-            "class",
-            "loss",
-            "|λmin/λmax|",
-            "negative part",
-            "95 %",
-            "half the steps",
-        ],
-        [_row(share) for share in result.shares],
+        Table(
+            f"{title}: the negative part of Σ|λ|",
+            [
+                "checkpoint",
+                "epoch",
+                "class",
+                "loss",
+                "|λmin/λmax|",
+                "negative part",
+                "95 %",
+                "half the steps",
+            ],
+            [_row(share) for share in result.shares],
+        )
     )
     say(
         "95 %: over the random probes; what quadrature misses is not in it: where half the steps "

@@ -8,7 +8,7 @@ import click
 from cli.commands.directions.opened import open_for
 from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.display.words import number, percent
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
@@ -63,31 +63,33 @@ def papyan2020(
         print_json({**class_outliers_to_plain(result), "files": there(written)})
         return
     print_table(
-        f"{loaded.name}: the largest eigenvectors of the overall Hessian",
-        ["λ", "class means", "of C", "of C²", "images of", "give"],
-        [
+        Table(
+            f"{loaded.name}: the largest eigenvectors of the overall Hessian",
+            ["λ", "class means", "of C", "of C²", "images of", "give"],
             [
-                number(one.value),
-                number(result.between_classes[k]) if k < len(result.between_classes) else "-",
-                percent(one.by_class_means),
-                percent(one.by_cross_means),
-                one.strongest,
-                percent(one.shares[one.strongest]),
-            ]
-            for k, one in enumerate(result.top)
-        ],
+                [
+                    number(one.value),
+                    number(result.between_classes[k]) if k < len(result.between_classes) else "-",
+                    percent(one.by_class_means),
+                    percent(one.by_cross_means),
+                    one.strongest,
+                    percent(one.shares[one.strongest]),
+                ]
+                for k, one in enumerate(result.top)
+            ],
+        )
     )
     say(
         "class means: the eigenvalues of their matrix; of C, of C²: how much of the eigenvector "
         "lies in the span of the class means, and of those by class and candidate class; give: "
         "which class's images give most of λ"
     )
-    print_table(
+    print_table(Table(
         f"{loaded.name}: outliers",
         ["class", "images", "loss", "λmax", "widest gap after", "factor", "next widest",
          "resolved"],
         [_row(one) for one in (result.overall, *result.classes)],
-    )  # fmt: skip
+    ))  # fmt: skip
     say("resolved: eigenvalues that the density's runs tell apart beyond all others")
     say(result.sentence)
     say("written:")

@@ -9,7 +9,7 @@ from checkpoints.analysis.request import TheoremRequest
 from cli.commands.directions.opened import open_for
 from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.display.words import number, percent
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
@@ -69,10 +69,22 @@ def sam(
                     "files": there(written)})  # fmt: skip
         return
     print_table(
-        f"{loaded.name}: slope along each class's v_min, in % of its ‖g‖, without SAM and with it",
-        ["class", "ρ", "images", "without", "with", "‖g_SAM‖/‖g‖", "SAM", "confidence", "noise"],
-        [_row(effect) for effect in result.effects],
-        optional=["noise", "images"],
+        Table(
+            f"{loaded.name}: slope along each class's v_min in % of its ‖g‖, without and with SAM",
+            [
+                "class",
+                "ρ",
+                "images",
+                "without",
+                "with",
+                "‖g_SAM‖/‖g‖",
+                "SAM",
+                "confidence",
+                "noise",
+            ],
+            [_row(effect) for effect in result.effects],
+            optional=["noise", "images"],
+        )
     )
     say(
         "±: standard error over the images of the class; noise: that part of the mean square of "

@@ -9,7 +9,7 @@ from checkpoints.analysis.request import RHOS, TheoremRequest
 from cli.commands.directions.opened import open_for
 from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
-from cli.display.tables import print_table
+from cli.display.tables import Table, print_table
 from cli.display.words import number
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
@@ -97,11 +97,14 @@ def _print(one: "DirectionReport") -> None:
         columns += ["batches", "95 %", "predicted ", "theorem"]
         rows = [row + _of_batches(batch) for row, batch in zip(rows, one.batches, strict=True)]
     print_table(
-        f"class {one.label}, {one.n} images: λmin {number(one.lambda_min)} (vᵀGv "
-        f"{number(one.gauss_newton)}, vᵀ(H-G)v {number(one.rest)}), ‖g‖ {number(one.grad_norm)}, "
-        f"ρ* {number(one.critical_rho)}, E⟨g_B,v⟩² {number(one.correlated_noise)}",
-        columns,
-        rows,
+        Table(
+            f"class {one.label}, {one.n} images: λmin {number(one.lambda_min)} (vᵀGv "
+            f"{number(one.gauss_newton)}, vᵀ(H-G)v {number(one.rest)}), ‖g‖ "
+            f"{number(one.grad_norm)}, ρ* {number(one.critical_rho)}, E⟨g_B,v⟩² "
+            f"{number(one.correlated_noise)}",
+            columns,
+            rows,
+        )
     )
     others = [label for label in one.cross if label != one.label]
     if others:

@@ -2,27 +2,10 @@
 
 from collections.abc import Sequence
 
-from cli.display.lines import say
-from spectra import LossAnalysis
-from spectra.findings.verdict import NOT_THE_HESSIAN, Verdict
+from spectra.findings.loss_analysis import LossAnalysis
+from spectra.findings.verdict import Verdict
 from spectra.landscape.bending import Bending
 from spectra.landscape.stationary_point import StationaryPoint
-
-
-def print_sentences(records: Sequence[LossAnalysis]) -> None:
-    """Print a line for each class; classes of which the same is said share one.
-
-    Nothing is printed of the Gauss-Newton matrix, which says nothing of the curvature of the loss.
-    """
-    said: dict[str, list[str]] = {}
-    for record in records:
-        if record.verdict.name != NOT_THE_HESSIAN:
-            said.setdefault(_line(record), []).append(record.label)
-    if not said:
-        return
-    say("what this says; --explain says why:")
-    for text, labels in said.items():
-        say(f"  {', '.join(labels)}: {text}")
 
 
 def explanations(records: Sequence[LossAnalysis]) -> list[str]:
@@ -49,12 +32,6 @@ def explanations(records: Sequence[LossAnalysis]) -> list[str]:
             what = stationary.sentence + ("" if known else f" ({stationary.reason})")
             lines += _explained("stationary point", what, stationary)
     return lines
-
-
-def _line(record: LossAnalysis) -> str:
-    """Return verdict, sentences and the next step of what is least settled."""
-    asked = f"What would change it: {record.next_step}" if record.next_step else ""
-    return " ".join(filter(None, (f"{record.verdict.name}.", record.sentence, asked)))
 
 
 def _explained(topic: str, text: str, finding: Verdict | Bending | StationaryPoint) -> list[str]:
