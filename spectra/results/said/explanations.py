@@ -1,4 +1,4 @@
-"""What the numbers of an analysis say, class by class, and what would change it."""
+"""All that is said of the losses of an analysis: what, why, and what would change it."""
 
 from collections.abc import Sequence
 
