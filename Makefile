@@ -45,11 +45,11 @@ fuzz: $(STAMP) ## read changed files: by coverage for 30 minutes, then at random
 test-verdicts: $(STAMP) ## search 600 points with known answers, print the table (ten minutes)
 	$(BIN)/python -m pytest -m slow tests/landscape/controls/test_verdict_power.py
 
-test-foreign: $(STAMP) ## install timm and transformers, and test their networks
+test-foreign: $(STAMP) ## install timm, transformers and wandb, and test what works with them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-c constraints.txt transformers huggingface_hub safetensors pyyaml
+		-c constraints.txt transformers huggingface_hub safetensors pyyaml wandb
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps timm
-	$(BIN)/python -m pytest -m foreign tests/foreign
+	$(BIN)/python -m pytest -m foreign tests/foreign tests/results/writers
 
 mutants: $(STAMP) ## see how many of 300 planted mistakes the tests notice (hours)
 	$(BIN)/python tests/mutation

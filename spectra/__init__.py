@@ -71,6 +71,8 @@ if TYPE_CHECKING:
     from spectra.results.frames.many_results import to_dataframe, to_xarray
     from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
     from spectra.results.study_result import StudyResult, load_study_result
+    from spectra.results.writers.to_tensorboard import TensorBoardWriter
+    from spectra.results.writers.to_wandb import WandbWriter
     from spectra.system.files.limits import raised_limits
     from spectra.system.seeding import derive_seed, make_generator
 else:  # tests/test_public_api.py holds the two equal
@@ -139,6 +141,8 @@ else:  # tests/test_public_api.py holds the two equal
             "spectra.results.frames.many_results": ["to_dataframe", "to_xarray"],
             "spectra.results.provenance": ["AnalysisProtocol", "CheckpointIdentity"],
             "spectra.results.study_result": ["StudyResult", "load_study_result"],
+            "spectra.results.writers.to_tensorboard": ["TensorBoardWriter"],
+            "spectra.results.writers.to_wandb": ["WandbWriter"],
             "spectra.system.files.limits": ["raised_limits"],
             "spectra.system.seeding": ["derive_seed", "make_generator"],
         },
@@ -178,6 +182,9 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "load_study_result",
     "to_dataframe",
     "to_xarray",
+    # Where trainings are watched
+    "TensorBoardWriter",
+    "WandbWriter",
     # What goes wrong
     "SpectraError",
     "InputError",

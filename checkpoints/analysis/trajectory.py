@@ -34,6 +34,7 @@ def analyze_trajectory(
     epochs: Sequence[int] | None = None,
     data: ImageData | None = None,
     on_progress: Progress | None = None,
+    on_analysis: Callable[[Analysis], None] | None = None,
 ) -> list[Analysis]:
     """Analyze the checkpoints of a run in the order of training.
 
@@ -53,6 +54,7 @@ def analyze_trajectory(
         epochs: which; None: all.
         data: already read data, to save reading it again.
         on_progress: called with (``epoch 100 class 8`` say, steps done, steps planned).
+        on_analysis: called with each checkpoint's result as soon as it is there.
 
     Raises:
         InputError: an epoch is not there, the request does not fit, or another process writes to
@@ -66,7 +68,7 @@ def analyze_trajectory(
         found = [(epoch, path) for epoch, path in found if epoch in set(epochs)]
     with locked(folder):
         along = _Trajectory(found, request, folder, source, options, data, on_progress)
-        return along.analyze_all()
+        return along.analyze_all(on_analysis)
 
 
 class _Trajectory:
@@ -89,9 +91,11 @@ class _Trajectory:
         self.analyses: dict[int, Analysis] = {}
         self.warm: dict[int, WarmStarts] = {}
 
-    def analyze_all(self) -> list[Analysis]:
+    def analyze_all(self, on_analysis: Callable[[Analysis], None] | None) -> list[Analysis]:
         for k in range(len(self.found)):
             self.analyze(k)
+            if on_analysis is not None:
+                on_analysis(self.analyses[k])
         for warm in self.warm.values():
             warm.forget()
         return [self.analyses[k] for k in range(len(self.found))]

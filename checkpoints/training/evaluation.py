@@ -13,6 +13,7 @@ from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.samples.forward import WithForward
 from spectra.objective.samples.input_tree import Samples
 from spectra.objective.samples.outputs import find_outputs
+from spectra.results.writers.values import EpochValues
 from spectra.system.allocator import out_of_memory
 from spectra.system.precision import float32_precision
 
@@ -57,6 +58,22 @@ class EpochMetrics:
     train_loss: float
     train_accuracy: float
     test: ClassMetrics | None = None
+
+    def values(self) -> EpochValues:
+        """Return the curves for a :class:`spectra.results.writers.interface.EpochWriter`.
+
+        The accuracy of class 8 on test images is ``accuracy/8``, as in an analysis.
+        """
+        numbers = {
+            "train/loss": self.train_loss,
+            "train/accuracy": self.train_accuracy,
+            "train/lr": self.lr,
+        }
+        if self.test is not None:
+            numbers["test/accuracy"] = self.test.overall
+            for name, by_class in (("accuracy", self.test.accuracy), ("test_loss", self.test.loss)):
+                numbers |= {f"{name}/{c}": x for c, x in enumerate(by_class) if x is not None}
+        return EpochValues(self.epoch, numbers)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form that files store."""

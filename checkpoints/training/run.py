@@ -1,7 +1,7 @@
 """Train one network by one recipe, with checkpoints and exact resumption."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ def train_job(
     other_execution: bool = False,
     repair: bool = False,
     on_progress: Progress | None = None,
+    on_epoch: Callable[[EpochMetrics], None] | None = None,
 ) -> list[Path]:
     """Train and return the paths of the kept checkpoints, the last epoch's last.
 
@@ -67,6 +68,7 @@ def train_job(
             gone, which a warning says; off: that is an error.
         on_progress: called after each epoch with (loss and accuracy, epochs done, epochs planned);
             :func:`checkpoints.training.resume.load_history` then has all its numbers.
+        on_epoch: called after each epoch with what it came to, once its state is saved.
 
     Raises:
         InputError: the folder holds another run, or a run and ``resume`` is off; or another process
@@ -77,7 +79,7 @@ def train_job(
     job.execution.check_device(torch.device(device))
     job.check()
     with suitable_threads(job.data), writing_under(job.folder), locked(job.folder):
-        _train(job, torch.device(device), resume, other_execution, repair, on_progress)
+        _train(job, torch.device(device), resume, other_execution, repair, on_progress, on_epoch)
     return [checkpoint_path(job.folder, e) for e in job.kept]
 
 
@@ -88,6 +90,7 @@ def _train(
     other_execution: bool,
     repair: bool,
     on_progress: Progress | None,
+    on_epoch: Callable[[EpochMetrics], None] | None,
 ) -> None:
     recipe, identity = job.recipe, job.identity()
     model = job.execution.place(_first_model(job), device)
@@ -138,6 +141,8 @@ def _train(
         save_state(state_path(job.folder), state, identity)
         if on_progress:
             on_progress(_said(metrics), epoch + 1, recipe.epochs)
+        if on_epoch:
+            on_epoch(metrics)
     _check_there(job, kept, recipe.epochs)
 
 

@@ -14,6 +14,7 @@ from spectra.errors import InputError
 from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
+    from checkpoints.training.evaluation import EpochMetrics
     from checkpoints.training.execution import Execution
 
 
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     help="With --resume: also where it was begun in another precision or layout, compiled or "
     "captured. To other bytes; the checkpoints say which epochs were computed how.",
 )
+@shared.log_to
 @shared.as_json
 def train(
     recipe: str,
@@ -75,6 +77,7 @@ def train(
     other_execution: bool,
     execution: "Execution",
     output: Path | None,
+    log_to: tuple[str, ...],
     seed: int,
     device: str,
     as_json: bool,
@@ -85,7 +88,9 @@ def train(
     from checkpoints.training.request import TrainRequest, training_job
     from checkpoints.training.resume import load_history
     from checkpoints.training.run import train_job
+    from spectra.results.writers.open_writers import check_places, writing_to
 
+    check_places(log_to)
     if other_execution and not resume:
         raise InputError("--other-execution goes with --resume; add it")
     overrides: dict[str, Any] = dict(_assignment(text) for text in settings)
@@ -108,12 +113,19 @@ def train(
         advice = f"take {twin}" if twin in RECIPE_NAMES else "'spectra recipes' lists those that do"
         raise InputError(f"{job.recipe.name} does not use ρ; leave it out, or {advice}")
     trained = False
-    with reporting(f"training {job.recipe.name}") as report:
+    described = {"recipe": job.recipe.name, "seed": seed, "data": job.data.name}
+    with (
+        writing_to(log_to, folder.name, described) as writer,
+        reporting(f"training {job.recipe.name}") as report,
+    ):
 
         def on_progress(what: str, epoch: int, epochs: int) -> None:
             nonlocal trained
             trained = True
             report.update(f"{job.recipe.name} {what}", epoch, epochs)
+
+        def on_epoch(metrics: "EpochMetrics") -> None:
+            writer.write_values(metrics.values())
 
         kept = train_job(
             job,
@@ -121,6 +133,7 @@ def train(
             resume=resume,
             other_execution=other_execution,
             on_progress=on_progress,
+            on_epoch=on_epoch,
         )
     last = load_history(state_path(folder))[-1] if trained else None
     if as_json:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @shared.loading
 @analysis_flags
 @shared.output
+@shared.log_to
 @shared.as_json
 def trajectory(
     runs: tuple[str, ...],
@@ -36,6 +37,7 @@ def trajectory(
     loading: "LoadOptions",
     asked: AskedAnalysis,
     output: Path | None,
+    log_to: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Analyze every checkpoint of RUNS and draw |λmin/λmax| over training, run beside run.
@@ -46,7 +48,10 @@ def trajectory(
     from checkpoints import list_checkpoints
     from checkpoints.analysis.trajectory import analyze_trajectory, common_switch
     from figures import draw_trajectories
+    from spectra.results.writers.open_writers import check_places, writing_to
     from spectra.system.progress import within
+
+    check_places(log_to)
 
     extremes_alone = 0 if asked["engine"] == "spectra" else 1
     request = asked.request(classes="head,mid,tail,overall", num_probes=extremes_alone, proof=False)
@@ -59,14 +64,17 @@ def trajectory(
     series = {}
     with reporting("analyzing") as report:
         for name, run in zip(names, runs, strict=True):
-            series[name] = analyze_trajectory(
-                run,
-                request,
-                folder=folder / file_name(name),
-                source=source,
-                options=loading,
-                on_progress=within(report.update, name),
-            )
+            described = {"loss": request.loss, "split": request.split}
+            with writing_to(log_to, name, described) as writer:
+                series[name] = analyze_trajectory(
+                    run,
+                    request,
+                    folder=folder / file_name(name),
+                    source=source,
+                    options=loading,
+                    on_progress=within(report.update, name),
+                    on_analysis=writer.write,
+                )
     switch = common_switch(a for analyses in series.values() for a in analyses)
     written = draw_trajectories(series, folder, switch_epoch=switch)
     if as_json:
@@ -98,6 +106,8 @@ def trajectory(
         )
     say("written:")
     print_paths(written)
+    if log_to:
+        say(*(f"  {place}" for place in log_to))
 
 
 def _name(run: str) -> str:

@@ -22,6 +22,14 @@ output = Flag(
 as_json = Flag(
     "--json", "as_json", heading=OUTPUT, is_flag=True, help="Print JSON on standard output."
 )
+log_to = Flag(
+    "--log-to",
+    "log_to",
+    heading=OUTPUT,
+    multiple=True,
+    metavar="tensorboard:DIR|wandb:PROJECT",
+    help="Write curves of every class by epoch, and densities as histograms, there too.",
+)
 seed = Flag(
     "--seed",
     heading=COMPUTING,

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from spectra.objective.placement import indexed
 from spectra.objective.plain_model import plain_model
 from spectra.objective.samples.forward import Forward
 from spectra.results.analysis import Analysis
+from spectra.results.writers.interface import EpochWriter
 from spectra.system.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -105,6 +107,8 @@ class ClassSpectra:
         memory: bytes that the process may hold in all; None: see :func:`spectra.analyze_classes`.
         name: of the model, for tables and figures.
         on_progress: see :func:`spectra.analyze_classes`.
+        writers: where each recording is written as soon as it is there, such as
+            :class:`spectra.TensorBoardWriter`; whoever opened them closes them.
 
     Raises:
         InputError: an argument is not as above.
@@ -139,6 +143,7 @@ class ClassSpectra:
         memory: int | None = None,
         name: str | None = None,
         on_progress: Progress | None = None,
+        writers: Sequence[EpochWriter] = (),
     ) -> None:
         check_integer("every", every)
         if every < 1:
@@ -167,6 +172,7 @@ class ClassSpectra:
         )
         self._forward, self._loss, self._dtype = forward, loss, dtype
         self._memory, self._name, self._on_progress = memory, name, on_progress
+        self._writers = tuple(writers)
         self._found: dict[int, Analysis] = {}
         self._took: list[RecordingTook] = []
 
@@ -251,6 +257,8 @@ class ClassSpectra:
         logger.info(
             "epoch %d: %.0f image products, %.3g s", epoch, products, self._took[-1].seconds
         )
+        for writer in self._writers:
+            writer.write(found)
         return found
 
     def save(self, folder: str | Path) -> list[Path]:
