@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-soak test-verdicts test-foreign mutants lint study study-digits bench-env bundle hashes release-check release-env clean
+.PHONY: help demo test test-slow test-soak test-verdicts test-foreign mutants lint study study-digits bench-env bundle report-bundle hashes release-check release-env clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -70,6 +70,9 @@ bench-env: $(STAMP) ## install the libraries that `spectra bench` compares with
 
 bundle: $(STAMP) ## retrain the bundled digits networks; those of CIFAR-10-LT stay
 	$(BIN)/python -m checkpoints.bundling
+
+report-bundle: ## build the page of `spectra report` from its sources, as package-lock.json pins them (npm)
+	cd figures/report/page && npm ci --ignore-scripts --no-audit --no-fund && node build.mjs
 
 hashes: release-env ## look up the SHA-256 of every file of the versions in constraints.txt
 	$(BIN)/python tests/release/hashes.py

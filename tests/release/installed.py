@@ -16,6 +16,7 @@ PACKAGE_DATA = (
     *(f"checkpoints/studies/{study}.toml" for study in ("demo", "digits")),
     *(f"checkpoints/studies/published/{name}.toml" for name in PUBLISHED),
     "checkpoints/bundled/MANIFEST.json",
+    "figures/report/page/page.html",
 )
 # They import what is not installed with the package.
 OPTIONAL = ("spectra.classes.huggingface", "spectra.classes.lightning")

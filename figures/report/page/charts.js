@@ -1,0 +1,115 @@
+// The charts, by Observable Plot: densities on the symlog-log plane, and curves over epochs.
+
+import {axisX, axisY, dot, gridX, gridY, line, plot, pointer, ruleX, ruleY, tip} from "@observablehq/plot";
+import {element} from "./elements.js";
+import {number, tick} from "./numbers.js";
+import {FLOOR, curve, densityAt, stemHeight, thinned, ticksOf} from "./smoothing.js";
+
+const MARGINS = {marginTop: 26, marginRight: 14, marginBottom: 42, marginLeft: 46};
+const SMALL = {...MARGINS, marginTop: 10, marginBottom: 22, marginLeft: 40};
+const GRID = {stroke: "var(--grid)", strokeOpacity: 1};
+const AXIS = {color: "var(--faint)", tickSize: 0, labelArrow: "none"};
+// Around 0 the eigenvalue axis is nearly linear up to this part of the linear range; the whole
+// range then takes a quarter of the width, as in the figures.
+const LINEAR_PART = 0.1;
+
+/** Draws into `box` as wide as it is, now and whenever its width changes. */
+export function fitted(box, draw) {
+  let width = 0;
+  const again = () => {
+    width = box.clientWidth;
+    if (width) box.replaceChildren(draw(width));
+  };
+  new ResizeObserver(() => box.clientWidth !== width && again()).observe(box);
+  return again;
+}
+
+/**
+ * Densities on one pair of axes.
+ *
+ * @param items [{name, text, ink, dashes, density}]
+ * @param plane {half, linear, top, sigma}
+ * @param small whether it is one panel of many: fewer labels
+ */
+export function densityChart(items, plane, {width, height, small = false, name}) {
+  const {half, linear, top, sigma} = plane;
+  const constant = LINEAR_PART * linear;
+  const margins = small ? SMALL : MARGINS;
+  const scale = (x) => Math.sign(x) * Math.log1p(Math.abs(x) / constant);
+  const pixels = (width - margins.marginLeft - margins.marginRight) / (2 * scale(half));
+  const ticks = ticksOf(plane, small || width < 560 ? 2 : 5);
+  const shown = items.map((item) => ({
+    ...item,
+    points: thinned(curve(item.density, sigma), (x) => scale(x) * pixels),
+    stem: stemHeight(item.density.size, sigma),
+  }));
+  const marks = shown.flatMap((item) => [
+    line(item.points, {x: (p) => p[0], y: (p) => floored(p[1]), stroke: item.ink, strokeDasharray: item.dashes, strokeWidth: 1.5}),
+    ruleX(item.density.resolved, {x: (v) => v, y1: FLOOR, y2: item.stem + FLOOR, stroke: item.ink, strokeWidth: 1}),
+    dot(item.density.resolved, {x: (v) => v, y: item.stem + FLOOR, r: 1.8, fill: item.ink}),
+    dot([item.density.low], {x: (v) => v, y: FLOOR, symbol: "triangle", rotate: -90, r: 4.5, fill: item.ink}),
+    dot([item.density.high], {x: (v) => v, y: FLOOR, symbol: "triangle", rotate: 90, r: 4.5, fill: item.ink}),
+    dot(item.density.massless, {x: (v) => v, y: FLOOR, symbol: "times", r: 5, stroke: "currentColor"}),
+  ]);
+  const said = shown.flatMap((item) => [
+    ...item.points.filter(([, y]) => y > 0).map(([x, y]) => ({x, y: floored(y), text: `${item.text}\neigenvalue ${number(x)}\ndensity ${number(y)}`})),
+    ...item.density.resolved.map((x, k) => ({x, y: item.stem + FLOOR, text:
+      `${item.text}\nresolved eigenvalue ${number(x, 4)}\nresidual ${number(item.density.residuals[k])}`})),
+  ]);
+  return plot({
+    ...margins, width, height, ariaLabel: name, className: "chart",
+    x: {type: "symlog", constant, domain: [-half, half]},
+    y: {type: "log", domain: [FLOOR, top], clamp: true},
+    marks: [
+      gridX(ticks.all, GRID), gridY({ticks: small ? 3 : 5, ...GRID}),
+      ruleX([0], {stroke: "var(--axis)"}), ruleY([FLOOR], {stroke: "var(--axis)"}),
+      axisX(ticks.labelled, {...AXIS, tickFormat: tick, labelAnchor: "center", labelOffset: 36, label: small ? null : "eigenvalue (loss / parameter²), symmetric log scale"}),
+      axisY({...AXIS, ticks: small ? 3 : 5, tickFormat: tick, label: small ? null : "density + 1e−7, log scale", labelAnchor: "top"}),
+      ...marks,
+      tip(said, pointer({x: "x", y: "y", title: "text", maxRadius: 30})),
+    ],
+  });
+}
+
+/** What a chart of densities shows, in a table: the density at the ticks of its axis. */
+export function densityAtTicks(items, plane) {
+  const places = ticksOf(plane, 4).labelled;
+  const columns = [{title: "class", head: true}, ...places.map((x) => ({title: tick(x), numeric: true}))];
+  const rows = items.map(({text, density}) =>
+    [text, ...places.map((x) => number(densityAt(density, x, plane.sigma), 4))]);
+  return {columns, rows};
+}
+
+/**
+ * Curves over epochs.
+ *
+ * @param series [{text, ink, dashes, symbol, points: [{epoch, value}]}]
+ * @param y options of the scale, and `ticks` and `label` of its axis
+ */
+export function epochChart(series, {width, height, name, epochs, epoch, change, y, label, ticks}) {
+  const said = series.flatMap((one) => one.points.map((p) => ({...p, text: `${one.text}\nepoch ${p.epoch}\n${number(p.value)}`})));
+  return plot({
+    ...MARGINS, width, height, ariaLabel: name, className: "chart", y,
+    x: {domain: epochs.length > 1 ? [epochs[0], epochs.at(-1)] : [epochs[0] - 1, epochs[0] + 1]},
+    marks: [
+      gridY({ticks, ...GRID}),
+      axisX({...AXIS, ticks: Math.min(6, Math.floor(width / 70)), label: "epoch", labelAnchor: "center", labelOffset: 36}),
+      axisY({...AXIS, ticks, tickFormat: tick, label, labelAnchor: "top"}),
+      change === null ? null : ruleX([change], {stroke: "var(--axis)", strokeDasharray: "2 3"}),
+      ruleX([epoch], {stroke: "var(--accent)", strokeWidth: 6, strokeOpacity: 0.25}),
+      ...series.flatMap((one) => [
+        line(one.points, {x: "epoch", y: "value", stroke: one.ink, strokeDasharray: one.dashes, strokeWidth: 1.5}),
+        dot(one.points, {x: "epoch", y: "value", symbol: one.symbol, r: 3.2, fill: one.ink, stroke: one.ink}),
+      ]),
+      tip(said, pointer({x: "epoch", y: "value", title: "text"})),
+    ],
+  });
+}
+
+export function figure(caption, box) {
+  return element("figure", {}, box, element("figcaption", {}, caption));
+}
+
+function floored(density) {
+  return density + FLOOR;
+}

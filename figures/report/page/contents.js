@@ -1,0 +1,91 @@
+// The document that is embedded in the page, made ready for drawing. figures/report/contents.py
+// says what stands in it.
+
+const FORMAT = "spectra.report";
+const SCHEMA = 1;
+// Dashes are given for lines of a point, and drawn twice as thick.
+const ON_SCREEN = 2;
+// matplotlib's markers, by the nearest symbol that Observable Plot has.
+const SYMBOLS = {
+  o: "circle", s: "square", "^": "triangle", D: "diamond", v: "wye", P: "cross", X: "times",
+  p: "star", "<": "asterisk", ">": "plus",
+};
+
+export function readReport() {
+  const report = JSON.parse(document.getElementById("report-data").textContent);
+  if (report.format !== FORMAT || report.schema !== SCHEMA) {
+    throw new Error(`expected a document of ${FORMAT}, schema ${SCHEMA}`);
+  }
+  const labels = report.labels.map((label, place) => styled(label, `--label-${place}`, place));
+  const runs = report.runs.map((run, place) => ({...run, place}));
+  const byName = new Map(labels.map((label) => [label.name, label]));
+  const rows = report.rows.map((row) => ({
+    ...row,
+    run: runs[row.run],
+    label: byName.get(row.label),
+    source: report.sources[row.source],
+    density: row.density && decoded(row),
+  }));
+  return {
+    ...report, labels, runs, rows, byName,
+    splits: distinct(rows.map((row) => row.split)),
+    epochs: distinct(rows.map((row) => row.epoch).filter((epoch) => epoch !== null)).sort((a, b) => a - b),
+    verdicts: distinct(rows.map((row) => row.verdict)),
+  };
+}
+
+/** The rows that are shown: of each run its last checkpoint up to `epoch`, or its first. */
+export function rowsAt(report, {split, epoch}) {
+  const ofSplit = report.rows.filter((row) => row.split === split);
+  return report.runs.flatMap((run) => {
+    const ofRun = ofSplit.filter((row) => row.run === run);
+    const epochs = distinct(ofRun.map((row) => row.epoch)).sort((a, b) => a - b);
+    const shown = epochs.findLast((one) => one === null || one <= epoch) ?? epochs[0];
+    return byPlace(ofRun.filter((row) => row.epoch === shown));
+  });
+}
+
+/** What a row is of, for people: `class 8 of ce-drw, epoch 200`. */
+export function rowText(row) {
+  return `${row.label.text} of ${runText(row)}`;
+}
+
+export function runText(row) {
+  return row.epoch === null ? row.run.text : `${row.run.text}, epoch ${row.epoch}`;
+}
+
+export function byPlace(rows) {
+  return [...rows].sort((a, b) => a.label.place - b.label.place);
+}
+
+export function distinct(values) {
+  return [...new Set(values)];
+}
+
+/** Which labels an overlay begins with: the groups, or the classes of most and of fewest images. */
+export function firstShown({labels}) {
+  const groups = labels.filter(({name}) => ["head", "tail", "overall"].includes(name));
+  const chosen = groups.length > 1 ? groups : [labels[0], labels.at(-1)];
+  return new Set(chosen.map(({name}) => name));
+}
+
+function styled(one, variable, place) {
+  return {
+    ...one, place, variable, ink: `var(${variable})`,
+    dashes: one.dash.map((length) => ON_SCREEN * length).join(" ") || null, symbol: SYMBOLS[one.marker] ?? "circle",
+  };
+}
+
+function decoded({density, lambda_min, lambda_max}) {
+  return {
+    ...density, nodes: floats(density.nodes), weights: floats(density.weights),
+    low: lambda_min.value, high: lambda_max.value,
+  };
+}
+
+/** Little-endian float32 in base64, as numbers. */
+function floats(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const view = new DataView(bytes.buffer);
+  return Array.from({length: bytes.length / 4}, (_, k) => view.getFloat32(4 * k, true));
+}
