@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-soak test-verdicts test-foreign mutants lint study study-digits bench-env bundle report-bundle hashes release-check release-env clean
+.PHONY: help demo test test-slow test-docs test-soak test-verdicts test-foreign mutants lint study study-digits bench-env bundle report-bundle hashes release-check release-env clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -33,6 +33,9 @@ test-slow: $(STAMP) ## run the tests that take minutes
 
 test-soak: $(STAMP) ## 500 analyses, 200 figures and 50 trainings, memory watched (three minutes)
 	$(BIN)/python -m pytest -m slow tests/long_runs
+
+test-docs: $(STAMP) ## run the code blocks of the README and of all pages (two minutes)
+	$(BIN)/python -m pytest -m docs tests/docs
 
 test-faults: $(STAMP) ## kill, fill the disk, and so on, at every write of five jobs (15 minutes)
 	$(BIN)/python -m pytest -m "not slow" tests/faults

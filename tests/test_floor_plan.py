@@ -17,6 +17,7 @@ TREES = {
     **dict.fromkeys(PACKAGES, ROOT),
     "tests": ROOT / "tests",
     "docs/study": ROOT / "docs/study",
+    "docs/mkdocs": ROOT / "docs/mkdocs",
 }
 LONGEST_FILE = 300
 LARGEST_FOLDER = 12
