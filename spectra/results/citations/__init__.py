@@ -1,0 +1,1 @@
+"""What a result is to cite: the methods and data that it in fact rests on, as BibTeX."""
