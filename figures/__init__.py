@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from figures.protocol_ratios import plot_protocols, plot_protocols_over_training
     from figures.published import plot_published
     from figures.recipes import plot_recipe_table, recipe_table_markdown
+    from figures.report.write import write_report
     from figures.style.class_colours import class_colours
     from figures.style.colours import house_style
     from figures.style.comparable import infer_groups, require_comparable
@@ -55,6 +56,7 @@ else:  # tests/test_public_api.py holds the two equal
             "figures.protocol_ratios": ["plot_protocols", "plot_protocols_over_training"],
             "figures.published": ["plot_published"],
             "figures.recipes": ["plot_recipe_table", "recipe_table_markdown"],
+            "figures.report.write": ["write_report"],
             "figures.style.class_colours": ["class_colours"],
             "figures.style.colours": ["house_style"],
             "figures.style.saving": ["save_figure"],
@@ -68,7 +70,8 @@ else:  # tests/test_public_api.py holds the two equal
     __getattr__ = renamed(__name__, __getattr__)
 
 __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
-    # All figures of a result, into a folder
+    # One page of results, and all figures of a result, into a folder
+    "write_report",
     "draw_analysis",
     "draw_trajectories",
     "draw_study",

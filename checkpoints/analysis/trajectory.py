@@ -12,7 +12,6 @@ from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.warm import WarmStarts
 from checkpoints.data import ImageData
 from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
-from checkpoints.recipes.schedules import drw_switch
 from spectra import Analysis, save_analysis
 from spectra.errors import InputError
 from spectra.results.analysis import analysis_to_plain
@@ -174,22 +173,13 @@ def damaged_results(folder: Path, analyses: Iterable[Analysis]) -> list[str]:
     return wrong
 
 
-def switch_epoch(analysis: Analysis) -> int | None:
-    """Return after how many epochs re-weighting set in, or None where the recipe has no DRW."""
-    fields = analysis.checkpoint.recipe_fields or {}
-    epochs = fields.get("epochs")
-    if fields.get("weighting") != "drw" or not isinstance(epochs, int):
-        return None
-    return drw_switch(epochs)
-
-
 def switch_epochs(analyses: Iterable[Analysis]) -> dict[str, int]:
     """Return the epoch at which re-weighting set in, by the recipes in which it did."""
-    found = {str(analysis.checkpoint.recipe): switch_epoch(analysis) for analysis in analyses}
+    found = {str(a.checkpoint.recipe): a.checkpoint.switch_epoch for a in analyses}
     return {recipe: epoch for recipe, epoch in found.items() if epoch is not None}
 
 
 def common_switch(analyses: Iterable[Analysis]) -> int | None:
     """Return the epoch at which re-weighting set in wherever it did; None if there are several."""
-    switches = {switch_epoch(analysis) for analysis in analyses} - {None}
+    switches = {analysis.checkpoint.switch_epoch for analysis in analyses} - {None}
     return switches.pop() if len(switches) == 1 else None

@@ -6,11 +6,7 @@ import torch
 from torch import Tensor
 
 from checkpoints.recipes.recipe import Recipe
-
-
-def drw_switch(epochs: int) -> int:
-    """Return the 0-based epoch at which re-weighting starts and lr drops first: 160 of 200."""
-    return max(1, round(0.8 * epochs))
+from spectra.results.provenance import drw_switch
 
 
 def learning_rate(recipe: Recipe, epoch: int) -> float:

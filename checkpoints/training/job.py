@@ -10,10 +10,9 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.data.dataset import ImageData
 from checkpoints.models import Architecture
 from checkpoints.recipes.recipe import Recipe
-from checkpoints.recipes.schedules import drw_switch
 from checkpoints.training.execution import EXACT, Execution
 from spectra.errors import InputError
-from spectra.results.provenance import PlainValue
+from spectra.results.provenance import PlainValue, drw_switch
 from spectra.system.files.reading import file_digest
 
 

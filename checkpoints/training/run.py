@@ -12,7 +12,6 @@ from torch import nn
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.formats.native import save_native
 from checkpoints.models import build_model, initialise
-from checkpoints.recipes.schedules import drw_switch
 from checkpoints.training.epochs_by_execution import ComputedEpochs, computed_note, go_on
 from checkpoints.training.evaluation import EpochMetrics, passes_of
 from checkpoints.training.job import (
@@ -34,6 +33,7 @@ from checkpoints.training.threads import suitable_threads
 from checkpoints.training.trainer import Trainer, descent
 from spectra._version import __version__
 from spectra.errors import InputError
+from spectra.results.provenance import drw_switch
 from spectra.system.files.lock import locked
 from spectra.system.files.places import writing_under
 from spectra.system.progress import Progress

@@ -12,9 +12,8 @@ from ratio_by_loss import load_losses, plot_ratio_against_loss
 from recurrence_runs import recurrence_runs
 from stored import Network, StoredResults, stored_results
 
-from checkpoints.recipes.schedules import drw_switch
 from figures import plot_density, plot_protocols_over_training
-from spectra.results.provenance import AnalysisProtocol
+from spectra.results.provenance import AnalysisProtocol, drw_switch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -25,6 +25,7 @@ class LabelStyle:
         group: ``head``, ``mid`` or ``tail`` where a group's loss says that this class is in it.
         images: training images; None where the results do not say.
         colour: ``#rrggbb``, the same in every figure.
+        colour_on_dark: of the same class on a dark page.
         dash: lengths of dashes and gaps in pixels; empty for a line that is whole.
         marker: ``o``, ``s``, ``^`` ... as matplotlib names it.
     """
@@ -34,6 +35,7 @@ class LabelStyle:
     group: str | None
     images: int | None
     colour: str
+    colour_on_dark: str
     dash: tuple[float, ...]
     marker: str
 

@@ -67,11 +67,11 @@ class ClassRow:
     """One loss at one checkpoint: a line of the matrix, and a point of a trajectory.
 
     Attributes:
-        run: place in :attr:`Report.runs`.
-        source: place in :attr:`Report.sources`.
+        run: place in :attr:`figures.report.contents.Report.runs`.
+        source: place in :attr:`figures.report.contents.Report.sources`.
         epoch: epochs of training done; None where the checkpoint does not say.
         split: ``train`` or ``test``: the images whose loss it is.
-        label: name in :attr:`Report.labels`.
+        label: name in :attr:`figures.report.contents.Report.labels`.
         n: images.
         loss: mean over them.
         accuracy_train: fraction right of the training images of these classes.

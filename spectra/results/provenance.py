@@ -16,6 +16,14 @@ Description = Mapping[str, PlainValue]
 HESSIAN, GAUSS_NEWTON = "hessian", "gauss-newton"
 
 
+def drw_switch(epochs: int) -> int:
+    """Return the 0-based epoch at which re-weighting starts and lr drops first: 160 of 200.
+
+    Source: the code of Rangwani et al. 2022, scaled from its 200 epochs.
+    """
+    return max(1, round(0.8 * epochs))
+
+
 @dataclass(frozen=True)
 class CheckpointIdentity:
     """The weights that were analyzed; None where a checkpoint does not say.
@@ -52,6 +60,15 @@ class CheckpointIdentity:
     def title(self) -> str:
         """``name, epoch 100``, or the name alone."""
         return self.name if self.epoch is None else f"{self.name}, epoch {self.epoch}"
+
+    @property
+    def switch_epoch(self) -> int | None:
+        """After how many epochs re-weighting set in; None where the recipe has no DRW."""
+        fields = self.recipe_fields or {}
+        epochs = fields.get("epochs")
+        if fields.get("weighting") != "drw" or not isinstance(epochs, int):
+            return None
+        return drw_switch(epochs)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from command_line import invoke, refused
 
-from spectra.results.directions.image_curvatures import load_images
+from spectra.results.directions.image_curvatures import ENDS, load_images
+from spectra.results.directions.pictures_file import load_pictures
 
 DIGITS = "bundled:digits/ce-drw"
 
@@ -30,6 +31,14 @@ def test_files_hold_every_image_and_the_terminal_the_first(folder):
     assert found.sentence in " ".join(shown.split())
 
 
+def test_pictures_are_kept_of_the_images_that_are_shown(folder):
+    (found,) = load_images(folder / "images.json").losses
+    shown = {image.position for end in ENDS for image in found.ranked(end)[:3]}
+    pictures = load_pictures(folder / "pictures.npz")
+    assert set(pictures) == shown
+    assert {(p.shape, int(p.max())) for p in pictures.values()} == {((8, 8, 1), 255)}
+
+
 def test_a_sheet_is_drawn(folder):
     assert (folder / "images-8.png").stat().st_size > 10_000
 
@@ -37,7 +46,7 @@ def test_a_sheet_is_drawn(folder):
 def test_the_same_command_writes_the_same_files(folder, tmp_path):
     result = invoke("images", DIGITS, "--classes", 8, "--show", 3, "-o", tmp_path, "--json")
     assert len(json.loads(result.stdout)["losses"][0]["images"]) == 8
-    for name in ("images.json", "images.csv", "images-8.png"):
+    for name in ("images.json", "images.csv", "pictures.npz", "images-8.png"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 

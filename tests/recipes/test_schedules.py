@@ -7,11 +7,11 @@ from checkpoints import get_recipe
 from checkpoints.recipes.recipe import Recipe
 from checkpoints.recipes.schedules import (
     ascent_radius,
-    drw_switch,
     learning_rate,
     sampling_probabilities,
 )
 from checkpoints.training.job import default_epochs
+from spectra.results.provenance import drw_switch
 
 
 def recipe_of(epochs: int, **fields: object) -> Recipe:

@@ -16,6 +16,9 @@ from spectra.errors import InputError
 from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from checkpoints import ImageData, LoadOptions
     from spectra.results.directions.image_curvatures import ImagesResult
 
@@ -69,6 +72,7 @@ def images(
         images_to_plain,
         save_images,
     )
+    from spectra.results.directions.pictures_file import save_pictures
     from spectra.system.files.writing import write_atomically
 
     request = asked.request(num_probes=0)
@@ -82,8 +86,12 @@ def images(
     save_images(folder / "images.json", result)
     write_atomically(folder / "images.csv", images_to_csv(result.losses).encode())
     written = [folder / "images.json", folder / "images.csv"]
+    pixels = _pictures(result, data, show)
+    if pixels:
+        save_pictures(folder / "pictures.npz", pixels)
+        written.append(folder / "pictures.npz")
     if not no_figures:
-        written += _sheets(result, data, folder, show)
+        written += _sheets(result, pixels, folder, show)
     if as_json:
         print_json({**images_to_plain(result), "files": there(written)})
         return
@@ -93,16 +101,25 @@ def images(
     print_paths(written)
 
 
-def _sheets(result: "ImagesResult", data: "ImageData", folder: Path, show: int) -> list[Path]:
-    """Draw a sheet for each loss; where the data are no images, positions and labels alone."""
+def _pictures(
+    result: "ImagesResult", data: "ImageData", show: int
+) -> "dict[int, npt.NDArray[np.float32]]":
+    """Return what is shown of the images; empty where the data are no images."""
     from checkpoints.analysis.directions.thumbnails import thumbnails
-    from figures import plot_image_sheet, save_figure
     from spectra.results.directions.image_curvatures import ENDS
+
+    shown = {i.position for one in result.losses for end in ENDS for i in one.ranked(end)[:show]}
+    return thumbnails(data, result.protocol.split, sorted(shown))
+
+
+def _sheets(
+    result: "ImagesResult", pixels: "dict[int, npt.NDArray[np.float32]]", folder: Path, show: int
+) -> list[Path]:
+    """Draw a sheet for each loss; where the data are no images, positions and labels alone."""
+    from figures import plot_image_sheet, save_figure
 
     written = []
     for one in result.losses:
-        shown = {i.position for end in ENDS for i in one.ranked(end)[:show]}
-        pixels = thumbnails(data, result.protocol.split, sorted(shown))
         sheet = plot_image_sheet(one, pixels, show=show, title=result.checkpoint.name)
         written += save_figure(sheet, folder / f"images-{file_name(one.label)}")
     return written

@@ -1,0 +1,226 @@
+"""What a report is made of: result files, found in the files and folders that were named."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spectra import Analysis, load_analysis
+from spectra.errors import InputError
+from spectra.results.analysis import FORMAT as ANALYSIS
+from spectra.results.directions.image_curvatures import FORMAT as IMAGES
+from spectra.results.directions.image_curvatures import ImagesResult, load_images
+from spectra.results.protocol_rows import ProtocolRow, protocol_rows
+from spectra.results.study_result import FORMAT as STUDY
+from spectra.results.study_result import load_study_result
+from spectra.system.files.documents import read_json
+from spectra.system.files.reading import file_digest, opened
+from spectra.system.foreign_text import printable
+
+STUDY_FILE, PROTOCOLS_FILE = "results.json", "protocols.json"
+# Files of ours by name: a damaged one is named, where one of somebody else is passed over.
+_OURS = ("analysis.json", STUDY_FILE, PROTOCOLS_FILE, "images.json")
+# In them lie parts of results, warm starts and weights. The study's file holds the last two.
+_PASSED_OVER, _IN_STUDY = ("units", "warm", "checkpoints"), ("analyses", "trajectories")
+# Ours: files begin with their format; and folders that commands make for a run beside it.
+_HEAD, _BESIDE = 200, ("analyze", "trajectory", "protocols")
+
+
+@dataclass(frozen=True)
+class FoundAnalysis:
+    """One analysis, and where it stands.
+
+    Attributes:
+        analysis: of a checkpoint.
+        file: its file, from the folder that was named on; empty for one in memory.
+        digest: SHA-256 of the file; empty likewise.
+        folder: where the file lies, which sets networks of one name apart.
+    """
+
+    analysis: Analysis
+    file: str = ""
+    digest: str = ""
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class FoundProtocols:
+    """One checkpoint under several choices of images.
+
+    Attributes:
+        title: which checkpoint.
+        rows: a loss's protocols beside each other.
+    """
+
+    title: str
+    rows: tuple[ProtocolRow, ...]
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """Shares of images, and the folder whose pictures they go with.
+
+    Attributes:
+        result: of ``spectra images``.
+        folder: where it lies.
+    """
+
+    result: ImagesResult
+    folder: Path
+
+
+@dataclass(frozen=True)
+class FoundResults:
+    """All results of a report.
+
+    Attributes:
+        analyses: of checkpoints, in the order found.
+        protocols: comparisons of choices of images.
+        images: shares of images.
+    """
+
+    analyses: tuple[FoundAnalysis, ...]
+    protocols: tuple[FoundProtocols, ...]
+    images: tuple[FoundImages, ...]
+
+
+def find_results(runs: Iterable[str | Path | Analysis]) -> FoundResults:
+    """Read the results in files and folders.
+
+    A folder is looked through with the folders in it. One that holds none, as that of a training
+    does, stands for the folders that commands make for it beside it: ``analyze-NAME``,
+    ``trajectory-NAME`` and ``protocols-NAME``.
+
+    Args:
+        runs: result files, folders with some in them, or results in memory.
+
+    Raises:
+        InputError: one is not there, is no result, is damaged, or holds none.
+    """
+    analyses: list[FoundAnalysis] = []
+    protocols: list[FoundProtocols] = []
+    images: list[FoundImages] = []
+    seen: set[Path] = set()
+    for run in runs:
+        if isinstance(run, Analysis):
+            analyses.append(FoundAnalysis(run))
+            continue
+        for path, named in _files_of(Path(run)):
+            if path.resolve() in seen:
+                continue
+            seen.add(path.resolve())
+            if path.name == PROTOCOLS_FILE:
+                protocols += _protocols_beside(path)
+            elif _format_of(path) == IMAGES:
+                images.append(FoundImages(load_images(path), path.parent))
+            else:
+                analyses += _analyses_in(path, named)
+    if not (analyses or protocols or images):
+        raise InputError("a report is of results; name at least one file or folder of them")
+    return FoundResults(tuple(analyses), tuple(protocols), tuple(images))
+
+
+def _analyses_in(path: Path, named: str) -> list[FoundAnalysis]:
+    """Return the analyses of a result or of a study."""
+    held: Iterable[Analysis]
+    if _format_of(path) == STUDY:
+        study = load_study_result(path)
+        held = (*study.analyses, *study.trajectories)
+    else:
+        held = (load_analysis(path),)
+    digest = file_digest(path) or ""
+    folder = str(Path(os.path.abspath(path)).parent)
+    return [FoundAnalysis(analysis, named, digest, folder) for analysis in held]
+
+
+def _files_of(run: Path) -> list[tuple[Path, str]]:
+    """Return the result files of what was named, each with its name from there on."""
+    if run.is_dir():
+        found = _files_in(run) or [
+            file
+            for kind in _BESIDE
+            for folder in sorted(_absolute(run).parent.glob(f"{kind}-*"))
+            if folder.name.partition("-")[2].partition("@")[0] == _absolute(run).name
+            for file in _files_in(folder)
+        ]
+        if not found:
+            raise InputError(
+                f"{run} holds no results; give 'spectra analyze {run}' first, or name the folder "
+                "that a command wrote to"
+            )
+        return found
+    if not run.exists():
+        raise InputError(
+            f"there is no {run}; name a result file, or a folder that 'spectra analyze', "
+            "'trajectory' or 'pipeline' wrote to"
+        )
+    if run.name != PROTOCOLS_FILE and _format_of(run) not in (ANALYSIS, STUDY, IMAGES):
+        raise InputError(
+            f"{run} is no result of 'spectra analyze', 'trajectory', 'pipeline' or 'images'"
+        )
+    return [(run, printable(run.name))]
+
+
+def _files_in(folder: Path) -> list[tuple[Path, str]]:
+    top = _absolute(folder)
+    return [
+        (path, printable(f"{top.name}/{path.relative_to(folder).as_posix()}"))
+        for path in _walk(folder)
+    ]
+
+
+def _walk(top: Path) -> Iterator[Path]:
+    """Give the result files under a folder, in the order of their names."""
+    for place, folders, names in os.walk(top):
+        here = Path(place)
+        studied = STUDY_FILE in names and _format_of(here / STUDY_FILE) == STUDY
+        passed = (*_PASSED_OVER, *(_IN_STUDY if studied else ()))
+        folders[:] = sorted(name for name in folders if name not in passed and name[0] != ".")
+        compared = PROTOCOLS_FILE in names
+        for name in sorted(names):
+            path = here / name
+            # The results under each protocol are rows of one comparison.
+            ours = name in _OURS or (not compared and name.startswith("epoch-"))
+            if path.suffix != ".json" or (compared and name not in _OURS):
+                continue
+            if ours or _format_of(path) in (ANALYSIS, STUDY, IMAGES):
+                yield path
+
+
+def _format_of(path: Path) -> str:
+    """Return the format that a file of ours begins with; empty for another file."""
+    with opened(path, None) as file:
+        _, found, rest = file.read(_HEAD).partition(b'"format": "')
+    return rest.partition(b'"')[0].decode(errors="replace") if found else ""
+
+
+def _protocols_beside(path: Path) -> list[FoundProtocols]:
+    """Return the comparison whose full results lie beside its table."""
+    table: Any = read_json(path, what="a table of 'spectra analyze --compare-protocols'")
+    rows = table if isinstance(table, list) else []
+    named = [str(row.get("protocol")) for row in rows if isinstance(row, dict)]
+    found: dict[str, Analysis] = {}
+    for other in sorted(path.parent.glob("*.json")):
+        if other != path and _format_of(other) == ANALYSIS:
+            analysis = load_analysis(other)
+            found[_protocol_of(analysis)] = analysis
+    kept = {name: found[name] for name in dict.fromkeys(named) if name in found}
+    if not kept:
+        raise InputError(
+            f"{path} is a table whose full results do not lie beside it; copy the whole folder, or "
+            "give 'spectra analyze CHECKPOINT --compare-protocols' again"
+        )
+    title = next(iter(kept.values())).checkpoint.title
+    return [FoundProtocols(title, tuple(protocol_rows(kept)))]
+
+
+def _protocol_of(analysis: Analysis) -> str:
+    """Return the name of a choice of images and of a recurrence: ``fresh/pyhessian``."""
+    solver = analysis.protocol.solver
+    other = "" if solver is None or solver.engine == "spectra" else f"/{solver.engine}"
+    return f"{analysis.protocol.images}{other}"
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))

@@ -1,0 +1,120 @@
+"""Which runs and classes a report has, and how each looks wherever it is drawn."""
+
+from collections.abc import Iterable, Sequence
+
+from figures.report.contents import LabelStyle, RunStyle
+from figures.report.found_results import FoundAnalysis
+from figures.style.class_colours import class_colours, class_styles, counts_of
+from figures.style.colours import SeriesStyle, series_styles
+from figures.style.names import class_number
+from spectra import LossAnalysis
+from spectra.results.provenance import CheckpointIdentity
+from spectra.system.foreign_text import short_name
+
+GROUPS = ("head", "mid", "tail")
+_LAST = (*GROUPS, "overall", "objective")
+
+
+def runs_of(found: Sequence[FoundAnalysis]) -> list[int]:
+    """Return to which run each analysis belongs, counted from 0 in the order they come.
+
+    A run is a recipe and a seed, or a network of one name. Where two networks share these and an
+    epoch, and are not the same, the folder of the file sets them apart.
+    """
+    weights: dict[tuple[object, ...], set[str]] = {}
+    for one in found:
+        known = one.analysis.checkpoint
+        weights.setdefault((*_identity(known), known.epoch), set()).add(str(known.digest))
+    torn = {key[:-1] for key, digests in weights.items() if len(digests) > 1}
+    places: dict[tuple[object, ...], int] = {}
+    runs = []
+    for one in found:
+        key: tuple[object, ...] = _identity(one.analysis.checkpoint)
+        key = (*key, one.folder) if key in torn else key
+        runs.append(places.setdefault(key, len(places)))
+    return runs
+
+
+def run_styles(found: Sequence[FoundAnalysis], runs: Sequence[int]) -> tuple[RunStyle, ...]:
+    """Return what each run is called, and how it is drawn."""
+    first = [found[list(runs).index(k)] for k in range(max(runs, default=-1) + 1)]
+    texts = _told_apart(first)
+    styles = series_styles([str(k) for k in range(len(first))])
+    return tuple(
+        RunStyle(
+            text=text,
+            recipe=_name(one.analysis.checkpoint.recipe),
+            seed=one.analysis.checkpoint.seed,
+            switch_epoch=one.analysis.checkpoint.switch_epoch,
+            colour=style.colour,
+            dash=_dash(style),
+            marker=style.marker,
+        )
+        for one, text, style in zip(first, texts, styles.values(), strict=True)
+    )
+
+
+def label_styles_of(found: Iterable[FoundAnalysis]) -> tuple[LabelStyle, ...]:
+    """Return every class from the most images to the fewest, and the groups after them."""
+    analyses = [one.analysis for one in found]
+    records: dict[str, LossAnalysis] = {}
+    for record in (record for analysis in analyses for record in analysis.records):
+        records.setdefault(record.label, record)
+    counts = counts_of(analyses)
+    images = {label: _images(record, counts) for label, record in records.items()}
+    sizes = {label: n or 0 for label, n in images.items()}
+    groups = {c: g for g in GROUPS if g in records for c in records[g].classes}
+    styles = class_styles(list(records), counts)
+    on_dark = class_colours(list(records), counts, dark=True)
+
+    def place(label: str) -> tuple[int, int, int, str]:
+        last = _LAST.index(label) if label in _LAST else -1
+        return last, -sizes[label], class_number(label), label
+
+    return tuple(
+        LabelStyle(
+            name=label,
+            text=f"class {label}" if label.isdigit() else short_name(label),
+            group=groups.get(class_number(label)) if label.isdigit() else None,
+            images=images[label],
+            colour=styles[label].colour,
+            colour_on_dark=on_dark[label],
+            dash=_dash(styles[label]),
+            marker=styles[label].marker,
+        )
+        for label in sorted(records, key=place)
+    )
+
+
+def _identity(known: CheckpointIdentity) -> tuple[str, str | None, int | None]:
+    return known.name, known.recipe, known.seed
+
+
+def _told_apart(first: Sequence[FoundAnalysis]) -> list[str]:
+    """Return a name of each run: its recipe, with the seed or more where several share it."""
+    known = [one.analysis.checkpoint for one in first]
+    plain = [_name(k.recipe or k.name) or "a network" for k in known]
+    seeds = ["" if k.seed is None else f", seed {k.seed}" for k in known]
+    seeded = [text + seed for text, seed in zip(plain, seeds, strict=True)]
+    named = [f"{t} ({_name(k.name)})" for t, k in zip(seeded, known, strict=True)]
+    folders = [one.file.rpartition("/")[0] for one in first]
+    placed = [f"{t} ({_name(folder)})" for t, folder in zip(seeded, folders, strict=True)]
+    for texts in (plain, seeded, named, placed):
+        if len(set(texts)) == len(texts):
+            return texts
+    return [f"{text}, {k}" for k, text in enumerate(named, 1)]
+
+
+def _name(text: str | None) -> str | None:
+    return None if text is None else short_name(text)
+
+
+def _images(record: LossAnalysis, counts: Sequence[int]) -> int | None:
+    """Return the training images of a loss, where the checkpoint says those of each class."""
+    if not counts or max(record.classes, default=0) >= len(counts):
+        return None
+    return sum(counts[c] for c in record.classes)
+
+
+def _dash(style: SeriesStyle) -> tuple[float, ...]:
+    return () if isinstance(style.line, str) else tuple(map(float, style.line[1]))
