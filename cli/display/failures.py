@@ -23,6 +23,8 @@ _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("spectra", "checkpoints", "figures", "cli")
 # Ours: names and values in a line come from files, and may be as long as those.
 LONGEST_LINE = 2000
+# What the system's loader says of a library in C where memory is short.
+_NO_ROOM_TO_LOAD = ("failed to map segment", "cannot allocate memory", "Cannot allocate memory")
 _PRINTING = (os.path.join("click", "utils.py"), os.path.join("rich", "console.py"))
 
 _AGAIN = "what was finished is kept, and the same command goes on from there"
@@ -161,7 +163,7 @@ def _of_surroundings(error: BaseException) -> str | None:
     """Return what is said of what disk, memory or input brought about; None: it is our mistake."""
     if isinstance(error, OSError):
         return _of_system(error)
-    if isinstance(error, RuntimeError | MemoryError) and _memory_was_short(error):
+    if _memory_was_short(error):
         detail = first_line(error).rstrip(".")
         return (
             f"out of memory{f' ({detail})' if detail else ''}; free some of it, give an analysis a "
@@ -197,7 +199,9 @@ def _of_system(error: OSError) -> str:
 def _memory_was_short(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
-    if "torch" not in sys.modules:
+    if isinstance(error, ImportError):  # a library that is read when it is first needed
+        return any(words in str(error) for words in _NO_ROOM_TO_LOAD)
+    if not isinstance(error, RuntimeError) or "torch" not in sys.modules:
         return False
     from spectra.system.allocator import out_of_memory
 

@@ -158,8 +158,9 @@ def test_a_full_disk_under_standard_output_is_a_line():
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore"), "2 GiB)"),
         (MemoryError(), "out of memory;"),
+        (ImportError("_sparse.so: failed to map segment from shared object"), "_sparse.so"),
     ],
-    ids=["card", "processor"],
+    ids=["card", "processor", "library"],
 )
 def test_the_end_of_memory_is_one_line(run_folder, tmp_path, monkeypatch, error, said):
     def short(*_: object) -> None:

@@ -1,5 +1,7 @@
 """The operator's network is, after each pass, as it was before."""
 
+import copy
+
 import pytest
 import torch
 from oracles import double_backward, random_vector
@@ -105,6 +107,31 @@ def test_tracing_leaves_no_symbol_in_a_network_that_keeps_what_it_made():
     before = dict(vars(model))
     assert read(model) is not None
     assert vars(model) == before
+
+
+class NormInSingle(nn.Module):
+    """As the norms of transformers, which compute in float32 whatever the type of their input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        single = x.to(torch.float32)
+        return (single * torch.rsqrt(single.pow(2).mean(-1, keepdim=True) + 1e-6)).to(x.dtype)
+
+
+def test_tracing_leaves_a_network_behind_a_function_its_own_precision():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 5), NormInSingle(), nn.Linear(5, 3))
+    images, labels = (
+        torch.randn(6, 4, generator=torch.Generator().manual_seed(0)),
+        torch.arange(6) % 3,
+    )
+    op = HessianOperator(model, images, labels, dtype=DOUBLE, forward=lambda m, x: m(x))
+    outputs = op.model(images.double())
+    exact = copy.deepcopy(model).double()
+    hidden = exact[0](images.double())
+    hidden = hidden * torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + 1e-6)
+    # Rounding of float64, where float32 leaves 1e-7.
+    torch.testing.assert_close(outputs, exact[2](hidden), rtol=0, atol=1e-13)
 
 
 def call_with_a_failing_replacement(model: nn.Module) -> None:

@@ -20,8 +20,11 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
     when it is traced, which the next pass would compute with. What it changes in place stays
     changed.
     """
+    # The model itself too: one around a function has the modules of the network in it alone.
     modules = [
-        module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)
+        module
+        for module in dict.fromkeys((model, *model.modules()))
+        if not isinstance(module, torch.jit.ScriptModule)
     ]
     attributes = [dict(vars(module)) for module in modules]
     tables = [[dict(vars(module)[name]) for name in _TABLES] for module in modules]
