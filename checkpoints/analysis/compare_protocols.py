@@ -88,7 +88,7 @@ def _compared(
 ) -> dict[str, Analysis]:
     found = {}
     published = PUBLISHED_STEPS if num_steps is None else num_steps
-    for name in protocols:
+    for k, name in enumerate(protocols, 1):
         images, _, engine = name.partition("/")
         slug = file_name(name.replace(":", "-").replace("/", "-"))
         asked, as_published = request.solver, bool(engine) or images == FRESH
@@ -108,7 +108,7 @@ def _compared(
             data,
             replace(request, images=images, solver=solver),
             units=folder / "units" / slug,
-            on_progress=within(on_progress, name),
+            on_progress=within(on_progress, name, part=k, of=len(protocols)),
         )
         save_analysis(folder / f"{slug}.json", analysis)
         found[name] = analysis

@@ -114,7 +114,9 @@ class _Trajectory:
             self.request,
             units=self.folder / "units" / file_name(self.names[k]),
             warm=warm,
-            on_progress=within(self.on_progress, f"epoch {checkpoint.epoch}"),
+            on_progress=within(
+                self.on_progress, f"epoch {checkpoint.epoch}", part=k + 1, of=len(self.found)
+            ),
         )
         save_analysis(self.folder / f"{file_name(self.names[k])}.json", analysis)
         self.analyses[k] = analysis

@@ -2,6 +2,7 @@
 
 from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.directions.class_directions import measured_at
+from checkpoints.analysis.named_classes import chosen_losses
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.choices import CLAIM_PAIRS
@@ -53,14 +54,14 @@ def measure_best_steps(
     losses, solver = Losses.of(checkpoint, data, request), request.solver
     found = []
     with suitable_threads(data):
-        for label, op in fixed_losses(checkpoint, losses):
+        planned = len(chosen_losses(request, checkpoint, data))
+        for k, (label, op) in enumerate(fixed_losses(checkpoint, losses), 1):
             name = f"class {label}" if label.isdigit() else label
-            ends = ends_of(op, pairs, solver, within(on_progress, f"{name}: eigenvectors"))
+            told = within(on_progress, name, part=k, of=planned)
+            ends = ends_of(op, pairs, solver, within(told, "eigenvectors"))
             exact = op.in_float64()
             gradient = exact.gradient()
-            steps = best_steps(
-                exact, ends.pairs, gradient=gradient, on_progress=within(on_progress, name)
-            )
+            steps = best_steps(exact, ends.pairs, gradient=gradient, on_progress=told)
             found.append(
                 StepsOfLoss(
                     label=label,

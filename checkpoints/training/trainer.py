@@ -23,6 +23,7 @@ from checkpoints.training.steps.choose import step_rule
 from checkpoints.training.steps.interface import Batch
 from spectra.errors import NonFiniteError
 from spectra.objective.per_sample import CrossEntropy
+from spectra.system.progress import work_on_images
 from spectra.system.recording import CudaRecorder
 from spectra.system.seeding import derive_seed, make_generator
 
@@ -126,6 +127,7 @@ class Trainer:
             total += loss.double() * len(batch.labels)
             right += hits
             shown += len(batch.labels)
+            work_on_images(len(batch.labels))
         finite = all_finite(self.model.state_dict().values())
         found = torch.stack([total, right.double(), finite.double()]).tolist()
         return found[0] / shown, found[1] / shown, bool(found[2])

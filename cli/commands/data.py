@@ -89,6 +89,6 @@ def fetch_command(
     patience = Patience(**{key: value for key, value in given.items() if value is not None})
     archive = ARCHIVES[name] if url is None else replace(ARCHIVES[name], url=url)
     writable(folder)
-    with reporting(f"downloading {name}") as report:
+    with reporting(f"downloading {name}", in_bytes=True) as report:
         place = fetch(name, folder, archive=archive, patience=patience, on_progress=report.update)
     say(f"{name} is in {place}; use it as --data {name}:{place}")

@@ -63,7 +63,7 @@ def trajectory(
     folder = hold(output or Path("runs") / file_name(f"trajectory-{'-'.join(names)}"))
     series = {}
     with reporting("analyzing") as report:
-        for name, run in zip(names, runs, strict=True):
+        for k, (name, run) in enumerate(zip(names, runs, strict=True), 1):
             described = {"loss": request.loss, "split": request.split}
             with writing_to(log_to, name, described) as writer:
                 series[name] = analyze_trajectory(
@@ -72,7 +72,7 @@ def trajectory(
                     folder=folder / file_name(name),
                     source=source,
                     options=loading,
-                    on_progress=within(report.update, name),
+                    on_progress=within(report.update, name, part=k, of=len(runs)),
                     on_analysis=writer.write,
                 )
     switch = common_switch(a for analyses in series.values() for a in analyses)

@@ -32,6 +32,16 @@ def with_error(value: float, error: float) -> str:
     return f"{number(value)} ± {number(error, 1)}" if error else number(value)
 
 
+def duration(seconds: float) -> str:
+    """Return ``40 s``, ``3 min``, ``2 h 10 min``: whole figures, which is what an estimate has."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
 def counted(count: int, noun: str) -> str:
     """Return ``1 probe``, ``2 probes``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

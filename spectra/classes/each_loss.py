@@ -90,7 +90,7 @@ def analyze_each(
     """
     check_thresholds(radius, tau)
     check = True
-    for label, classes in chosen.items():
+    for k, (label, classes) in enumerate(chosen.items(), 1):
         loss = prepare(label, classes, check=check)
         if check:
             logger.info("products by %s %s", loss.op.choice.label, loss.op.choice.reason)
@@ -101,7 +101,7 @@ def analyze_each(
             solver = replace(solver, bending=False)
         if solver.stationary and not room_for(SEARCH, op, memory):
             solver = replace(solver, stationary=False)
-        progress = within(on_progress, f"class {label}")
+        progress = within(on_progress, f"class {label}", part=k, of=len(chosen))
         if loss.draw is not None and isinstance(op, HessianOperator):
             record = analyze_fresh(
                 op,

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from spectra.system.progress import work_on_images
+
 
 @dataclass
 class ImageCount:
@@ -25,6 +27,7 @@ class ImageCount:
 
     def add_products(self, images: int, *, beside_float32: bool) -> None:
         """Count ``images`` products of one image, in float64 ``beside_float32`` or not."""
+        work_on_images(images)
         if beside_float32:
             self.double_products += images
         else:

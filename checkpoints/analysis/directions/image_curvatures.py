@@ -81,14 +81,15 @@ def measure_images(
     found = []
     with suitable_threads(data):
         for k, (label, classes) in enumerate(chosen.items()):
+            told = within(on_progress, f"class {label}", part=k + 1, of=len(chosen))
             op = losses.prepare(label, classes, check=k == 0).op
             if vectors is None:
-                pair = _extremes(op, label, request, within(on_progress, f"class {label}"))
+                pair = _extremes(op, label, request, told)
             else:
                 pair = _given(op, label, vectors)
             op.forget()
-            if on_progress:
-                on_progress(f"class {label}: its images", k, len(chosen))
+            if told:
+                told("its images", 1, 1)
             positions = losses.choose(classes).index
             found.append(_of_images(op, label, pair, positions))
     return ImagesResult(

@@ -79,17 +79,26 @@ def measure_recurrences(
     _check(request, arithmetics, exact=exact)
     runs: list[RecurrenceRun] = []
     ends: list[ExactEnds] = []
+    chosen = chosen_losses(request, checkpoint, data)
+    planned = len(seeds) * len(chosen) * (len(arithmetics) + exact)
     for seed in seeds:
         asked = replace(request, solver=replace(request.solver, seed=seed))
         losses = Losses.of(checkpoint, data, asked)
         with suitable_threads(data):
-            for label, classes in chosen_losses(asked, checkpoint, data).items():
+            for label, classes in chosen.items():
                 for name in arithmetics:
                     # Anew for each, so that the draws begin where they did.
                     prepared = losses.prepare(label, classes, check=not runs)
-                    where = within(on_progress, f"class {label} seed {seed} {name}")
+                    where = within(
+                        on_progress,
+                        f"class {label} seed {seed} {name}",
+                        part=len(runs) + len(ends) + 1,
+                        of=planned,
+                    )
                     runs.append(_run(prepared, label, name, asked, where))
                 if exact:
+                    if on_progress is not None:
+                        on_progress(f"class {label} exact", len(runs) + len(ends), planned)
                     op = losses.prepare(label, classes, check=False).op
                     ends.append(_exact(op, label, seed))
     return RecurrencesResult(

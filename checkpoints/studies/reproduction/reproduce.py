@@ -64,8 +64,10 @@ def run_reproduction(
     jobs: list[TrainingJob] = []
     with suitable_threads(data), writing_under(folder), locked(folder):
         claim(study, data, folder)
-        for run in planned_runs(study, folder):
-            report = within(on_progress, f"{run.row} seed {run.seed}")
+        planned = planned_runs(study, folder)
+        for k, run in enumerate(planned, 1):
+            name = f"{run.row} seed {run.seed}"
+            report = within(on_progress, name, part=k, of=len(planned))
             jobs.append(job_of(study, run, request, data, execution))
             paths = train_run(jobs[-1], device, report)
             _measure(finished, study, run, paths, data, device, folder, report)
