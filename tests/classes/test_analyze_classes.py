@@ -130,8 +130,9 @@ def test_progress_counts_images_and_then_steps(linear):
         linear, SAME_ORDER["a loader"], [0, 2], **FEW, on_progress=lambda *at: told.append(at)
     )
     named = list(dict.fromkeys(what for what, _, _ in told))
-    assert named == ["images", "class 0", "class 0 bending", "class 2", "class 2 bending"]
-    assert [planned for what, _, planned in told if what == "class 2"][-1] == FEW["num_steps"]
+    first, second = "class 0 (1 of 2)", "class 2 (2 of 2)"
+    assert named == ["images", first, f"{first} bending", second, f"{second} bending"]
+    assert [planned for what, _, planned in told if what == second][-1] == FEW["num_steps"]
 
 
 def test_a_compiled_model_is_analyzed_as_what_it_wraps(linear):
