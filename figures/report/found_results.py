@@ -1,6 +1,7 @@
 """What a report is made of: result files, found in the files and folders that were named."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,14 @@ from spectra.system.foreign_text import printable
 STUDY_FILE, PROTOCOLS_FILE = "results.json", "protocols.json"
 # Files of ours by name: a damaged one is named, where one of somebody else is passed over.
 _OURS = ("analysis.json", STUDY_FILE, PROTOCOLS_FILE, "images.json")
-# In them lie parts of results, warm starts and weights. The study's file holds the last two.
-_PASSED_OVER, _IN_STUDY = ("units", "warm", "checkpoints"), ("analyses", "trajectories")
-# Ours: files begin with their format; and folders that commands make for a run beside it.
-_HEAD, _BESIDE = 200, ("analyze", "trajectory", "protocols")
+# In them lie parts of results, and warm starts. The study's file holds what is in the last two.
+_PASSED_OVER, _IN_STUDY = ("units", "warm"), ("analyses", "trajectories")
+_READ = (ANALYSIS, STUDY, IMAGES)
+# Ours: of a file, in which its format stands first.
+_HEAD = 200
+_FORMAT = re.compile(rb'\A\s*\{\s*"format"\s*:\s*"([^"]*)"')
+# Folders that commands make for a run beside it.
+_BESIDE = ("analyze", "trajectory", "protocols")
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ def _files_of(run: Path) -> list[tuple[Path, str]]:
             f"there is no {run}; name a result file, or a folder that 'spectra analyze', "
             "'trajectory' or 'pipeline' wrote to"
         )
-    if run.name != PROTOCOLS_FILE and _format_of(run) not in (ANALYSIS, STUDY, IMAGES):
+    if run.name != PROTOCOLS_FILE and _format_of(run) not in _READ:
         raise InputError(
             f"{run} is no result of 'spectra analyze', 'trajectory', 'pipeline' or 'images'"
         )
@@ -174,38 +179,59 @@ def _walk(top: Path) -> Iterator[Path]:
     """Give the result files under a folder, in the order of their names."""
     for place, folders, names in os.walk(top):
         here = Path(place)
-        studied = STUDY_FILE in names and _format_of(here / STUDY_FILE) == STUDY
+        studied = STUDY_FILE in names and _is_ours(here / STUDY_FILE)
         passed = (*_PASSED_OVER, *(_IN_STUDY if studied else ()))
         folders[:] = sorted(name for name in folders if name not in passed and name[0] != ".")
-        compared = PROTOCOLS_FILE in names
+        compared = PROTOCOLS_FILE in names and _is_ours(here / PROTOCOLS_FILE)
         for name in sorted(names):
-            path = here / name
             # The results under each protocol are rows of one comparison.
-            ours = name in _OURS or (not compared and name.startswith("epoch-"))
-            if path.suffix != ".json" or (compared and name not in _OURS):
-                continue
-            if ours or _format_of(path) in (ANALYSIS, STUDY, IMAGES):
-                yield path
+            wanted = name in _OURS if compared else name.endswith(".json")
+            if wanted and _is_ours(here / name):
+                yield here / name
+
+
+def _is_ours(path: Path) -> bool:
+    """Say whether a file in a folder is to be read.
+
+    Raises:
+        InputError: it has a name of ours, and is damaged.
+    """
+    try:
+        if _format_of(path) in _READ:
+            return True
+    except InputError:  # a pipe, say, or a file that its owner alone may read
+        if path.name in _OURS:
+            raise
+        return False
+    if path.name not in _OURS:
+        return False
+    plain = read_json(path, what="a result of spectra")
+    return path.name == PROTOCOLS_FILE and bool(_named_protocols(plain))
 
 
 def _format_of(path: Path) -> str:
-    """Return the format that a file of ours begins with; empty for another file."""
+    """Return the format that a file begins with; empty for a file of another kind."""
     with opened(path, None) as file:
-        _, found, rest = file.read(_HEAD).partition(b'"format": "')
-    return rest.partition(b'"')[0].decode(errors="replace") if found else ""
+        found = _FORMAT.match(file.read(_HEAD))
+    return found[1].decode(errors="replace") if found else ""
+
+
+def _named_protocols(table: Any) -> list[str]:
+    """Return the protocols of a table, in their order."""
+    rows = table if isinstance(table, list) else []
+    named = [row.get("protocol") for row in rows if isinstance(row, dict)]
+    return list(dict.fromkeys(name for name in named if isinstance(name, str)))
 
 
 def _protocols_beside(path: Path) -> list[FoundProtocols]:
     """Return the comparison whose full results lie beside its table."""
-    table: Any = read_json(path, what="a table of 'spectra analyze --compare-protocols'")
-    rows = table if isinstance(table, list) else []
-    named = [str(row.get("protocol")) for row in rows if isinstance(row, dict)]
+    table = read_json(path, what="a table of 'spectra analyze --compare-protocols'")
     found: dict[str, Analysis] = {}
     for other in sorted(path.parent.glob("*.json")):
-        if other != path and _format_of(other) == ANALYSIS:
+        if other != path and _is_ours(other) and _format_of(other) == ANALYSIS:
             analysis = load_analysis(other)
             found[_protocol_of(analysis)] = analysis
-    kept = {name: found[name] for name in dict.fromkeys(named) if name in found}
+    kept = {name: found[name] for name in _named_protocols(table) if name in found}
     if not kept:
         raise InputError(
             f"{path} is a table whose full results do not lie beside it; copy the whole folder, or "

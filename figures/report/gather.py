@@ -61,12 +61,12 @@ def _function(analyses: Sequence[FoundAnalysis]) -> str:
 def _summary(rows: Sequence[ClassRow]) -> str:
     """Say in a sentence what is in the report."""
     runs = {row.run for row in rows}
-    classes = {row.label for row in rows if row.label.isdigit()}
+    classes = {row.label for row in rows if row.label.isdecimal()}
     groups = {row.label for row in rows} - classes
     points = {(row.run, row.epoch) for row in rows}
     splits = sorted({row.split for row in rows if row.split}, reverse=True)
     counted = [
-        _counted(len(runs), "training run"),
+        _counted(len(runs), "run"),
         _counted(len(points), "checkpoint"),
         _counted(len(classes), "class", "classes"),
         _counted(len(groups), "group of classes", "groups of classes"),

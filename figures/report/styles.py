@@ -74,8 +74,8 @@ def label_styles_of(found: Iterable[FoundAnalysis]) -> tuple[LabelStyle, ...]:
     return tuple(
         LabelStyle(
             name=label,
-            text=f"class {label}" if label.isdigit() else short_name(label),
-            group=groups.get(class_number(label)) if label.isdigit() else None,
+            text=f"class {label}" if label.isdecimal() else short_name(label),
+            group=groups.get(class_number(label)) if label.isdecimal() else None,
             images=images[label],
             colour=styles[label].colour,
             colour_on_dark=on_dark[label],

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ from figures.report.contents import Report
 from figures.report.gather import gather_report
 from figures.report.write import embedded_json, report_page
 from spectra import InputError
+from spectra.results.analysis import analysis_to_plain
 from spectra.results.plain import from_plain
 
 EVIL = "</script><script>alert(1)</script><!-- __REPORT_JSON__ & \u2028\x1b[31m $x$"
@@ -101,7 +103,7 @@ def test_the_command_writes_the_page_beside_the_results_and_says_so(tmp_path):
     done = invoke("report", tmp_path / "mine")
     assert done.exit_code == 0, done.output
     said, path = done.output.strip().splitlines()
-    assert said == "report of 1 training run, 1 checkpoint, 2 classes, 1 group of classes, 3 " \
+    assert said == "report of 1 run, 1 checkpoint, 2 classes, 1 group of classes, 3 " \
         "densities; train images."  # fmt: skip
     assert path.strip() == str(tmp_path / "mine" / "report.html")
     assert embedded((tmp_path / "mine" / "report.html").read_text("utf-8"))["title"] == "ce"
@@ -144,6 +146,24 @@ def test_a_file_that_is_no_result_is_one_line(tmp_path, write, said):
 def test_a_folder_without_results_is_one_line(tmp_path):
     (tmp_path / "package.json").write_text("{}")
     assert "holds no results; give 'spectra analyze" in refused("report", tmp_path)
+
+
+def test_files_of_others_in_a_folder_are_passed_over(tmp_path):
+    analysis("ce").save(tmp_path / "mine.json")
+    for name, text in (
+        ("results.json", '{"top1": 0.9}'),
+        ("protocols.json", "[1]"),
+        ("a.json", ""),
+    ):
+        (tmp_path / name).write_text(text)
+    os.mkfifo(tmp_path / "pipe.json")
+    assert [one.file for one in gather_report([tmp_path]).sources] == [f"{tmp_path.name}/mine.json"]
+
+
+def test_a_result_that_another_program_wrote_anew_is_read(tmp_path):
+    plain = analysis_to_plain(analysis("ce"))
+    (tmp_path / "mine.json").write_text(json.dumps(plain, separators=(",", ":")))
+    assert len(gather_report([tmp_path / "mine.json"]).rows) == 3
 
 
 def test_a_damaged_result_in_a_folder_is_named(tmp_path):
