@@ -144,3 +144,10 @@ def test_an_end_that_has_not_converged_is_marked_and_said():
     row = gather_report([replace(analysis("ce"), records=(made,))]).rows[0]
     assert (row.lambda_min.sign, row.lambda_max.sign) == ("≤", "")
     assert row.unusual[0].startswith("Not converged in 300 steps. Where ≤ stands λmin may be lower")
+
+
+def test_what_is_true_of_nearly_every_class_is_no_note_of_a_row():
+    """That the gradient of a class's own loss outweighs its negative curvature: ρ* says it."""
+    made = record("0", density=False)
+    assert made.verdict.critical_radius > made.verdict.radius
+    assert gather_report([replace(analysis("ce"), records=(made,))]).rows[0].unusual == ()

@@ -21,6 +21,7 @@ class _Rule(NamedTuple):
 
     applies: Callable[[LossAnalysis], object]
     say: Callable[[Records, AnalysisProtocol], str]
+    of_most: bool = False  # true of nearly every class's own loss
 
 
 def unusual(analysis: Analysis) -> list[str]:
@@ -43,8 +44,9 @@ def unusual(analysis: Analysis) -> list[str]:
 
 
 def unusual_of(record: LossAnalysis, protocol: AnalysisProtocol) -> list[str]:
-    """Return what is unusual in one loss, without its name."""
-    return [rule.say([record], protocol) for rule in _RULES if rule.applies(record)]
+    """Return what is unusual in one loss, without its name, and without what is true of most."""
+    rules = (rule for rule in _RULES if not rule.of_most and rule.applies(record))
+    return [rule.say([record], protocol) for rule in rules]
 
 
 def _of_the_whole(protocol: AnalysisProtocol) -> Iterator[str]:
@@ -125,7 +127,7 @@ _RULES = (
             "strongest positive one."
         ),
     ),
-    _Rule(_slopes, _slope),
+    _Rule(_slopes, _slope, of_most=True),
     _Rule(lambda r: r.n < FEW_IMAGES, _few),
     _Rule(
         lambda r: r.certificates and not r.certificates[0].proven,
