@@ -1,28 +1,31 @@
-"""Run a study from training to results, unit by unit, so that a killed one goes on."""
+"""Run a study from training to results, step by step, so that a killed one goes on."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from checkpoints.analysis.request import AnalysisRequest
-from checkpoints.analysis.trajectory import analyze_trajectory, damaged_results
+import torch
+
 from checkpoints.data import ImageData, load_data
-from checkpoints.load import LoadOptions
 from checkpoints.studies.check_study import check_study
 from checkpoints.studies.claimed_folder import claim_folder, refuse_damaged
+from checkpoints.studies.side_by_side import side_by_side
+from checkpoints.studies.steps import Step, StepsOfStudy
 from checkpoints.studies.study import Study, load_study
 from checkpoints.training.execution import EXACT, Execution
-from checkpoints.training.job import TrainingJob
-from checkpoints.training.request import TrainRequest, training_job
-from checkpoints.training.run import damaged_run, train_job
-from checkpoints.training.threads import suitable_threads
+from checkpoints.training.threads import suitable_threads, worth_one_thread
 from spectra import Analysis
 from spectra.classes.identity import library_versions
 from spectra.results.study_result import StudyResult, save_study_result
 from spectra.system.files.lock import locked
 from spectra.system.files.names import file_name
 from spectra.system.files.places import writing_under
-from spectra.system.progress import Progress, within
+from spectra.system.progress import Progress
+
+# Ours: starting a process takes some 3 s of a core, which then trains 20,000 images of 8x8; a
+# study of fewer than five times as many is done sooner than it is handed out.
+_WORTH_HANDING_OUT = 100_000
 
 
 def run_study(
@@ -31,19 +34,25 @@ def run_study(
     *,
     device: str = "cpu",
     execution: Execution = EXACT,
+    jobs: int | None = 1,
     on_progress: Progress | None = None,
+    on_result: Callable[[StudyResult], None] | None = None,
 ) -> StudyResult:
     """Train, analyze, and write ``folder/results.json``; skip what an earlier call finished.
 
     A study that was killed at any moment and started again writes the same bytes as one that was
-    not (same CPU, same number of threads).
+    not (same CPU, same number of threads), and so does one with other ``jobs``.
 
     Args:
         study: what to do, or the TOML file that says it.
         folder: of the study; must not hold another one. None: ``runs/NAME``.
         device: torch device for training and analysis.
         execution: how training passes are computed.
+        jobs: trainings and analyses at once, each in a process of its own, as
+            :func:`checkpoints.studies.side_by_side.side_by_side` starts them; None:
+            :func:`suitable_jobs`.
         on_progress: called with (``ce-seed0 epoch 100 class 8`` say, steps done, steps planned).
+        on_result: called after each analysis of a last epoch with all that there are so far.
 
     Raises:
         InputError: the folder holds another study, another process works on it, the study does
@@ -53,113 +62,81 @@ def run_study(
         study = load_study(Path(study))
     folder = Path("runs") / file_name(study.name) if folder is None else Path(folder)
     data = load_data(study.data)
-    units = [
-        _Unit(study, folder, data, recipe, seed, device, execution, on_progress)
-        for recipe in study.recipes
-        for seed in study.seeds
-    ]
-    check_study(study, data, [unit.job() for unit in units])
-    analyses: list[Analysis] = []
-    trajectories: list[Analysis] = []
-    written: dict[Path, list[Analysis]] = {}
+    steps = StepsOfStudy(study, folder, data, device, execution)
+    trainings = steps.trainings()
+    check_study(study, data, [steps.job(step) for step in trainings])
+    if jobs is None:
+        jobs = suitable_jobs(study, data, device)
+    planned = [step for first in trainings for step in (first, *steps.after(first))]
+    done: dict[Step, list[Analysis]] = {}
     with suitable_threads(data), writing_under(folder), locked(folder):
         _claim(study, folder)
-        for unit in units:
-            kept = unit.train()
-            for split in study.splits:
-                place = unit.place_of("analyses", split)
-                written[place] = unit.analyze(study.request, split, place, kept[-1:])
-                analyses += written[place]
-            if study.trajectory is not None:
-                split = study.trajectory.split
-                place = unit.place_of("trajectories", split)
-                written[place] = unit.analyze(study.trajectory, split, place, kept)
-                trajectories += written[place]
-        _check_all_there(folder, units, written)
-        versions = library_versions()
-        result = StudyResult(study.name, tuple(analyses), tuple(trajectories), versions)
+        for step in (*_at_once(steps, jobs, on_progress), *planned):
+            if step not in done:
+                done[step] = steps.do(step, on_progress)
+                if on_result and step.kind == "analyses":
+                    on_result(_result(study, planned, done))
+        wrong = [each for step in planned for each in steps.damaged(step, done[step])]
+        refuse_damaged(folder, wrong)
+        result = _result(study, planned, done)
         save_study_result(folder / "results.json", result)
     return result
 
 
-@dataclass(frozen=True)
-class _Unit:
-    """One recipe and seed of a study."""
+def suitable_jobs(study: Study, data: ImageData, device: str) -> int:
+    """Return how many trainings and analyses of a study are worth doing at once.
 
-    study: Study
-    folder: Path
-    data: ImageData
-    recipe: str
-    seed: int
-    device: str
-    execution: Execution
-    on_progress: Progress | None
-
-    @property
-    def run(self) -> str:
-        return f"{self.recipe}-seed{self.seed}"
-
-    @property
-    def _place(self) -> str:
-        """The name of its folders."""
-        return f"{file_name(self.recipe)}-seed{self.seed}"
-
-    @property
-    def run_folder(self) -> Path:
-        return self.folder / "training" / self._place
-
-    def job(self) -> TrainingJob:
-        """Put the training together."""
-        study = self.study
-        request = TrainRequest(
-            recipe=self.recipe,
-            data=study.data,
-            arch=study.arch,
-            overrides=study.overrides_of(self.recipe),
-            seed=self.seed,
-            keep_epochs=study.keep_epochs,
-            execution=self.execution,
-        )
-        return training_job(request, self.run_folder, data=self.data)
-
-    def train(self) -> tuple[int, ...]:
-        """Train, or finish training, and return the epochs that are kept."""
-        job = self.job()
-
-        def trained(_: str, epoch: int, epochs: int) -> None:
-            if self.on_progress:
-                self.on_progress(f"{self.run} train", epoch, epochs)
-
-        train_job(job, device=self.device, resume=True, repair=True, on_progress=trained)
-        return job.kept
-
-    def place_of(self, kind: str, split: str) -> Path:
-        """Return where results of a kind go."""
-        return self.folder / kind / self._place / file_name(split)
-
-    def analyze(
-        self, request: AnalysisRequest, split: str, place: Path, epochs: tuple[int, ...]
-    ) -> list[Analysis]:
-        """Analyze the run's checkpoints of ``epochs``."""
-        return analyze_trajectory(
-            str(self.run_folder),
-            replace(request, split=split, device=self.device),
-            folder=place,
-            epochs=epochs,
-            options=LoadOptions(arch=self.study.arch),
-            data=self.data,
-            on_progress=within(self.on_progress, self.run),
-        )
+    As many as torch would use threads, where the images are so small that one thread is as fast
+    as several, and where there is enough to do; else one.
+    """
+    if device != "cpu" or not worth_one_thread(data):
+        return 1
+    steps = StepsOfStudy(study, Path(), data, device, EXACT)
+    epochs = sum(steps.job(step).recipe.epochs for step in steps.trainings())
+    if epochs * len(data.train.labels) < _WORTH_HANDING_OUT:
+        return 1
+    return torch.get_num_threads()
 
 
-def _check_all_there(
-    folder: Path, units: Sequence[_Unit], written: Mapping[Path, Sequence[Analysis]]
-) -> None:
-    """Raise InputError where a file of the study is not what was written."""
-    wrong = [each for unit in units for each in damaged_run(unit.job())]
-    for place, analyses in written.items():
-        wrong += damaged_results(place, analyses)
-    refuse_damaged(folder, wrong)
+def _at_once(steps: StepsOfStudy, jobs: int, on_progress: Progress | None) -> Iterator[Step]:
+    """Do what is not done yet in processes side by side, and return the steps as they end."""
+
+    def to_do(found: Iterable[Step]) -> list[Step]:
+        return [step for step in found if not steps.seems_done(step)]
+
+    first: list[Step] = []
+    for training in steps.trainings():
+        first += to_do([training]) or to_do(steps.after(training))
+    if jobs == 1 or not first:
+        return iter(())
+    return side_by_side(
+        functools.partial(_do, steps),
+        first,
+        jobs=jobs,
+        after=lambda step: to_do(steps.after(step)),
+        on_progress=on_progress,
+    )
+
+
+def _do(steps: StepsOfStudy, step: Step, on_progress: Progress | None) -> None:
+    """Do one step in a process of its own."""
+    with suitable_threads(steps.data), writing_under(steps.folder):
+        steps.do(step, on_progress)
+
+
+def _result(
+    study: Study, planned: Sequence[Step], done: Mapping[Step, Sequence[Analysis]]
+) -> StudyResult:
+    """Put together what there is, in the order of the study."""
+    by_kind: dict[str, list[Analysis]] = {}
+    for step in planned:
+        by_kind.setdefault(step.kind, []).extend(done.get(step, ()))
+    return StudyResult(
+        study.name,
+        tuple(by_kind["analyses"]),
+        tuple(by_kind.get("trajectories", ())),
+        library_versions(),
+    )
 
 
 def _claim(study: Study, folder: Path) -> None:

@@ -14,7 +14,12 @@ SMALL_IMAGE = 16
 
 def suitable_threads(data: ImageData) -> AbstractContextManager[None]:
     """Run the block on one thread where the images are small; put torch's setting back."""
-    return one_thread((data.train.shape or (1,))[-1] < SMALL_IMAGE)
+    return one_thread(worth_one_thread(data))
+
+
+def worth_one_thread(data: ImageData) -> bool:
+    """Say whether the images are so small that a second thread gains nothing."""
+    return (data.train.shape or (1,))[-1] < SMALL_IMAGE
 
 
 @contextmanager

@@ -1,20 +1,22 @@
 """``spectra pipeline``: a whole study, from training to figures."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cli.display.lines import print_json, print_paths, say, there
+from cli.display.lines import print_json, say, there
 from cli.display.progress import reporting
 from cli.display.tables import Table, print_table
 from cli.options import shared
-from cli.options.flags import DATA, RECIPE, Flag, command
+from cli.options.flags import COMPUTING, DATA, OUTPUT, RECIPE, Flag, command
 from cli.options.values import hold, pick_device
 from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
     from checkpoints.training.execution import Execution
+    from spectra.results.study_result import StudyResult
 
 
 @command(short_help="Train, analyze and draw a whole study.")
@@ -32,7 +34,15 @@ if TYPE_CHECKING:
 )
 @shared.device
 @shared.execution
+@Flag(
+    "--jobs",
+    heading=COMPUTING,
+    type=click.IntRange(min=1),
+    help="Trainings and analyses at once, each in a process of its own; changes no byte of the "
+    "results. [as many as threads where images are smaller than 16 x 16, else 1]",
+)
 @shared.output
+@Flag("--tables", heading=OUTPUT, is_flag=True, help="Print the table of every recipe's classes.")
 @shared.as_json
 def pipeline(
     study: Path,
@@ -41,6 +51,8 @@ def pipeline(
     execution: "Execution",
     output: Path | None,
     device: str,
+    jobs: int | None,
+    tables: bool,
     as_json: bool,
 ) -> None:
     """Run the STUDY described by a TOML file: train, analyze, draw.
@@ -49,7 +61,7 @@ def pipeline(
     """
     from checkpoints import load_study, run_study
     from checkpoints.analysis.trajectory import switch_epochs
-    from checkpoints.studies.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_cells, recipe_cells
+    from cli.display.studies import closing_lines
     from figures import draw_study
 
     described = load_study(study, arch=arch, source=source)
@@ -60,6 +72,7 @@ def pipeline(
             folder,
             device=pick_device(device),
             execution=execution,
+            jobs=jobs,
             on_progress=report.update,
         )
     groups = described.groups_in(result)
@@ -89,6 +102,16 @@ def pipeline(
             }
         )
         return
+    if tables:
+        _print_tables(result, groups)
+    there(written)
+    say(*closing_lines(result, groups), f"{folder}: results.json, figures, tables of all classes")
+
+
+def _print_tables(result: "StudyResult", groups: Mapping[str, Sequence[int]]) -> None:
+    """Print every recipe's classes and the recipes, on the images of each split."""
+    from checkpoints.studies.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_cells, recipe_cells
+
     for split in result.splits:
         for recipe in result.recipes:
             title, rows = class_cells(result, recipe, split)
@@ -100,5 +123,3 @@ def pipeline(
                 recipe_cells(result, groups, split),
             )
         )
-    say("written:")
-    print_paths(written)

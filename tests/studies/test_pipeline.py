@@ -1,5 +1,6 @@
 """Studies: what they write, and that killing one changes nothing."""
 
+import contextlib
 import os
 import random
 import signal
@@ -84,6 +85,36 @@ def _resumed(study: Path, folder: Path) -> bytes:
 def test_a_killed_study_ends_in_the_same_bytes(study_file, tmp_path, whole):
     assert _kill_after(6.0, study_file, tmp_path / "out")
     assert _resumed(study_file, tmp_path / "out") == whole
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are read from /proc")
+def test_processes_side_by_side_end_with_a_killed_one_and_go_on_to_the_same_bytes(
+    study_file, tmp_path, whole
+):
+    command = [*_command(study_file, tmp_path / "out"), "--jobs", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    until = time.monotonic() + 240  # as long as a busy machine may take
+    while not list((tmp_path / "out").glob("training/*/resume*")) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert _of_session(process.pid) > {process.pid}, "it trains in processes of its own"
+    process.kill()
+    process.wait()
+    while _of_session(process.pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _of_session(process.pid), "nobody works on"
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "out" / "results.json").read_bytes() == whole
+
+
+def _of_session(leader: int) -> set[int]:
+    """The processes that were started in a session and have not ended."""
+    found = set()
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, _, _, session = (place / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(session) == leader and state != "Z":
+                found.add(int(place.name))
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -202,7 +202,7 @@ def test_every_command_that_trains_passes_it_on(tmp_path, monkeypatch, command):
         asked.append(job.execution)
         raise InputError("that is all")
 
-    for module in ("training.run", "studies.pipeline", "studies.reproduction.trainings"):
+    for module in ("training.run", "studies.steps", "studies.reproduction.trainings"):
         monkeypatch.setattr(f"checkpoints.{module}.train_job", caught)
     fast = ["--precision", "bfloat16", "--channels-last", "--compile", "--capture"]
     CliRunner().invoke(cli, [*command, *fast, "-o", str(tmp_path)], catch_exceptions=False)

@@ -95,6 +95,11 @@ def limit(name: str) -> int:
     return value
 
 
+def limits_in_force() -> Limits:
+    """Return all limits with the values in force."""
+    return _IN_FORCE.get()
+
+
 def counts_bytes(name: str) -> bool:
     """Say whether a limit is a number of bytes."""
     return bool(_known(name)["bytes"])
