@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.display.lines import print_json, say, there
+from cli.display.lines import note, print_json, say, there
 from cli.display.progress import reporting
 from cli.display.tables import Table, print_table
 from cli.options import shared
@@ -62,10 +62,18 @@ def pipeline(
     from checkpoints import load_study, run_study
     from checkpoints.analysis.trajectory import switch_epochs
     from cli.display.studies import closing_lines
-    from figures import draw_study
+    from figures import draw_study, write_report
 
     described = load_study(study, arch=arch, source=source)
     folder = hold(output or Path("runs") / file_name(described.name), "results.json")
+
+    def show(_: "StudyResult") -> None:
+        path = write_report(folder, title=described.name)
+        if not said:
+            said.append(f"{path} has what there is so far, and grows")
+            note(said[0])
+
+    said: list[str] = []
     with reporting(described.name) as report:
         result = run_study(
             described,
@@ -74,10 +82,13 @@ def pipeline(
             execution=execution,
             jobs=jobs,
             on_progress=report.update,
+            on_result=show,
         )
     groups = described.groups_in(result)
+    page = write_report(folder, title=described.name)
     written = [
         folder / "results.json",
+        page,
         *draw_study(
             result,
             folder,
@@ -105,7 +116,10 @@ def pipeline(
     if tables:
         _print_tables(result, groups)
     there(written)
-    say(*closing_lines(result, groups), f"{folder}: results.json, figures, tables of all classes")
+    say(
+        *closing_lines(result, groups),
+        f"{page} shows every class; results and figures are beside it.",
+    )
 
 
 def _print_tables(result: "StudyResult", groups: Mapping[str, Sequence[int]]) -> None:

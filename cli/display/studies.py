@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.cells import cell_len
 
 from spectra.results.recipe_rows import RecipeRow, class_records, recipe_rows
+from spectra.results.said.short_words import verdict_word
 from spectra.results.study_result import StudyResult
 from spectra.system.foreign_text import short_name
 
@@ -76,7 +77,7 @@ def _verdicts(result: StudyResult, groups: Mapping[str, Sequence[int]], split: s
     """Say how many of the classes have which verdict."""
     everything = [c for classes in groups.values() for c in classes]
     names = Counter(
-        record.verdict.name
+        verdict_word(record.verdict.name)
         for recipe in result.recipes
         for analysis in result.last(recipe, split)
         for record in class_records(analysis, everything)
