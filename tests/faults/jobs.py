@@ -103,7 +103,7 @@ def is_passing(path: Path) -> bool:
 
 def grows(path: str) -> bool:
     """Whether a file changes while its job goes on."""
-    return path.endswith("resume.safetensors")
+    return path.endswith(("resume.safetensors", "report.html"))
 
 
 def finished_units(folder: Path) -> dict[str, tuple[int, int]]:
