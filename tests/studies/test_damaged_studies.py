@@ -98,7 +98,7 @@ def test_a_study_does_not_say_that_it_is_done_where_a_file_went_after_it_was_wri
     fault = []
 
     def at_the_last_loss(said: str, done: int, planned: int) -> None:
-        if "epoch 2 class 9" in said and not fault:
+        if "epoch 2 (2 of 2) class 9" in said and not fault:
             fault.append((copy / FILES[what]).unlink(missing_ok=True))
 
     if what in ("warm unit", "results"):
