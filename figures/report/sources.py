@@ -18,6 +18,11 @@ _LONGEST = 300
 # Fields of a solver that are no flag of their own; see cli.options.analysis.WITHOUT_FLAG.
 _NO_FLAG = ("floor", "max_basis")
 _ALWAYS = ("num_probes", "num_steps", "seed")
+_OF_COMMAND = (
+    "loss", "weight_decay", "reduction", "images", "images_per_class", "dtype", "micro_chunk",
+    "tuning", "radius", "tau",
+)  # fmt: skip
+_OF_CALL = ("tol", "max_steps", "certify_below", "top", "per_layer", "bending", "stationary")
 _SWITCHES = ("proof", "bending", "stationary")
 
 
@@ -41,9 +46,12 @@ def source_of(found: FoundAnalysis) -> Source:
 def command_of(analysis: Analysis) -> str:
     """Return the command that gives such a result again, CHECKPOINT or RUN in place of its path.
 
-    What is not the default is written out, and which losses, which images and which seed.
+    What is not the default is written out, and which losses, which images and which seed. Of a
+    model that was analyzed in Python, which states no split, it is a call.
     """
     protocol, known = analysis.protocol, analysis.checkpoint
+    if protocol.split is None:
+        return _call_of(analysis)
     along = not isinstance(known.warm_from, msgspec.UnsetType)
     labels = ",".join(short_name(record.label) for record in analysis.records)
     words = ["spectra", *(("trajectory", "RUN") if along else ("analyze", "CHECKPOINT"))]
@@ -51,13 +59,8 @@ def command_of(analysis: Analysis) -> str:
     plain = AnalysisProtocol(
         images="plain", loss="ce", reduction="mean", dtype="float32", radius=0.1, tau=0.001
     )
-    for name, value in (
-        ("split", protocol.split),
-        ("groups", protocol.groups),
-        *_unlike(protocol, plain, ("loss", "weight_decay", "reduction", "images")),
-        *_unlike(protocol, plain, ("images_per_class", "dtype", "micro_chunk", "tuning")),
-        *_unlike(protocol, plain, ("radius", "tau")),
-    ):
+    given = {"split": protocol.split, "groups": protocol.groups}
+    for name, value in (given | _unlike(protocol, plain, _OF_COMMAND)).items():
         if value is not None:
             words += [_flag(name), printable(str(value))]
     for name in protocol.parameters:
@@ -69,10 +72,27 @@ def command_of(analysis: Analysis) -> str:
     return shlex.join(words)
 
 
-def _unlike(one: Any, other: Any, names: tuple[str, ...]) -> list[tuple[str, Any]]:
+def _call_of(analysis: Analysis) -> str:
+    """Return the call of :func:`spectra.analyze_classes` that gives such a result again."""
+    protocol, solver = analysis.protocol, analysis.protocol.solver or SolverSettings()
+    labels = [int(r.label) if r.label.isdecimal() else r.label for r in analysis.records]
+    plain = AnalysisProtocol(dtype="float32", radius=0.1, tau=0.001)
+    asked: dict[str, Any] = {name: getattr(solver, name) for name in _ALWAYS}
+    asked |= _unlike(solver, SolverSettings(), _OF_CALL)
+    asked |= _unlike(protocol, plain, ("weight_decay", "images_per_class", "parameters"))
+    asked |= _unlike(protocol, plain, ("micro_chunk", "radius", "tau"))
+    if protocol.matrix == GAUSS_NEWTON:
+        asked["gauss_newton"] = True
+    written = [f"{name}={value!r}" for name, value in asked.items()]
+    if protocol.dtype not in (None, "float32"):
+        written.append(f"dtype=torch.{protocol.dtype}")
+    return printable(f"spectra.analyze_classes(model, data, {labels!r}, {', '.join(written)})")
+
+
+def _unlike(one: Any, other: Any, names: tuple[str, ...]) -> dict[str, Any]:
     """Return the fields of ``one`` that are not those of ``other``."""
     pairs = [(name, getattr(one, name)) for name in names]
-    return [(name, value) for name, value in pairs if value != getattr(other, name)]
+    return {name: value for name, value in pairs if value != getattr(other, name)}
 
 
 def _solver_words(solver: SolverSettings, *, along: bool) -> list[str]:

@@ -2,12 +2,15 @@ import shlex
 from dataclasses import replace
 
 import pytest
+import torch
 from made_results import analysis
 
+import spectra
 from cli.commands.analyze import analyze
 from figures.report.gather import gather_report
 from figures.report.sources import command_of
 from spectra import SolverSettings
+from spectra.results.analysis import analysis_to_plain
 from spectra.system.files.reading import file_digest
 
 
@@ -42,6 +45,17 @@ def test_the_command_of_a_warm_start_is_that_of_a_trajectory():
     made = analysis("ce")
     warm = replace(made, checkpoint=replace(made.checkpoint, warm_from=None))
     assert command_of(warm).startswith("spectra trajectory RUN --classes ")
+
+
+def test_the_command_of_a_model_in_python_is_a_call_that_gives_it_again():
+    torch.manual_seed(0)
+    model, data = torch.nn.Linear(4, 3), (torch.randn(30, 4), torch.arange(30) % 3)
+    asked = {"num_probes": 1, "num_steps": 4, "seed": 5, "radius": 0.2, "bending": False}
+    found = spectra.analyze_classes(model, data, [0, 2], dtype=torch.float64, **asked)
+    again = eval(
+        command_of(found), {"spectra": spectra, "torch": torch, "model": model, "data": data}
+    )
+    assert analysis_to_plain(again) == analysis_to_plain(found)
 
 
 def test_a_source_names_file_hash_seed_device_and_versions(tmp_path):
