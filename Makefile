@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-docs test-soak test-verdicts test-foreign mutants lint study study-digits bench-env bundle report-bundle hashes release-check release-env clean
+.PHONY: help demo test test-slow test-docs test-soak test-verdicts test-foreign test-browser mutants lint study study-digits bench-env bundle report-bundle hashes release-check release-env clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -53,6 +53,11 @@ test-foreign: $(STAMP) ## install timm, transformers and wandb, and test what wo
 		-c constraints.txt transformers huggingface_hub safetensors pyyaml wandb
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps timm
 	$(BIN)/python -m pytest -m foreign tests/foreign tests/results/writers
+
+test-browser: $(STAMP) ## try the page of `spectra report` in Chromium (a minute); with npm, axe-core too
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	@! command -v npm >/dev/null || npm --prefix figures/report/page ci --silent --ignore-scripts
+	$(BIN)/python -m pytest -m browser tests/browser
 
 mutants: $(STAMP) ## see how many of 300 planted mistakes the tests notice (hours)
 	$(BIN)/python tests/mutation

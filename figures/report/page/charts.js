@@ -9,6 +9,7 @@ const MARGINS = {marginTop: 26, marginRight: 14, marginBottom: 42, marginLeft: 4
 const SMALL = {...MARGINS, marginTop: 10, marginBottom: 22, marginLeft: 40};
 const GRID = {stroke: "var(--grid)", strokeOpacity: 1};
 const AXIS = {color: "var(--faint)", tickSize: 0, labelArrow: "none"};
+const TIP = {lineHeight: 1.3, fontSize: 12.5};
 // Around 0 the eigenvalue axis is nearly linear up to this part of the linear range; the whole
 // range then takes a quarter of the width, as in the figures.
 const LINEAR_PART = 0.1;
@@ -56,7 +57,7 @@ export function densityChart(items, plane, {width, height, small = false, name})
     ...item.density.resolved.map((x, k) => ({x, y: item.stem + FLOOR, text:
       `${item.text}\nresolved eigenvalue ${number(x, 4)}\nresidual ${number(item.density.residuals[k])}`})),
   ]);
-  return plot({
+  return picture({
     ...margins, width, height, ariaLabel: name, className: "chart",
     x: {type: "symlog", constant, domain: [-half, half]},
     y: {type: "log", domain: [FLOOR, top], clamp: true},
@@ -66,7 +67,7 @@ export function densityChart(items, plane, {width, height, small = false, name})
       axisX(ticks.labelled, {...AXIS, tickFormat: tick, labelAnchor: "center", labelOffset: 36, label: small ? null : "eigenvalue (loss / parameter²), symmetric log scale"}),
       axisY({...AXIS, ticks: small ? 3 : 5, tickFormat: tick, label: small ? null : "density + 1e−7, log scale", labelAnchor: "top"}),
       ...marks,
-      tip(said, pointer({x: "x", y: "y", title: "text", maxRadius: 30})),
+      tip(said, pointer({x: "x", y: "y", title: "text", maxRadius: 60, ...TIP})),
     ],
   });
 }
@@ -76,7 +77,7 @@ export function densityAtTicks(items, plane) {
   const places = ticksOf(plane, 4).labelled;
   const columns = [{title: "class", head: true}, ...places.map((x) => ({title: tick(x), numeric: true}))];
   const rows = items.map(({text, density}) =>
-    [text, ...places.map((x) => number(densityAt(density, x, plane.sigma), 4))]);
+    [text, ...places.map((x) => exact(densityAt(density, x, plane.sigma)))]);
   return {columns, rows};
 }
 
@@ -88,7 +89,7 @@ export function densityAtTicks(items, plane) {
  */
 export function epochChart(series, {width, height, name, epochs, epoch, change, y, label, ticks}) {
   const said = series.flatMap((one) => one.points.map((p) => ({...p, text: `${one.text}\nepoch ${p.epoch}\n${number(p.value)}`})));
-  return plot({
+  return picture({
     ...MARGINS, width, height, ariaLabel: name, className: "chart", y,
     x: {domain: epochs.length > 1 ? [epochs[0], epochs.at(-1)] : [epochs[0] - 1, epochs[0] + 1]},
     marks: [
@@ -101,9 +102,22 @@ export function epochChart(series, {width, height, name, epochs, epoch, change, 
         line(one.points, {x: "epoch", y: "value", stroke: one.ink, strokeDasharray: one.dashes, strokeWidth: 1.5}),
         dot(one.points, {x: "epoch", y: "value", symbol: one.symbol, r: 3.2, fill: one.ink, stroke: one.ink}),
       ]),
-      tip(said, pointer({x: "epoch", y: "value", title: "text"})),
+      tip(said, pointer({x: "epoch", y: "value", title: "text", ...TIP})),
     ],
   });
+}
+
+/** A chart is one image to a screen reader, which has the table beside it for the values. */
+function picture(options) {
+  const chart = plot(options);
+  chart.setAttribute("role", "img");
+  for (const part of chart.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label");
+  return chart;
+}
+
+/** Four digits to read, and all of them to copy. */
+function exact(value) {
+  return element("data", {value: String(value)}, number(value, 4));
 }
 
 export function figure(caption, box) {

@@ -1,10 +1,14 @@
 // The document that is embedded in the page, made ready for drawing. figures/report/contents.py
 // says what stands in it.
 
+import {commonTop} from "./smoothing.js";
+
 const FORMAT = "spectra.report";
 const SCHEMA = 1;
 // Dashes are given for lines of a point, and drawn twice as thick.
 const ON_SCREEN = 2;
+// How far the eigenvalue axis goes beyond the largest eigenvalue of all.
+const MARGIN = 1.3;
 // matplotlib's markers, by the nearest symbol that Observable Plot has.
 const SYMBOLS = {
   o: "circle", s: "square", "^": "triangle", D: "diamond", v: "wye", P: "cross", X: "times",
@@ -27,11 +31,21 @@ export function readReport() {
     density: row.density && decoded(row),
   }));
   return {
-    ...report, labels, runs, rows, byName,
+    ...report, labels, runs, rows, byName, plane: report.axes && planeOf(rows, report.axes),
     splits: distinct(rows.map((row) => row.split)),
     epochs: distinct(rows.map((row) => row.epoch).filter((epoch) => epoch !== null)).sort((a, b) => a - b),
     verdicts: distinct(rows.map((row) => row.verdict)),
   };
+}
+
+/**
+ * The plane of all densities: symmetric, so that λmin and λmax can be compared by eye, and high
+ * enough for the narrowest σ of the slider.
+ */
+function planeOf(rows, {linear, sigma_least: least}) {
+  const densities = rows.filter((row) => row.density).map((row) => row.density);
+  const largest = Math.max(...densities.flatMap(({low, high}) => [Math.abs(low), Math.abs(high)]));
+  return {half: Math.max(10 * linear, MARGIN * largest), linear, top: commonTop(densities, least)};
 }
 
 /** The rows that are shown: of each run its last checkpoint up to `epoch`, or its first. */

@@ -4,22 +4,19 @@ import {densityAtTicks, densityChart, figure, fitted} from "./charts.js";
 import {rowsAt, runText} from "./contents.js";
 import {details, element, select, sentence, slider, table} from "./elements.js";
 import {count, number} from "./numbers.js";
-import {commonTop} from "./smoothing.js";
 import {swatch} from "./theme.js";
 
 // Positions of the slider of σ: a step is then about 3 per cent.
 const STEPS = 201;
-// How far the eigenvalue axis goes beyond the largest eigenvalue of all.
-const MARGIN = 1.3;
 
 export function densitiesSection(report, choices) {
   if (report.missing.densities) return [sentence(report.missing.densities)];
   const chosen = element("div", {class: "wide-chart"});
   const panels = element("div", {class: "panels"});
-  const [caption, values] = [element("p", {class: "told"}), element("div")];
+  const [caption, values] = [element("p", {class: "told", role: "status"}), element("div")];
   const draw = () => {
     const items = itemsOf(report, choices.all);
-    const plane = planeOf(report, choices.all.sigma);
+    const plane = {...report.plane, sigma: choices.all.sigma};
     caption.textContent = captionOf(items, plane);
     panels.replaceChildren(...items.map((item) => panel(item, plane)));
     const {columns, rows} = densityAtTicks(items, plane);
@@ -30,7 +27,7 @@ export function densitiesSection(report, choices) {
     const items = itemsOf(report, choices.all).filter(({label}) => choices.all.shown.has(label.name));
     if (!items.length) return sentence("No class is chosen, or none of those has a density at this checkpoint.");
     const name = `Spectral densities of ${items.map(({text}) => text).join(", ")}`;
-    return densityChart(items, planeOf(report, choices.all.sigma), {width, height: Math.min(420, 220 + width / 4), name});
+    return densityChart(items, {...report.plane, sigma: choices.all.sigma}, {width, height: Math.min(420, 220 + width / 4), name});
   });
   choices.follow(["split", "epoch", "densityRun", "sigma"], draw);
   choices.follow(["shown"], overlay);
@@ -51,14 +48,6 @@ function itemsOf(report, {split, epoch, densityRun}) {
     .map((row) => ({row, label: row.label, text: row.label.text, ink: row.label.ink, dashes: row.label.dashes, density: row.density}));
 }
 
-/** One plane for the whole page; only its top follows σ, for narrow bells are high ones. */
-export function planeOf(report, sigma) {
-  const densities = report.rows.filter((row) => row.density).map((row) => row.density);
-  const largest = Math.max(...densities.flatMap(({low, high}) => [Math.abs(low), Math.abs(high)]));
-  const half = Math.max(10 * report.axes.linear, MARGIN * largest);
-  return {half, linear: report.axes.linear, sigma, top: commonTop(densities, sigma)};
-}
-
 function panel(item, plane) {
   const box = element("div", {class: "chart-box"});
   const {density, row} = item;
@@ -68,7 +57,7 @@ function panel(item, plane) {
 }
 
 function captionOf(items, {sigma}) {
-  if (!items.length) return "This checkpoint has no density on these images: it was analyzed for its extremes alone.";
+  if (!items.length) return "No density at this checkpoint, on these images: only λmin and λmax were computed. Move the slider, or analyze it with --num-probes 2.";
   const {row, density} = items[0];
   return `${runText(row)}, ${row.split ?? "given"} images. Gaussian smoothing, σ = ${number(sigma)}; `
     + `${density.probes} random probes of up to ${density.steps} Lanczos steps; P = ${count(density.size)} parameters. `

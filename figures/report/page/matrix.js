@@ -58,8 +58,8 @@ function glanceCell(row) {
   const depth = Math.min(Math.max(1 + Math.log10(Math.max(row.ratio ?? 0, 1e-3)) / 3, 0), 1);
   const said = `${rowText(row)}: ratio ${number(row.ratio)}, ${row.verdict}`;
   return element("td", {class: "number", style: {"--depth": `${Math.round(45 * depth)}%`}},
-    element("a", {href: `#${rowId(row)}`, "aria-label": said, title: said},
-      `${number(row.ratio, 2)} `, element("span", {class: "mark", "aria-hidden": "true"}, MARKS[row.verdict] ?? OTHER_MARK)));
+    element("a", {href: `#${rowId(row)}`, title: said},
+      `${number(row.ratio, 2)} `, verdictMark(row), element("span", {class: "unseen"}, row.verdict)));
 }
 
 function matrix(report, choices) {
@@ -139,10 +139,13 @@ function classCell(row) {
   return element("span", {class: "named"}, swatch(row.label), row.label.text);
 }
 
+function verdictMark({verdict}) {
+  return element("span", {class: "mark", "aria-hidden": "true"}, MARKS[verdict] ?? OTHER_MARK);
+}
+
 function verdictCell(row) {
-  const mark = element("span", {class: "mark", "aria-hidden": "true"}, MARKS[row.verdict] ?? OTHER_MARK);
   const notes = row.unusual.map((one) => element("small", {}, `Note: ${one}`));
-  return element("div", {title: row.reason}, mark, ` ${row.verdict}`, element("small", {class: "said"}, row.sentence), notes);
+  return element("div", {title: row.reason}, verdictMark(row), ` ${row.verdict}`, element("small", {class: "said"}, row.sentence), notes);
 }
 
 /** The value, and in a line below it what it is known to lie between. */

@@ -2,7 +2,6 @@
 
 import {densityChart, figure, fitted} from "./charts.js";
 import {rowsAt, runText} from "./contents.js";
-import {planeOf} from "./densities.js";
 import {element, select, sentence, table} from "./elements.js";
 import {number, percent} from "./numbers.js";
 
@@ -36,7 +35,7 @@ function side(report, now, place) {
   const {label, density} = row;
   const box = element("div", {class: "chart-box"});
   const item = {text: label.text, ink: label.ink, dashes: label.dashes, density};
-  fitted(box, (width) => densityChart([item], planeOf(report, now.sigma), {
+  fitted(box, (width) => densityChart([item], {...report.plane, sigma: now.sigma}, {
     width, height: 260, name: `Spectral density of ${label.text} of ${runText(row)}`,
   }));
   const told = `${runText(row)}, ${label.text}: λmin ${number(row.lambda_min.value)}, λmax ${number(row.lambda_max.value)}, ratio ${number(row.ratio)}`;
