@@ -164,6 +164,7 @@ def test_a_folder_of_weights_names_networks_of_installed_libraries_alone(folder)
 def test_a_stored_result_runs_nothing(folder):
     (folder / "analysis.json").write_text('{"format": "innocent:f", "schema": "innocent:f"}')
     refused("plot", folder / "analysis.json")
+    refused("report", folder / "analysis.json")
     refused("check-spectrum", folder / "analysis.json")
     refused("claim", "ghorbani2019", folder / "analysis.json")
 

@@ -80,7 +80,7 @@ def test_names_in_a_result_are_shown_as_text(tmp_path):
     found = analysis(record_of(None, READ, classes=(0,)))
     found = replace(found, checkpoint=replace(found.checkpoint, name=READ))
     save_analysis(tmp_path / "analysis.json", found)
-    for command in (["plot"], ["check-spectrum"], ["claim", "ghorbani2019"]):
+    for command in (["plot"], ["report"], ["check-spectrum"], ["claim", "ghorbani2019"]):
         checked(invoke(*command, tmp_path / "analysis.json"))
     result = invoke("plot", tmp_path / "analysis.json", "--classes", "5", "-o", tmp_path / "out")
     assert "evil" in checked(result).stderr

@@ -117,6 +117,14 @@ def test_the_command_takes_a_title_and_a_place(tmp_path):
     assert "<title>Ours" in place.read_text("utf-8")
 
 
+def test_a_link_in_place_of_the_page_is_not_written_through(tmp_path):
+    analysis("ce").save(tmp_path / "mine" / "analysis.json")
+    (tmp_path / "victim.html").write_text("theirs")
+    (tmp_path / "mine" / "report.html").symlink_to(tmp_path / "victim.html")
+    assert "report.html is a link" in refused("report", tmp_path / "mine")
+    assert (tmp_path / "victim.html").read_text() == "theirs"
+
+
 def test_a_folder_of_a_training_stands_for_what_was_made_of_it(tmp_path):
     (tmp_path / "mine" / "checkpoints").mkdir(parents=True)
     analysis("ce").save(tmp_path / "analyze-mine" / "analysis.json")

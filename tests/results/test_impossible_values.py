@@ -110,7 +110,7 @@ def test_a_study_that_does_not_say_what_it_is_of_is_refused(plain, place, value,
 @pytest.mark.parametrize(
     "command",
     [("plot",), ("plot", "--kind", "grid"), ("plot", "--kind", "trajectory"), ("check-spectrum",),
-     ("claim", "ghorbani2019")],
+     ("report",),     ("claim", "ghorbani2019")],
     ids=" ".join,
 )  # fmt: skip
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ LATIN = os.fsdecode(b"caf\xe9")
         ("trajectory", LATIN),
         ("pipeline", f"{LATIN}.toml"),
         ("plot", f"{LATIN}.json"),
+        ("report", f"{LATIN}.json"),
         ("check-spectrum", f"{LATIN}.json"),
         ("checkpoints", "import", LATIN, "-o", "x.safetensors"),
         ("claim", "ghorbani2019", f"{LATIN}.json"),
