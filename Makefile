@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slow test-docs test-soak test-verdicts test-foreign test-browser mutants lint study study-digits bench-env bundle report-bundle hashes release-check release-env clean
+.PHONY: help install demo test test-slow test-docs test-soak test-verdicts test-foreign test-browser mutants lint study study-digits bench-env bundle report-bundle hashes release-check release-env clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -17,6 +17,8 @@ $(STAMP): setup.py setup.cfg pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e '.[dev]'
 	@touch $@
+
+install: $(STAMP) ## make .venv, with spectra in it
 
 demo: $(STAMP) ## train on real digits-LT, compute per-class spectra, draw (a few minutes)
 	$(BIN)/spectra pipeline checkpoints/studies/demo.toml -o runs/demo
