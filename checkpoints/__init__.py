@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from checkpoints.analysis.directions.image_curvatures import measure_images
     from checkpoints.analysis.directions.sam import measure_sam
     from checkpoints.analysis.directions.theorem import measure_theorem
+    from checkpoints.analysis.forecasts.forecast import forecast_analysis
     from checkpoints.analysis.request import AnalysisRequest, TheoremRequest
     from checkpoints.checkpoint import Checkpoint
     from checkpoints.claims.best_steps import measure_best_steps
@@ -35,6 +36,7 @@ else:  # tests/test_public_api.py holds the two equal
             "checkpoints.analysis.directions.image_curvatures": ["measure_images"],
             "checkpoints.analysis.directions.sam": ["measure_sam"],
             "checkpoints.analysis.directions.theorem": ["measure_theorem"],
+            "checkpoints.analysis.forecasts.forecast": ["forecast_analysis"],
             "checkpoints.analysis.request": ["AnalysisRequest", "TheoremRequest"],
             "checkpoints.checkpoint": ["Checkpoint"],
             "checkpoints.claims.best_steps": ["measure_best_steps"],
@@ -63,6 +65,7 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     # What is found at them
     "analyze",
     "AnalysisRequest",
+    "forecast_analysis",
     "measure_images",
     "measure_sam",
     "measure_theorem",

@@ -15,7 +15,7 @@ from spectra.classes.analyze_classes import analyze_chosen
 from spectra.classes.caller import room_for_images
 from spectra.classes.chosen_images import choose_of_data
 from spectra.classes.labels import Classes
-from spectra.engines.analyze_loss import BOOTSTRAP_IMAGES
+from spectra.engines.forecasts.planned_products import planned_products
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError, check_integer
 from spectra.objective.per_sample import PerSampleLoss
@@ -32,11 +32,6 @@ logger = logging.getLogger(__name__)
 # bundled digits networks (P = 19,130) both ends of every class tried have converged to 4 digits.
 IMAGES_PER_CLASS = 50
 STEPS = 40
-# What checks the two ends: a product each in float32, one in float64, which counts twice.
-_CHECKS = 2 + 2 * 2
-# A bootstrap of both ends is 13 forward passes each, a sixth of a product a pass, and is tried on
-# one image beside a product in float64.
-_BOOTSTRAP, _BOOTSTRAP_TRIAL = 2 * 13 / 6, 13 / 6 + 2
 
 
 @dataclass(frozen=True)
@@ -201,15 +196,12 @@ class ClassSpectra:
         2,319 images take to train
         """
         size = sum(p.numel() for p in plain_model(model).parameters() if p.requires_grad)
-        wanted = self.settings
-        steps = min(wanted.num_steps, size)
-        longest = min(max(wanted.max_steps, wanted.num_steps), size)
-        products = (wanted.num_probes - 1) * steps + longest + _CHECKS
         counts = [len(choice.index) for choice in self._chosen.choices.values()]
-        total = sum(n * products for n in counts) + sum(
-            n * _BOOTSTRAP + _BOOTSTRAP_TRIAL for n in counts if n <= BOOTSTRAP_IMAGES
-        )
-        return RecordingCost(len(counts), sum(counts), products, math.ceil(total))
+        planned = [planned_products(self.settings, size=size, images=n) for n in counts]
+        total = sum(plan.of_images(n).most for plan, n in zip(planned, counts, strict=True))
+        # Of views, so without a small class's bootstrap, which is no whole number of products.
+        alone = planned_products(self.settings, size=size, images=1, independent=False)
+        return RecordingCost(len(counts), sum(counts), math.ceil(alone.most), math.ceil(total))
 
     def record(self, model: nn.Module, epoch: int) -> Analysis | None:
         """Analyze ``model`` if a recording is due; else do nothing and return None.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spectra.engines.certify import certificates_of
+from spectra.engines.forecasts.planned_products import BOOTSTRAP_IMAGES
 from spectra.engines.result import EngineResult
 from spectra.engines.settings import ENGINES, SolverSettings
 from spectra.errors import InputError, NonFiniteError
@@ -28,9 +29,6 @@ from spectra.operators.hessian import HessianOperator
 from spectra.system.progress import Progress, within
 from spectra.system.seeding import make_generator
 
-# Ours: where a class has fewer images, which images it happens to have matters, and the bootstrap
-# costs less than the products.
-BOOTSTRAP_IMAGES = 250
 # Ours: radii of the verdict that a search for a stationary point looks around.
 SEARCHED = 5.0
 GAUSS_NEWTON_REASON = (

@@ -2,10 +2,11 @@
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
+from spectra.engines.forecasts.memory_forecast import MemoryForecast, in_gib
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.krylov.basis import bytes_per_vector, fixed_bytes
@@ -42,46 +43,6 @@ CPU_SHARE, CARD_SHARE = 0.5, 0.85
 # Ours: where chunks have to be made smaller, one takes this part of what is left, so that the work
 # of others can be kept beside it.
 _CHUNK_SHARE = 4
-_GIB = 2**30
-
-
-@dataclass(frozen=True)
-class MemoryForecast:
-    """What a run is going to take, in bytes of CPU memory, or of the card's where it runs on one.
-
-    Attributes:
-        resident: taken already: libraries, network, images.
-        working: by the chunks in work at once.
-        basis: by the Lanczos vectors, as many as are wanted or fit.
-        judging: by the float64 pass that follows, when the Lanczos vectors are gone; 0 without one.
-        kept: left for primal work that is kept between products; 0 or more.
-        limit: what may be taken in all.
-        max_basis: Lanczos vectors that fit when no primal work is kept; those wanted where they
-            all do.
-    """
-
-    resident: int
-    working: int
-    basis: int
-    kept: int
-    limit: int
-    max_basis: int
-    judging: int = 0
-
-    @property
-    def total(self) -> int:
-        """Bytes in all, at most ``limit``."""
-        return self.resident + max(self.working + self.basis, self.judging) + self.kept
-
-    def describe(self) -> str:
-        """Return one line for people."""
-        return (
-            f"{_gib(self.resident)} resident + {_gib(self.working)} working + "
-            f"{_gib(self.basis)} basis ({self.max_basis} vectors)"
-            f"{f', or {_gib(self.judging)} judging,' if self.judging else ''} "
-            f"+ {_gib(self.kept)} kept work "
-            f"= {_gib(self.total)} of {_gib(self.limit)} GiB"
-        )
 
 
 def default_limit(device: torch.device | str = "cpu") -> int:
@@ -138,13 +99,13 @@ def forecast(
     if free < least * each or free < 0:
         needed = resident + working + fixed + least * each
         raise InputError(
-            f"memory for one chunk and {least} vectors is {_gib(needed)} GiB, the limit is "
-            f"{_gib(limit)} GiB; raise --memory, lower --micro-chunk, or use --basis none"
+            f"memory for one chunk and {least} vectors is {in_gib(needed)} GiB, the limit is "
+            f"{in_gib(limit)} GiB; raise --memory, lower --micro-chunk, or use --basis none"
         )
     if resident + judging > limit:
         raise InputError(
-            f"memory for the float64 pass that judges the extremes is {_gib(resident + judging)} "
-            f"GiB, the limit is {_gib(limit)} GiB; raise --memory, or leave it out: --no-proof"
+            f"memory for the float64 pass that judges the extremes is {in_gib(resident + judging)} "
+            f"GiB, the limit is {in_gib(limit)} GiB; raise --memory, or leave it out: --no-proof"
         )
     fit = wanted if each == 0 else min(wanted, free // each)
     taken = fixed + fit * each
@@ -152,6 +113,26 @@ def forecast(
     if fit < wanted:  # kept work goes first
         kept = 0
     return MemoryForecast(resident, working, taken, kept, limit, fit, judging)
+
+
+def planned_memory(
+    op: ChunkedOperator, settings: SolverSettings, *, limit: int | None = None
+) -> MemoryForecast:
+    """Say what a run by ``settings`` takes, see :func:`forecast`.
+
+    Args:
+        op: the operator, built.
+        settings: what is wanted.
+        limit: bytes that may be taken in all; None: :func:`default_limit`.
+    """
+    limit = default_limit(op.device) if limit is None else limit
+    return forecast(
+        op,
+        num_vectors=max(settings.num_steps, settings.max_steps),
+        limit=limit - limit // _HOLES,
+        basis=settings.basis,
+        judging=_judging_bytes(op, settings),
+    )
 
 
 def within_limit(
@@ -170,20 +151,12 @@ def within_limit(
         InputError: not even one chunk and 12 vectors fit, or not what the settings ask for: the
             float64 pass, the vectors of a density, those of ``top`` eigenpairs.
     """
-    limit = default_limit(op.device) if limit is None else limit
-    limit -= limit // _HOLES
     wanted = max(settings.num_steps, settings.max_steps)
     together = op.vectors_a_pass > 1 and settings.num_probes > 1
     # Probes that step together have their vectors at once; where those do not fit, they follow each
     # other, which a limit of the basis says.
     others = (settings.num_probes - 1) * min(settings.num_steps + 1, op.size + 1) if together else 0
-    plan = forecast(
-        op,
-        num_vectors=wanted,
-        limit=limit,
-        basis=settings.basis,
-        judging=_judging_bytes(op, settings),
-    )
+    plan = planned_memory(op, settings, limit=limit)
     beside = others * bytes_per_vector(op, settings.basis)
     fits = plan.max_basis >= min(wanted, op.size + 1) and plan.kept >= beside
     logger.info("memory: %s", plan.describe())
@@ -205,7 +178,7 @@ def check_room_to_build(size: int, limit: int | None, device: torch.device | str
     if limit is not None and needed > limit:
         raise InputError(
             f"memory for building a matrix of {size:,} parameters with its checks is "
-            f"{_gib(needed)} GiB, the limit is {_gib(limit)} GiB; raise --memory, or take the "
+            f"{in_gib(needed)} GiB, the limit is {in_gib(limit)} GiB; raise --memory, or take the "
             "matrix by fewer of them with --parameters"
         )
 
@@ -224,8 +197,8 @@ def room_for(what: str, op: SymmetricOperator, limit: int | None) -> bool:
         logger.warning(
             "no %s, for which %s GiB are needed and %s may be held",
             what,
-            _gib(needed),
-            _gib(limit),
+            in_gib(needed),
+            in_gib(limit),
         )
     return needed <= limit
 
@@ -293,7 +266,3 @@ def _chunk_nbytes(op: SymmetricOperator) -> int:
     """Return the primal work of one chunk; 0 for an operator that has no chunks."""
     measure = getattr(op, "chunk_nbytes", None)
     return 0 if measure is None else int(measure())
-
-
-def _gib(count: int) -> str:
-    return f"{count / _GIB:.3g}"

@@ -10,7 +10,8 @@ from product_nets import images_and_labels, make_net, operator
 from checkpoints.analysis.request import AnalysisRequest
 from spectra import InputError, SolverSettings
 from spectra.engines import memory
-from spectra.engines.memory import MemoryForecast, within_limit
+from spectra.engines.forecasts.memory_forecast import MemoryForecast
+from spectra.engines.memory import within_limit
 from spectra.krylov.basis import bytes_per_vector
 from spectra.products import CapturedProducts, Tuning, make_products
 from spectra.products import captured as captured_module
