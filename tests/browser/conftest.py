@@ -113,16 +113,16 @@ def opened(browser, report) -> Iterator[Callable[..., Watched]]:
     """Opens the report at a width, in a theme, and watches what it does."""
     contexts = []
 
-    def open_report(width: int = 1280, **settings: Any) -> Watched:
+    def open_report(width: int = 1280, file: Path = report, **settings: Any) -> Watched:
         context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
         contexts.append(context)
-        watched = Watched(context.new_page(), report)
+        watched = Watched(context.new_page(), file)
         page = watched.page
         page.on("console", lambda said: watched.complaints.append(said.text))
         page.on("pageerror", lambda error: watched.complaints.append(str(error)))
         page.on("dialog", lambda dialog: watched.complaints.append(dialog.message))
         page.on("request", lambda request: watched.requests.append(request.url))
-        page.goto(report.as_uri())
+        page.goto(file.as_uri())
         if settings.get("java_script_enabled", True):
             watched.settle()
         return watched

@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from drawn_results import analysis
+
+from figures import write_report
+from figures.report.gather import gather_report
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "figures/report/page/node_modules/axe-core/axe.min.js"
@@ -155,6 +159,15 @@ def test_on_paper_all_is_open_and_no_control_is_left(opened):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details[open]").count() == 0
+
+
+def test_an_empty_report_names_the_commands_that_fill_it(opened, tmp_path):
+    nothing = gather_report([analysis()])
+    shown = opened(file=write_report(nothing, tmp_path / "report.html"))
+    assert shown.complaints == []
+    for section in ("verdicts", "densities", "trajectories", "images", "protocols"):
+        assert "'spectra" not in shown.page.locator(f"#{section}").inner_text()
+        assert shown.page.locator(f"#{section} p code").count() >= 1
 
 
 def test_without_scripts_there_is_still_a_table(opened):

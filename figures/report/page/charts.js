@@ -38,6 +38,7 @@ export function densityChart(items, plane, {width, height, small = false, name})
   const margins = small ? SMALL : MARGINS;
   const scale = (x) => Math.sign(x) * Math.log1p(Math.abs(x) / constant);
   const pixels = (width - margins.marginLeft - margins.marginRight) / (2 * scale(half));
+  const decades = decadesBelow(top, small ? 3 : 2);
   const ticks = ticksOf(plane, small || width < 560 ? 2 : 5);
   const shown = items.map((item) => ({
     ...item,
@@ -62,10 +63,10 @@ export function densityChart(items, plane, {width, height, small = false, name})
     x: {type: "symlog", constant, domain: [-half, half]},
     y: {type: "log", domain: [FLOOR, top], clamp: true},
     marks: [
-      gridX(ticks.all, GRID), gridY({ticks: small ? 3 : 5, ...GRID}),
+      gridX(ticks.all, GRID), gridY(decades, GRID),
       ruleX([0], {stroke: "var(--axis)"}), ruleY([FLOOR], {stroke: "var(--axis)"}),
       axisX(ticks.labelled, {...AXIS, tickFormat: tick, labelAnchor: "center", labelOffset: 36, label: small ? null : "eigenvalue (loss / parameter²), symmetric log scale"}),
-      axisY({...AXIS, ticks: small ? 3 : 5, tickFormat: tick, label: small ? null : "density + 1e−7, log scale", labelAnchor: "top"}),
+      axisY(decades, {...AXIS, tickFormat: tick, label: small ? null : "density + 1e−7, log scale", labelAnchor: "top"}),
       ...marks,
       tip(said, pointer({x: "x", y: "y", title: "text", maxRadius: 60, ...TIP})),
     ],
@@ -122,6 +123,13 @@ function exact(value) {
 
 export function figure(caption, box) {
   return element("figure", {}, box, element("figcaption", {}, caption));
+}
+
+/** Every `step`-th power of ten from 1 down to the floor, and up to the top. */
+function decadesBelow(top, step) {
+  const last = Math.round(Math.log10(top));
+  const first = Math.round(Math.log10(FLOOR));
+  return Array.from({length: last - first + 1}, (_, k) => first + k).filter((k) => k % step === 0).map((k) => 10 ** k);
 }
 
 function floored(density) {

@@ -79,7 +79,7 @@ export function distinct(values) {
 /** Which labels an overlay begins with: the groups, or the classes of most and of fewest images. */
 export function firstShown({labels}) {
   const groups = labels.filter(({name}) => ["head", "tail", "overall"].includes(name));
-  const chosen = groups.length > 1 ? groups : [labels[0], labels.at(-1)];
+  const chosen = groups.length > 1 ? groups : [...labels.slice(0, 1), ...labels.slice(-1)];
   return new Set(chosen.map(({name}) => name));
 }
 

@@ -48,7 +48,8 @@ export function slider(label, {steps, start, say, onMove}) {
 }
 
 /**
- * A table with a caption. `columns` are {title, numeric, head}; a cell is text or an element.
+ * A table with a caption. `columns` are {title, numeric, whole, head}: a column of numbers, one
+ * whose lines are not broken, one that names its line. A cell is text or an element.
  * The box around it scrolls sideways where the page is narrow, by the keyboard as well.
  */
 export function table(caption, columns, rows) {
@@ -56,7 +57,7 @@ export function table(caption, columns, rows) {
   const body = rows.map((cells) =>
     element("tr", {}, cells.map((cell, k) => element(
       columns[k].head ? "th" : "td",
-      {scope: columns[k].head && "row", class: columns[k].numeric && "number"},
+      {scope: columns[k].head && "row", class: columns[k].numeric ? "number" : columns[k].whole && "whole"},
       cell,
     ))),
   );

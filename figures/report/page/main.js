@@ -22,7 +22,7 @@ const choices = new Choices({
 });
 
 document.getElementById("live").hidden = false;
-document.getElementById("summary").textContent = `${report.summary} What was differentiated: ${report.function}.`;
+document.getElementById("summary").textContent = [report.summary, report.function && `What was differentiated: ${report.function}.`].join(" ");
 document.getElementById("choices").append(...toolbar());
 for (const [id, section] of Object.entries({
   verdicts: verdictsSection, densities: densitiesSection, trajectories: trajectoriesSection, "side-by-side": sideBySideSection,

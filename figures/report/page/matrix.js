@@ -18,20 +18,23 @@ const COLUMNS = [
   {key: "verdict", title: "Verdict, and what it says", value: (r) => r.verdict, cell: verdictCell},
   {key: "lambda_min", title: "λmin", value: (r) => r.lambda_min.value, cell: (r) => extremeCell(r.lambda_min, false), numeric: true},
   {key: "lambda_max", title: "λmax", value: (r) => r.lambda_max.value, cell: (r) => extremeCell(r.lambda_max, true), numeric: true},
-  {key: "ratio", title: "|λmin/λmax|", value: (r) => r.ratio, cell: (r) => number(r.ratio), numeric: true},
+  {key: "ratio", title: "|λmin/\nλmax|", value: (r) => r.ratio, cell: (r) => number(r.ratio), numeric: true},
   {key: "grad_norm", title: "slope\n‖gradient‖", value: (r) => r.grad_norm, cell: (r) => number(r.grad_norm), numeric: true},
   {key: "lowered", title: "Lowered\n%", value: (r) => r.lowered, cell: (r) => percent(r.lowered), numeric: true},
-  {key: "bending", title: "by bending\n%", value: (r) => r.lowered_by_bending, cell: (r) => percentOfLittle(r.lowered_by_bending), numeric: true},
+  {key: "bending", title: "by\nbending %", value: (r) => r.lowered_by_bending, cell: (r) => percentOfLittle(r.lowered_by_bending), numeric: true},
   {key: "train", title: "Right in\ntrain %", value: (r) => r.accuracy_train, cell: (r) => percent(r.accuracy_train), numeric: true},
   {key: "test", title: "Right in\ntest %", value: (r) => r.accuracy_test, cell: (r) => percent(r.accuracy_test), numeric: true},
   {key: "n", title: "n", value: (r) => r.n, cell: (r) => count(r.n), numeric: true},
 ];
 
 export function verdictsSection(report, choices) {
+  if (!report.rows.length) {
+    return [sentence("No class was analyzed in what is shown here. 'spectra analyze CHECKPOINT' finds the extremes and the density of each.")];
+  }
   const glance = element("div");
   choices.follow(["split", "epoch"], (now) => glance.replaceChildren(overview(report, now)));
   return [
-    sentence("What the curvature of every class is at the chosen checkpoint. A number is |λmin/λmax|; a darker field is a larger one. Choose a field to go to its line below."),
+    sentence("What the curvature of every class is at the chosen checkpoint. A number is |λmin/λmax|, and the stronger the tint the larger it is. Choose a field to go to its line below."),
     glance,
     element("h3", {}, "Every class in numbers"),
     ...matrix(report, choices),

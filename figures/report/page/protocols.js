@@ -4,10 +4,10 @@ import {element, sentence, table} from "./elements.js";
 import {number} from "./numbers.js";
 
 const COLUMNS = [
-  {title: "Class", head: true}, {title: "Protocol"}, {title: "λmin", numeric: true}, {title: "λmax", numeric: true},
+  {title: "Class", head: true}, {title: "Protocol", whole: true}, {title: "λmin", numeric: true}, {title: "λmax", numeric: true},
   {title: "|λmin/λmax|", numeric: true}, {title: "lowest node", numeric: true}, {title: "highest node", numeric: true},
   {title: "|ratio of nodes|", numeric: true}, {title: "mass of lowest node × P", numeric: true},
-  {title: "|α|/β", numeric: true}, {title: "‖gradient‖", numeric: true}, {title: "Verdict"},
+  {title: "|α|/β", numeric: true}, {title: "‖gradient‖", numeric: true}, {title: "Verdict", whole: true},
 ];
 
 export function protocolsSection(report) {

@@ -10,6 +10,7 @@ const CERTIFICATE = [
 ];
 
 export function provenanceSection(report, choices) {
+  if (!report.sources.length) return [sentence("No analysis of a class is here, so there is nothing to certify.")];
   const certificates = element("div");
   choices.follow(["split", "epoch"], (now) => certificates.replaceChildren(table(
     "What is known of the extremes at the chosen checkpoint", CERTIFICATE, rowsAt(report, now).map(certificate))));

@@ -7,7 +7,7 @@ import {number, percent} from "./numbers.js";
 
 export function sideBySideSection(report, choices) {
   if (report.runs.length < 2) {
-    return [sentence("One run is here. 'spectra report RUN1 RUN2' puts two side by side.")];
+    return [sentence("Less than two runs are here. 'spectra report RUN1 RUN2' puts two side by side.")];
   }
   const options = report.runs.map((run) => [String(run.place), run.text]);
   const lowest = report.byName.has("tail") ? "tail" : report.labels.at(-1).name;
@@ -50,7 +50,7 @@ function comparison(report, now) {
   const twice = (title) => [{title: `${title}, ${a}`, numeric: true}, {title: `${title}, ${b}`, numeric: true}];
   const columns = [
     {title: "Class", head: true}, ...twice("λmin"), ...twice("|λmin/λmax|"), {title: "ratio, right over left", numeric: true},
-    ...twice("right, test %"), {title: "verdict"},
+    ...twice("right, test %"), {title: "verdict", whole: true},
   ];
   const body = pairs.map(([label, x, y]) => [
     label.text, number(x?.lambda_min.value), number(y?.lambda_min.value), number(x?.ratio), number(y?.ratio),
