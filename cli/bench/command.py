@@ -26,7 +26,17 @@ COMPARED = "What is compared"
 SUITE = "The suite for a GPU"
 
 
-@command(short_help="Time and check us beside PyHessian, curvlinops, hessian-eigenthings.")
+@command(
+    short_help="Time and check us beside PyHessian and two others.",
+    examples="""
+    # products of a ResNet-32 with random weights
+    spectra bench
+    # extremes of two classes of a checkpoint
+    spectra bench bundled:digits/ce-drw --what extremes --classes 0,9
+    # building and products of small networks
+    spectra bench --arch vit,lstm
+    """,
+)
 @click.argument("checkpoint", required=False)
 @Flag(
     "--what",

@@ -11,6 +11,7 @@ from cli.display.lines import note, print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
+from cli.options.completion import checkpoint_names
 from cli.options.flags import ANALYZED, CERTIFICATES, OUTPUT, Flag, command
 from cli.options.values import hold
 from spectra.errors import InputError
@@ -26,8 +27,18 @@ _ALWAYS = ("analysis.json", "table.csv", "certificates.txt")
 _OPTIONAL = ("layers.*", "density*.*", "vectors-*.safetensors")
 
 
-@command(short_help="Per-class Hessian spectra of one checkpoint.")
-@click.argument("checkpoint")
+@command(
+    short_help="How each class's loss bends at a checkpoint, and a verdict.",
+    examples="""
+    # every class of a bundled checkpoint
+    spectra analyze bundled:digits/ce-drw
+    # epoch 100 of a run, the tail classes alone, without densities
+    spectra analyze runs/mine@100 --class tail --num-probes 0
+    # weights, network and images of your own
+    spectra analyze mine.pth --arch net.py:Net --data folder:photos,32
+    """,
+)
+@click.argument("checkpoint", shell_complete=checkpoint_names)
 @shared.source
 @shared.profile
 @shared.loading

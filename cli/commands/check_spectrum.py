@@ -6,9 +6,19 @@ import click
 
 from cli.display.lines import print_json, say
 from cli.display.tables import Table, print_table
+from cli.options.flags import command
 
 
-@click.command("check-spectrum", short_help="Whether the ends of a stored density carry mass.")
+@command(
+    "check-spectrum",
+    short_help="Whether the ends of a stored density carry mass.",
+    examples="""
+    # a result of spectra analyze
+    spectra check-spectrum runs/mine/analysis.json
+    # somebody else's nodes and weights
+    spectra check-spectrum theirs.csv --parameter-count 269722
+    """,
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--parameter-count",
@@ -24,11 +34,6 @@ def check_spectrum(file: Path, parameter_count: int | None, as_json: bool) -> No
     or .txt with nodes and weights (PyHessian's density_eigen and density_weight too). An eigenvalue
     of a fixed matrix carries a weight of about 1/P; the table shows P times the weight of the
     outermost nodes, and the probability that an eigenvalue carries no more.
-
-    \b
-    Examples:
-      spectra check-spectrum runs/mine/analysis.json
-      spectra check-spectrum theirs.csv --parameter-count 269722
     """
     from spectra.findings.spectrum_check import WARNING_RATE
     from spectra.results.plain import to_plain

@@ -10,7 +10,8 @@ from cli.display.lines import note, print_json, say
 from cli.display.tables import Table, print_table
 from cli.display.words import number, plain_text
 from cli.options import shared
-from cli.options.flags import HeadedCommand
+from cli.options.completion import checkpoint_names
+from cli.options.flags import GroupWithExamples, HeadedCommand
 from cli.options.values import writable
 from spectra.errors import InputError
 
@@ -18,13 +19,30 @@ if TYPE_CHECKING:
     from checkpoints import Checkpoint, LoadOptions
 
 
-@click.group()
+@click.group(
+    cls=GroupWithExamples,
+    examples="""
+    # the bundled runs
+    spectra checkpoints list
+    # what a file of somebody else's holds
+    spectra checkpoints inspect theirs.pth --arch resnet32
+    """,
+)
 def checkpoints() -> None:
     """List, inspect and import checkpoints."""
 
 
-@checkpoints.command("list")
-@click.argument("run", required=False)
+@checkpoints.command(
+    "list",
+    cls=HeadedCommand,
+    examples="""
+    # the bundled runs
+    spectra checkpoints list
+    # the epochs that a run has kept
+    spectra checkpoints list runs/mine
+    """,
+)
+@click.argument("run", required=False, shell_complete=checkpoint_names)
 @shared.loading
 @shared.as_json
 def list_command(run: str | None, loading: "LoadOptions", as_json: bool) -> None:
@@ -59,8 +77,17 @@ def list_command(run: str | None, loading: "LoadOptions", as_json: bool) -> None
     print_table(Table(str(run), ["file", "epoch", "test accuracy", "train loss"], rows))
 
 
-@checkpoints.command("inspect")
-@click.argument("reference")
+@checkpoints.command(
+    "inspect",
+    cls=HeadedCommand,
+    examples="""
+    # a bundled checkpoint
+    spectra checkpoints inspect bundled:digits/ce-drw
+    # somebody else's file, as a ResNet-32
+    spectra checkpoints inspect theirs.pth --arch resnet32
+    """,
+)
+@click.argument("reference", shell_complete=checkpoint_names)
 @shared.loading
 @shared.as_json
 def inspect(reference: str, loading: "LoadOptions", as_json: bool) -> None:
@@ -79,8 +106,17 @@ def inspect(reference: str, loading: "LoadOptions", as_json: bool) -> None:
     print_table(Table(str(reference), ["what", "value"], rows))
 
 
-@checkpoints.command("import", cls=HeadedCommand)
-@click.argument("reference")
+@checkpoints.command(
+    "import",
+    cls=HeadedCommand,
+    examples="""
+    # somebody else's ResNet-32
+    spectra checkpoints import theirs.pth --arch resnet32 -o mine.safetensors
+    # a network of your own
+    spectra checkpoints import my.pth --arch net.py:Net -o my.safetensors
+    """,
+)
+@click.argument("reference", shell_complete=checkpoint_names)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @shared.loading
 @shared.normalisation

@@ -11,17 +11,36 @@ from cli.display.progress import reporting
 from cli.display.tables import Table, print_table
 from cli.display.words import plain_text
 from cli.options import shared
+from cli.options.completion import source_names
+from cli.options.flags import GroupWithExamples, HeadedCommand
 from cli.options.values import Folder, writable
 from spectra.errors import InputError
 
 
-@click.group()
+@click.group(
+    cls=GroupWithExamples,
+    examples="""
+    # how long the tail of the bundled digits is
+    spectra data show
+    # CIFAR-10, for all commands that follow
+    spectra data fetch cifar10 -o data
+    """,
+)
 def data() -> None:
     """Look at long-tailed data, or download CIFAR."""
 
 
-@data.command("show")
-@click.argument("source", default="digits")
+@data.command(
+    "show",
+    cls=HeadedCommand,
+    examples="""
+    # the bundled digits
+    spectra data show
+    # folders of images, one a class, as 32 x 32 pixels
+    spectra data show folder:photos,32
+    """,
+)
+@click.argument("source", default="digits", shell_complete=source_names)
 @shared.profile
 @shared.as_json
 def show(source: str, profile: dict[str, Any], as_json: bool) -> None:
@@ -63,7 +82,16 @@ def show(source: str, profile: dict[str, Any], as_json: bool) -> None:
     say(plain_text(found.description), f"sha256 {summary['digest']}")
 
 
-@data.command("fetch")
+@data.command(
+    "fetch",
+    cls=HeadedCommand,
+    examples="""
+    # CIFAR-10
+    spectra data fetch cifar10 -o data
+    # from a mirror that is nearer; its digest is checked
+    spectra data fetch cifar10 --url https://mirror.example/cifar-10-python.tar.gz
+    """,
+)
 @click.argument("name", type=click.Choice(ARCHIVE_NAMES))
 @click.option("-o", "--output", type=Folder(), help="Folder. [SPECTRA_DATA]")
 @click.option("--url", help="Mirror to download from; the digest stays the official one.")

@@ -2,11 +2,10 @@
 
 import importlib.metadata
 
-import click
-
 from cli.display.lines import print_json, say
 from cli.display.tables import Table, print_table
 from cli.options import shared
+from cli.options.flags import command
 from cli.options.values import pick_device
 from spectra.errors import SpectraError
 
@@ -17,7 +16,15 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-@click.command(short_help="Versions, device, and a dense-oracle self-test.")
+@command(
+    short_help="Is this installation sound?",
+    examples="""
+    # is this installation sound?
+    spectra doctor
+    # on the graphics card, for a script
+    spectra doctor --device cuda --json
+    """,
+)
 @shared.device
 @shared.as_json
 def doctor(device: str, as_json: bool) -> None:

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from spectra.results.study_result import StudyResult
 
 
-@command(short_help="Train, analyze and draw a whole study.")
+@command(
+    short_help="Train, analyze and draw a whole study.",
+    examples="""
+    # the study that study.toml describes
+    spectra pipeline study.toml
+    # on a graphics card, into a folder of its own
+    spectra pipeline study.toml --device cuda -o runs/study
+    """,
+)
 @click.argument("study", type=click.Path(path_type=Path))
 @Flag(
     "--data",

@@ -8,10 +8,20 @@ from cli.display.lines import print_json, say
 from cli.display.tables import Table, print_table
 from cli.display.words import number
 from cli.options import shared
+from cli.options.completion import recipe_names
+from cli.options.flags import command
 
 
-@click.command(short_help="What can be trained, with which numbers.")
-@click.argument("name", required=False)
+@command(
+    short_help="What can be trained, with which numbers.",
+    examples="""
+    # all of them
+    spectra recipes
+    # every field of one, as it is for CIFAR
+    spectra recipes ce-drw-sam --family cifar10
+    """,
+)
+@click.argument("name", required=False, shell_complete=recipe_names)
 @click.option(
     "--family",
     type=click.Choice(list(FAMILIES)),

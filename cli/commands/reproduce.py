@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from checkpoints.choices import SIZES
+from checkpoints.studies.published_studies import study_names, study_titles
 from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.display.tables import Table, print_table
 from cli.display.words import number
 from cli.options import shared
+from cli.options.completion import published_names
 from cli.options.flags import DATA, RECIPE, Flag, command
 from cli.options.values import hold, one_of, pick_device
 
@@ -19,14 +21,19 @@ if TYPE_CHECKING:
     from spectra.results.reproduction_result import ComparedRow
 
 
-def _names() -> list[str]:
-    from checkpoints.studies.reproduction import study_names
-
-    return study_names()
-
-
-@command(short_help="The paper's tables and figures, ours beside the published.")
-@click.argument("name", metavar="NAME", callback=one_of(_names))
+@command(
+    short_help="The paper's tables and figures, ours beside the published.",
+    listed=lambda: ("Studies", list(study_titles().items())),
+    examples="""
+    # what SAM does to gradients, in minutes, on bundled digits
+    spectra reproduce theorem
+    # a table of the paper, in an hour or so, on CIFAR-10
+    spectra reproduce cifar10-lt-table --size cpu --data cifar10:data
+    """,
+)
+@click.argument(
+    "name", metavar="NAME", callback=one_of(study_names), shell_complete=published_names
+)
 @Flag(
     "--size",
     heading=RECIPE,

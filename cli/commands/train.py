@@ -8,6 +8,7 @@ import click
 from cli.display.lines import note, print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.options import shared
+from cli.options.completion import recipe_names
 from cli.options.flags import OUTPUT, RECIPE, Flag, command
 from cli.options.values import hold, pick_device
 from spectra.errors import InputError
@@ -18,8 +19,16 @@ if TYPE_CHECKING:
     from checkpoints.training.execution import Execution
 
 
-@command(short_help="Train one recipe on long-tailed data.")
-@click.argument("recipe")
+@command(
+    short_help="Train one recipe on long-tailed data.",
+    examples="""
+    # on real digits, which are bundled
+    spectra train ce-drw-sam -o runs/mine
+    # a network and images of your own, for 30 epochs
+    spectra train vs --arch net.py:Net --data folder:photos,32 --epochs 30
+    """,
+)
+@click.argument("recipe", shell_complete=recipe_names)
 @shared.source
 @shared.profile
 @Flag(

@@ -13,6 +13,7 @@ from cli.display.tables import Table, print_table
 from cli.display.words import number
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
+from cli.options.completion import checkpoint_names
 from cli.options.flags import command
 from cli.options.values import hold
 from spectra.errors import InputError
@@ -23,8 +24,16 @@ if TYPE_CHECKING:
     from spectra import Analysis, StationaryPoint
 
 
-@command(short_help="|λmin/λmax| over the checkpoints of runs.")
-@click.argument("runs", nargs=-1, required=True)
+@command(
+    short_help="How the curvature of each class develops over training.",
+    examples="""
+    # a run that 'spectra train' wrote
+    spectra trajectory runs/mine
+    # two runs in one figure, head and tail alone
+    spectra trajectory runs/one runs/two --class head,tail -o runs/both
+    """,
+)
+@click.argument("runs", nargs=-1, required=True, shell_complete=checkpoint_names)
 @shared.source
 @shared.loading
 @analysis_flags

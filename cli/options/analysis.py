@@ -10,6 +10,7 @@ import click
 from checkpoints import choices
 from checkpoints.analysis.request import AnalysisRequest
 from cli.options import shared
+from cli.options.completion import class_words
 from cli.options.flags import ANALYZED, CERTIFICATES, COMPUTING, SOLVER, Flag, bundle
 from cli.options.values import parse_memory, pick_device
 from spectra.engines.settings import ENGINES, SolverSettings
@@ -209,6 +210,8 @@ def _flag(name: str, shown: Shown | Flag) -> Flag:
         settings["type"] = click.Choice(shown.choices) if shown.choices else kind
     if several:  # one value each time that the flag is given
         settings |= {"multiple": True, "show_default": False}
+    if name == "classes":
+        settings["shell_complete"] = class_words
     names = [declaration, shown.also, name] if shown.also else [declaration]
     return Flag(*names, heading=shown.heading, help=shown.help or None, **settings)
 

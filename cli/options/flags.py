@@ -1,7 +1,8 @@
 """Flags that know their name and heading, commands that show them by heading, and bundles."""
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import click
@@ -26,7 +27,47 @@ class HeadedOption(click.Option):
         self.heading = heading
 
 
-class HeadedCommand(click.Command):
+# What a list in the help is called, and its rows, found when help is asked for.
+Listed = Callable[[], tuple[str, Sequence[tuple[str, str]]]]
+
+
+class WithExamples(click.Command):
+    """A command whose help ends in examples.
+
+    Args:
+        settings: of click.Command.
+        examples: command lines that can be copied, before each a line # that says what it does.
+        listed: names that an argument may be.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        examples: str = "",
+        listed: Listed | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(*arguments, **settings)
+        self.examples = inspect.cleandoc(examples).splitlines()
+        self.listed = listed
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what there is to choose from, and the examples."""
+        if self.listed is not None:
+            heading, rows = self.listed()
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+        if self.examples:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {line}\n" for line in self.examples))
+        super().format_epilog(ctx, formatter)
+
+
+class GroupWithExamples(WithExamples, click.Group):
+    """A group of commands whose help ends in examples."""
+
+
+class HeadedCommand(WithExamples):
     """A command whose help groups the options by heading."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -12,36 +12,50 @@ import click
 
 from cli.display.failures import failure, heed_none, print_traceback
 from cli.display.lines import OneLine
-from cli.options.limits import ALL_LIMITS, limit
+from cli.options.flags import GroupWithExamples
+from cli.options.limits import limit
 from spectra._version import __version__
 from spectra.system.foreign_text import check_encodable
 
 DEBUG_VARIABLE = "SPECTRA_DEBUG"
 
-# In the order of the help; each is the function of that name, - as _, in the module.
-COMMANDS = {
-    "train": "cli.commands.train",
-    "analyze": "cli.commands.analyze",
-    "trajectory": "cli.commands.trajectory",
-    "images": "cli.commands.directions.images",
-    "sam": "cli.commands.directions.sam",
-    "theorem": "cli.commands.directions.theorem",
-    "claim": "cli.commands.claims.claim",
-    "recurrences": "cli.commands.protocols.recurrences",
-    "reproduce": "cli.commands.reproduce",
-    "plot": "cli.commands.drawing.plot",
-    "report": "cli.commands.drawing.report",
-    "check-spectrum": "cli.commands.check_spectrum",
-    "pipeline": "cli.commands.pipeline",
-    "checkpoints": "cli.commands.checkpoints",
-    "data": "cli.commands.data",
-    "recipes": "cli.commands.recipes",
-    "bench": "cli.bench.command",
-    "doctor": "cli.commands.doctor",
+# By what somebody wants, in the order of the help; each command is the function of that name, - as
+# _, in the module.
+HEADINGS = {
+    "Look at a network": {
+        "analyze": "cli.commands.analyze",
+        "trajectory": "cli.commands.trajectory",
+        "images": "cli.commands.directions.images",
+        "sam": "cli.commands.directions.sam",
+        "theorem": "cli.commands.directions.theorem",
+    },
+    "Train networks, and look at all of them": {
+        "train": "cli.commands.train",
+        "pipeline": "cli.commands.pipeline",
+        "recipes": "cli.commands.recipes",
+    },
+    "Show what is stored": {
+        "report": "cli.commands.drawing.report",
+        "plot": "cli.commands.drawing.plot",
+    },
+    "Check what others have published": {
+        "reproduce": "cli.commands.reproduce",
+        "claim": "cli.commands.claims.claim",
+        "recurrences": "cli.commands.protocols.recurrences",
+        "check-spectrum": "cli.commands.check_spectrum",
+    },
+    "Files, data and this installation": {
+        "checkpoints": "cli.commands.checkpoints",
+        "data": "cli.commands.data",
+        "doctor": "cli.commands.doctor",
+        "bench": "cli.bench.command",
+        "completion": "cli.commands.completion",
+    },
 }
+COMMANDS = {name: place for commands in HEADINGS.values() for name, place in commands.items()}
 
 
-class SpectraGroup(click.Group):
+class SpectraGroup(GroupWithExamples):
     """Commands that are imported when they are asked for, and failures that are one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -56,6 +70,17 @@ class SpectraGroup(click.Group):
             import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_")
         )
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by what somebody wants."""
+        for heading, names in HEADINGS.items():
+            rows = []
+            for name in names:
+                command = self.get_command(ctx, name)
+                assert command is not None
+                rows.append((name, command.get_short_help_str(limit=100)))
+            with formatter.section(heading):
+                formatter.write_dl(rows, col_max=16)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the group's own options; look at the names in those of the command."""
@@ -87,7 +112,14 @@ def _in_one_line(ctx: click.Context) -> Iterator[None]:
 
 @click.group(
     cls=SpectraGroup,
-    epilog=ALL_LIMITS,
+    epilog="'spectra COMMAND --help' shows the options of a command, and examples of it.",
+    examples="""
+    # is any class of a bundled checkpoint at a saddle?
+    spectra analyze bundled:digits/ce-drw
+    # train on real digits, and see how the curvature of each class develops
+    spectra train ce-drw-sam -o runs/mine
+    spectra trajectory runs/mine
+    """,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
@@ -98,16 +130,10 @@ def _in_one_line(ctx: click.Context) -> Iterator[None]:
 @click.version_option(__version__, prog_name="spectra")
 @limit
 def cli(debug: bool) -> None:
-    """Hessian spectra of the per-class losses of classifiers trained on long-tailed data.
+    """Look at how the loss of each class bends where a classifier's training has stopped.
 
-    First steps:
-
-    \b
-      spectra analyze bundled:digits/ce-drw          look at a bundled checkpoint
-      spectra train ce-drw-sam -o runs/mine          train on real digits
-      spectra trajectory runs/mine                   |λmin/λmax| over its training
-      spectra pipeline study.toml                    many recipes and seeds, resumable
-      spectra check-spectrum result.json             can the ends of a density be eigenvalues?
+    For classifiers trained on long-tailed data: is a rare class at a saddle of its loss? The
+    Hessian, the matrix of second derivatives, says how a loss bends.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine("%(message)s"))

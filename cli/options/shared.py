@@ -9,6 +9,7 @@ import click
 
 from checkpoints import choices
 from checkpoints.analysis.request import TheoremRequest
+from cli.options.completion import source_names
 from cli.options.flags import ANALYZED, COMPUTING, DATA, OUTPUT, WEIGHTS, Flag, bundle
 from cli.options.values import Folder
 
@@ -49,6 +50,7 @@ source = Flag(
     "--data",
     "source",
     heading=DATA,
+    shell_complete=source_names,
     help="digits, cifar10[:FOLDER], cifar100[:FOLDER], npz:TRAIN.npz[,TEST.npz], "
     "folder:PATH[,SIZE] (one folder of images a class), or FILE.py:FUNCTION of your own; missing "
     "places are looked up in SPECTRA_DATA.",

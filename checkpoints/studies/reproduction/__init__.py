@@ -1,10 +1,10 @@
 """The paper's tables and figures as named studies, our numbers beside the published ones."""
 
+from checkpoints.studies.published_studies import study_names
 from checkpoints.studies.reproduction.description import (
     Reproduction,
     load_reproduction,
     reproduction_data,
-    study_names,
 )
 from checkpoints.studies.reproduction.reproduce import run_reproduction
 

@@ -3,21 +3,19 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 
 from checkpoints.choices import SIZES
 from checkpoints.data import DataRequest, ImageData
 from checkpoints.data.sources import DATA_VARIABLE, data_folder
 from checkpoints.studies.claimed_folder import claim_folder
+from checkpoints.studies.published_studies import FOLDER, study_names
 from spectra.errors import InputError
 from spectra.results.plain import from_plain, to_plain
 from spectra.system.files.writing import WHEN_SET
 
 # Numbers by quantity; of a list, the value and its standard deviation.
 Published = Mapping[str, int | float | list[int | float]]
-
-_FOLDER = resources.files("checkpoints") / "studies" / "published"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +82,6 @@ class Reproduction:
     density: bool = False
 
 
-def study_names() -> list[str]:
-    """Return the names of the studies."""
-    return sorted(p.name.removesuffix(".toml") for p in _FOLDER.iterdir() if p.name[-5:] == ".toml")
-
-
 def load_reproduction(name: str, size: str) -> Reproduction:
     """Read a study's description.
 
@@ -99,7 +92,7 @@ def load_reproduction(name: str, size: str) -> Reproduction:
         raise InputError(f"unknown study {name!r}; expected one of {', '.join(study_names())}")
     if size not in SIZES:
         raise InputError(f"size must be one of {', '.join(SIZES)}, got {size!r}")
-    plain = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    plain = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     published = dict(plain.pop("published"))
     settings = plain.pop(size)
     return from_plain(

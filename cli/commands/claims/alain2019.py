@@ -13,6 +13,7 @@ from cli.display.tables import Table, print_table
 from cli.display.words import number, percent
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
+from cli.options.completion import checkpoint_names
 from cli.options.flags import ANALYZED, Flag, command
 
 if TYPE_CHECKING:
@@ -20,8 +21,16 @@ if TYPE_CHECKING:
     from spectra.results.claims.best_steps_result import StepsOfLoss
 
 
-@command(short_help="Best steps along eigenvectors against 1/|λ|.")
-@click.argument("checkpoint")
+@command(
+    short_help="Best steps along eigenvectors against 1/|λ|.",
+    examples="""
+    # the whole loss, head and tail
+    spectra claim alain2019 bundled:digits/ce-drw
+    # one class, five eigenvectors from either end
+    spectra claim alain2019 runs/mine --class 8 --pairs 5
+    """,
+)
+@click.argument("checkpoint", shell_complete=checkpoint_names)
 @shared.source
 @shared.loading
 @direction_flags
@@ -48,10 +57,6 @@ def alain2019(
 
     Alain, Le Roux & Manzagol 2019: along positive curvature the best learning rate is near 1/λ,
     along negative curvature it has little to do with 1/|λ|, and the largest decreases are there.
-
-    \b
-    Example:
-      spectra claim alain2019 bundled:digits/ce-drw --classes head,tail --pairs 5
     """
     from checkpoints.claims.best_steps import measure_best_steps
     from figures import plot_best_steps, save_figure

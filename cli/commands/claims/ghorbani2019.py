@@ -11,6 +11,7 @@ from cli.display.tables import Table, print_table
 from cli.display.words import number
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
+from cli.options.completion import checkpoint_names
 from cli.options.flags import command
 from cli.options.values import hold
 from spectra.errors import InputError
@@ -25,8 +26,16 @@ if TYPE_CHECKING:
 PROBES = 4  # ours: two of them leave an interval of Student's t with one degree of freedom
 
 
-@command(short_help="Negative part of Σ|λ| over training.")
-@click.argument("run", nargs=-1, required=True)
+@command(
+    short_help="Negative part of Σ|λ| over training.",
+    examples="""
+    # over the training of a bundled run
+    spectra claim ghorbani2019 bundled:digits/ce-drw
+    # of a stored result, without any product
+    spectra claim ghorbani2019 runs/mine/analysis.json
+    """,
+)
+@click.argument("run", nargs=-1, required=True, shell_complete=checkpoint_names)
 @shared.source
 @shared.loading
 @direction_flags
@@ -45,11 +54,6 @@ def ghorbani2019(
     RUN is a folder of checkpoints, one checkpoint or bundled:digits/RECIPE; or files of 'spectra
     analyze' (.json) that hold densities, which cost no product. Ghorbani, Krishnan & Xiao 2019:
     negative eigenvalues are negligible late in training.
-
-    \b
-    Examples:
-      spectra claim ghorbani2019 bundled:digits/ce-drw
-      spectra claim ghorbani2019 runs/mine/analysis.json
     """
     from checkpoints.data.views import FRESH
     from figures import plot_negative_share, save_figure

@@ -12,6 +12,7 @@ from cli.display.tables import Table, print_table
 from cli.display.words import number, percent
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
+from cli.options.completion import checkpoint_names
 from cli.options.flags import command
 
 if TYPE_CHECKING:
@@ -19,8 +20,16 @@ if TYPE_CHECKING:
     from spectra.results.claims.class_outliers_result import LossOutliers
 
 
-@command(short_help="Bulk and outliers by class.")
-@click.argument("checkpoint")
+@command(
+    short_help="Bulk and outliers by class.",
+    examples="""
+    # a bundled checkpoint
+    spectra claim papyan2020 bundled:digits/ce-drw
+    # epoch 100 of a run, 50 images of each class
+    spectra claim papyan2020 runs/mine@100 --images-per-class 50
+    """,
+)
+@click.argument("checkpoint", shell_complete=checkpoint_names)
 @shared.source
 @shared.loading
 @direction_flags
@@ -38,10 +47,6 @@ def papyan2020(
 
     Sagun et al. 2017 and Papyan 2020: about as many outliers as classes, made by the means of
     gradients by class and candidate class.
-
-    \b
-    Example:
-      spectra claim papyan2020 bundled:digits/ce-drw
     """
     from checkpoints.claims.class_outliers import measure_class_outliers
     from figures import plot_class_outliers, save_figure

@@ -10,6 +10,7 @@ from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
+from cli.options.completion import checkpoint_names
 from cli.options.flags import OUTPUT, SOLVER, Flag, command
 from cli.options.values import Folder
 from spectra.errors import InputError
@@ -26,8 +27,16 @@ if TYPE_CHECKING:
 SHOW = 12
 
 
-@command(short_help="Which images carry a class's negative curvature.")
-@click.argument("checkpoint")
+@command(
+    short_help="Which images carry a class's negative curvature.",
+    examples="""
+    # which of the digits of class 8
+    spectra images bundled:digits/ce-drw --class 8
+    # two classes of a run, 24 images of each end on a sheet
+    spectra images runs/mine --class 8,9 --show 24
+    """,
+)
+@click.argument("checkpoint", shell_complete=checkpoint_names)
 @shared.source
 @shared.loading
 @direction_flags

@@ -13,6 +13,7 @@ from cli.display.tables import Table, print_table
 from cli.display.words import number, percent
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
+from cli.options.completion import checkpoint_names
 from cli.options.flags import ANALYZED, Flag, command
 from cli.options.values import parse_radii
 from spectra.findings.verdict import RADIUS
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
     from spectra.findings.sam.sam_effect import SamEffect
 
 
-@command(short_help="Does SAM help a class along its negative curvature?")
-@click.argument("checkpoint")
+@command(
+    short_help="Does SAM help a class along its negative curvature?",
+    examples="""
+    # every class, at the paper's smallest radius
+    spectra sam bundled:digits/ce-drw
+    # one class, at three radii
+    spectra sam runs/mine --class 8 --rho 0.05,0.1,0.5
+    """,
+)
+@click.argument("checkpoint", shell_complete=checkpoint_names)
 @shared.source
 @shared.loading
 @Flag(

@@ -13,6 +13,7 @@ from cli.display.tables import Table, print_table
 from cli.display.words import number
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, direction_flags
+from cli.options.completion import checkpoint_names
 from cli.options.flags import ANALYZED, Flag, command
 from cli.options.values import parse_radii
 
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
     from spectra.results.directions.theorem_result import DirectionReport
 
 
-@command(short_help="SAM's gradient along negative curvature, measured and predicted.")
-@click.argument("checkpoint")
+@command(
+    short_help="SAM's gradient along negative curvature, measured and predicted.",
+    examples="""
+    # classes 0 and 8, at the paper's radii
+    spectra theorem bundled:digits/ce-drw
+    # the tail, at one radius, over 50 mini-batches
+    spectra theorem runs/mine --class tail --rho 0.1 --num-batches 50
+    """,
+)
+@click.argument("checkpoint", shell_complete=checkpoint_names)
 @shared.source
 @shared.loading
 @direction_flags

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.display.lines import print_paths
+from cli.options.flags import command
 from cli.options.values import Folder, hold
 from figures.style.saving import FORMATS, WRITTEN_FORMATS
 from spectra.errors import InputError
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
     from spectra import Analysis
 
 
-@click.command(short_help="Draw stored results again.")
+@command(
+    short_help="Draw stored results again.",
+    examples="""
+    # the densities of an analysis, as PDF
+    spectra plot runs/mine --format pdf
+    # all figures of a study
+    spectra plot runs/demo/results.json --study study.toml -o figures
+    """,
+)
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--study", type=click.Path(path_type=Path), help="The TOML of a results.json.")
 @click.option(

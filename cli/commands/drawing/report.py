@@ -9,7 +9,15 @@ from cli.options.flags import OUTPUT, Flag, command
 from cli.options.values import writable
 
 
-@command(short_help="One page of stored results, to look at or send.")
+@command(
+    short_help="One page of stored results, to look at or send.",
+    examples="""
+    # a whole study
+    spectra report runs/demo
+    # an analysis and a trajectory, side by side
+    spectra report runs/analyze-mine runs/trajectory-mine -o mine.html
+    """,
+)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @Flag(
     "-o",
@@ -25,10 +33,6 @@ def report(runs: tuple[Path, ...], output: Path | None, title: str | None) -> No
     RUN is a result of 'spectra analyze', or a folder that 'pipeline', 'trajectory', 'analyze',
     'analyze --compare-protocols' or 'images' wrote to. The page has a table of runs and classes
     with their verdicts, all densities on common axes, trajectories, and what each number rests on.
-
-    \b
-      spectra report runs/demo
-      spectra report runs/analyze-mine runs/trajectory-mine -o mine.html
     """
     from figures import write_report
     from figures.report.gather import gather_report

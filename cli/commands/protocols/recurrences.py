@@ -10,6 +10,7 @@ from cli.display.lines import print_json, print_paths, say
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, recurrence_flags
+from cli.options.completion import checkpoint_names
 from cli.options.flags import ANALYZED, COMPUTING, SOLVER, Flag, command
 from cli.options.values import parse_counts
 from spectra.errors import InputError
@@ -19,8 +20,16 @@ if TYPE_CHECKING:
     from checkpoints import LoadOptions
 
 
-@command(short_help="The published recurrence taken apart, step by step.")
-@click.argument("checkpoint")
+@command(
+    short_help="The published recurrence taken apart, step by step.",
+    examples="""
+    # class 8, beside the exact extremes
+    spectra recurrences bundled:digits/ce-drw --class 8 --exact
+    # the published protocol, three draws
+    spectra recurrences runs/mine --class 8 --images fresh --seeds 0,1,2
+    """,
+)
+@click.argument("checkpoint", shell_complete=checkpoint_names)
 @shared.source
 @shared.loading
 @recurrence_flags
@@ -64,11 +73,6 @@ def recurrences(
     Every way to compute it gets the same draws and the same start. β is kept before and after
     orthogonalising, and with it what came back along the vector before. --images fresh is the
     published protocol; --engine pyhessian with --arithmetic published is PyHessian itself.
-
-    \b
-    Examples:
-      spectra recurrences bundled:digits/ce-drw --class 8 --exact
-      spectra recurrences runs/mine --class 8 --images fresh --seeds 0,1,2
     """
     from checkpoints.analysis.protocols.recurrences import measure_recurrences
     from cli.display.recurrences import print_recurrences

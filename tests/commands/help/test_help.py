@@ -76,7 +76,7 @@ def test_options_of_analyze_stand_under_headings_that_follow_each_other():
     headings = [line.rstrip(":") for line in shown if line.endswith(":") and line[:1].isalpha()]
     assert headings == [
         "Data", "What the checkpoint's file does not say", "What is analyzed", "Solver",
-        "Certificates", "Computing", "Output", "Options",
+        "Certificates", "Computing", "Output", "Options", "Examples",
     ]  # fmt: skip
 
 
