@@ -2,26 +2,25 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from spectra import Analysis, load_analysis
 from spectra.errors import InputError
 from spectra.results.analysis import FORMAT as ANALYSIS
 from spectra.results.directions.image_curvatures import FORMAT as IMAGES
 from spectra.results.directions.image_curvatures import ImagesResult, load_images
-from spectra.results.protocol_rows import ProtocolRow, protocol_rows
+from spectra.results.protocol_rows import FRESH, ProtocolRow, protocol_rows
 from spectra.results.study_result import FORMAT as STUDY
 from spectra.results.study_result import load_study_result
 from spectra.system.files.documents import read_json
 from spectra.system.files.reading import file_digest, opened
 from spectra.system.foreign_text import printable
 
-STUDY_FILE, PROTOCOLS_FILE = "results.json", "protocols.json"
+ANALYSIS_FILE, STUDY_FILE, PROTOCOLS_FILE = "analysis.json", "results.json", "protocols.json"
 # Files of ours by name: a damaged one is named, where one of somebody else is passed over.
-_OURS = ("analysis.json", STUDY_FILE, PROTOCOLS_FILE, "images.json")
+_OURS = (ANALYSIS_FILE, STUDY_FILE, "images.json")
 # In them lie parts of results, and warm starts. The study's file holds what is in the last two.
 _PASSED_OVER, _IN_STUDY = ("units", "warm"), ("analyses", "trajectories")
 _READ = (ANALYSIS, STUDY, IMAGES)
@@ -30,6 +29,8 @@ _HEAD = 200
 _FORMAT = re.compile(rb'\A\s*\{\s*"format"\s*:\s*"([^"]*)"')
 # Folders that commands make for a run beside it.
 _BESIDE = ("analyze", "trajectory", "protocols")
+# In which order choices of images stand.
+_KINDS = ("plain", "frozen", "fresh")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ def find_results(runs: Iterable[str | Path | Analysis]) -> FoundResults:
 
     A folder is looked through with the folders in it. One that holds none, as that of a training
     does, stands for the folders that commands make for it beside it: ``analyze-NAME``,
-    ``trajectory-NAME`` and ``protocols-NAME``.
+    ``trajectory-NAME`` and ``protocols-NAME``. Results beside each other that differ in the choice
+    of images alone, or in whose recurrence ran, are one comparison; where there is nothing else,
+    its first result, if it is of a fixed matrix, is shown as an analysis too.
 
     Args:
         runs: result files, folders with some in them, or results in memory.
@@ -103,27 +106,53 @@ def find_results(runs: Iterable[str | Path | Analysis]) -> FoundResults:
     Raises:
         InputError: one is not there, is no result, is damaged, or holds none.
     """
-    analyses: list[FoundAnalysis] = []
-    protocols: list[FoundProtocols] = []
+    found: dict[Path, list[FoundAnalysis]] = {}
     images: list[FoundImages] = []
     seen: set[Path] = set()
     for run in runs:
         if isinstance(run, Analysis):
-            analyses.append(FoundAnalysis(run))
+            found.setdefault(Path(), []).append(FoundAnalysis(run))
             continue
         for path, named in _files_of(Path(run)):
             if path.resolve() in seen:
                 continue
             seen.add(path.resolve())
-            if path.name == PROTOCOLS_FILE:
-                protocols += _protocols_beside(path)
-            elif _format_of(path) == IMAGES:
+            if _format_of(path) == IMAGES:
                 images.append(FoundImages(load_images(path), path.parent))
             else:
-                analyses += _analyses_in(path, named)
+                found.setdefault(path.parent, []).extend(_analyses_in(path, named))
+    comparisons = {folder: _compared(each) for folder, each in found.items()}
+    apart = {id(one) for compared in comparisons.values() for one in compared.values()}
+    analyses = [one for each in found.values() for one in each if id(one) not in apart]
+    if not analyses:
+        first = [next(iter(compared.values())) for compared in comparisons.values() if compared]
+        analyses = [one for one in first if one.analysis.protocol.images != FRESH]
+    protocols = tuple(_protocols(compared) for compared in comparisons.values() if compared)
     if not (analyses or protocols or images):
         raise InputError("a report is of results; name at least one file or folder of them")
-    return FoundResults(tuple(analyses), tuple(protocols), tuple(images))
+    return FoundResults(tuple(analyses), protocols, tuple(images))
+
+
+def _compared(each: Sequence[FoundAnalysis]) -> dict[str, FoundAnalysis]:
+    """Return the results of a folder by protocol where they are one comparison; else none."""
+    beside = [one for one in each if not one.file.endswith((ANALYSIS_FILE, STUDY_FILE))]
+    by_name = {_protocol_of(one.analysis): one for one in beside}
+    weights = {(one.analysis.checkpoint.title, one.analysis.protocol.split) for one in beside}
+    if len(by_name) < 2 or len(by_name) < len(beside) or len(weights) > 1:
+        return {}
+
+    def place(name: str) -> tuple[bool, int, str]:
+        kind = name.partition("/")[0].partition(":")[0]
+        return "/" in name, _KINDS.index(kind) if kind in _KINDS else len(_KINDS), name
+
+    return {name: by_name[name] for name in sorted(by_name, key=place)}
+
+
+def _protocols(compared: Mapping[str, FoundAnalysis]) -> FoundProtocols:
+    """Return the rows of a comparison."""
+    title = next(iter(compared.values())).analysis.checkpoint.title
+    rows = protocol_rows({name: one.analysis for name, one in compared.items()})
+    return FoundProtocols(title, tuple(rows))
 
 
 def _analyses_in(path: Path, named: str) -> list[FoundAnalysis]:
@@ -160,7 +189,9 @@ def _files_of(run: Path) -> list[tuple[Path, str]]:
             f"there is no {run}; name a result file, or a folder that 'spectra analyze', "
             "'trajectory' or 'pipeline' wrote to"
         )
-    if run.name != PROTOCOLS_FILE and _format_of(run) not in _READ:
+    if run.name == PROTOCOLS_FILE:  # a table, whose results lie beside it
+        return _files_of(run.parent)
+    if _format_of(run) not in _READ:
         raise InputError(
             f"{run} is no result of 'spectra analyze', 'trajectory', 'pipeline' or 'images'"
         )
@@ -182,11 +213,8 @@ def _walk(top: Path) -> Iterator[Path]:
         studied = STUDY_FILE in names and _is_ours(here / STUDY_FILE)
         passed = (*_PASSED_OVER, *(_IN_STUDY if studied else ()))
         folders[:] = sorted(name for name in folders if name not in passed and name[0] != ".")
-        compared = PROTOCOLS_FILE in names and _is_ours(here / PROTOCOLS_FILE)
         for name in sorted(names):
-            # The results under each protocol are rows of one comparison.
-            wanted = name in _OURS if compared else name.endswith(".json")
-            if wanted and _is_ours(here / name):
+            if name.endswith(".json") and _is_ours(here / name):
                 yield here / name
 
 
@@ -203,10 +231,9 @@ def _is_ours(path: Path) -> bool:
         if path.name in _OURS:
             raise
         return False
-    if path.name not in _OURS:
-        return False
-    plain = read_json(path, what="a result of spectra")
-    return path.name == PROTOCOLS_FILE and bool(_named_protocols(plain))
+    if path.name in _OURS:
+        read_json(path, what="a result of spectra")
+    return False
 
 
 def _format_of(path: Path) -> str:
@@ -214,31 +241,6 @@ def _format_of(path: Path) -> str:
     with opened(path, None) as file:
         found = _FORMAT.match(file.read(_HEAD))
     return found[1].decode(errors="replace") if found else ""
-
-
-def _named_protocols(table: Any) -> list[str]:
-    """Return the protocols of a table, in their order."""
-    rows = table if isinstance(table, list) else []
-    named = [row.get("protocol") for row in rows if isinstance(row, dict)]
-    return list(dict.fromkeys(name for name in named if isinstance(name, str)))
-
-
-def _protocols_beside(path: Path) -> list[FoundProtocols]:
-    """Return the comparison whose full results lie beside its table."""
-    table = read_json(path, what="a table of 'spectra analyze --compare-protocols'")
-    found: dict[str, Analysis] = {}
-    for other in sorted(path.parent.glob("*.json")):
-        if other != path and _is_ours(other) and _format_of(other) == ANALYSIS:
-            analysis = load_analysis(other)
-            found[_protocol_of(analysis)] = analysis
-    kept = {name: found[name] for name in _named_protocols(table) if name in found}
-    if not kept:
-        raise InputError(
-            f"{path} is a table whose full results do not lie beside it; copy the whole folder, or "
-            "give 'spectra analyze CHECKPOINT --compare-protocols' again"
-        )
-    title = next(iter(kept.values())).checkpoint.title
-    return [FoundProtocols(title, tuple(protocol_rows(kept)))]
 
 
 def _protocol_of(analysis: Analysis) -> str:

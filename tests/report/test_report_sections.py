@@ -46,7 +46,35 @@ def test_a_comparison_of_protocols_has_the_rows_of_its_table(compared):
     assert [r.lambda_min for r in held.rows] == [r.lambda_min for r in rows]
     assert [r.node_ratio for r in held.rows] == [r.node_ratio for r in rows]
     assert report.missing.protocols is None
+
+
+def test_a_comparison_alone_is_shown_by_its_first_protocol_too(compared):
+    folder, _ = compared
+    report = gather_report([folder])
+    assert [source.file for source in report.sources] == [f"{folder.name}/plain.json"]
+    assert [row.label for row in report.rows] == ["0", "8", "tail"]
+
+
+def test_the_table_of_a_comparison_stands_for_its_folder(compared):
+    folder, _ = compared
+    (folder / "a.txt").write_text("")
+    assert gather_report([folder / "protocols.json"]).protocols == gather_report([folder]).protocols
+
+
+def test_draws_that_change_are_not_shown_as_an_analysis(tmp_path):
+    for engine in ("spectra", "pyhessian"):
+        made = analysis("ce", images="fresh", solver=SolverSettings(engine=engine))
+        made.save(tmp_path / f"{engine}.json")
+    report = gather_report([tmp_path])
+    assert [row.protocol for row in report.protocols[0].rows[:2]] == ["fresh", "fresh/pyhessian"]
     assert report.rows == ()
+
+
+def test_checkpoints_beside_each_other_are_no_comparison(tmp_path):
+    analysis("ce", 100).save(tmp_path / "a.json")
+    analysis("ce", 200).save(tmp_path / "b.json")
+    report = gather_report([tmp_path])
+    assert (len(report.rows), report.protocols) == (6, ())
 
 
 def test_results_of_single_protocols_are_no_rows_of_the_matrix(compared, tmp_path):
@@ -61,7 +89,7 @@ def test_a_table_of_protocols_without_its_results_is_refused(compared, tmp_path)
     alone = tmp_path / "alone" / "protocols.json"
     alone.parent.mkdir()
     alone.write_bytes((folder / "protocols.json").read_bytes())
-    with pytest.raises(InputError, match="copy the whole folder"):
+    with pytest.raises(InputError, match="holds no results"):
         gather_report([alone])
 
 
