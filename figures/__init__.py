@@ -9,62 +9,62 @@ from spectra._lazy import lazy_names
 from spectra._moved import renamed
 
 if TYPE_CHECKING:
-    from figures.accuracy import class_accuracies, plot_accuracy
     from figures.claims.best_steps import plot_best_steps
     from figures.claims.class_outliers import plot_class_outliers
     from figures.claims.negative_share import plot_negative_share
-    from figures.contrast import plot_contrast
-    from figures.density import density_grid, density_panels, plot_density
+    from figures.density import density_grid, density_pages, density_panels, plot_density
     from figures.directions.image_sheet import plot_image_sheet
     from figures.directions.theorem import plot_theorem
     from figures.drawing import (
         draw_analysis,
         draw_reproduction,
-        draw_study,
         draw_trajectories,
     )
     from figures.layers import plot_layers
     from figures.overlaps import plot_overlaps
     from figures.protocol_ratios import plot_protocols, plot_protocols_over_training
-    from figures.published import plot_published
-    from figures.recipes import plot_recipe_table, recipe_table_markdown
     from figures.report.write import write_report
+    from figures.studies.accuracy import class_accuracies, plot_accuracy
+    from figures.studies.contrast import plot_contrast
+    from figures.studies.published import plot_published
+    from figures.studies.recipes import plot_recipe_table, recipe_table_markdown
+    from figures.studies.whole_study import draw_study
     from figures.style.class_colours import class_colours
-    from figures.style.colours import house_style
     from figures.style.comparable import infer_groups, require_comparable
-    from figures.style.saving import save_figure
+    from figures.style.saving import save_figure, save_pages
+    from figures.style.sheet import house_style
     from figures.style.spectral_axes import density_curve
-    from figures.trajectory import plot_trajectory
+    from figures.trajectory import plot_trajectory, trajectory_pages
 else:  # tests/test_public_api.py holds the two equal
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "figures.accuracy": ["class_accuracies", "plot_accuracy"],
+            "figures.studies.accuracy": ["class_accuracies", "plot_accuracy"],
             "figures.claims.best_steps": ["plot_best_steps"],
             "figures.claims.class_outliers": ["plot_class_outliers"],
             "figures.claims.negative_share": ["plot_negative_share"],
-            "figures.contrast": ["plot_contrast"],
-            "figures.density": ["density_grid", "density_panels", "plot_density"],
+            "figures.studies.contrast": ["plot_contrast"],
+            "figures.density": ["density_grid", "density_pages", "density_panels", "plot_density"],
             "figures.drawing": [
                 "draw_analysis",
                 "draw_reproduction",
-                "draw_study",
                 "draw_trajectories",
             ],
             "figures.layers": ["plot_layers"],
             "figures.overlaps": ["plot_overlaps"],
             "figures.protocol_ratios": ["plot_protocols", "plot_protocols_over_training"],
-            "figures.published": ["plot_published"],
-            "figures.recipes": ["plot_recipe_table", "recipe_table_markdown"],
             "figures.report.write": ["write_report"],
+            "figures.studies.published": ["plot_published"],
+            "figures.studies.recipes": ["plot_recipe_table", "recipe_table_markdown"],
+            "figures.studies.whole_study": ["draw_study"],
             "figures.style.class_colours": ["class_colours"],
-            "figures.style.colours": ["house_style"],
-            "figures.style.saving": ["save_figure"],
+            "figures.style.saving": ["save_figure", "save_pages"],
+            "figures.style.sheet": ["house_style"],
             "figures.style.comparable": ["infer_groups", "require_comparable"],
             "figures.style.spectral_axes": ["density_curve"],
             "figures.directions.image_sheet": ["plot_image_sheet"],
             "figures.directions.theorem": ["plot_theorem"],
-            "figures.trajectory": ["plot_trajectory"],
+            "figures.trajectory": ["plot_trajectory", "trajectory_pages"],
         },
     )
     __getattr__ = renamed(__name__, __getattr__)
@@ -82,9 +82,11 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "plot_density",
     "density_grid",
     "density_panels",
+    "density_pages",
     "plot_accuracy",
     # Several checkpoints, or recipes
     "plot_trajectory",
+    "trajectory_pages",
     "plot_overlaps",
     "plot_contrast",
     "plot_recipe_table",
@@ -105,4 +107,5 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "infer_groups",
     "require_comparable",
     "save_figure",
+    "save_pages",
 ]

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from figures.paging import Cell, pages_of_one, pages_of_several
 from figures.style.class_colours import GROUP_COLOURS, class_styles, counts_of
-from figures.style.colours import (
-    COLUMN_WIDTH,
-    TEXT_WIDTH,
-    house_style,
-    series_styles,
-)
+from figures.style.colours import series_styles
 from figures.style.comparable import (
+    computed_text,
     find_records,
     label_text,
-    number,
-    protocol_text,
     require_comparable,
-    solver_text,
 )
-from figures.style.density_panel import DrawnDensity, draw_density, write_block
+from figures.style.density_caption import common_window, density_caption
+from figures.style.density_panel import DrawnDensity, draw_density
 from figures.style.names import drawn_name
-from figures.style.page import finish_page, new_page
+from figures.style.page import finish_page, write_axis_labels, write_header
+from figures.style.sheet import PANELS, Sheet, house_style, sheet_of
 from figures.style.spectral_axes import Window, set_spectral_axes
 from spectra import Analysis, InputError, LossAnalysis, Spectrum
 from spectra.results.provenance import AnalysisProtocol
@@ -31,19 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PANEL_HEIGHT = 2.5  # inches, with its six lines of numbers
-_BAND = "band: 95 % at each point by itself, over the random probes, where the steps carry one"
-_STEMS = (
-    "Stems: resolved eigenvalues, 1/P each, as high as their Gaussian (bar: residual); curve: the "
-    "rest of the P eigenvalues, whose nodes lie between the ticks on the axis"
-)
-_HOLLOW = (
-    "Hollow marks, ≤\u00a0and\u00a0≥: not known to have converged, so λmin may be lower, λmax "
-    "higher."
-)
-
-_NO_MASS = "Crosses: nodes that carry no mass, of the 1/P of an eigenvalue: they belong to none."
-_NO_MATRIX = "Hollow marks: Ritz values of products that change, of no matrix."
+_PANEL = 2.25, 1.9  # inches of a panel with its header
+_DENSITY = "density, log scale"
 
 
 def plot_density(
@@ -56,6 +41,7 @@ def plot_density(
     xlim: float | None = None,
     protocol: AnalysisProtocol | None = None,
     class_counts: Sequence[int] = (),
+    width: str = "screen",
 ) -> Figure:
     """Draw one density, or several on one axis, with λmin and λmax marked.
 
@@ -75,36 +61,44 @@ def plot_density(
         protocol: of the result file, for the caption.
         class_counts: training images of each class of the network, for the colours of densities
             that are named by class; see :func:`figures.class_colours`.
+        width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper.
     """
     several = isinstance(spectrum, Mapping)
     given = spectrum if isinstance(spectrum, Mapping) else {"": spectrum}
     if not given:
         raise InputError("there is no spectrum to draw; give at least one")
     drawn = {name: DrawnDensity.of(source, summed=summed) for name, source in given.items()}
-    with house_style():
+    with house_style(width) as sheet:
         if all(name in GROUP_COLOURS or name.isdigit() for name in drawn):
             styles = class_styles(list(drawn), class_counts)
         else:
             styles = series_styles(list(drawn))
-        window = _window(list(drawn.values()), sigma, xlim)
+        window = common_window(list(drawn.values()), sigma=sigma, xlim=xlim)
         fig, ax = None, axes
         if ax is None:
-            fig = new_page(COLUMN_WIDTH if not several else 4.5, 2.6)
+            fig = sheet.page(4.5 if several else 3.4, 2.6)
             ax = fig.add_subplot()
         set_spectral_axes(ax, window, every=1 if several else 2)
         lines = []
         for name, one in drawn.items():
             line = draw_density(ax, one, styles[name], window, fill=not several)
-            line.set_label(f"{label_text(name)}: {one.extremes_text()}" if several else "density")
+            line.set_label(
+                f"{label_text(name)}: {one.extremes_text(sheet)}" if several else "density"
+            )
             lines.append(line)
-        ax.set_xlabel("eigenvalue (loss / parameter²)")
-        ax.set_ylabel("density + 1e−7")
-        write_block(ax, [] if several else drawn[""].block(), heading=title)
+        ax.set_xlabel(window.axis_label(sheet))
+        ax.set_ylabel(_DENSITY)
+        write_header(ax, title or "", "" if several else drawn[""].extremes_text(sheet))
         if fig is None:
             return ax.get_figure(root=True)  # type: ignore[return-value]
-        stated = protocol or AnalysisProtocol()
-        caption = _caption(list(drawn.values()), window, stated, chosen=sigma is not None)
-        return finish_page(fig, caption=caption, legend=lines if several else ())
+        caption = density_caption(
+            {label_text(name): one for name, one in drawn.items()},
+            window,
+            protocol,
+            chosen=sigma is not None,
+            shared=several,
+        )
+        return finish_page(fig, sheet=sheet, caption=caption, legend=lines if several else ())
 
 
 def density_panels(
@@ -115,10 +109,9 @@ def density_panels(
     summed: bool = False,
     xlim: float | None = None,
     title: str | None = None,
+    width: str = "screen",
 ) -> Figure:
-    """Draw the densities of several losses of one checkpoint side by side on common axes.
-
-    Each panel states images, loss, λmin, λmax, their ratio, ‖g‖ and the verdict.
+    """Draw the densities of up to six losses of one checkpoint on common axes.
 
     Args:
         analysis: one result.
@@ -127,8 +120,11 @@ def density_panels(
         summed: see :func:`plot_density`.
         xlim: see :func:`plot_density`.
         title: above the panels.
+        width: see :func:`plot_density`.
     """
-    return density_grid({"": analysis}, labels, sigma=sigma, summed=summed, xlim=xlim, title=title)
+    return density_grid(
+        {"": analysis}, labels, sigma=sigma, summed=summed, xlim=xlim, title=title, width=width
+    )
 
 
 def density_grid(
@@ -139,18 +135,60 @@ def density_grid(
     summed: bool = False,
     xlim: float | None = None,
     title: str | None = None,
+    width: str = "screen",
 ) -> Figure:
     """Draw one row of densities for each result (without and with SAM, say) on common axes.
 
-    Up to three labels fit the text width of a paper; more make the page wider.
-
     Args:
         rows: results by the name of their row.
-        labels: the records that make the columns.
+        labels: the records that make the columns; six panels in all at most.
         sigma: see :func:`plot_density`; one for all panels.
         summed: see :func:`plot_density`.
         xlim: see :func:`plot_density`.
         title: above the panels.
+        width: see :func:`plot_density`.
+
+    Raises:
+        InputError: there are more than six panels, a record is missing, or the results are of
+            different losses.
+    """
+    if len(rows) * len(labels) > PANELS:
+        raise InputError(
+            f"a page holds {PANELS} panels, got {len(rows)} x {len(labels)}; density_pages draws "
+            "as many pages as it takes"
+        )
+    (page,) = density_pages(
+        rows, labels, sigma=sigma, summed=summed, xlim=xlim, title=title, width=width
+    )
+    return page
+
+
+def density_pages(
+    rows: Mapping[str, Analysis],
+    labels: Sequence[str],
+    *,
+    sigma: float | None = None,
+    summed: bool = False,
+    xlim: float | None = None,
+    title: str | None = None,
+    width: str = "screen",
+    beside: Iterable[Analysis] = (),
+) -> list[Figure]:
+    """Draw densities on as many pages as six panels each take, all on the same axes.
+
+    Several results have a row each. The panels of one result stand head against tail where they
+    do not fit on one page: the groups first, then the three classes of most training images and
+    the three of fewest on one page, then the others.
+
+    Args:
+        rows: results by the name of their row.
+        labels: the records to draw of each.
+        sigma: see :func:`plot_density`; one for all pages.
+        summed: see :func:`plot_density`.
+        xlim: see :func:`plot_density`.
+        title: above the panels of each page.
+        width: see :func:`plot_density`.
+        beside: results of other figures that lie beside these: axes and σ are those of all.
 
     Raises:
         InputError: a record is missing, or the results are of different losses.
@@ -158,53 +196,75 @@ def density_grid(
     if not rows or not labels:
         raise InputError("density_grid needs at least one result and one label")
     require_comparable(rows.items())
-    table = [
-        [DrawnDensity.of(r, summed=summed) for r in find_records(a, labels)] for a in rows.values()
+    cells = {
+        (name, record.label): DrawnDensity.of(record, summed=summed)
+        for name, analysis in rows.items()
+        for record in find_records(analysis, labels)
+    }
+    others = [
+        DrawnDensity.of(record, summed=summed)
+        for analysis in beside
+        for record in find_records(analysis, labels)
     ]
-    cells = [one for line in table for one in line]
-    width = max(COLUMN_WIDTH, TEXT_WIDTH / 3 * len(labels))
-    with house_style():
-        styles = class_styles(labels, counts_of(rows.values()))
-        window = _window(cells, sigma, xlim)
-        fig = new_page(width, _PANEL_HEIGHT * len(rows))
-        grid = fig.subplots(len(rows), len(labels), sharex=True, sharey=True, squeeze=False)
-        for axes, line, name in zip(grid, table, rows, strict=True):
-            for ax, one, label in zip(axes, line, labels, strict=True):
+    window = common_window([*cells.values(), *others], sigma=sigma, xlim=xlim)
+    counts = counts_of(rows.values())
+    sheet = sheet_of(width)
+    if len(rows) == 1:
+        (name,) = rows
+        layouts = pages_of_one(name, labels, counts, sheet)
+    else:
+        layouts = pages_of_several(list(rows), labels, sheet)
+    told = computed_text(list(rows.values()))
+    return [
+        _page(layout, cells, window, counts, title, told, width, chosen=sigma is not None)
+        for layout in layouts
+    ]
+
+
+def _heading(name: str, record: LossAnalysis | None, sheet: Sheet) -> str:
+    """Return what a panel is of; beside a recipe's name a narrow one has no room for images."""
+    if record is None:
+        return drawn_name(name)
+    what = label_text(record.label)
+    if name and sheet.narrow:
+        return f"{what}, {drawn_name(name)}"
+    counted = f"{what} ({record.n:,})"
+    return f"{drawn_name(name)}, {counted}" if name else counted
+
+
+def _page(
+    lines: Sequence[Sequence[Cell]],
+    cells: Mapping[Cell, DrawnDensity],
+    window: Window,
+    counts: Sequence[int],
+    title: str | None,
+    told: str,
+    width: str,
+    *,
+    chosen: bool,
+) -> Figure:
+    columns = max(map(len, lines))
+    with house_style(width) as sheet:
+        styles = class_styles([label for _, label in cells], counts)
+        fig = sheet.page(max(3.4, _PANEL[0] * columns), _PANEL[1] * len(lines) + 0.2)
+        grid = fig.subplots(len(lines), columns, sharex=True, sharey=True, squeeze=False)
+        for axes, line in zip(grid, lines, strict=True):
+            for ax, (name, label) in zip(axes, line, strict=False):
+                one = cells[name, label]
                 set_spectral_axes(ax, window, every=2)
                 draw_density(ax, one, styles[label], window, fill=True)
-                heading = f"{drawn_name(name)}, {label_text(label)}" if name else label_text(label)
-                write_block(ax, one.block(), heading=heading)
-            axes[0].set_ylabel("density + 1e−7")
-        for ax in grid[-1]:
-            ax.set_xlabel("eigenvalue (loss / parameter²)")
-        protocol = next(iter(rows.values())).protocol
-        caption = _caption(cells, window, protocol, chosen=sigma is not None)
-        return finish_page(fig, caption=caption, title=title)
-
-
-def _window(drawn: Sequence[DrawnDensity], sigma: float | None, xlim: float | None) -> Window:
-    width = sigma if sigma is not None else max(d.spectrum.reference_sigma() for d in drawn)
-    extremes = [v for d in drawn for v in (d.low, d.high, *d.spectrum.nodes[[0, -1]])]
-    return Window.around(extremes, lambda s: max(d.peak(s) for d in drawn), sigma=width, xlim=xlim)
-
-
-def _caption(
-    drawn: Sequence[DrawnDensity], window: Window, protocol: AnalysisProtocol, *, chosen: bool
-) -> str:
-    rule = "" if chosen else " = √(1e−5·max(1,\u00a0range))"
-    if not chosen and len(drawn) > 1:
-        rule += " of the widest range"
-    parts = [
-        f"Gaussian smoothing, σ\u00a0=\u00a0{number(window.sigma)}{rule}",
-        solver_text([d.spectrum for d in drawn]),
-        _BAND if any(d.found is not None and d.spectrum.probe == "normal" for d in drawn) else "",
-        protocol_text(protocol),
-    ]
-    text = "; ".join(part for part in parts if part) + "."
-    if any(d.found is not None and len(d.found) for d in drawn):
-        text = f"{_STEMS}. {text}"
-    if any(d.ends.massless for d in drawn):
-        text = f"{text} {_NO_MASS}"
-    if any(d.record is not None and d.record.noise is not None for d in drawn):
-        return f"{text} {_NO_MATRIX}"
-    return text if all(d.certain for d in drawn) else f"{text} {_HOLLOW}"
+                write_header(ax, _heading(name, one.record, sheet), one.extremes_text(sheet))
+            for ax in axes[len(line) :]:
+                ax.remove()
+        write_axis_labels(fig, window.axis_label(sheet), _DENSITY)
+        drawn = {
+            " ".join(drawn_name(part) for part in (name, label_text(label)) if part): cells[
+                name, label
+            ]
+            for line in lines
+            for name, label in line
+        }
+        caption = "In\u00a0brackets: images. " + density_caption(
+            drawn, window, chosen=chosen, shared=len(cells) > 1
+        )
+        return finish_page(fig, sheet=sheet, title=title, told=told, caption=caption)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from figures.style.class_colours import class_styles
-from figures.style.colours import GUIDE, TEXT_WIDTH, house_style
-from figures.style.comparable import find_records, label_text, protocol_text
+from figures.style.colours import GUIDE
+from figures.style.comparable import computed_text, find_records, label_text
 from figures.style.names import drawn_name
-from figures.style.page import finish_page, new_page
+from figures.style.page import finish_page
+from figures.style.sheet import house_style
 from spectra import Analysis, InputError, LossAnalysis
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ _LONGEST_NAME = 24  # letters; ours
 
 
 def plot_layers(
-    analysis: Analysis, *, labels: Sequence[str] | None = None, title: str | None = None
+    analysis: Analysis,
+    *,
+    labels: Sequence[str] | None = None,
+    title: str | None = None,
+    width: str = "screen",
 ) -> Figure:
     """Draw λmax, λmin and trace of the layers' blocks over depth, the classes side by side.
 
@@ -39,6 +44,7 @@ def plot_layers(
         analysis: a result with layers, as ``analyze --per-layer`` gives it.
         labels: which records; None: all that have layers.
         title: above the panels.
+        width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper.
 
     Raises:
         InputError: there are no layers, or no record of such a label.
@@ -49,9 +55,9 @@ def plot_layers(
     if not records:
         raise InputError("the result has no layers; they come from analyze --per-layer")
     names = [drawn_name(layer.name, _LONGEST_NAME) for layer in records[0].layers]
-    with house_style():
+    with house_style(width) as sheet:
         styles = class_styles([r.label for r in records], analysis.checkpoint.class_counts)
-        fig = new_page(TEXT_WIDTH, 4.8)
+        fig = sheet.page(6.75, 4.8)
         axes = list(fig.subplots(len(_QUANTITIES), 1, sharex=True))
         handles: list[Line2D] = []
         for ax, (field, text, wide) in zip(axes, _QUANTITIES, strict=True):
@@ -66,15 +72,21 @@ def plot_layers(
                     ax.errorbar(range(len(names)), values, yerr=errors, fmt="none",
                                 ecolor=styles[record.label].colour, elinewidth=0.7)  # fmt: skip
             _both_signs(ax, _all(records, field), widest=max(_all(records, wide)))
-            ax.set_ylabel(text)
+            ax.set_ylabel(f"{text}, symlog scale")
             handles = drawn
         axes[-1].set_xticks(range(len(names)), names, rotation=90)
         caption = (
-            f"{protocol_text(analysis.protocol)}; diagonal blocks of each layer's parameters, in "
-            "the order of registration; bars: standard error of an estimated trace; axes linear "
-            "around 0; in brackets: images."
+            "Diagonal blocks of each layer's parameters, in the order of registration; bars: "
+            "standard error of an estimated trace; axes linear around 0; in brackets: images."
         )
-        return finish_page(fig, caption=caption, legend=handles, title=title)
+        return finish_page(
+            fig,
+            sheet=sheet,
+            title=title,
+            told=computed_text([analysis]),
+            caption=caption,
+            legend=handles,
+        )
 
 
 def _all(records: Sequence[LossAnalysis], field: str) -> list[float]:

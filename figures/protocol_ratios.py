@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from figures.style.class_colours import class_styles
-from figures.style.colours import GUIDE, TEXT_WIDTH, house_style
+from figures.style.colours import GUIDE
 from figures.style.comparable import label_text
 from figures.style.names import class_number, drawn_name
-from figures.style.page import finish_page, new_page
+from figures.style.page import finish_page, write_header
+from figures.style.sheet import house_style
 from figures.style.ticks import set_log_ticks
 from figures.trajectory import draw_switch
 from spectra.results.protocol_rows import ProtocolRow
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-PANELS_IN_A_LINE = 5
 _MARKERS = (
     "Filled: a fixed matrix, residuals checked. Hollow: Ritz values of one run, of products that "
     "change (fresh) or of PyHessian's recurrence, unchecked. In brackets: images. "
@@ -34,8 +34,9 @@ def plot_protocols(
     class_counts: Sequence[int] = (),
     title: str | None = None,
     caption: str = "",
+    width: str = "screen",
 ) -> Figure:
-    """Draw |λmin/λmax| of each class under each protocol, a panel for each run, five in a line.
+    """Draw |λmin/λmax| of each class under each protocol, a panel for each run, six at most.
 
     Filled: of a fixed matrix, by a solver that checks its residuals. Hollow: Ritz values of
     products that change, or of a recurrence that nothing checks.
@@ -47,21 +48,16 @@ def plot_protocols(
             :func:`figures.class_colours`.
         title: above the panels.
         caption: what to add to the caption.
+        width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper.
     """
     flat = [row for rows in runs.values() for row in rows]
     present = dict.fromkeys(row.protocol for row in flat)
     protocols = list(dict.fromkeys([*(p for p in order if p in present), *present]))
     labels = list(dict.fromkeys(row.label for row in flat))
     sizes = {row.label: row.n for row in flat if row.protocol == protocols[0]}
-    with house_style():
+    with house_style(width) as sheet:
         styles = class_styles(labels, class_counts)
-        lines = math.ceil(len(runs) / PANELS_IN_A_LINE)
-        columns = math.ceil(len(runs) / lines)
-        fig = new_page(TEXT_WIDTH, 2.7 * lines)
-        grid = list(fig.subplots(lines, columns, sharey=True, squeeze=False).flat)
-        panels = grid[: len(runs)]
-        for unused in grid[len(runs) :]:
-            unused.remove()
+        fig, panels, columns = sheet.panels(len(runs), down=2.4)
         handles = []
         for ax, (name, rows) in zip(panels, runs.items(), strict=True):
             for k, label in enumerate(labels):
@@ -88,10 +84,12 @@ def plot_protocols(
             ax.set_xticks(range(len(protocols)), protocols, rotation=45, ha="right")
             ax.set_xlim(-0.6, len(protocols) - 0.4)
             ax.grid(axis="x", visible=False)
-            ax.set_title(drawn_name(name), weight="bold")
+            write_header(ax, drawn_name(name) if name else "")
         for first in panels[::columns]:
-            first.set_ylabel("|λmin/λmax|")
-        return finish_page(fig, caption=_MARKERS + caption, legend=handles, title=title)
+            first.set_ylabel("|λmin/λmax|, log scale")
+        return finish_page(
+            fig, sheet=sheet, title=title, caption=_MARKERS + caption, legend=handles
+        )
 
 
 def plot_protocols_over_training(
@@ -102,6 +100,7 @@ def plot_protocols_over_training(
     class_counts: Sequence[int] = (),
     title: str | None = None,
     caption: str = "",
+    width: str = "screen",
 ) -> Figure:
     """Draw |λmin/λmax| of each class over the epochs, a panel for each protocol.
 
@@ -115,6 +114,7 @@ def plot_protocols_over_training(
             :func:`figures.class_colours`.
         title: above the panels.
         caption: what to add to the caption.
+        width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper.
     """
     drawn = [
         (protocol, epoch, row)
@@ -125,10 +125,9 @@ def plot_protocols_over_training(
     ]
     sizes = {row.label: row.n for _, _, row in drawn}
     labels = sorted(sizes, key=class_number)
-    with house_style():
+    with house_style(width) as sheet:
         styles = class_styles(labels, class_counts)
-        fig = new_page(TEXT_WIDTH, 2.7)
-        panels = fig.subplots(1, len(protocols), sharey=True, squeeze=False)[0]
+        fig, panels, columns = sheet.panels(len(protocols), down=2.7)
         handles: dict[str, Line2D] = {}
         for ax, (protocol, name) in zip(panels, protocols.items(), strict=True):
             for label in labels:
@@ -138,7 +137,7 @@ def plot_protocols_over_training(
                 style = styles[label]
                 fixed = all(_checked(r) for _, r in points)
                 (line,) = ax.plot(
-                    [e for e, _ in points], [r.protocol_ratio for _, r in points],
+                    [e for e, _ in points], [r.protocol_ratio or 0.0 for _, r in points],
                     **style.drawing() | {"mfc": style.colour if fixed else "white"},
                     label=f"{label_text(label)} ({sizes[label]:,})",
                 )  # fmt: skip
@@ -146,11 +145,12 @@ def plot_protocols_over_training(
             _set_ratio_axis(ax, [row for _, _, row in drawn])
             if switch_epoch is not None:
                 draw_switch(ax, switch_epoch, "DRW")
-            ax.set_title(drawn_name(name), weight="bold", pad=6 if switch_epoch is None else 16)
+            write_header(ax, drawn_name(name), above=0 if switch_epoch is None else 10)
             ax.set_xlabel("epoch")
-        panels[0].set_ylabel("|λmin/λmax|")
+        for first in panels[::columns]:
+            first.set_ylabel("|λmin/λmax|, log scale")
         legend = [handles[label] for label in labels]
-        return finish_page(fig, caption=_MARKERS + caption, legend=legend, title=title)
+        return finish_page(fig, sheet=sheet, title=title, caption=_MARKERS + caption, legend=legend)
 
 
 def _checked(row: ProtocolRow) -> bool:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from figures.style.class_colours import class_styles, counts_of
-from figures.style.colours import MUTED, TEXT_WIDTH, SeriesStyle, house_style
-from figures.style.comparable import label_text, protocol_text, require_comparable
+from figures.style.colours import MUTED, SeriesStyle
+from figures.style.comparable import computed_text, label_text, require_comparable
 from figures.style.names import drawn_name
-from figures.style.page import finish_page, new_page
+from figures.style.page import finish_page, write_header
+from figures.style.sheet import PANELS, house_style
 from figures.style.ticks import set_log_ticks
 from spectra import Analysis, InputError
 
@@ -46,8 +47,10 @@ def plot_trajectory(
     switch_name: str = "DRW",
     yscale: str = "auto",
     title: str | None = None,
+    width: str = "screen",
+    beside: Iterable[Analysis] = (),
 ) -> Figure:
-    """Draw |λmin/λmax| of chosen losses over the epochs, one panel for each recipe.
+    """Draw |λmin/λmax| of chosen losses over the epochs, one panel for each recipe, six at most.
 
     Several results at one epoch are seeds of one recipe: the line is their median, the band
     reaches from the smallest to the largest. A hollow point is one that did not converge, in any
@@ -61,10 +64,12 @@ def plot_trajectory(
         yscale: ``linear``: 0 to 1 as in the paper; ``log``; ``auto``: linear if any ratio is over
             0.3, else log, as smaller ones cannot be told apart on an axis from 0 to 1.
         title: above the panels.
+        width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper.
+        beside: results of other figures that lie beside this one: the axis holds those too.
 
     Raises:
-        InputError: nothing to draw, a label that no result has, a result without epoch, two
-            results of one epoch and seed, or results of different losses.
+        InputError: nothing to draw, more than six recipes, a label that no result has, a result
+            without epoch, two results of one epoch and seed, or results of different losses.
     """
     if yscale not in YSCALES:
         raise InputError(f"yscale must be one of {', '.join(YSCALES)}, got {yscale!r}")
@@ -79,31 +84,41 @@ def plot_trajectory(
             raise InputError(
                 f"no result has a ratio of {label!r}; analyzed are {', '.join(sizes) or 'none'}"
             )
-    values = [v for p in curves.values() for c in p.values() for r in c.ratios for v in r]
+    values = [
+        r.ratio for a in beside for r in a.records if r.label in labels and r.ratio is not None
+    ]
+    values += [v for p in curves.values() for c in p.values() for r in c.ratios for v in r]
     scale = yscale if yscale != "auto" else ("linear" if max(values) > _LEGIBLE else "log")
-    with house_style():
+    with house_style(width) as sheet:
         styles = class_styles(labels, counts_of(a for _, a in flat))
-        fig = new_page(max(TEXT_WIDTH, 2.2 * len(series)) if len(series) > 1 else 4.5, 2.6)
-        row = fig.subplots(1, len(series), sharex=True, sharey=True, squeeze=False)[0]
+        fig, panels, columns = sheet.panels(len(series), down=2.6)
         handles: dict[str, Line2D] = {}
-        for ax, (name, panel) in zip(row, curves.items(), strict=True):
+        for ax, (name, panel) in zip(panels, curves.items(), strict=True):
             for label in labels:
                 if label in panel:
                     line = _draw(ax, panel[label], styles[label])
                     line.set_label(f"{label_text(label)} ({sizes[label]:,})")
                     handles.setdefault(label, line)
             _set_axes(ax, scale, values)
-            ax.set_title(drawn_name(name), weight="bold", pad=16 if switch_epoch is not None else 6)
+            write_header(ax, drawn_name(name), above=0 if switch_epoch is None else 10)
             if switch_epoch is not None:
                 draw_switch(ax, switch_epoch, switch_name)
             ax.set_xlabel("epoch")
-        row[0].set_ylabel("|λmin/λmax|")
+        for first in panels[::columns]:
+            first.set_ylabel("|λmin/λmax|" + ", log scale" * (scale == "log"))
         places = {a.checkpoint.epoch for _, a in flat if a.checkpoint.epoch is not None}
         places |= set() if switch_epoch is None else {switch_epoch}
-        if len(places) == 1:
-            row[0].set_xlim(min(places) - 1.5, max(places) + 1.5)
-        legend = [handles[label] for label in labels]
-        return finish_page(fig, caption=_caption(flat, curves), legend=legend, title=title)
+        edge = 1.5 if len(places) == 1 else 0.05 * (max(places) - min(places))
+        for ax in panels:
+            ax.set_xlim(min(places) - edge, max(places) + edge)
+        return finish_page(
+            fig,
+            sheet=sheet,
+            title=title,
+            told=computed_text([a for _, a in flat]),
+            caption=_caption(curves),
+            legend=[handles[label] for label in labels],
+        )
 
 
 def _curves(name: str, runs: Sequence[Analysis], labels: Sequence[str]) -> dict[str, _Curve]:
@@ -168,17 +183,49 @@ def draw_switch(ax: Axes, epoch: int, name: str) -> None:
     )  # fmt: skip
 
 
-def _caption(
-    flat: Sequence[tuple[str, Analysis]], curves: Mapping[str, Mapping[str, _Curve]]
-) -> str:
+def _caption(curves: Mapping[str, Mapping[str, _Curve]]) -> str:
     all_curves = [c for panel in curves.values() for c in panel.values()]
     seeds = {len(r) for c in all_curves for r in c.ratios}
-    parts: list[Any] = [protocol_text(flat[0][1].protocol)]
+    parts = []
     if max(seeds) > 1:
         counts = f"{min(seeds)}–{max(seeds)}" if len(seeds) > 1 else str(max(seeds))
         parts.append(f"line: median of {counts} seeds, band: smallest to largest")
     if not all(k for c in all_curves for k in c.certain):
         parts.append("hollow: not converged")
     parts.append("in\u00a0brackets: images")
-    text = "; ".join(part for part in parts if part) + "."
+    text = "; ".join(parts) + "."
     return text[0].upper() + text[1:]
+
+
+def trajectory_pages(
+    series: Mapping[str, Sequence[Analysis]],
+    *,
+    labels: Sequence[str],
+    switch_epoch: int | None = None,
+    title: str | None = None,
+    width: str = "screen",
+) -> list[Figure]:
+    """Draw trajectories on as many pages as six recipes each take, all on the same axis.
+
+    Args:
+        series: see :func:`plot_trajectory`, of any number of recipes.
+        labels: see :func:`plot_trajectory`.
+        switch_epoch: see :func:`plot_trajectory`.
+        title: above the panels of each page.
+        width: see :func:`plot_trajectory`.
+    """
+    names = list(series)
+    every = [analysis for runs in series.values() for analysis in runs]
+    return [
+        plot_trajectory(
+            {name: series[name] for name in names[k : k + PANELS]},
+            labels=labels, switch_epoch=switch_epoch, title=title, width=width, beside=every,
+        )
+        for k in range(0, len(names), PANELS)
+    ]  # fmt: skip
+
+
+def labels_of(series: Mapping[str, Sequence[Analysis]]) -> list[str]:
+    """Return the labels of the first result."""
+    first = next(a for runs in series.values() for a in runs)
+    return [record.label for record in first.records]

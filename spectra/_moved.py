@@ -143,6 +143,10 @@ MOVED = {
     "cli.workflows.bench.gpu.steps.trainings": "cli.bench.gpu_steps.trainings",
     "cli.workflows.bench.gpu.steps.tunings": "cli.bench.gpu_steps.tunings",
     "figures.protocols": "figures.protocol_ratios",
+    "figures.accuracy": "figures.studies.accuracy",
+    "figures.contrast": "figures.studies.contrast",
+    "figures.published": "figures.studies.published",
+    "figures.recipes": "figures.studies.recipes",
     "figures.page": "figures.style.page",
     "figures.ticks": "figures.style.ticks",
     "figures.comparable": "figures.style.comparable",
@@ -182,8 +186,9 @@ NOW_ROOMS = {
         "checkpoints.training.job": ["TrainingJob", "checkpoint_path"],
     },
     "figures.style": {
-        "figures.style.colours": ["house_style", "series_styles"],
+        "figures.style.colours": ["series_styles"],
         "figures.style.saving": ["save_figure"],
+        "figures.style.sheet": ["house_style"],
     },
     "cli.display": {
         "cli.display.analyses": ["print_analysis"],

@@ -79,6 +79,7 @@ _OPTIONAL = ("layers.*", "density*.*", "vectors-*.safetensors")
     "vectors-8.safetensors for class 8.",
 )
 @Flag("--no-figures", heading=OUTPUT, is_flag=True, help="Write no figures.")
+@shared.figure_width
 @shared.as_json
 def analyze(
     checkpoint: str,
@@ -89,6 +90,7 @@ def analyze(
     output: Path | None,
     save_vectors: bool,
     no_figures: bool,
+    width: str,
     certificates: bool,
     explain: bool,
     compare_protocols: bool,
@@ -125,11 +127,23 @@ def analyze(
         note(f"note: {text}")
     if compare_protocols:
         _compare(
-            loaded, data, request, folder, compared, num_steps=asked["num_steps"], as_json=as_json
+            loaded,
+            data,
+            request,
+            folder,
+            compared,
+            num_steps=asked["num_steps"],
+            width=None if no_figures else width,
+            as_json=as_json,
         )
     else:
         analysis, written = _analyze(
-            loaded, data, request, folder, draw=not no_figures, keep_vectors=save_vectors
+            loaded,
+            data,
+            request,
+            folder,
+            width=None if no_figures else width,
+            keep_vectors=save_vectors,
         )
         if as_json:
             print_json({"classes": analysis.rows(), "files": there(written)})
@@ -143,10 +157,10 @@ def _analyze(
     request: "AnalysisRequest",
     folder: Path,
     *,
-    draw: bool,
+    width: str | None,
     keep_vectors: bool,
 ) -> "tuple[Analysis, list[Path]]":
-    """Return what was found, and the files that hold it."""
+    """Return what was found, and the files that hold it; without a width there are no figures."""
     from checkpoints import analyze as analyze_checkpoint
     from checkpoints.analysis.vectors import vectors_path
     from figures import draw_analysis
@@ -174,8 +188,8 @@ def _analyze(
         written.append(folder / "layers.csv")
     if keep_vectors:
         written += [vectors_path(folder, record.label) for record in analysis.records]
-    if draw:
-        written += draw_analysis(analysis, folder)
+    if width is not None:
+        written += draw_analysis(analysis, folder, width=width)
     _note_stale(folder, written)
     return analysis, written
 
@@ -214,10 +228,13 @@ def _compare(
     compared: Sequence[str],
     *,
     num_steps: int | None,
+    width: str | None,
     as_json: bool,
 ) -> None:
     from checkpoints.analysis.compare_protocols import compare_protocols
     from cli.display.protocols import print_protocols
+    from figures import plot_protocols, save_figure
+    from figures.style.class_colours import counts_of
     from spectra.results.plain import to_plain
     from spectra.results.protocol_rows import protocol_rows
     from spectra.system.files.writing import write_json
@@ -234,13 +251,23 @@ def _compare(
         )
     rows = protocol_rows(found)
     plain = to_plain(rows)
-    write_json(folder / "protocols.json", plain)
+    written = [folder / "protocols.json"]
+    write_json(written[0], plain)
+    if width is not None:
+        figure = plot_protocols(
+            {"": rows},
+            order=compared,
+            class_counts=counts_of(found.values()),
+            title=checkpoint.name,
+            width=width,
+        )
+        written += save_figure(figure, folder / "protocols")
     if as_json:
         print_json(plain)
         return
     print_protocols(checkpoint.name, rows)
     say("written:")
-    print_paths([folder / "protocols.json"])
+    print_paths(written)
 
 
 def _slug(reference: str) -> str:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 @shared.device
 @shared.execution
 @shared.output
+@shared.figure_width
 @shared.as_json
 def reproduce(
     name: str,
@@ -58,6 +59,7 @@ def reproduce(
     source: str | None,
     execution: "Execution",
     output: Path | None,
+    width: str,
     device: str,
     as_json: bool,
 ) -> None:
@@ -80,7 +82,7 @@ def reproduce(
             execution=execution,
             on_progress=report.update,
         )
-    written = [folder / "result.json", *draw_reproduction(result, folder)]
+    written = [folder / "result.json", *draw_reproduction(result, folder, width=width)]
     if as_json:
         print_json({**reproduction_to_plain(result), "files": there(written)})
         return

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 @analysis_flags
 @shared.output
 @shared.log_to
+@shared.figure_width
 @shared.as_json
 def trajectory(
     runs: tuple[str, ...],
@@ -47,6 +48,7 @@ def trajectory(
     asked: AskedAnalysis,
     output: Path | None,
     log_to: tuple[str, ...],
+    width: str,
     as_json: bool,
 ) -> None:
     """Analyze every checkpoint of RUNS and draw |λmin/λmax| over training, run beside run.
@@ -85,7 +87,7 @@ def trajectory(
                     on_analysis=writer.write,
                 )
     switch = common_switch(a for analyses in series.values() for a in analyses)
-    written = draw_trajectories(series, folder, switch_epoch=switch)
+    written = draw_trajectories(series, folder, switch_epoch=switch, width=width)
     if as_json:
         print_json(
             {

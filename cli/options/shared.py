@@ -12,6 +12,7 @@ from checkpoints.analysis.request import TheoremRequest
 from cli.options.completion import source_names
 from cli.options.flags import ANALYZED, COMPUTING, DATA, OUTPUT, WEIGHTS, Flag, bundle
 from cli.options.values import Folder
+from figures.style.sheet import SCREEN, SHEETS
 
 if TYPE_CHECKING:
     from checkpoints import LoadOptions
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 
 output = Flag(
     "-o", "--output", heading=OUTPUT, type=Folder(), help="Folder for results. [runs/NAME]"
+)
+# The command gets ``width``: of a sheet of figures/style/sheet.py.
+figure_width = Flag(
+    "--width",
+    heading=OUTPUT,
+    type=click.Choice(tuple(SHEETS)),
+    default=SCREEN.name,
+    show_default=True,
+    help="Of figures: for a screen, or for one column (3.25 inches) or both (6.75) of a paper; "
+    "then captions go into .txt files.",
 )
 as_json = Flag(
     "--json", "as_json", heading=OUTPUT, is_flag=True, help="Print JSON on standard output."

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from figures.style.colours import GUIDE, TEXT_WIDTH, house_style
-from figures.style.page import finish_page, new_page
+from figures.style.colours import GUIDE
+from figures.style.page import finish_page
+from figures.style.sheet import house_style
 from spectra.results.plain import from_plain, read_document, to_plain
 from spectra.system.files.writing import write_json
 
@@ -97,8 +98,8 @@ def plot_ratio_against_loss(rows: Sequence[LossRow], *, num_steps: int) -> Figur
         rows: a class of a network each.
         num_steps: of the runs, for the caption.
     """
-    with house_style():
-        fig = new_page(TEXT_WIDTH, 3.2)
+    with house_style() as sheet:
+        fig = sheet.page(6.75, 3.2)
         ax = fig.subplots()
         handles = []
         for field, name, marker, colour, filled in _MARKS:

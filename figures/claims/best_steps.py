@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from figures.style.colours import BLUE, GUIDE, TEXT_WIDTH, VERMILION, house_style
+from figures.style.colours import BLUE, GUIDE, VERMILION
 from figures.style.comparable import label_text
-from figures.style.page import finish_page, new_page
+from figures.style.page import finish_page, write_header
+from figures.style.sheet import house_style
 from spectra.results.claims.best_steps_result import BestStepsResult, StepsOfLoss
 
 if TYPE_CHECKING:
@@ -15,21 +16,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_best_steps(result: BestStepsResult, *, title: str | None = None) -> Figure:
+def plot_best_steps(
+    result: BestStepsResult, *, title: str | None = None, width: str = "screen"
+) -> Figure:
     """Draw the best learning rate along each eigenvector over 1/|λ|, a panel for each loss.
 
     Args:
         result: what was measured; of a file it is what
             :func:`spectra.results.claims.best_steps_result.load_best_steps` returns.
         title: above the panels.
+        width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper.
     """
-    with house_style():
-        fig = new_page(TEXT_WIDTH, 2.4)
-        row = fig.subplots(1, len(result.losses), squeeze=False)[0]
+    with house_style(width) as sheet:
+        fig, panels, columns = sheet.panels(len(result.losses), down=2.4, sharey=False)
         handles: dict[str, Artist] = {}
-        for ax, loss in zip(row, result.losses, strict=True):
+        for ax, loss in zip(panels, result.losses, strict=True):
             _draw(ax, loss, handles)
-        row[0].set_ylabel("best learning rate along v")
+        for first in panels[::columns]:
+            first.set_ylabel("best learning rate along v, log scale")
         caption = (
             "The step to the lowest point of the true loss along an eigenvector v, over the slope "
             "|⟨g, v⟩|, against 1/|λ|: on the line where a parabola that opens upwards has it. "
@@ -37,11 +41,12 @@ def plot_best_steps(result: BestStepsResult, *, title: str | None = None) -> Fig
             "more than rounding. Loss "
             f"{result.protocol.loss}, {result.protocol.images} {result.protocol.split} images."
         )
-        return finish_page(fig, caption=caption, legend=list(handles.values()), title=title)
+        legend = list(handles.values())
+        return finish_page(fig, sheet=sheet, title=title, caption=caption, legend=legend)
 
 
 def _draw(ax: Axes, loss: StepsOfLoss, handles: dict[str, Artist]) -> None:
-    ax.set_title(f"{label_text(loss.label)} ({loss.n:,})", weight="bold")
+    write_header(ax, f"{label_text(loss.label)} ({loss.n:,})")
     ends: list[float] = []
     for sign, name, colour in ((-1, "negative λ", VERMILION), (1, "positive λ", BLUE)):
         for limit in (False, True):
@@ -63,4 +68,4 @@ def _draw(ax: Axes, loss: StepsOfLoss, handles: dict[str, Artist]) -> None:
         handles.setdefault("1/|λ|", guide)
         ax.set_xscale("log")
         ax.set_yscale("log")
-    ax.set_xlabel("1/|λ|")
+    ax.set_xlabel("1/|λ|, log scale")

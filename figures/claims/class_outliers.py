@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from figures.style.colours import BLUE, GUIDE, TEXT_WIDTH, VERMILION, house_style
-from figures.style.page import finish_page, new_page
+from figures.style.colours import BLUE, GUIDE, VERMILION
+from figures.style.page import finish_page
+from figures.style.sheet import house_style
 from spectra.results.claims.class_outliers_result import ClassOutliersResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_class_outliers(result: ClassOutliersResult, *, title: str | None = None) -> Figure:
+def plot_class_outliers(
+    result: ClassOutliersResult, *, title: str | None = None, width: str = "screen"
+) -> Figure:
     """Draw the largest eigenvalues of Hessian and class means, and how much these span.
 
     Args:
         result: what was measured; of a file it is what
             :func:`spectra.results.claims.class_outliers_result.load_class_outliers` returns.
         title: above the panels.
+        width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper.
     """
     classes = result.protocol.num_classes
     values = [value for value in result.overall.outliers.values if value > 0]
-    with house_style():
-        fig = new_page(TEXT_WIDTH, 2.5)
+    with house_style(width) as sheet:
+        fig = sheet.page(6.75, 2.5)
         left, right = fig.subplots(1, 2)
         (whole,) = left.plot(
             range(1, len(values) + 1), values, "o", ms=4, color=BLUE, label="Hessian"
@@ -33,7 +37,7 @@ def plot_class_outliers(result: ClassOutliersResult, *, title: str | None = None
             range(1, len(means) + 1), means, "x", ms=5, color=VERMILION, label="C class means"
         )
         left.set_yscale("log")
-        left.set_ylabel("eigenvalue")
+        left.set_ylabel("eigenvalue, log scale")
         place = range(1, len(result.top) + 1)
         right.plot(
             place, [100 * one.by_class_means for one in result.top], "x", ms=5, color=VERMILION
@@ -52,4 +56,5 @@ def plot_class_outliers(result: ClassOutliersResult, *, title: str | None = None
             "each eigenvector of the Hessian lies in the span of the means of gradients. Loss "
             f"{result.protocol.loss}, {result.protocol.images} {result.protocol.split} images."
         )
-        return finish_page(fig, caption=caption, legend=[whole, between, crossed], title=title)
+        legend = [whole, between, crossed]
+        return finish_page(fig, sheet=sheet, title=title, caption=caption, legend=legend)

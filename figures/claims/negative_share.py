@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from figures.style.class_colours import class_styles
-from figures.style.colours import TEXT_WIDTH, house_style
 from figures.style.comparable import label_text
-from figures.style.page import finish_page, new_page
+from figures.style.page import finish_page
+from figures.style.sheet import house_style
 from spectra.findings.claims.negative_share import NegativeShare
 from spectra.results.claims.negative_share_result import NegativeShareResult
 
@@ -15,18 +15,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_negative_share(result: NegativeShareResult, *, title: str | None = None) -> Figure:
+def plot_negative_share(
+    result: NegativeShareResult, *, title: str | None = None, width: str = "screen"
+) -> Figure:
     """Draw which part of Σ|λ| negative eigenvalues have at each checkpoint, with its interval.
 
     Args:
         result: what was found; of a file it is what
             :func:`spectra.results.claims.negative_share_result.load_negative_share` returns.
         title: above the panel.
+        width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper.
     """
     sizes = {share.label: share.n for share in result.shares}
-    with house_style():
+    with house_style(width) as sheet:
         styles = class_styles(result.labels)
-        fig = new_page(0.7 * TEXT_WIDTH, 2.6)
+        fig = sheet.page(4.7, 2.6)
         ax = fig.subplots()
         handles = []
         for label in result.labels:
@@ -46,7 +49,7 @@ def plot_negative_share(result: NegativeShareResult, *, title: str | None = None
         ax.set_xlabel("epoch")
         ax.set_ylabel("negative part of Σ|λ|, %")
         caption = "Σ|λ < 0| / Σ|λ| by stochastic Lanczos quadrature; bars: 95 % over the probes."
-        return finish_page(fig, caption=caption, legend=handles, title=title)
+        return finish_page(fig, sheet=sheet, title=title, caption=caption, legend=handles)
 
 
 def _reach(found: NegativeShare) -> tuple[float, float]:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from figures.style.colours import BLUE, MUTED, TEXT_WIDTH, VERMILION, house_style
+from figures.style.colours import BLUE, MUTED, VERMILION
 from figures.style.comparable import label_text, number
-from figures.style.page import finish_page, new_page
+from figures.style.page import finish_page
+from figures.style.sheet import Sheet, house_style
 from spectra.results.directions.image_curvatures import (
     ENDS,
     HIGHEST,
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-# Ours: images beside each other on a page, and how many of each end are shown.
-COLUMNS = 6
+# Ours: images beside each other where a panel would be, and how many of each end are shown.
+IMAGES = 2
 SHOWN = 12
 _NAMES = {LOWEST: "λmin", HIGHEST: "λmax"}
 _COLOURS = {LOWEST: VERMILION, HIGHEST: BLUE}
@@ -35,6 +36,7 @@ def plot_image_sheet(
     *,
     show: int = SHOWN,
     title: str | None = None,
+    width: str = "screen",
 ) -> Figure:
     """Draw the images that carry the largest shares of λmin, and below them those of λmax.
 
@@ -48,23 +50,25 @@ def plot_image_sheet(
             image is missing, its text stands alone.
         show: images of each end at most.
         title: above the sheet.
+        width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper.
     """
     ranked = {end: curvatures.ranked(end)[:show] for end in ENDS}
-    rows = {end: max(1, math.ceil(len(images) / COLUMNS)) for end, images in ranked.items()}
     tall = 1.62 if pixels else 0.55  # inches of a row: the picture, and its three lines of text
-    with house_style():
-        fig = new_page(TEXT_WIDTH, tall * sum(rows.values()) + 0.5)
+    with house_style(width) as sheet:
+        columns = IMAGES * sheet.across
+        rows = {end: max(1, math.ceil(len(images) / columns)) for end, images in ranked.items()}
+        fig = sheet.page(6.75, tall * sum(rows.values()) + 0.5)
         parts: list[SubFigure] = list(
             fig.subfigures(2, 1, squeeze=False, height_ratios=[rows[end] for end in ENDS])[:, 0]
         )
         for part, end in zip(parts, ENDS, strict=True):
-            _block(part, curvatures, end, ranked[end], pixels, rows[end])
+            _block(part, curvatures, end, ranked[end], pixels, (rows[end], columns), sheet)
         caption = (
             "Share: w_i vᵀ∇²ℓ_i v / Σ w over the eigenvalue, v its eigenvector; the shares of all "
             f"{len(curvatures.images):,} images add up to 1. Numbers after #: position in the "
             "split."
         )
-        return finish_page(fig, caption=caption, title=title)
+        return finish_page(fig, sheet=sheet, title=title, caption=caption)
 
 
 def _block(
@@ -73,7 +77,8 @@ def _block(
     end: str,
     images: Sequence[ImageCurvature],
     pixels: Mapping[int, Any],
-    rows: int,
+    size: tuple[int, int],
+    sheet: Sheet,
 ) -> None:
     """Draw the images of one end."""
     value = number(curvatures.eigenvalue(end))
@@ -81,14 +86,14 @@ def _block(
         f"{label_text(curvatures.label)}: images that carry {_NAMES[end]} = {value}",
         x=0.01, ha="left", weight="bold", color=_COLOURS[end],
     )  # fmt: skip
-    grid = part.subplots(rows, COLUMNS, squeeze=False)
+    grid = part.subplots(*size, squeeze=False)
     for ax in grid.flat:
         ax.set_axis_off()
     for ax, image in zip(grid.flat, images, strict=False):
-        _picture(ax, image, curvatures.share(image, end), pixels.get(image.position))
+        _picture(ax, image, curvatures.share(image, end), pixels.get(image.position), sheet)
 
 
-def _picture(ax: Axes, image: ImageCurvature, share: float, pixels: Any) -> None:
+def _picture(ax: Axes, image: ImageCurvature, share: float, pixels: Any, sheet: Sheet) -> None:
     if pixels is not None:
         ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         ax.set_anchor("N")  # what room there is left is for the text
@@ -99,5 +104,5 @@ def _picture(ax: Axes, image: ImageCurvature, share: float, pixels: Any) -> None
         0.5, -0.06 if pixels is not None else 1.0,
         f"#{image.position}  {part}\n{taken}\nloss {number(image.loss)}",
         transform=ax.transAxes, ha="center", va="top", color=VERMILION if wrong else MUTED,
-        fontsize=7, linespacing=1.2,
+        fontsize=sheet.small_font, linespacing=1.2,
     )  # fmt: skip

@@ -10,13 +10,12 @@ from figures.style.colours import (
     BLUE,
     GUIDE,
     MUTED,
-    TEXT_WIDTH,
     VERMILION,
     SeriesStyle,
-    house_style,
 )
 from figures.style.comparable import label_text, number
-from figures.style.page import finish_page, new_page
+from figures.style.page import finish_page, write_header
+from figures.style.sheet import house_style
 from spectra.results.directions.theorem_result import DirectionReport, TheoremResult
 
 if TYPE_CHECKING:
@@ -24,18 +23,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_theorem(result: TheoremResult, *, title: str | None = None) -> Figure:
+def plot_theorem(
+    result: TheoremResult, *, title: str | None = None, width: str = "screen"
+) -> Figure:
     """Draw, for each class, SAM's amplification along its v_min over ρ, and the losses along v_min.
 
     Args:
         result: what was measured; of a file it is what
             :func:`spectra.results.directions.theorem_result.load_theorem` returns.
         title: above the panels.
+        width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper.
     """
     classes = result.classes
-    with house_style():
+    with house_style(width) as sheet:
         styles = class_styles([c.label for c in classes])
-        fig = new_page(TEXT_WIDTH, 2.1 * len(classes))
+        fig = sheet.page(6.75, 2.1 * len(classes))
         grid = fig.subplots(len(classes), 2, squeeze=False)
         for (left, right), one in zip(grid, classes, strict=True):
             _amplification(left, one)
@@ -55,18 +57,15 @@ def plot_theorem(result: TheoremResult, *, title: str | None = None) -> Figure:
         handles = [
             *grid[0][0].get_legend_handles_labels()[0], *grid[0][1].get_legend_handles_labels()[0],
         ]  # fmt: skip
-        return finish_page(fig, caption=caption, legend=handles, title=title)
+        return finish_page(fig, sheet=sheet, title=title, caption=caption, legend=handles)
 
 
 def _amplification(ax: Axes, one: DirectionReport) -> None:
     rows = one.batches
     critical = one.critical_rho
-    ax.set_title(
-        f"{label_text(one.label)}: λmin {number(one.lambda_min)}, ‖g‖ "
-        f"{number(one.grad_norm)}, ρ* {number(critical)}",
-        weight="bold",
-    )
-    ax.set_ylabel("amplification")
+    ends = f"λmin {number(one.lambda_min)}, ‖g‖ {number(one.grad_norm)}, ρ* {number(critical)}"
+    write_header(ax, label_text(one.label), ends)
+    ax.set_ylabel("amplification, log scale")
     if not rows:
         ax.set_xticks([])
         ax.set_yticks([])
@@ -102,5 +101,6 @@ def _line(ax: Axes, one: DirectionReport, styles: Mapping[str, SeriesStyle]) -> 
         )  # fmt: skip
     ax.axvline(0, color=GUIDE, lw=0.7)
     ax.set_yscale("log")
-    ax.set_title(f"vᵀGv {number(one.gauss_newton)}, vᵀ(H−G)v {number(one.rest)}", weight="bold")
-    ax.set_ylabel("loss")
+    parts = f"vᵀGv {number(one.gauss_newton)}, vᵀ(H−G)v {number(one.rest)}"
+    write_header(ax, "losses along its v_min", parts)
+    ax.set_ylabel("loss, log scale")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from figures.style.colours import (
@@ -61,6 +61,7 @@ def class_colours(
         dark: for a dark page.
 
     Example:
+        >>> from figures import class_colours
         >>> class_colours(["head", "tail", "0", "9"])
         {'head': '#0072B2', 'tail': '#D55E00', '0': '#0d0887', '9': '#fca636'}
         >>> class_colours(["9"], [5000] * 9 + [50])
@@ -72,14 +73,14 @@ def class_colours(
     ramp = colormaps[_RAMP]
     low, high = _ON_DARK if dark else _ON_WHITE
     fixed = GROUP_COLOURS_ON_DARK if dark else GROUP_COLOURS
-    places = _places(labels, class_counts)
-    own = [label for label in labels if label not in fixed and label not in places]
+    found = places(labels, class_counts)
+    own = [label for label in labels if label not in fixed and label not in found]
     colours = {}
     for label in labels:
         if label in fixed:
             colours[label] = fixed[label]
-        elif label in places:
-            rank, last = places[label]
+        elif label in found:
+            rank, last = found[label]
             colours[label] = to_hex(ramp(low + (high - low) * rank / last))
         else:
             colours[label] = _OWN_GROUPS[own.index(label) % len(_OWN_GROUPS)]
@@ -91,10 +92,10 @@ def class_styles(labels: Sequence[str], class_counts: Sequence[int] = ()) -> dic
 
     Lines and markers of classes follow their place as well, and repeat after 4 and 10.
     """
-    places = _places(labels, class_counts)
+    found = places(labels, class_counts)
     styles = {}
     for k, (label, colour) in enumerate(class_colours(labels, class_counts).items()):
-        rank = places[label][0] if label in places else k
+        rank = found[label][0] if label in found else k
         line, marker = LINES[rank % len(LINES)], MARKERS[rank % len(MARKERS)]
         styles[label] = SeriesStyle(colour, *_GROUP_LINES.get(label, (line, marker)))
     return styles
@@ -105,8 +106,11 @@ def counts_of(analyses: Iterable[Analysis]) -> tuple[int, ...]:
     return next((a.checkpoint.class_counts for a in analyses if a.checkpoint.class_counts), ())
 
 
-def _places(labels: Sequence[str], class_counts: Sequence[int]) -> Mapping[str, tuple[int, int]]:
-    """Return of each label that is a class's number its rank, and the last rank there is."""
+def places(labels: Sequence[str], class_counts: Sequence[int]) -> dict[str, tuple[int, int]]:
+    """Return of each label that is a class's number its rank, and the last rank there is.
+
+    The class of most training images has rank 0; see :func:`class_colours`.
+    """
     numbers = {x: int(x) for x in labels if x.isdecimal() and len(x) < 19}
     known = len(class_counts)
     total = max(known or _CLASSES, *(n + 1 for n in numbers.values()), 2)

@@ -80,8 +80,21 @@ def protocol_text(protocol: AnalysisProtocol) -> str:
     if protocol.parameters:
         parts.append(f"by {' '.join(protocol.parameters)} alone")
     if protocol.images == "fresh":
-        parts.append("a new draw at every product: not a fixed matrix")
+        parts.append("no fixed matrix")
     return ", ".join(parts)
+
+
+def computed_text(analyses: Sequence[Analysis]) -> str:
+    """Say in one line what the results are of: :func:`protocol_text`, and the epoch if it is one.
+
+    Args:
+        analyses: of one protocol, one at least.
+    """
+    epochs = {a.checkpoint.epoch for a in analyses}
+    epoch = epochs.pop() if len(epochs) == 1 else None
+    parts = [protocol_text(analyses[0].protocol), "" if epoch is None else f"epoch {epoch}"]
+    text = ", ".join(part for part in parts if part)
+    return text[:1].upper() + text[1:]
 
 
 _PROBES = {"rademacher": "Rademacher", "normal": "Gaussian"}

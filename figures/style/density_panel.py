@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from figures.style.colours import FONT_SIZE, SeriesStyle
+from figures.style.colours import SeriesStyle
 from figures.style.comparable import number
-from figures.style.names import drawn_title
+from figures.style.sheet import Sheet
 from figures.style.spectral_axes import FLOOR, Window, density_curve, stem_height
 from spectra import (
     InputError,
@@ -23,13 +21,11 @@ from spectra import (
     rest_band,
 )
 from spectra.findings.spectrum_check import LOWER, UPPER
-from spectra.findings.verdict import NOT_THE_HESSIAN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-_LONGEST_LINE = 33  # letters above a panel; ours
 _EDGE = 0.09  # of the panel's height: the tick where what is resolved ends
 _NOTHING = 1e-3  # of the floor: less than this is no paint
 
@@ -93,40 +89,13 @@ class DrawnDensity:
         ends = ((LOWER, self.ends.lowest), (UPPER, self.ends.highest))
         return [end.node for name, end in ends if name in self.ends.massless]
 
-    def massless_text(self) -> list[str]:
-        """Return the line that says which ends carry no mass, if any does."""
-        ends = self.ends.massless
-        if not ends:
-            return []
-        return ["ends carry no mass" if len(ends) == 2 else f"{ends[0]} end carries no mass"]
-
-    def extremes_text(self) -> str:
-        """Return λmin and λmax, as bounds where they have not converged."""
+    def extremes_text(self, sheet: Sheet) -> str:
+        """Return λmin and λmax, as bounds where they have not converged; in short if narrow."""
         fixed = self.record is None or self.record.noise is None
         below, above = ("", "") if self.certain or not fixed else ("≤ ", "≥ ")
-        return f"λmin {below}{number(self.low, 4)}   λmax {above}{number(self.high, 4)}"
-
-    def resolved_text(self) -> str:
-        """Return how many eigenvalues are resolved, and how many are left."""
-        assert self.found is not None
-        return f"{len(self.found)} resolved; rest {self.found.rest_size:,}/{self.found.size:,}"
-
-    def block(self) -> list[str]:
-        """Return the lines above the panel."""
-        some = self.found is not None and len(self.found)
-        resolved = [self.resolved_text()] if some else []
-        if self.record is None:
-            return [self.extremes_text(), *self.massless_text(), *resolved]
-        r = self.record
-        other = r.verdict.name == NOT_THE_HESSIAN
-        return [
-            f"{r.n:,} images, loss {number(r.loss)}",
-            self.extremes_text(),
-            *self.massless_text(),
-            ("" if other else f"|λmin/λmax| {number(r.ratio)}   ") + f"‖g‖ {number(r.grad_norm)}",
-            *resolved,
-            "Gauss-Newton matrix" if other else r.verdict.name,
-        ]
+        if sheet.narrow:
+            return f"λ {below}{number(self.low, 2)} to {above}{number(self.high, 2)}"
+        return f"λmin {below}{number(self.low)}, λmax {above}{number(self.high)}"
 
 
 def draw_density(
@@ -175,23 +144,3 @@ def _draw_stems(ax: Axes, found: ResolvedSpectrum, style: SeriesStyle, window: W
             found.rest_ends, 0, _EDGE, transform=ax.get_xaxis_transform(), color=colour, lw=1.5,
             label="edges", zorder=4,
         )  # fmt: skip
-
-
-def write_block(ax: Axes, lines: Sequence[str], *, heading: str | None) -> None:
-    """Write lines above the panel, evenly spaced whatever their letters, under a bold heading."""
-    texts = [(part, "normal") for line in lines for part in _broken(line)]
-    if heading:
-        texts = [(part, "bold") for part in _broken(drawn_title(heading))] + texts
-    for k, (text, weight) in enumerate(reversed(texts)):
-        ax.annotate(
-            text, (0, 1), (0, 4 + 1.4 * FONT_SIZE * k), xycoords="axes fraction",
-            textcoords="offset points", va="baseline", weight=weight, annotation_clip=False,
-        )  # fmt: skip
-
-
-def _broken(line: str) -> list[str]:
-    """Return a line in parts that do not reach into the next panel."""
-    if len(line) <= _LONGEST_LINE:
-        return [line]
-    numbers = line.split("   ")
-    return numbers if len(numbers) > 1 else textwrap.wrap(line, _LONGEST_LINE)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from figures.style.colours import house_style
+from figures.style.sheet import house_style
 from spectra import InputError
 from spectra.system.files.writing import write_atomically
 
@@ -36,7 +36,8 @@ def save_figure(
         formats: of ``png``, ``pdf``, ``svg``.
 
     Returns:
-        The files written.
+        The files written. For a figure that was drawn for paper its caption is one of them, with
+        the suffix ``.txt``.
 
     Raises:
         InputError: a format is unknown.
@@ -44,16 +45,56 @@ def save_figure(
     path = Path(path)
     suffix = path.suffix[1:].lower()
     if suffix in FORMATS:
-        targets = {suffix: path}
-    elif suffix in fig.canvas.get_supported_filetypes():
+        return save_pages([fig], path.parent, path.stem, (suffix,))
+    if suffix in fig.canvas.get_supported_filetypes():
         raise InputError(f"{path} asks for format {suffix}; expected one of {', '.join(FORMATS)}")
-    else:
-        targets = {name: path.with_name(f"{path.name}.{name}") for name in formats}
-    for name, target in targets.items():
-        if name not in FORMATS:
-            raise InputError(f"unknown format {name!r}; expected one of {', '.join(FORMATS)}")
-        content = io.BytesIO()
-        with house_style():
-            fig.savefig(content, format=name, metadata=_METADATA[name])
-        write_atomically(target, content.getvalue())
-    return list(targets.values())
+    return save_pages([fig], path.parent, path.name, formats)
+
+
+def save_pages(
+    pages: Sequence[Figure], folder: Path, name: str, formats: Sequence[str] = WRITTEN_FORMATS
+) -> list[Path]:
+    """Write the pages of a figure: one PDF file, and a PNG or SVG file for each page.
+
+    Args:
+        pages: one at least.
+        folder: where the files go.
+        name: of the files: ``name.pdf``, ``name.png``, ``name-2.png`` ...; a dot in it is kept.
+        formats: of ``png``, ``pdf``, ``svg``.
+
+    Returns:
+        The files written; see :func:`save_figure`.
+
+    Raises:
+        InputError: a format is unknown.
+    """
+    written = []
+    for wanted in formats:
+        if wanted not in FORMATS:
+            raise InputError(f"unknown format {wanted!r}; expected one of {', '.join(FORMATS)}")
+        files = [_pdf(pages)] if wanted == "pdf" else [_drawn(page, wanted) for page in pages]
+        for k, content in enumerate(files):
+            written.append(folder / f"{name}{f'-{k + 1}' * bool(k)}.{wanted}")
+            write_atomically(written[-1], content)
+    captions = dict.fromkeys(str(page.get_label()) for page in pages if page.get_label())
+    if captions:
+        written.append(folder / f"{name}.txt")
+        write_atomically(written[-1], "".join(f"{text}\n" for text in captions).encode())
+    return written
+
+
+def _drawn(page: Figure, wanted: str) -> bytes:
+    content = io.BytesIO()
+    with house_style():
+        page.savefig(content, format=wanted, metadata=_METADATA[wanted])
+    return content.getvalue()
+
+
+def _pdf(pages: Sequence[Figure]) -> bytes:
+    from matplotlib.backends.backend_pdf import PdfPages
+
+    content = io.BytesIO()
+    with house_style(), PdfPages(content, metadata=_METADATA["pdf"]) as book:
+        for page in pages:
+            book.savefig(page)
+    return content.getvalue()

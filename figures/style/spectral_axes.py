@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from figures.style.sheet import Sheet
 from figures.style.ticks import plain_number
 from spectra import InputError, ResolvedSpectrum, Spectrum
 from spectra.krylov.tridiagonal import FloatArray
@@ -41,6 +42,11 @@ class Window:
     linear: float
     top: float
     sigma: float
+
+    def axis_label(self, sheet: Sheet) -> str:
+        """Return what stands below the eigenvalue axis; its unit if there is room for it."""
+        unit = "" if sheet.narrow else " (loss / parameter²)"
+        return f"eigenvalue{unit}; log scale, linear within ±{plain_number(self.linear)}"
 
     @classmethod
     def around(

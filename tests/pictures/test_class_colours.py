@@ -7,7 +7,7 @@ import pytest
 from drawn_results import analysis
 from matplotlib.colors import to_hex, to_rgb
 
-from figures import class_colours, density_grid, plot_overlaps, plot_trajectory
+from figures import class_colours, density_grid, plot_trajectory
 from figures.style.class_colours import class_styles
 
 TEN = [str(c) for c in range(10)]
@@ -22,17 +22,11 @@ def of(record, epoch=200):
     return replace(found, checkpoint=replace(found.checkpoint, class_counts=(90, 50, 20, 5)))
 
 
-def test_a_class_has_one_colour_in_densities_trajectories_and_overlaps(record):
+def test_a_class_has_one_colour_in_densities_and_trajectories(record):
     expected = class_colours(["2"], (90, 50, 20, 5))["2"]
-    one = record("2")
-    panel = density_grid({"": of(one)}, ["2"]).axes[0]
-    turned = [of(replace(one, overlaps=(0.9, 0.8)), epoch) for epoch in (10, 20)]
-    curves = [
-        plot_trajectory({"a": turned}, labels=["2"]),
-        plot_overlaps({"a": turned}, labels=["2"]),
-    ]
-    drawn = [panel.lines[0], *(figure.axes[0].lines[0] for figure in curves)]
-    assert {to_hex(line.get_color()) for line in drawn} == {expected}
+    panel = density_grid({"": of(record("2"))}, ["2"]).axes[0]
+    curve = plot_trajectory({"a": [of(record("2"), e) for e in (10, 20)]}, labels=["2"]).axes[0]
+    assert {to_hex(ax.lines[0].get_color()) for ax in (panel, curve)} == {expected}
 
 
 def test_what_is_drawn_beside_a_class_does_not_change_its_colour():

@@ -6,6 +6,7 @@ import pytest
 from drawn_results import analysis
 
 import figures.drawing as drawing
+import figures.trajectory as trajectory
 from figures import draw_analysis, draw_reproduction, draw_study, draw_trajectories
 from spectra import InputError
 from spectra.results.protocol_rows import ProtocolRow
@@ -45,22 +46,23 @@ def names(written, folder):
 @pytest.fixture
 def drawn_switches(monkeypatch):
     """The switch of every trajectory that is drawn."""
-    drawn, plot = [], drawing.plot_trajectory
+    drawn, plot = [], trajectory.plot_trajectory
 
     def record_switch(*args, switch_epoch, **options):
         drawn.append(switch_epoch)
         return plot(*args, switch_epoch=switch_epoch, **options)
 
-    monkeypatch.setattr(drawing, "plot_trajectory", record_switch)
+    monkeypatch.setattr(trajectory, "plot_trajectory", record_switch)
     return drawn
 
 
-def test_a_result_gets_pages_of_five_panels(record, tmp_path):
-    few = analysis(*(record(str(c)) for c in range(5)))
-    many = analysis(*(record(str(c)) for c in range(6)))
+def test_a_result_gets_pages_of_six_panels(record, tmp_path):
+    few = analysis(*(record(str(c)) for c in range(6)))
+    many = analysis(*(record(str(c)) for c in range(7)))
     assert names(draw_analysis(few, str(tmp_path), formats=("svg",)), tmp_path) == ["density.svg"]
-    written = draw_analysis(many, tmp_path, formats=("svg",))
-    assert names(written, tmp_path) == ["density-1.svg", "density-2.svg"]
+    written = draw_analysis(many, tmp_path, formats=("svg", "pdf"))
+    assert names(written, tmp_path) == ["density.svg", "density-2.svg", "density.pdf"]
+    assert written[2].read_bytes().count(b"/Type /Page ") == 2
 
 
 def test_a_result_without_a_density_gets_no_figure(record, tmp_path):

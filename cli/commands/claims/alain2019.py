@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     help="Eigenpairs from either end.",
 )
 @shared.output
+@shared.figure_width
 @shared.as_json
 def alain2019(
     checkpoint: str,
@@ -51,6 +52,7 @@ def alain2019(
     asked: AskedAnalysis,
     pairs: int,
     output: Path | None,
+    width: str,
     as_json: bool,
 ) -> None:
     """Search the true loss at CHECKPOINT along the eigenvectors at both ends of the Hessian.
@@ -70,7 +72,8 @@ def alain2019(
         result = measure_best_steps(loaded, data, request, pairs=pairs, on_progress=report.update)
     written = [folder / "alain2019.json"]
     save_best_steps(written[0], result)
-    written += save_figure(plot_best_steps(result, title=loaded.name), folder / "alain2019")
+    figure = plot_best_steps(result, title=loaded.name, width=width)
+    written += save_figure(figure, folder / "alain2019")
     if as_json:
         print_json({**best_steps_to_plain(result), "files": there(written)})
         return

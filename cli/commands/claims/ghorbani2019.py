@@ -40,6 +40,7 @@ PROBES = 4  # ours: two of them leave an interval of Student's t with one degree
 @shared.loading
 @direction_flags
 @shared.output
+@shared.figure_width
 @shared.as_json
 def ghorbani2019(
     run: tuple[str, ...],
@@ -47,6 +48,7 @@ def ghorbani2019(
     loading: "LoadOptions",
     asked: AskedAnalysis,
     output: Path | None,
+    width: str,
     as_json: bool,
 ) -> None:
     """Say which part of Σ|λ| is negative at the checkpoints of RUN, or in stored results.
@@ -83,7 +85,8 @@ def ghorbani2019(
     result = negative_shares(analyses)
     written = [folder / "ghorbani2019.json"]
     save_negative_share(written[0], result)
-    written += save_figure(plot_negative_share(result, title=title), folder / "ghorbani2019")
+    figure = plot_negative_share(result, title=title, width=width)
+    written += save_figure(figure, folder / "ghorbani2019")
     if as_json:
         print_json({**negative_share_to_plain(result), "files": there(written)})
         return

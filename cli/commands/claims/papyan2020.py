@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @shared.loading
 @direction_flags
 @shared.output
+@shared.figure_width
 @shared.as_json
 def papyan2020(
     checkpoint: str,
@@ -41,6 +42,7 @@ def papyan2020(
     loading: "LoadOptions",
     asked: AskedAnalysis,
     output: Path | None,
+    width: str,
     as_json: bool,
 ) -> None:
     """Count the outliers of the Hessian at CHECKPOINT and say which classes make them.
@@ -63,7 +65,8 @@ def papyan2020(
         result = measure_class_outliers(loaded, data, request, on_progress=report.update)
     written = [folder / "papyan2020.json"]
     save_class_outliers(written[0], result)
-    written += save_figure(plot_class_outliers(result, title=loaded.name), folder / "papyan2020")
+    figure = plot_class_outliers(result, title=loaded.name, width=width)
+    written += save_figure(figure, folder / "papyan2020")
     if as_json:
         print_json({**class_outliers_to_plain(result), "files": there(written)})
         return

@@ -57,6 +57,7 @@ SHOW = 12
 )
 @shared.output
 @Flag("--no-figures", heading=OUTPUT, is_flag=True, help="Draw no sheets.")
+@shared.figure_width
 @shared.as_json
 def images(
     checkpoint: str,
@@ -67,6 +68,7 @@ def images(
     show: int,
     output: Path | None,
     no_figures: bool,
+    width: str,
     as_json: bool,
 ) -> None:
     """Rank the images of a class at CHECKPOINT by what they add to its λmin and its λmax.
@@ -100,7 +102,7 @@ def images(
         save_pictures(folder / "pictures.npz", pixels)
         written.append(folder / "pictures.npz")
     if not no_figures:
-        written += _sheets(result, pixels, folder, show)
+        written += _sheets(result, pixels, folder, show, width)
     if as_json:
         print_json({**images_to_plain(result), "files": there(written)})
         return
@@ -122,13 +124,18 @@ def _pictures(
 
 
 def _sheets(
-    result: "ImagesResult", pixels: "dict[int, npt.NDArray[np.float32]]", folder: Path, show: int
+    result: "ImagesResult",
+    pixels: "dict[int, npt.NDArray[np.float32]]",
+    folder: Path,
+    show: int,
+    width: str,
 ) -> list[Path]:
     """Draw a sheet for each loss; where the data are no images, positions and labels alone."""
     from figures import plot_image_sheet, save_figure
 
     written = []
     for one in result.losses:
-        sheet = plot_image_sheet(one, pixels, show=show, title=result.checkpoint.name)
-        written += save_figure(sheet, folder / f"images-{file_name(one.label)}")
+        title = result.checkpoint.name
+        figure = plot_image_sheet(one, pixels, show=show, title=title, width=width)
+        written += save_figure(figure, folder / f"images-{file_name(one.label)}")
     return written

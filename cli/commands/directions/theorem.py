@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 )
 @shared.batches
 @shared.output
+@shared.figure_width
 @shared.as_json
 def theorem(
     checkpoint: str,
@@ -54,6 +55,7 @@ def theorem(
     rho: str,
     batches: dict[str, int],
     output: Path | None,
+    width: str,
     as_json: bool,
 ) -> None:
     """Measure at CHECKPOINT how SAM changes gradients along the v_min of each class.
@@ -76,7 +78,8 @@ def theorem(
         result = measure_theorem(loaded, data, request, on_progress=report.update)
     save_theorem(folder / "theorem.json", result)
     written = [folder / "theorem.json"]
-    written += save_figure(plot_theorem(result, title=loaded.name), folder / "theorem")
+    figure = plot_theorem(result, title=loaded.name, width=width)
+    written += save_figure(figure, folder / "theorem")
     if as_json:
         print_json({**theorem_to_plain(result), "files": there(written)})
         return

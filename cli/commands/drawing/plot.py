@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.display.lines import print_paths
-from cli.options.flags import command
+from cli.options import shared
+from cli.options.flags import OUTPUT, Flag, command
 from cli.options.values import Folder, hold
 from figures.style.saving import FORMATS, WRITTEN_FORMATS
 from spectra.errors import InputError
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     examples="""
     # the densities of an analysis, as PDF
     spectra plot runs/mine --format pdf
-    # all figures of a study
-    spectra plot runs/demo/results.json --study study.toml -o figures
+    # all figures of a study, for one column of a paper
+    spectra plot runs/demo/results.json --study study.toml --width single -o figures
     """,
 )
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -37,8 +38,16 @@ if TYPE_CHECKING:
 )
 @click.option("--classes", help="Records to draw, such as head,tail,8. [all]")
 @click.option("--sigma", type=float, help="Smoothing width. [as PyHessian's]")
-@click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS))
-@click.option("-o", "--output", type=Folder(), help="Folder. [beside the file]")
+@shared.figure_width
+@Flag(
+    "--format",
+    "formats",
+    heading=OUTPUT,
+    multiple=True,
+    type=click.Choice(FORMATS),
+    help="Give it several times for several. [png and pdf]",
+)
+@Flag("-o", "--output", heading=OUTPUT, type=Folder(), help="Folder. [beside the file]")
 def plot(
     results: tuple[Path, ...],
     study: Path | None,
@@ -46,12 +55,19 @@ def plot(
     classes: str | None,
     sigma: float | None,
     formats: tuple[str, ...],
+    width: str,
     output: Path | None,
 ) -> None:
     """Draw RESULTS: analysis.json files or their folders, or with --study, a results.json."""
     from checkpoints import load_study
     from checkpoints.analysis.trajectory import common_switch, switch_epochs
-    from figures import density_grid, draw_analysis, draw_study, draw_trajectories, save_figure
+    from figures import (
+        density_pages,
+        draw_analysis,
+        draw_study,
+        draw_trajectories,
+        save_pages,
+    )
     from spectra import load_analysis
     from spectra.results.study_result import load_study_result
 
@@ -71,6 +87,7 @@ def plot(
             density_classes=described.density_classes,
             switch_epochs=switch_epochs(result.trajectories),
             formats=chosen,
+            width=width,
         )
         print_paths(written)
         return
@@ -92,12 +109,13 @@ def plot(
             labels=labels,
             switch_epoch=common_switch(analyses.values()),
             formats=chosen,
+            width=width,
         )
     elif kind == "grid":
         first = next(iter(analyses.values()))
         columns = labels or [record.label for record in first.records]
-        figure = density_grid(analyses, columns, sigma=sigma)
-        written += save_figure(figure, folder / "density-grid", chosen)
+        pages = density_pages(analyses, columns, sigma=sigma, width=width)
+        written += save_pages(pages, folder, "density-grid", chosen)
     else:
         stems = {path.stem for path in results}
         for path, analysis in zip(results, analyses.values(), strict=True):
@@ -109,7 +127,7 @@ def plot(
                 place = output / file_name(named)
             with writing_under(place):
                 written += draw_analysis(
-                    analysis, place, labels=labels, sigma=sigma, formats=chosen
+                    analysis, place, labels=labels, sigma=sigma, formats=chosen, width=width
                 )
         if not written:
             raise InputError(

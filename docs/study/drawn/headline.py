@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from stored import Measured, Network, StoredResults
 
-from figures.style.colours import BLUE, GUIDE, TEXT_WIDTH, VERMILION, house_style
-from figures.style.page import finish_page, new_page
+from figures.style.colours import BLUE, GUIDE, VERMILION
+from figures.style.page import finish_page
+from figures.style.sheet import house_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,8 +45,8 @@ def plot_headline(
     ]
     drawn = {m.label for m in results.measured if m.network.name in titles}
     labels = [label for label in labels if label in drawn]
-    with house_style():
-        fig = new_page(TEXT_WIDTH, 2.4)
+    with house_style() as sheet:
+        fig = sheet.page(6.75, 2.4)
         axes = fig.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for ax, (title, network, epoch) in zip(axes, panels, strict=True):
             found = [m for m in results.measured if (m.network, m.epoch) == (network, epoch)]

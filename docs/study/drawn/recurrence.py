@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from figures.style.colours import BLUE, GUIDE, TEXT_WIDTH, VERMILION, house_style
-from figures.style.page import finish_page, new_page
+from figures.style.colours import BLUE, GUIDE, VERMILION
+from figures.style.page import finish_page
+from figures.style.sheet import house_style
 from spectra.results.protocols.recurrences_result import RecurrenceRun
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ def plot_recurrence(runs: Mapping[str, RecurrenceRun]) -> Figure:
     Args:
         runs: of the published recurrence, by what they are called.
     """
-    with house_style():
-        fig = new_page(TEXT_WIDTH, 2.3)
+    with house_style() as sheet:
+        fig = sheet.page(6.75, 2.3)
         left, right = fig.subplots(1, 2)
         handles = []
         for (name, run), line in zip(runs.items(), _LINES, strict=False):

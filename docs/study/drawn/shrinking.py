@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from figures.style.colours import house_style
+from figures.style.sheet import house_style
 from spectra.system.files.writing import write_atomically
 
 if TYPE_CHECKING:

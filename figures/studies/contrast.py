@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from figures.style.class_colours import class_styles
-from figures.style.colours import DIVIDER, TEXT_WIDTH, SeriesStyle, house_style
-from figures.style.comparable import find_records, infer_groups, protocol_text, require_comparable
+from figures.style.colours import DIVIDER, SeriesStyle
+from figures.style.comparable import (
+    computed_text,
+    find_records,
+    infer_groups,
+    require_comparable,
+)
 from figures.style.names import drawn_name
-from figures.style.page import finish_page, new_page
+from figures.style.page import finish_page
+from figures.style.sheet import house_style
 from figures.style.ticks import set_log_ticks
 from spectra import Analysis, InputError, LossAnalysis
 
@@ -41,6 +47,7 @@ def plot_contrast(
     groups: Mapping[str, Sequence[int]] | None = None,
     quantities: Sequence[str] = ("ratio", "grad_norm"),
     title: str | None = None,
+    width: str = "screen",
 ) -> Figure:
     """Draw |λmin/λmax| and ‖g‖ of every class and seed, by group, for each recipe; log axes.
 
@@ -52,6 +59,7 @@ def plot_contrast(
         groups: classes of each group; by default those of the records ``head`` and ``tail``.
         quantities: of ``ratio``, ``grad_norm``; a panel each.
         title: above the panels.
+        width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper.
 
     Raises:
         InputError: nothing to draw, no groups, a class was not analyzed, or results of different
@@ -67,11 +75,11 @@ def plot_contrast(
     chosen = dict(groups) if groups else dict(infer_groups((a for _, a in flat), ("head", "tail")))
     if not chosen:
         raise InputError("no result has records 'head' and 'tail'; say which classes are in groups")
-    with house_style():
+    with house_style(width) as sheet:
         styles = class_styles(list(chosen))
         # Beyond seven recipes the page grows, so that seeds stay apart.
-        width = max(4.5, min(TEXT_WIDTH, 1.3 * len(series)), 0.95 * len(series))
-        fig = new_page(width, 1.9 * len(quantities) + 0.2)
+        wide = max(4.5, min(6.75, 1.3 * len(series)), 0.95 * len(series))
+        fig = sheet.page(wide, 1.9 * len(quantities) + 0.2)
         rows = fig.subplots(len(quantities), 1, sharex=True, squeeze=False)[:, 0]
         handles: dict[str, Line2D] = {}
         absent = 0
@@ -80,16 +88,22 @@ def plot_contrast(
             for k, runs in enumerate(series.values()):
                 for g, (group, classes) in enumerate(chosen.items()):
                     centre = k + (g - (len(chosen) - 1) / 2) * 0.8 / len(chosen)
-                    width = _WIDTH * 2 / max(2, len(chosen))
-                    column = _column(runs, classes, quantity, centre, width)
-                    handles.setdefault(group, _draw(ax, column, styles[group], centre, width))
+                    span = _WIDTH * 2 / max(2, len(chosen))
+                    column = _column(runs, classes, quantity, centre, span)
+                    handles.setdefault(group, _draw(ax, column, styles[group], centre, span))
                     drawn.extend(column.values)
                     absent += column.absent
             _set_axes(ax, [drawn_name(name) for name in series], QUANTITIES[quantity], drawn)
         for group, handle in handles.items():
             handle.set_label(f"{drawn_name(group)} ({_classes_text(chosen[group])})")
-        caption = _caption(flat, absent, list(rows))
-        return finish_page(fig, caption=caption, legend=list(handles.values()), title=title)
+        return finish_page(
+            fig,
+            sheet=sheet,
+            title=title,
+            told=computed_text([analysis for _, analysis in flat]),
+            caption=_caption(absent, list(rows)),
+            legend=list(handles.values()),
+        )
 
 
 def _column(
@@ -152,7 +166,7 @@ def _set_axes(ax: Axes, names: Sequence[str], label: str, drawn: Sequence[float]
         low = min(min(drawn) / 1.3, max(drawn) / 8)
         ax.set_ylim(low, max(drawn) * 1.3)
         set_log_ticks(ax.yaxis, *ax.get_ylim())
-    ax.set_ylabel(label)
+    ax.set_ylabel(f"{label}, log scale")
     ax.set_xlim(-0.5, len(names) - 0.5)
     slanted = len(names) > 1 and max(map(len, names)) * len(names) > 70
     ax.set_xticks(
@@ -163,15 +177,12 @@ def _set_axes(ax: Axes, names: Sequence[str], label: str, drawn: Sequence[float]
         ax.axvline(k - 0.5, color=DIVIDER, lw=0.5, zorder=0)
 
 
-def _caption(flat: Sequence[tuple[str, Analysis]], absent: int, rows: Sequence[Any]) -> str:
-    parts = [
-        "One point for each class and seed, seeds from left to right; bar: median",
-        protocol_text(flat[0][1].protocol),
-    ]
+def _caption(absent: int, rows: Sequence[Any]) -> str:
+    parts = ["One point for each class and seed, seeds from left to right; bar: median"]
     if any(
         line.get_label() == "hollow" and len(line.get_xdata()) for r in rows for line in r.lines
     ):
         parts.append("hollow: not converged")
     if absent:
         parts.append(f"{absent} zero values have no place on a log axis")
-    return "; ".join(part for part in parts if part) + "."
+    return "; ".join(parts) + "."

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from figures.style.colours import house_style, series_styles
+from figures.style.colours import series_styles
 from figures.style.comparable import find_records
 from figures.style.names import drawn_name
-from figures.style.page import finish_page, new_page
+from figures.style.page import finish_page
+from figures.style.sheet import house_style
 from figures.style.ticks import set_log_ticks
 from spectra import Analysis, InputError
 
@@ -39,6 +40,7 @@ def plot_accuracy(
     class_counts: Sequence[int],
     groups: Mapping[str, Sequence[int]] | None = None,
     title: str | None = None,
+    width: str = "screen",
 ) -> Figure:
     """Draw the accuracy of every class against its number of training images.
 
@@ -51,6 +53,7 @@ def plot_accuracy(
         class_counts: training images of each class.
         groups: ``head``, ``mid``, ``tail``: their classes, shaded.
         title: above the axis.
+        width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper.
 
     Raises:
         InputError: numbers of classes differ, or an accuracy lies outside 0..1.
@@ -61,9 +64,9 @@ def plot_accuracy(
 
     sizes = np.asarray(class_counts, dtype=np.float64)
     tables = {name: _table(name, runs, len(sizes)) for name, runs in series.items()}
-    with house_style():
+    with house_style(width) as sheet:
         styles = series_styles(list(series))
-        fig = new_page(4.5, 2.8)
+        fig = sheet.page(4.5, 2.8)
         ax = fig.add_subplot()
         _set_axes(ax, sizes)
         # Recipes stand side by side at each size; the whole spread is a sixth of the distance
@@ -88,13 +91,11 @@ def plot_accuracy(
             handles.append(Line2D([], [], **style.drawing(), label=f"{drawn_name(name)}{seeds}"))
         if groups:
             _shade(ax, sizes, groups)
-        if title:
-            ax.set_title(title, weight="bold", pad=16 if groups else 6)
         count = f"{lengths.copy().pop()} seeds" if len(lengths) == 1 else "the seeds"
         parts = [f"Median of {count}; bars: smallest to largest."] if max(lengths) > 1 else []
         if crowded:
             parts.append("Lines join the means of tenths of the classes.")
-        return finish_page(fig, caption=" ".join(parts), legend=handles)
+        return finish_page(fig, sheet=sheet, title=title, caption=" ".join(parts), legend=handles)
 
 
 def _table(name: str, runs: Sequence[Sequence[float]], num_classes: int) -> Any:
@@ -127,7 +128,7 @@ def _set_axes(ax: Axes, sizes: Any) -> None:
     set_log_ticks(ax.xaxis, sizes.min() / 1.25, sizes.max() * 1.25)
     ax.set_ylim(0, 1)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set_xlabel("training images of the class (log; head to tail)")
+    ax.set_xlabel("training images of the class, log scale")
     ax.set_ylabel("test accuracy of the class")
 
 

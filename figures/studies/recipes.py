@@ -8,9 +8,9 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from figures.style.colours import FONT_SIZE, house_style
 from figures.style.names import drawn_name
-from figures.style.page import finish_page, new_page
+from figures.style.page import finish_page
+from figures.style.sheet import SCREEN, house_style
 from spectra import InputError
 from spectra.results.recipe_rows import ACCURACIES, RATIOS, RecipeRow
 from spectra.system.foreign_text import short_name
@@ -51,7 +51,7 @@ def recipe_table_markdown(rows: Sequence[RecipeRow], *, note: str = "") -> str:
 def plot_recipe_table(
     rows: Sequence[RecipeRow], *, note: str = "", title: str | None = None
 ) -> Figure:
-    """Draw the table as a figure, ruled as in print.
+    """Draw the table as a figure, ruled as in print, as wide as its columns are.
 
     Args:
         rows: in the order of the table.
@@ -60,10 +60,10 @@ def plot_recipe_table(
     """
     heading, *body = _cells(rows)
     table = [heading, *([drawn_name(name), *cells] for name, *cells in body)]
-    line_height = FONT_SIZE * 1.9 / 72
-    with house_style():
+    with house_style() as sheet:
+        line_height = sheet.font_size * 1.9 / 72
         widths = _column_widths(table)
-        fig = new_page(sum(widths), line_height * (len(table) + 1.4))
+        fig = sheet.page(sum(widths), line_height * (len(table) + 1.4))
         ax = fig.add_subplot()
         ax.set_axis_off()
         ax.set_xlim(0, sum(widths))
@@ -93,7 +93,7 @@ def _in_markdown(cell: str) -> str:
 
 def _column_widths(table: Sequence[Sequence[str]]) -> list[float]:
     """Measure the widest cell of each column, inches, with the gap to the next."""
-    page = new_page(1, 1)
+    page = SCREEN.page(1, 1)
 
     def inches(cell: str, weight: str) -> float:
         return float(page.text(0, 0, cell, weight=weight).get_window_extent().width) / page.dpi
