@@ -15,7 +15,7 @@ from checkpoints.models.factories import Factory
 from checkpoints.recipes.recipe import Recipe
 from spectra.classes.identity import weights_digest
 from spectra.errors import InputError
-from spectra.results.provenance import Description
+from spectra.results.provenance import CheckpointIdentity, Description
 from spectra.system.files.limits import check_limit
 from spectra.system.foreign_text import check_encodable
 
@@ -68,6 +68,21 @@ class Checkpoint:
             raise InputError(
                 f"epoch: expected an integer from 0 to {MOST_EPOCHS - 1}, got {self.epoch}"
             )
+
+    def trained(self) -> CheckpointIdentity:
+        """Return what the file says of the network and its training."""
+        return CheckpointIdentity(
+            name=self.name,
+            epoch=self.epoch,
+            recipe=self.recipe.name if self.recipe else None,
+            recipe_fields=self.recipe.to_dict() if self.recipe else None,
+            seed=self.seed,
+            architecture=self.architecture.to_dict(),
+            class_counts=self.class_counts or (),
+            digest=self.digest(),
+            data=self.data,
+            notes=self.notes,
+        )
 
     def model(self) -> nn.Module:
         """Build the network in eval mode with these weights.

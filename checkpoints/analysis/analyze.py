@@ -214,16 +214,10 @@ def _radius(checkpoint: Checkpoint) -> float:
 def _identity(
     checkpoint: Checkpoint, data: ImageData, counts: tuple[int, ...], warm: WarmStarts | None
 ) -> CheckpointIdentity:
-    recipe = checkpoint.recipe
-    known = CheckpointIdentity(
-        name=checkpoint.name,
-        epoch=checkpoint.epoch,
-        recipe=recipe.name if recipe else None,
-        recipe_fields=recipe.to_dict() if recipe else None,
-        seed=checkpoint.seed,
+    known = replace(
+        checkpoint.trained(),
         architecture=_architecture(checkpoint, data).to_dict(),
         class_counts=counts,
-        digest=checkpoint.digest(),
         data={**data.description, "digest": data.digest()},
     )
     return replace(known, warm_from=warm.before) if warm else known

@@ -37,6 +37,8 @@ HEADINGS = {
     "Show what is stored": {
         "report": "cli.commands.drawing.report",
         "plot": "cli.commands.drawing.plot",
+        "export": "cli.commands.sharing.export",
+        "cite": "cli.commands.sharing.cite",
     },
     "Check what others have published": {
         "reproduce": "cli.commands.reproduce",

@@ -95,6 +95,17 @@ def citations_of_training(checkpoint: CheckpointIdentity, version: str | None) -
     return _with_ourselves(reasons, [version])
 
 
+def together(several: Iterable[Sequence[Citation]]) -> list[Citation]:
+    """Return one citation of each publication, with the reasons of all."""
+    found: dict[str, Citation] = {}
+    for citation in (one for cited in several for one in cited):
+        key = citation.reference.key
+        known = found.get(key, citation)
+        reasons = dict.fromkeys((*known.reasons, *citation.reasons))
+        found[key] = Citation(known.reference, tuple(reasons))
+    return list(found.values())
+
+
 def trained_by(checkpoint: CheckpointIdentity) -> Iterator[tuple[str, str]]:
     """Yield the key of each publication that a training rests on, with what does."""
     recipe, data = checkpoint.recipe_fields or {}, checkpoint.data or {}
