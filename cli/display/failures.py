@@ -27,13 +27,6 @@ LONGEST_LINE = 2000
 _NO_ROOM_TO_LOAD = ("failed to map segment", "cannot allocate memory", "Cannot allocate memory")
 _PRINTING = (os.path.join("click", "utils.py"), os.path.join("rich", "console.py"))
 
-_AGAIN = "what was finished is kept, and the same command goes on from there"
-# What an earlier part of a command leaves to go on from.
-KEPT = {
-    "train": "finished epochs are kept, and the same command with --resume goes on from there",
-    **dict.fromkeys(("analyze", "trajectory", "reproduce", "pipeline"), _AGAIN),
-    "data": "a download that was cut short is kept, and the same command goes on from there",
-}
 _ADVICE = {
     errno.ENOSPC: "make room there, or choose another -o",
     errno.EDQUOT: "make room there, or choose another -o",
@@ -113,29 +106,29 @@ def _signals() -> list[signal.Signals]:
     return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 
-def failure(error: BaseException, command: str | None = None) -> Failure:
+def failure(error: BaseException, command: str | None = None, kept: str = "") -> Failure:
     """Return what is said of an error.
 
     Args:
         error: of any kind.
-        command: that was running, which knows what is kept; None: none was.
+        command: that was running; None: none was.
+        kept: what it leaves, and how it goes on; empty: nothing is said of that.
     """
-    kept = KEPT.get(command or "")
     stop = interruption(error)
     if stop is not None:
         number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
         said = "Interrupted" if number == signal.SIGINT else "Terminated"
-        return Failure(f"{_with_kept(said, kept)}.", _BY_SIGNAL + number)
+        return Failure(f"{said}; {kept}" if kept else f"{said}.", _BY_SIGNAL + number)
     if isinstance(error, SpectraError):
         return Failure(f"Error: {_in_a_line(str(error))}", MENDABLE)
     if (found := _of_surroundings(error)) is not None:
-        return Failure(f"Error: {_in_a_line(_with_kept(found, kept))}", MENDABLE)
+        return Failure(_with_kept(f"Error: {_in_a_line(found)}", kept), MENDABLE)
     what = f"{type(error).__name__}: {first_line(error)}".removesuffix(": ")
     said = (
         f"a mistake in spectra, {what}{_place(error)}; 'spectra --debug {command or 'COMMAND'} "
         "...' says more: please report what it prints"
     )
-    return Failure(f"Error: {_in_a_line(_with_kept(said, kept))}", OURS)
+    return Failure(_with_kept(f"Error: {_in_a_line(said)}", kept), OURS)
 
 
 def interruption(error: BaseException) -> KeyboardInterrupt | None:
@@ -226,7 +219,7 @@ def _in_a_line(text: str) -> str:
     return short_name(short_words(" ".join(text.split())), LONGEST_LINE)
 
 
-def _with_kept(said: str, kept: str | None) -> str:
+def _with_kept(said: str, kept: str) -> str:
     return f"{said}; {kept}" if kept else said
 
 

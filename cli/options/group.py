@@ -13,10 +13,13 @@ import click
 from cli.display.failures import failure, heed_none, print_traceback
 from cli.display.lines import OneLine
 from cli.options.flags import GroupWithExamples
+from cli.options.going_on import goes_on
 from cli.options.limits import limit
 from spectra._version import __version__
 from spectra.system.foreign_text import check_encodable
 
+# In click's context: all that stood after the program's name.
+_ARGUMENTS = "spectra.arguments"
 DEBUG_VARIABLE = "SPECTRA_DEBUG"
 
 # By what somebody wants, in the order of the help; each command is the function of that name, - as
@@ -86,6 +89,7 @@ class SpectraGroup(GroupWithExamples):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the group's own options; look at the names in those of the command."""
+        ctx.meta[_ARGUMENTS] = list(args)
         with _in_one_line(ctx):
             for text in args:
                 check_encodable("an argument", text)
@@ -107,7 +111,9 @@ def _in_one_line(ctx: click.Context) -> Iterator[None]:
         heed_none()
         if ctx.params.get("debug") or os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0"):
             print_traceback(error)
-        line, code = failure(error, ctx.invoked_subcommand)
+        command = ctx.invoked_subcommand
+        kept = goes_on(ctx.meta.get(_ARGUMENTS, ()), command)
+        line, code = failure(error, command, kept)
         click.echo(line, err=True)
         raise click.exceptions.Exit(code) from error
 

@@ -2,21 +2,28 @@
 
 import errno
 import os
+import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from click.testing import Result
 from command_line import SMALL, invoke, refused
 
+import cli
 from cli import main
 from cli.options import group
+from cli.options.going_on import KEPT as KEPT_BY_COMMAND
+from cli.options.going_on import goes_on
 from spectra import InputError
 
 
-@pytest.mark.parametrize(("command", "code"), [("train", "--resume"), ("pipeline", "same command")])
+@pytest.mark.parametrize(
+    ("command", "code"), [("train", "--resume"), ("pipeline", "spectra pipeline ")]
+)
 def test_ctrl_c_says_what_is_kept(command, code, tmp_path, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -41,7 +48,7 @@ def ends_with(error: BaseException, monkeypatch, *before: str) -> Result:
 
 
 FULL = OSError(errno.ENOSPC, "No space left on device", "runs/a/analysis.json")
-KEPT = "what was finished is kept, and the same command goes on from there"
+KEPT = "what was finished is kept; go on with: spectra analyze bundled:digits/ce-drw"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -123,6 +130,42 @@ def test_an_import_that_ctrl_c_broke_is_ctrl_c(monkeypatch):
     error = ImportError("numpy: Error importing from its source directory")
     error.__cause__ = KeyboardInterrupt()
     assert ends_with(error, monkeypatch).exit_code == 130
+
+
+def test_ctrl_c_says_what_is_kept_and_the_command_that_goes_on(monkeypatch):
+    result = ends_with(KeyboardInterrupt(), monkeypatch)
+    assert (result.exit_code, result.stderr) == (130, f"Interrupted; {KEPT}\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("train ce -o 'my runs'", "finished epochs are kept; go on with: "
+         "spectra train ce -o 'my runs' --resume"),
+        ("train ce --resume", "finished epochs are kept; go on with: spectra train ce --resume"),
+        ("--limit json_file=1GiB analyze x", "what was finished is kept; go on with: "
+         "spectra --limit json_file=1GiB analyze x"),
+        ("data fetch cifar10", "what came of a download is kept; go on with: "
+         "spectra data fetch cifar10"),
+        ("theorem x", "nothing is kept; begin again with: spectra theorem x"),
+        ("recipes", ""),
+    ],
+)  # fmt: skip
+def test_what_goes_on_is_a_command_line_that_can_be_copied(typed, said):
+    arguments = shlex.split(typed)
+    command = next(word for word in arguments if word in group.COMMANDS)
+    assert goes_on(arguments, command) == said
+    if said:
+        assert shlex.split(said.partition("with: spectra ")[2])[: len(arguments)] == arguments
+
+
+def test_every_command_that_computes_says_what_it_keeps():
+    """Those that show progress, which are those that take longer than a moment."""
+    root = Path(cli.__path__[0])
+    for name, module in group.COMMANDS.items():
+        file = root.parent / f"{module.replace('.', '/')}.py"
+        if "with reporting(" in file.read_text("utf-8") and name != "data":
+            assert name in KEPT_BY_COMMAND
 
 
 @pytest.mark.parametrize(
