@@ -168,6 +168,6 @@ execution = bundle(
         "captured",
         heading=COMPUTING,
         is_flag=True,
-        help="Record the training step as a CUDA graph. Not yet run on a GPU.",
+        help="Record the training step as a CUDA graph; on a GPU alone.",
     ),
 )

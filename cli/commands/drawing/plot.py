@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     # the densities of an analysis, as PDF
     spectra plot runs/mine --format pdf
     # all figures of a study, for one column of a paper
-    spectra plot runs/demo/results.json --study study.toml --width single -o figures
+    spectra plot runs/demo/results.json --study study.toml --width single -o drawn
     """,
 )
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
