@@ -98,7 +98,7 @@ def find_results(runs: Iterable[str | Path | Analysis]) -> FoundResults:
     does, stands for the folders that commands make for it beside it: ``analyze-NAME``,
     ``trajectory-NAME`` and ``protocols-NAME``. Results beside each other that differ in the choice
     of images alone, or in whose recurrence ran, are one comparison; where there is nothing else,
-    its first result, if it is of a fixed matrix, is shown as an analysis too.
+    its first result of a fixed matrix is shown as an analysis too.
 
     Args:
         runs: result files, folders with some in them, or results in memory.
@@ -125,8 +125,11 @@ def find_results(runs: Iterable[str | Path | Analysis]) -> FoundResults:
     apart = {id(one) for compared in comparisons.values() for one in compared.values()}
     analyses = [one for each in found.values() for one in each if id(one) not in apart]
     if not analyses:
-        first = [next(iter(compared.values())) for compared in comparisons.values() if compared]
-        analyses = [one for one in first if one.analysis.protocol.images != FRESH]
+        fixed = [
+            [one for name, one in compared.items() if "/" not in name and name != FRESH]
+            for compared in comparisons.values()
+        ]
+        analyses = [each[0] for each in fixed if each]
     protocols = tuple(_protocols(compared) for compared in comparisons.values() if compared)
     if not (analyses or protocols or images):
         raise InputError("a report is of results; name at least one file or folder of them")
@@ -141,11 +144,15 @@ def _compared(each: Sequence[FoundAnalysis]) -> dict[str, FoundAnalysis]:
     if len(by_name) < 2 or len(by_name) < len(beside) or len(weights) > 1:
         return {}
 
-    def place(name: str) -> tuple[bool, int, str]:
-        kind = name.partition("/")[0].partition(":")[0]
-        return "/" in name, _KINDS.index(kind) if kind in _KINDS else len(_KINDS), name
+    return {name: by_name[name] for name in sorted(by_name, key=_place)}
 
-    return {name: by_name[name] for name in sorted(by_name, key=place)}
+
+def _place(protocol: str) -> tuple[int, int, str, str]:
+    """Return by what protocols are sorted: kind, how many views, what else; PyHessian's after."""
+    images, _, engine = protocol.partition("/")
+    kind, _, views = images.partition(":")
+    number = int(views) if views.isdecimal() and len(views) < 19 else 0
+    return _KINDS.index(kind) if kind in _KINDS else len(_KINDS), number, images, engine
 
 
 def _protocols(compared: Mapping[str, FoundAnalysis]) -> FoundProtocols:

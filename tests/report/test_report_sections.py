@@ -29,8 +29,9 @@ def compared(tmp_path):
     pyhessian = SolverSettings(engine="pyhessian", num_probes=1)
     found = {
         "plain": analysis("ce", density=False),
-        "frozen:4": analysis("ce", images="frozen:4", density=False),
         "plain/pyhessian": analysis("ce", solver=pyhessian),
+        "frozen:4": analysis("ce", images="frozen:4", density=False),
+        "frozen:16": analysis("ce", images="frozen:16", density=False),
     }
     for name, result in found.items():
         result.save(tmp_path / f"{name.replace(':', '-').replace('/', '-')}.json")
