@@ -1,6 +1,7 @@
 """The rows of a report: one for each loss at each checkpoint."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from figures.report.contents_of_rows import ClassRow, Extreme
 from figures.report.densities import density_nodes
@@ -21,6 +22,7 @@ def class_rows(found: Sequence[FoundAnalysis], runs: Sequence[int]) -> tuple[Cla
         runs: to which run each belongs.
     """
     chosen: dict[RowKey, tuple[int, LossAnalysis]] = {}
+    left_out: dict[RowKey, list[str]] = {}
     for source, (one, run) in enumerate(zip(found, runs, strict=True)):
         analysis = one.analysis
         for record in analysis.records:
@@ -28,15 +30,21 @@ def class_rows(found: Sequence[FoundAnalysis], runs: Sequence[int]) -> tuple[Cla
             before = chosen.get(key)
             if before is None or (before[1].spectrum is None and record.spectrum is not None):
                 chosen[key] = (source, record)
+            elif (before[1].spectrum is None) == (record.spectrum is None):
+                left_out.setdefault(key, []).append(one.file or "another in memory")
     fits = {
         (run, epoch, label): record.fit_accuracy
         for (run, epoch, split, label), (_, record) in chosen.items()
         if split == "train"
     }
-    return tuple(
-        _row(key, source, record, found[source], fits.get((key[0], key[1], key[3])))
-        for key, (source, record) in sorted(chosen.items(), key=_place)
-    )
+    rows = []
+    for key, (source, record) in sorted(chosen.items(), key=_place):
+        row = _row(key, source, record, found[source], fits.get((key[0], key[1], key[3])))
+        others = tuple(
+            f"Not shown: a second result of this loss, {o}." for o in left_out.get(key, ())
+        )
+        rows.append(replace(row, unusual=row.unusual + others))
+    return tuple(rows)
 
 
 def _place(one: tuple[RowKey, tuple[int, LossAnalysis]]) -> tuple[int, int, int]:

@@ -7,8 +7,7 @@ from figures.report.found_results import FoundAnalysis
 from figures.style.class_colours import class_colours, class_styles, counts_of
 from figures.style.colours import SeriesStyle, series_styles
 from figures.style.names import class_number
-from spectra import LossAnalysis
-from spectra.results.provenance import CheckpointIdentity
+from spectra import Analysis, LossAnalysis, SolverSettings
 from spectra.system.foreign_text import short_name
 
 GROUPS = ("head", "mid", "tail")
@@ -18,18 +17,19 @@ _LAST = (*GROUPS, "overall", "objective")
 def runs_of(found: Sequence[FoundAnalysis]) -> list[int]:
     """Return to which run each analysis belongs, counted from 0 in the order they come.
 
-    A run is a recipe and a seed, or a network of one name. Where two networks share these and an
-    epoch, and are not the same, the folder of the file sets them apart.
+    A run is a recipe and a seed, or a network of one name, under one choice of number format,
+    images of each class, engine and seed of the probes. Where two networks share all of these and
+    an epoch, and are not the same, the folder of the file sets them apart.
     """
     weights: dict[tuple[object, ...], set[str]] = {}
     for one in found:
         known = one.analysis.checkpoint
-        weights.setdefault((*_identity(known), known.epoch), set()).add(str(known.digest))
+        weights.setdefault((*_identity(one.analysis), known.epoch), set()).add(str(known.digest))
     torn = {key[:-1] for key, digests in weights.items() if len(digests) > 1}
     places: dict[tuple[object, ...], int] = {}
     runs = []
     for one in found:
-        key: tuple[object, ...] = _identity(one.analysis.checkpoint)
+        key = _identity(one.analysis)
         key = (*key, one.folder) if key in torn else key
         runs.append(places.setdefault(key, len(places)))
     return runs
@@ -86,8 +86,21 @@ def label_styles_of(found: Iterable[FoundAnalysis]) -> tuple[LabelStyle, ...]:
     )
 
 
-def _identity(known: CheckpointIdentity) -> tuple[str, str | None, int | None]:
-    return known.name, known.recipe, known.seed
+def _identity(analysis: Analysis) -> tuple[object, ...]:
+    known = analysis.checkpoint
+    return known.name, known.recipe, known.seed, *_choices(analysis)
+
+
+def _choices(analysis: Analysis) -> tuple[str, ...]:
+    """Return what else sets the numbers of one network apart, in words."""
+    protocol, solver = analysis.protocol, analysis.protocol.solver or SolverSettings()
+    most = protocol.images_per_class
+    return (
+        str(protocol.dtype or "float32"),
+        "all images" if most is None else f"{most} images of each class",
+        f"engine {solver.engine}",
+        f"probes of seed {solver.seed}",
+    )
 
 
 def _told_apart(first: Sequence[FoundAnalysis]) -> list[str]:
@@ -96,10 +109,14 @@ def _told_apart(first: Sequence[FoundAnalysis]) -> list[str]:
     plain = [_name(k.recipe or k.name) or "a network" for k in known]
     seeds = ["" if k.seed is None else f", seed {k.seed}" for k in known]
     seeded = [text + seed for text, seed in zip(plain, seeds, strict=True)]
-    named = [f"{t} ({_name(k.name)})" for t, k in zip(seeded, known, strict=True)]
+    choices = [_choices(one.analysis) for one in first]
+    differ = [k for k, each in enumerate(zip(*choices, strict=True)) if len(set(each)) > 1]
+    chosen = [", ".join((t, *(c[k] for k in differ))) for t, c in zip(plain, choices, strict=True)]
+    both = [", ".join((t, *(c[k] for k in differ))) for t, c in zip(seeded, choices, strict=True)]
+    named = [f"{t} ({_name(k.name)})" for t, k in zip(both, known, strict=True)]
     folders = [one.file.rpartition("/")[0] for one in first]
-    placed = [f"{t} ({_name(folder)})" for t, folder in zip(seeded, folders, strict=True)]
-    for texts in (plain, seeded, named, placed):
+    placed = [f"{t} ({_name(folder)})" for t, folder in zip(both, folders, strict=True)]
+    for texts in (plain, seeded, chosen, both, named, placed):
         if len(set(texts)) == len(texts):
             return texts
     return [f"{text}, {k}" for k, text in enumerate(named, 1)]

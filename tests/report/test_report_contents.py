@@ -6,7 +6,7 @@ from made_results import analysis, record, spectrum
 
 from figures.report.densities import LEAST_WEIGHT, unpacked
 from figures.report.gather import gather_report
-from spectra import InputError, resolve
+from spectra import InputError, SolverSettings, resolve
 from spectra.results.study_result import StudyResult, save_study_result
 
 
@@ -108,6 +108,26 @@ def test_losses_that_cannot_share_an_axis_are_refused():
 def test_seeds_are_named_where_a_recipe_has_several():
     report = gather_report([analysis("ce", seed=0), analysis("ce", seed=1), analysis("vs")])
     assert [run.text for run in report.runs] == ["ce, seed 0", "ce, seed 1", "vs, seed 0"]
+
+
+def test_one_network_in_two_number_formats_is_two_runs():
+    solver = SolverSettings(seed=1)
+    both = [analysis("ce"), analysis("ce", dtype="float64"), analysis("ce", solver=solver)]
+    assert [run.text for run in gather_report(both).runs] == [
+        "ce, float32, probes of seed 0",
+        "ce, float64, probes of seed 0",
+        "ce, float32, probes of seed 1",
+    ]
+
+
+def test_a_second_result_of_one_loss_is_named_at_the_first(tmp_path):
+    for name, steps in (("a", 80), ("b", 40)):
+        made = analysis("ce", solver=SolverSettings(num_steps=steps))
+        made.save(tmp_path / f"{name}.json")
+    report = gather_report([tmp_path / "a.json", tmp_path / "b.json"])
+    assert {row.unusual[-1] for row in report.rows} == {
+        "Not shown: a second result of this loss, b.json."
+    }
 
 
 def test_different_weights_of_one_name_are_two_runs(tmp_path):
