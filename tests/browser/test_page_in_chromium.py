@@ -1,5 +1,7 @@
 """The page of a report in Chromium: what it shows, and that it stays at home."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,8 @@ from drawn_results import analysis
 from figures import write_report
 from figures.report.gather import gather_report
 
-ROOT = Path(__file__).parents[2]
-AXE = ROOT / "figures/report/page/node_modules/axe-core/axe.min.js"
+PAGE = Path(__file__).parents[2] / "figures/report/page"
+AXE = PAGE / "node_modules/axe-core/axe.min.js"
 MATRIX = "#verdicts .matrix"
 RUN, CLASS, VERDICT, LOW = 0, 1, 2, 3
 CLASSES = ["class 0", "class 1", "class 10", "head", "tail"]
@@ -184,6 +186,15 @@ def test_axe_finds_nothing_that_keeps_anybody_out(opened, scheme):
     page.add_script_tag(content=AXE.read_text("utf-8"))
     found = page.evaluate("axe.run()")["violations"]
     assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+
+
+def test_the_page_is_what_its_sources_give(tmp_path):
+    node = shutil.which("node")
+    if node is None or not AXE.is_file():
+        pytest.skip("needs node, and make report-bundle")
+    built = tmp_path / "page.html"
+    subprocess.run([node, PAGE / "build.mjs", built], check=True, capture_output=True)
+    assert built.read_bytes() == (PAGE / "page.html").read_bytes()
 
 
 def number_of(text: str) -> float:

@@ -1,5 +1,5 @@
 // Builds page.html, the one file that the Python package carries: `make report-bundle`.
-// The same sources and package-lock.json give the same bytes.
+// The same sources and package-lock.json give the same bytes. `node build.mjs FILE` writes elsewhere.
 import {createHash} from "node:crypto";
 import {readFileSync, readdirSync, writeFileSync} from "node:fs";
 import {dirname, join} from "node:path";
@@ -81,5 +81,5 @@ const parts = {__STYLE__: style, __SCRIPT_HASH__: `'sha256-${hash}'`, __SCRIPT__
 const page = read("template.html").replace(/__(STYLE|SCRIPT|SCRIPT_HASH)__/g, (name) => parts[name]);
 const size = Buffer.byteLength(page);
 if (size > MOST) throw new Error(`page.html has ${size} bytes; expected at most ${MOST}`);
-writeFileSync(join(HERE, "page.html"), page);
+writeFileSync(process.argv[2] ?? join(HERE, "page.html"), page);
 console.log(`page.html: ${size} bytes`);

@@ -14,14 +14,18 @@ const TIP = {lineHeight: 1.3, fontSize: 12.5};
 // range then takes a quarter of the width, as in the figures.
 const LINEAR_PART = 0.1;
 
-/** Draws into `box` as wide as it is, now and whenever its width changes. */
+/**
+ * Draws into `box` as wide as it is, now and whenever its width changes; returns what draws again.
+ * The width is asked of the observer alone: asking the box would lay the page out for every chart.
+ */
 export function fitted(box, draw) {
   let width = 0;
-  const again = () => {
-    width = box.clientWidth;
-    if (width) box.replaceChildren(draw(width));
-  };
-  new ResizeObserver(() => box.clientWidth !== width && again()).observe(box);
+  const again = () => width && box.replaceChildren(draw(width));
+  new ResizeObserver(([{contentRect}]) => {
+    if (Math.floor(contentRect.width) === width) return;
+    width = Math.floor(contentRect.width);
+    again();
+  }).observe(box);
   return again;
 }
 

@@ -148,7 +148,9 @@ function verdictMark({verdict}) {
 
 function verdictCell(row) {
   const notes = row.unusual.map((one) => element("small", {}, `Note: ${one}`));
-  return element("div", {title: row.reason}, verdictMark(row), ` ${row.verdict}`, element("small", {class: "said"}, row.sentence), notes);
+  const away = row.stationary_distance === null ? "" : `, ${number(row.stationary_distance)} away`;
+  const near = row.stationary && element("div", {}, `stationary point near by: ${row.stationary}${away}`);
+  return element("div", {title: row.reason}, verdictMark(row), ` ${row.verdict}`, near, element("small", {class: "said"}, row.sentence), notes);
 }
 
 /** The value, and in a line below it what it is known to lie between. */
