@@ -1,6 +1,7 @@
 """Run a study from training to results, step by step, so that a killed one goes on."""
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -71,7 +72,7 @@ def run_study(
     done: dict[Step, list[Analysis]] = {}
     with suitable_threads(data), writing_under(folder), locked(folder):
         _claim(study, folder)
-        for step in (*_at_once(steps, jobs, on_progress), *planned):
+        for step in itertools.chain(_at_once(steps, jobs, on_progress), planned):
             if step not in done:
                 done[step] = steps.do(step, on_progress)
                 if on_result and step.kind == "analyses":

@@ -82,7 +82,7 @@ def pipeline(
             note(said[0])
 
     said: list[str] = []
-    with reporting(described.name) as report:
+    with reporting(described.name, several=True) as report:
         result = run_study(
             described,
             folder,

@@ -139,7 +139,11 @@ def test_a_study_killed_at_random_ends_in_the_same_bytes(
 
 def test_a_study_holds_every_recipe_and_seed(study_file, tmp_path):
     study = load_study(study_file)
-    result = run_study(study, tmp_path / "out")
+    shown: list[int] = []
+    result = run_study(
+        study, tmp_path / "out", on_result=lambda so_far: shown.append(len(so_far.analyses))
+    )
+    assert shown == [1, 2, 3, 4]
     assert [(a.checkpoint.recipe, a.checkpoint.seed) for a in result.analyses] == [
         (recipe, seed) for recipe in study.recipes for seed in (0, 1)
     ]
@@ -228,3 +232,17 @@ def test_an_unknown_recipe_field_in_a_study_is_refused(study_file, tmp_path):
     study_file.write_text(STUDY.replace("epochs = 6", "epoch = 6"))
     with pytest.raises(InputError, match=r"unknown key train\.epoch; did you mean epochs\?"):
         load_study(study_file)
+
+
+def test_results_of_processes_side_by_side_are_shown_as_they_come(study_file, tmp_path):
+    text = STUDY.replace("seeds = [0, 1]", "seeds = [0]").replace("epochs = 6", "epochs = 2")
+    text = text.replace("keep_epochs = [3, 6]", "").replace('"0,9,head,tail"', '"9"')
+    study_file.write_text(text.partition("[trajectory]")[0] + "[train.ce-drw-sam]\nepochs = 40\n")
+    seen = []
+
+    def look(so_far):
+        there = list((tmp_path / "out/analyses").glob("*/train/epoch-*.json"))
+        seen.append((len(so_far.analyses), len(there)))
+
+    run_study(load_study(study_file), tmp_path / "out", jobs=2, on_result=look)
+    assert seen == [(1, 1), (2, 2)], "the shorter one is shown while the longer one goes on"
