@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-slow test-docs test-soak test-verdicts test-foreign test-browser mutants lint study study-digits bench-env bundle report-bundle hashes release-check release-env clean
+.PHONY: help install demo docs site docs-env test test-slow test-docs test-soak test-verdicts test-foreign test-browser mutants lint study study-digits bench-env bundle report-bundle hashes release-check release-env clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -35,6 +35,11 @@ test-slow: $(STAMP) ## run the tests that take minutes
 
 test-soak: $(STAMP) ## 500 analyses, 200 figures and 50 trainings, memory watched (three minutes)
 	$(BIN)/python -m pytest -m slow tests/long_runs
+
+docs: test-docs site ## run what the pages show, build the site
+
+site: docs-env ## build the site into site/: pages, reference, gallery, notebooks (two minutes)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict -f docs/mkdocs/mkdocs.yml
 
 test-docs: $(STAMP) ## run the code blocks of the README and of all pages (two minutes)
 	$(BIN)/python -m pytest -m docs tests/docs
@@ -74,6 +79,10 @@ study-digits: $(STAMP) ## the five-seed study behind docs/digits.md (about half 
 study: $(STAMP) ## draw the study's figures and write its pages from its stored results
 	$(BIN)/python docs/study
 
+docs-env: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e '.[docs]'
+
 bench-env: $(STAMP) ## install the libraries that `spectra bench` compares with
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e '.[bench]'
@@ -95,4 +104,4 @@ release-env: $(STAMP)
 		-c constraints.txt -e '.[release]'
 
 clean: ## remove the environment and caches; runs/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info build
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache *.egg-info build

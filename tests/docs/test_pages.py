@@ -11,7 +11,7 @@ from links import anchors, broken, targets
 ROOT = Path(__file__).parents[2]
 PAGES = pages()
 # Pages that the build of the site makes: docs/mkdocs/ says from what.
-MADE = ("docs/reference/api/", "docs/reference/commands/", "docs/notebooks/")
+MADE = ("docs/reference/api/", "docs/reference/commands/", "docs/notebooks/", "docs/gallery/")
 
 
 def named(page: Path) -> str:
