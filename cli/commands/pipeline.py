@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     "results. [as many as threads where images are smaller than 16 x 16, else 1]",
 )
 @shared.output
+@shared.figure_width
 @Flag("--tables", heading=OUTPUT, is_flag=True, help="Print the table of every recipe's classes.")
 @shared.as_json
 def pipeline(
@@ -58,6 +59,7 @@ def pipeline(
     arch: str | None,
     execution: "Execution",
     output: Path | None,
+    width: str,
     device: str,
     jobs: int | None,
     tables: bool,
@@ -103,6 +105,7 @@ def pipeline(
             groups=groups,
             density_classes=described.density_classes,
             switch_epochs=switch_epochs(result.trajectories),
+            width=width,
         ),
     ]
     if as_json:
