@@ -29,7 +29,7 @@ _PACKAGES = (
     examples="""
     # is this installation sound?
     spectra doctor
-    # how long would this analysis take, and how much memory? (options as for analyze)
+    # how long would this analysis take, in how much memory?
     spectra doctor bundled:digits/ce-drw --classes tail
     """,
 )
