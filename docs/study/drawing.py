@@ -12,7 +12,14 @@ from ratio_by_loss import load_losses, plot_ratio_against_loss
 from recurrence_runs import recurrence_runs
 from stored import Network, StoredResults, stored_results
 
-from figures import plot_density, plot_protocols_over_training
+from figures import (
+    plot_best_steps,
+    plot_class_outliers,
+    plot_density,
+    plot_protocols_over_training,
+)
+from spectra.results.claims.best_steps_result import load_best_steps
+from spectra.results.claims.class_outliers_result import load_class_outliers
 from spectra.results.provenance import AnalysisProtocol, drw_switch
 
 if TYPE_CHECKING:
@@ -50,6 +57,23 @@ def draw_study_of_tail_saddles(folder: Path, images: Path) -> list[Path]:
     return [
         save_small(figure, images / f"tail-saddles-{name}.png") for name, figure in drawn.items()
     ]
+
+
+def draw_claims(folder: Path, images: Path) -> list[Path]:
+    """Draw what the claims of others come to, from the stored results.
+
+    Args:
+        folder: of the stored results.
+        images: where figures go.
+    """
+    digits = folder / "claims" / "digits"
+    steps = load_best_steps(digits / "ce-drw-alain2019.json")
+    outliers = load_class_outliers(digits / "ce-drw-sam-papyan2020.json")
+    drawn = {
+        "alain2019": plot_best_steps(steps, title="digits/ce-drw"),
+        "papyan2020": plot_class_outliers(outliers, title="digits/ce-drw-sam"),
+    }
+    return [save_small(figure, images / f"claims-{name}.png") for name, figure in drawn.items()]
 
 
 def _densities(results: StoredResults) -> Figure:
