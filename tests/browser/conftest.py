@@ -92,6 +92,7 @@ def study(spectra_of) -> list[Analysis]:
                 low=low * (200 / epoch if split == "train" else 1.5),
                 high=30.0,
                 n=100 - k,
+                converged=label != "1",
                 accuracy=0.9 - k / 10,
             )
             for k, (label, low) in enumerate(LOWS.items())

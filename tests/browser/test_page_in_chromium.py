@@ -81,7 +81,7 @@ def test_classes_sort_as_people_count(opened):
 
 @pytest.mark.parametrize(
     ("label", "choice", "left"),
-    [("Run", "ce-drw", 5), ("Class or group", "tail", 2), ("Verdict", "negative curvature", 10)],
+    [("Run", "ce-drw", 5), ("Class or group", "tail", 2), ("Verdict", "undecided", 2)],
 )
 def test_a_filter_leaves_what_fits(opened, label, choice, left):
     shown = opened()

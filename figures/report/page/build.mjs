@@ -51,6 +51,14 @@ function read(name) {
   return readFileSync(join(HERE, name), "utf8");
 }
 
+/** A digest of all that the page is built of, by which a test sees that it was built anew. */
+function digestOfSources() {
+  const names = readdirSync(HERE).filter((name) => /\.(m?js|css|json)$|^template\.html$/.test(name));
+  const digest = createHash("sha256");
+  for (const name of names.sort()) digest.update(`${name}\n`).update(readFileSync(join(HERE, name)));
+  return digest.digest("hex");
+}
+
 function version(name) {
   return JSON.parse(read(`node_modules/${name}/package.json`)).version;
 }
@@ -77,8 +85,10 @@ const [script, style] = await Promise.all([
 // A closing tag in a string would end the element that holds it.
 if (/<\/(script|style)|<!--/i.test(script + style)) throw new Error("the bundle holds a closing tag");
 const hash = createHash("sha256").update(script).digest("base64");
-const parts = {__STYLE__: style, __SCRIPT_HASH__: `'sha256-${hash}'`, __SCRIPT__: script};
-const page = read("template.html").replace(/__(STYLE|SCRIPT|SCRIPT_HASH)__/g, (name) => parts[name]);
+const parts = {
+  __STYLE__: style, __SCRIPT_HASH__: `'sha256-${hash}'`, __SCRIPT__: script, __SOURCES__: digestOfSources(),
+};
+const page = read("template.html").replace(/__(STYLE|SCRIPT|SCRIPT_HASH|SOURCES)__/g, (name) => parts[name]);
 const size = Buffer.byteLength(page);
 if (size > MOST) throw new Error(`page.html has ${size} bytes; expected at most ${MOST}`);
 writeFileSync(process.argv[2] ?? join(HERE, "page.html"), page);

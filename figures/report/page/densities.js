@@ -67,6 +67,7 @@ function captionOf(items, {sigma}) {
 function runChoice(report, choices) {
   const withDensity = report.runs.filter((run) => report.rows.some((row) => row.density && row.run === run));
   choices.change({densityRun: withDensity[0].place});
+  if (withDensity.length < 2) return null;
   const options = withDensity.map((run) => [String(run.place), run.text]);
   return select("Run", options, options[0][0], (run) => choices.change({densityRun: Number(run)}));
 }

@@ -97,9 +97,9 @@ function filters(report, onChange) {
   const id = freshId("text");
   const options = (all, ones) => [[ALL, all], ...ones];
   return element("div", {class: "filters", role: "group", "aria-label": "Filters of the table"},
-    select("Run", options("all runs", report.runs.map((r) => [String(r.place), r.text])), ALL, (run) => onChange({run})),
+    report.runs.length > 1 && select("Run", options("all runs", report.runs.map((r) => [String(r.place), r.text])), ALL, (run) => onChange({run})),
     select("Class or group", options("all", report.labels.map((l) => [l.name, l.text])), ALL, (label) => onChange({label})),
-    select("Verdict", options("all verdicts", report.verdicts.map((v) => [v, v])), ALL, (verdict) => onChange({verdict})),
+    report.verdicts.length > 1 && select("Verdict", options("all verdicts", report.verdicts.map((v) => [v, v])), ALL, (verdict) => onChange({verdict})),
     element("div", {class: "field"}, element("label", {for: id}, "Text"),
       element("input", {id, type: "search", placeholder: "any words", oninput: (event) => onChange({text: event.target.value.toLowerCase()})})));
 }

@@ -7,7 +7,7 @@ import {number, percent} from "./numbers.js";
 
 export function sideBySideSection(report, choices) {
   if (report.runs.length < 2) {
-    return [sentence("Less than two runs are here. 'spectra report RUN1 RUN2' puts two side by side.")];
+    return [sentence("Fewer than two runs are here. 'spectra report RUN1 RUN2' puts two side by side.")];
   }
   const options = report.runs.map((run) => [String(run.place), run.text]);
   const lowest = report.byName.has("tail") ? "tail" : report.labels.at(-1).name;

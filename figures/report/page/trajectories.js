@@ -55,8 +55,10 @@ function panel(report, {run, series}, {epoch}, key, what, {y, ticks}) {
   return element("figure", {}, element("figcaption", {}, element("strong", {}, run.text)), box);
 }
 
+/** Whole decades; from .001 to 1 where no ratio is known. */
 function ratioScale(values) {
   const known = values.filter((v) => v > 0);
+  if (!known.length) known.push(1e-3, 1);
   const [low, high] = [Math.floor(Math.log10(Math.min(...known))), Math.ceil(Math.log10(Math.max(...known)) + 1e-9)];
   const ticks = Array.from({length: high - low + 1}, (_, k) => 10 ** (low + k));
   return {y: {type: "log", domain: [10 ** low, 10 ** high]}, ticks};
@@ -66,7 +68,7 @@ function ratioScale(values) {
 function lambdaScale(values) {
   const largest = 10 ** Math.ceil(Math.log10(Math.max(...values.map(Math.abs), 1e-12)));
   const low = values.some((v) => v < 0) ? -largest : 0;
-  const high = values.some((v) => v > 0) ? largest : 0;
+  const high = values.some((v) => v > 0) || low === 0 ? largest : 0;
   const powers = [largest, largest / 10, largest / 100];
   const ticks = [...powers.map((p) => -p), 0, ...powers].filter((t) => low <= t && t <= high);
   return {y: {type: "symlog", constant: largest / 1000, domain: [low, high]}, ticks};
