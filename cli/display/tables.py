@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from cli.display.lines import line_width, say, tell
+from spectra.results.said.markdown import markdown_table, markdown_text
 from spectra.system.foreign_text import short_name
 
 # Ours: of metrics of some hundred classes; a longer text is meant for no table.
@@ -50,6 +51,12 @@ class Table:
         columns = [self.columns[k] for k in kept]
         optional = [name for name in self.optional if name in columns]
         return replace(self, columns=columns, rows=rows, optional=optional)
+
+    def markdown(self) -> str:
+        """Return it as GitHub-flavoured Markdown, with all columns; its legend is a list below."""
+        below = "\n".join(f"- {markdown_text(line)}" for line in (*self.legend(), *self.unusual))
+        table = markdown_table(self.columns, self.rows)
+        return "\n\n".join(filter(None, (f"**{markdown_text(self.title)}**", table, below))) + "\n"
 
     def legend(self, dropped: Collection[str] = ()) -> list[str]:
         """Return the lines below: what the columns that are shown mean, and the words in them."""

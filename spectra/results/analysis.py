@@ -15,7 +15,7 @@ from spectra.results.frames.xarray_set import Placed, data_set
 from spectra.results.plain import from_plain, read_document, to_plain
 from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
 from spectra.results.record import RowValue, StoredRecord, record_to_plain, row
-from spectra.results.tables import to_html, to_text
+from spectra.results.tables import to_html, to_markdown, to_text
 from spectra.system.files.limits import check_limit
 from spectra.system.files.writing import write_json
 
@@ -98,6 +98,10 @@ class Analysis:
             InputError: xarray is not installed; nothing else needs it.
         """
         return data_set([Placed((), self.records)], attrs=self.described())
+
+    def to_markdown(self) -> str:
+        """Return the short table as GitHub-flavoured Markdown, for an issue or a note."""
+        return to_markdown(self._title(), self.records)
 
     def described(self) -> dict[str, str]:
         """Return what the result is of, in words: checkpoint, loss, images, split, reduction."""

@@ -1,4 +1,4 @@
-"""The losses of one result: CSV, text for a prompt, HTML for a notebook, certificates."""
+"""The losses of one result: CSV, text for a prompt, HTML, Markdown, certificates."""
 
 import csv
 import html
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.landscape.stationary_point import StationaryPoint
 from spectra.results.record import row
+from spectra.results.said.markdown import markdown_table, markdown_text
 from spectra.system.foreign_text import spreadsheet_cell
 
 # Ours: of more records a prompt and a notebook show the first and the last half of this many.
@@ -89,6 +90,13 @@ def to_html(title: str, records: Sequence[LossAnalysis]) -> str:
         f"<table><caption>{html.escape(title)}</caption>"
         f"<thead>{line(_columns(records), 'th')}</thead><tbody>{body}</tbody></table>{notes}"
     )
+
+
+def to_markdown(title: str, records: Sequence[LossAnalysis]) -> str:
+    """Return the short table as GitHub-flavoured Markdown; names in it are escaped."""
+    notes = [markdown_text(note) for note in _notes(records)]
+    table = markdown_table(_columns(records), _lines(records))
+    return "\n\n".join([f"**{markdown_text(title)}**", table, *notes]) + "\n"
 
 
 def _columns(records: Sequence[LossAnalysis]) -> tuple[str, ...]:
