@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from drawn_results import analysis
+from drawn_results import analysis, record_of
 
 from figures import write_report
 from figures.report.gather import gather_report
@@ -33,6 +33,13 @@ def test_every_class_has_its_panel(opened):
     assert page.locator("#densities .panels svg[role=img]").count() == len(CLASSES)
     captions = page.locator("#densities .panels figcaption strong").all_inner_texts()
     assert [text.strip() for text in captions] == CLASSES
+
+
+def test_the_first_chart_begins_with_classes_that_have_a_density(opened, spectra_of, tmp_path):
+    groups = [record_of(None, label) for label in ("head", "tail")]
+    found = analysis(record_of(spectra_of["0"], "0"), *groups)
+    page = opened(file=write_report(found, tmp_path / "report.html")).page
+    assert page.locator("#densities .wide-chart svg[role=img]").count() == 1
 
 
 def test_nothing_is_said_on_the_console_and_nothing_is_asked_for(opened):

@@ -76,11 +76,17 @@ export function distinct(values) {
   return [...new Set(values)];
 }
 
-/** Which labels an overlay begins with: the groups, or the classes of most and of fewest images. */
-export function firstShown({labels}) {
+/** Which labels the charts begin with: of those with a density, and of those with a trajectory. */
+export function firstShown({labels, rows}) {
+  const withDensity = labels.filter((label) => rows.some((row) => row.label === label && row.density));
+  const overEpochs = labels.filter((label) => distinct(rows.filter((row) => row.label === label).map((row) => row.epoch)).length > 1);
+  return new Set([...headAndTail(withDensity), ...headAndTail(overEpochs)].map(({name}) => name));
+}
+
+/** Groups, or the classes of most and of fewest images. */
+function headAndTail(labels) {
   const groups = labels.filter(({name}) => ["head", "tail", "overall"].includes(name));
-  const chosen = groups.length > 1 ? groups : [...labels.slice(0, 1), ...labels.slice(-1)];
-  return new Set(chosen.map(({name}) => name));
+  return groups.length > 1 ? groups : [...labels.slice(0, 1), ...labels.slice(-1)];
 }
 
 function styled(one, variable, place) {

@@ -52,7 +52,7 @@ function panel(item, plane) {
   const box = element("div", {class: "chart-box"});
   const {density, row} = item;
   const told = `λmin ${number(row.lambda_min.value)}, λmax ${number(row.lambda_max.value)}; ${density.resolved.length} resolved of P = ${count(density.size)}`;
-  fitted(box, (width) => densityChart([item], plane, {width, height: 150, small: true, name: `Spectral density of ${item.text}: ${told}`}));
+  fitted(box, (width) => densityChart([{...item, dashes: null}], plane, {width, height: 150, small: true, name: `Spectral density of ${item.text}: ${told}`}));
   return element("figure", {}, element("figcaption", {}, element("strong", {}, swatch(item.label), item.text), ` ${told}`), box);
 }
 

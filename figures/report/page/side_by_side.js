@@ -10,7 +10,8 @@ export function sideBySideSection(report, choices) {
     return [sentence("Fewer than two runs are here. 'spectra report RUN1 RUN2' puts two side by side.")];
   }
   const options = report.runs.map((run) => [String(run.place), run.text]);
-  const lowest = report.byName.has("tail") ? "tail" : report.labels.at(-1).name;
+  const drawn = report.labels.filter((label) => report.rows.some((row) => row.label === label && row.density));
+  const lowest = (drawn.find(({name}) => name === "tail") ?? drawn.at(-1) ?? report.labels.at(-1)).name;
   const [left, right, numbers] = [element("div"), element("div"), element("div")];
   choices.change({left: 0, right: 1, facing: lowest});
   choices.follow(["split", "epoch", "left", "right", "facing", "sigma"], (now) => {
@@ -34,7 +35,7 @@ function side(report, now, place) {
   if (!row?.density) return sentence(`${name} has no density of ${report.byName.get(now.facing).text} at this checkpoint.`);
   const {label, density} = row;
   const box = element("div", {class: "chart-box"});
-  const item = {text: label.text, ink: label.ink, dashes: label.dashes, density};
+  const item = {text: label.text, ink: label.ink, dashes: null, density};
   fitted(box, (width) => densityChart([item], {...report.plane, sigma: now.sigma}, {
     width, height: 260, name: `Spectral density of ${label.text} of ${runText(row)}`,
   }));

@@ -45,8 +45,8 @@ export function curve(density, sigma) {
 
 /**
  * The few of `points` that are seen: of all that fall on one pixel column the first, the lowest,
- * the highest and the last; NaN where the curve lies so low that it is no paint. `column` returns
- * the pixel of an x.
+ * the highest and the last; a NaN between two that lie so low that the line between them is no
+ * paint. `column` returns the pixel of an x.
  */
 export function thinned(points, column) {
   const seen = [];
@@ -58,12 +58,11 @@ export function thinned(points, column) {
       if (points[end][1] > points[high][1]) high = end;
     }
     const kept = new Set([start, low, high, end - 1]);
-    for (const k of [...kept].sort((a, b) => a - b)) {
-      const [x, y] = points[k];
-      seen.push([x, y < NOTHING * FLOOR ? NaN : y]);
-    }
+    for (const k of [...kept].sort((a, b) => a - b)) seen.push(points[k]);
   }
-  return seen;
+  const unseen = (point) => point?.[1] < NOTHING * FLOOR;
+  return seen.flatMap((point, k) =>
+    unseen(point) && unseen(seen[k + 1]) ? [point, [point[0], NaN]] : [point]);
 }
 
 /** The power of ten that all curves and stems stay below. */
