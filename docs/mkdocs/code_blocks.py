@@ -10,6 +10,7 @@ import re
 import runpy
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +144,8 @@ def check_command(line: str) -> None:
 def reading_in(folder: Path) -> Iterator["Reader"]:
     """Let somebody read in a folder: Python there finds its files, figures are drawn on nothing.
 
-    Modules that a page has written and imported are forgotten when it is left.
+    Modules that a page has written and imported are forgotten when it is left, in whatever
+    temporary folder it wrote them.
     """
     known = set(sys.modules)
     with contextlib.chdir(folder), plt.rc_context({"backend": "agg"}):
@@ -155,7 +157,7 @@ def reading_in(folder: Path) -> Iterator["Reader"]:
             plt.close("all")
             for name in set(sys.modules) - known:
                 file = getattr(sys.modules[name], "__file__", None)
-                if file is not None and Path(file).is_relative_to(folder):
+                if file is not None and Path(file).is_relative_to(tempfile.gettempdir()):
                     del sys.modules[name]
 
 
