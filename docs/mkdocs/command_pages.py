@@ -6,7 +6,7 @@ from html import escape
 
 import click
 
-from cli.main import cli
+from cli.options.group import HEADINGS, cli
 
 FOLDER = "reference/commands"
 
@@ -25,15 +25,18 @@ def pages() -> dict[str, str]:
     """Return the text of every page by its place on the site, the index first."""
     root = click.Context(cli, info_name="spectra", max_content_width=100)
     found = {f"{FOLDER}/index.md": ""}
-    rows = ["", "| command | what it does |", "|---|---|"]
-    for name in cli.list_commands(root):
-        command = cli.get_command(root, name)
-        assert command is not None
-        context = click.Context(command, parent=root, info_name=name)
-        parts = [_page(path, one) for path, one in walk(command, context)]
-        found[f"{FOLDER}/{name}.md"] = "\n".join(parts).replace("## ", "# ", 1)
-        rows.append(f"| [`{name}`]({name}.md) | {escape(command.get_short_help_str(200))} |")
-    found[f"{FOLDER}/index.md"] = _page("spectra", root).replace("## ", "# ", 1) + "\n".join(rows)
+    index = [_page("spectra", root).replace("## ", "# ", 1)]
+    for heading, names in HEADINGS.items():
+        index += [f"## {heading}", "", "| command | what it does |", "|---|---|"]
+        for name in names:
+            command = cli.get_command(root, name)
+            assert command is not None
+            context = click.Context(command, parent=root, info_name=name)
+            parts = [_page(path, one) for path, one in walk(command, context)]
+            found[f"{FOLDER}/{name}.md"] = "\n".join(parts).replace("## ", "# ", 1)
+            index.append(f"| [`{name}`]({name}.md) | {_cell(command.get_short_help_str(200))} |")
+        index.append("")
+    found[f"{FOLDER}/index.md"] = "\n".join(index)
     return found
 
 
@@ -42,7 +45,10 @@ def _page(path: str, context: click.Context) -> str:
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     text = [f"## `{path}`", "", _prose(command.help or ""), "", "```text", usage, "```", ""]
     for heading, rows in _options(context).items():
-        text += [f"**{escape(heading)}**", "", "| option | what it means |", "|---|---|", *rows, ""]
+        text += [f"**{_cell(heading)}**", "", "| option | what it means |", "|---|---|", *rows, ""]
+    examples = getattr(command, "examples", [])
+    if examples:
+        text += ["**Examples**", "", "```sh", *examples, "```", ""]
     if command.epilog:
         text += [_prose(command.epilog), ""]
     return "\n".join(text)
@@ -53,7 +59,7 @@ def _options(context: click.Context) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for parameter in context.command.get_params(context):
         record = parameter.get_help_record(context)
-        if record is not None:
+        if record is not None and isinstance(parameter, click.Option):
             heading = getattr(parameter, "heading", "") or "Options"
             flags, said = (_cell(part) for part in record)
             found.setdefault(heading, []).append(f"| <code>{flags}</code> | {said} |")
@@ -63,7 +69,7 @@ def _options(context: click.Context) -> dict[str, list[str]]:
 
 def _cell(text: str) -> str:
     """Return a text as a cell of a table: no mark of Markdown or HTML means anything in it."""
-    return re.sub(r"([|*_`\[\]~\\])", r"\\\1", escape(" ".join(text.split())))
+    return re.sub(r"([|*_`\[\]~\\])", r"\\\1", escape(" ".join(text.split()), quote=False))
 
 
 def _prose(text: str) -> str:
