@@ -9,12 +9,12 @@ from spectra._lazy import lazy_names
 from spectra._moved import renamed
 
 if TYPE_CHECKING:
-    from figures.claims.best_steps import plot_best_steps
+    from figures.claims.best_steps import best_steps_pages, plot_best_steps
     from figures.claims.class_outliers import plot_class_outliers
     from figures.claims.negative_share import plot_negative_share
     from figures.density import density_grid, density_pages, density_panels, plot_density
     from figures.directions.image_sheet import plot_image_sheet
-    from figures.directions.theorem import plot_theorem
+    from figures.directions.theorem import plot_theorem, theorem_pages
     from figures.drawing import (
         draw_analysis,
         draw_reproduction,
@@ -40,7 +40,7 @@ else:  # tests/test_public_api.py holds the two equal
         __name__,
         {
             "figures.studies.accuracy": ["class_accuracies", "plot_accuracy"],
-            "figures.claims.best_steps": ["plot_best_steps"],
+            "figures.claims.best_steps": ["best_steps_pages", "plot_best_steps"],
             "figures.claims.class_outliers": ["plot_class_outliers"],
             "figures.claims.negative_share": ["plot_negative_share"],
             "figures.studies.contrast": ["plot_contrast"],
@@ -63,7 +63,7 @@ else:  # tests/test_public_api.py holds the two equal
             "figures.style.comparable": ["infer_groups", "require_comparable"],
             "figures.style.spectral_axes": ["density_curve"],
             "figures.directions.image_sheet": ["plot_image_sheet"],
-            "figures.directions.theorem": ["plot_theorem"],
+            "figures.directions.theorem": ["plot_theorem", "theorem_pages"],
             "figures.trajectory": ["plot_trajectory", "trajectory_pages"],
         },
     )
@@ -96,7 +96,9 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "plot_protocols_over_training",
     "plot_published",
     "plot_theorem",
+    "theorem_pages",
     "plot_best_steps",
+    "best_steps_pages",
     "plot_negative_share",
     "plot_class_outliers",
     # What figures are made of

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from figures.density import density_pages
-from figures.directions.theorem import plot_theorem
+from figures.directions.theorem import theorem_pages
 from figures.layers import plot_layers
 from figures.overlaps import RUNS_ON_A_PAGE, plot_overlaps
+from figures.paging import parts
 from figures.protocol_ratios import plot_protocols
 from figures.studies.published import plot_published
 from figures.style.class_colours import counts_of
@@ -20,8 +20,6 @@ from spectra import Analysis
 from spectra.results.protocol_rows import protocol_rows
 from spectra.results.reproduction_result import ReproductionResult
 from spectra.system.files.names import file_name
-
-_T = TypeVar("_T")
 
 
 def draw_analysis(
@@ -103,8 +101,8 @@ def draw_trajectories(
     turned = {name: series[name] for name in warm}
     if turned:
         pages = [
-            plot_overlaps(page, labels=wanted, width=width)
-            for page in _parts(turned, RUNS_ON_A_PAGE)
+            plot_overlaps(dict(page), labels=wanted, width=width)
+            for page in parts(list(turned.items()), RUNS_ON_A_PAGE)
         ]
         written += save_pages(pages, folder, "overlaps", formats)
     return written
@@ -130,8 +128,8 @@ def draw_reproduction(
     written: list[Path] = []
     if result.theorems:
         for run, theorem in result.theorems.items():
-            figure = plot_theorem(theorem, title=f"{stamp}; {run}", width=width)
-            written += save_pages([figure], folder, f"theorem-{_slug(run)}", formats)
+            pages = theorem_pages(theorem, title=f"{stamp}; {run}", width=width)
+            written += save_pages(pages, folder, f"theorem-{_slug(run)}", formats)
         return written
     if not result.analyses:
         figure = plot_published(result.rows, title=stamp, caption=result.source, width=width)
@@ -143,8 +141,8 @@ def draw_reproduction(
     every = [a for found in result.analyses.values() for runs in found.values() for a in runs]
     counts = counts_of(every)
     pages = [
-        plot_protocols(page, class_counts=counts, title=stamp, width=width)
-        for page in _parts(last, PANELS)
+        plot_protocols(dict(page), class_counts=counts, title=stamp, width=width)
+        for page in parts(list(last.items()), PANELS)
     ]
     written += save_pages(pages, folder, "protocols", formats)
     for protocol in next(iter(result.analyses.values())):
@@ -164,12 +162,6 @@ def draw_reproduction(
             pages = density_pages(final, result.density_classes, title=title, width=width)
             written += save_pages(pages, folder, f"densities-{place}", formats)
     return written
-
-
-def _parts(series: Mapping[str, _T], most: int) -> list[dict[str, _T]]:
-    """Return what goes onto each page."""
-    items = list(series.items())
-    return [dict(items[k : k + most]) for k in range(0, len(items), most)]
 
 
 def _slug(text: str) -> str:

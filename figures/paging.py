@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from figures.style.class_colours import places
 from figures.style.sheet import PANELS, Sheet
 
+_T = TypeVar("_T")
 # A panel: the name of its result, and the label of its record.
 Cell = tuple[str, str]
+
+
+def parts(items: Sequence[_T], most: int) -> list[tuple[_T, ...]]:
+    """Return what goes onto each page, in its order, ``most`` on each at most."""
+    return [tuple(items[k : k + most]) for k in range(0, len(items), most)]
 
 
 def pages_of_one(

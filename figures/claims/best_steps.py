@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from figures.paging import parts
 from figures.style.colours import BLUE, GUIDE, VERMILION
 from figures.style.comparable import label_text
 from figures.style.page import finish_page, write_header
-from figures.style.sheet import house_style
+from figures.style.sheet import PANELS, house_style
 from spectra.results.claims.best_steps_result import BestStepsResult, StepsOfLoss
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def plot_best_steps(
         for ax, loss in zip(panels, result.losses, strict=True):
             _draw(ax, loss, handles)
         for first in panels[::columns]:
-            first.set_ylabel("best learning rate along v, log scale")
+            first.set_ylabel("best rate along v, log scale")
         caption = (
             "The step to the lowest point of the true loss along an eigenvector v, over the slope "
             "|⟨g, v⟩|, against 1/|λ|: on the line where a parabola that opens upwards has it. "
@@ -43,6 +45,16 @@ def plot_best_steps(
         )
         legend = list(handles.values())
         return finish_page(fig, sheet=sheet, title=title, caption=caption, legend=legend)
+
+
+def best_steps_pages(
+    result: BestStepsResult, *, title: str | None = None, width: str = "screen"
+) -> list[Figure]:
+    """Draw :func:`plot_best_steps` on as many pages as six losses each take."""
+    return [
+        plot_best_steps(replace(result, losses=losses), title=title, width=width)
+        for losses in parts(result.losses, PANELS)
+    ]
 
 
 def _draw(ax: Axes, loss: StepsOfLoss, handles: dict[str, Artist]) -> None:

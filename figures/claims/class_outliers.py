@@ -47,7 +47,7 @@ def plot_class_outliers(
             label="C² means by class and candidate",
         )  # fmt: skip
         right.set_ylim(0, 105)
-        right.set_ylabel("of the eigenvector spanned, %")
+        right.set_ylabel("part of v spanned, %")
         for ax in (left, right):
             ax.axvline(classes + 0.5, color=GUIDE, lw=0.7)
             ax.set_xlabel("from the largest")

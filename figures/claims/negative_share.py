@@ -42,9 +42,10 @@ def plot_negative_share(
             drawn = ax.errorbar(
                 x, y, yerr=list(zip(*errors, strict=True)), marker="o", ms=3, capsize=2,
                 color=style.colour, linestyle=style.line,
-                label=f"{label_text(label)} ({sizes[label]:,})",
             )  # fmt: skip
-            handles.append(drawn.lines[0])
+            line = drawn.lines[0]
+            line.set_label(f"{label_text(label)} ({sizes[label]:,})")
+            handles.append(line)
         ax.set_ylim(bottom=0)
         ax.set_xlabel("epoch")
         ax.set_ylabel("negative part of Σ|λ|, %")

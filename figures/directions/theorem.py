@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from figures.paging import parts
 from figures.style.class_colours import class_styles
 from figures.style.colours import (
     BLUE,
@@ -15,7 +17,7 @@ from figures.style.colours import (
 )
 from figures.style.comparable import label_text, number
 from figures.style.page import finish_page, write_header
-from figures.style.sheet import house_style
+from figures.style.sheet import PANELS, house_style
 from spectra.results.directions.theorem_result import DirectionReport, TheoremResult
 
 if TYPE_CHECKING:
@@ -40,10 +42,10 @@ def plot_theorem(
         fig = sheet.page(6.75, 2.1 * len(classes))
         grid = fig.subplots(len(classes), 2, squeeze=False)
         for (left, right), one in zip(grid, classes, strict=True):
-            _amplification(left, one)
-            _line(right, one, styles)
+            _amplification(left, one, every=2 if sheet.narrow else 1)
+            _line(right, one, styles, digits=2 if sheet.narrow else 3)
         grid[-1][0].set_xlabel("ρ")
-        grid[-1][1].set_xlabel("t, along v_min (parameter units)")
+        grid[-1][1].set_xlabel("t along v_min")
         protocol = result.protocol
         caption = (
             "Left: E⟨g_SAM, v⟩² / E⟨g, v⟩² over mini-batches of "
@@ -51,8 +53,8 @@ def plot_theorem(
             "batches), its first-order prediction, and the theorem's (1+ρλmin)², whose ascent "
             "step is not normalised; below 1, SAM weakens what drives out of the saddle. Hollow: "
             "the mean of ⟨g, v⟩ is within its standard error. Right: the loss of each class along "
-            f"v_min. Loss {protocol.loss}, {protocol.images} {protocol.split} images, "
-            "eval mode."
+            "v_min, in units of a parameter; GN: vᵀGv, rest: vᵀ(H−G)v. Loss "
+            f"{protocol.loss}, {protocol.images} {protocol.split} images, eval mode."
         )
         handles = [
             *grid[0][0].get_legend_handles_labels()[0], *grid[0][1].get_legend_handles_labels()[0],
@@ -60,7 +62,17 @@ def plot_theorem(
         return finish_page(fig, sheet=sheet, title=title, caption=caption, legend=handles)
 
 
-def _amplification(ax: Axes, one: DirectionReport) -> None:
+def theorem_pages(
+    result: TheoremResult, *, title: str | None = None, width: str = "screen"
+) -> list[Figure]:
+    """Draw :func:`plot_theorem` on as many pages as three classes each take."""
+    return [
+        plot_theorem(replace(result, classes=classes), title=title, width=width)
+        for classes in parts(result.classes, PANELS // 2)
+    ]
+
+
+def _amplification(ax: Axes, one: DirectionReport, *, every: int) -> None:
     rows = one.batches
     critical = one.critical_rho
     ends = f"λmin {number(one.lambda_min)}, ‖g‖ {number(one.grad_norm)}, ρ* {number(critical)}"
@@ -88,11 +100,13 @@ def _amplification(ax: Axes, one: DirectionReport) -> None:
     ax.axhline(1, color=GUIDE, lw=0.7)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_xticks(rho, [f"{value:g}" for value in rho])
+    ax.set_xticks(rho, [f"{value:g}" * (k % every == 0) for k, value in enumerate(rho)])
     ax.minorticks_off()
 
 
-def _line(ax: Axes, one: DirectionReport, styles: Mapping[str, SeriesStyle]) -> None:
+def _line(
+    ax: Axes, one: DirectionReport, styles: Mapping[str, SeriesStyle], *, digits: int
+) -> None:
     for label, values in one.line.items():
         style = styles[label]
         ax.plot(
@@ -101,6 +115,6 @@ def _line(ax: Axes, one: DirectionReport, styles: Mapping[str, SeriesStyle]) -> 
         )  # fmt: skip
     ax.axvline(0, color=GUIDE, lw=0.7)
     ax.set_yscale("log")
-    parts = f"vᵀGv {number(one.gauss_newton)}, vᵀ(H−G)v {number(one.rest)}"
-    write_header(ax, "losses along its v_min", parts)
+    told = f"GN {number(one.gauss_newton, digits)}, rest {number(one.rest, digits)}"
+    write_header(ax, "along its v_min", told)
     ax.set_ylabel("loss, log scale")

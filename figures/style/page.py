@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _GAP = 0.06  # inches between panels, legend, caption and edge
 _LINE = 1.5  # a line of a header, of its font
-# What texts are, in their label, which is not drawn.
-_HEADER, _BELOW, _BESIDE = "header", "below all panels", "beside all panels"
+# What texts are, in their label, which is not drawn, and in no legend for its first letter.
+_HEADER, _BELOW, _BESIDE = "_header", "_below all panels", "_beside all panels"
 
 
 def finish_page(

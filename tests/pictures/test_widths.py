@@ -1,28 +1,37 @@
 """Figures for a column of a paper: their size, their fonts, and headers that stay apart."""
 
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
-from drawn_results import analysis
+from drawn_results import analysis, record_of
 from matplotlib.text import Text
 
 from figures import (
+    best_steps_pages,
     density_pages,
     plot_accuracy,
+    plot_class_outliers,
     plot_contrast,
     plot_overlaps,
     plot_protocols,
     plot_published,
     plot_trajectory,
     save_figure,
+    theorem_pages,
     trajectory_pages,
 )
 from figures.style.page import headers_of
 from figures.style.sheet import PANELS, SMALLEST_FONT
 from spectra import InputError
+from spectra.results.claims.best_steps_result import load_best_steps
+from spectra.results.claims.class_outliers_result import load_class_outliers
+from spectra.results.directions.theorem_result import load_theorem
 from spectra.results.protocol_rows import ProtocolRow
 from spectra.results.reproduction_result import ComparedRow, ComparedValue
 
+STUDY = Path(__file__).parents[2] / "docs/study/claims/digits"
 INCHES = {"single": 3.25, "double": 6.75}
 LONG = "ce-drw-then-sam-with-a-radius-of-a-tenth"
 
@@ -46,29 +55,45 @@ def every_figure(record, width):
         plot_protocols({LONG: [row], "ce": [row]}, width=width),
         plot_accuracy({LONG: [[0.9, 0.4]]}, class_counts=(500, 5), width=width),
         plot_published([ComparedRow("ce", None, "run", {"overall": value})], width=width),
+        plot_class_outliers(load_class_outliers(STUDY / "ce-papyan2020.json"), width=width),
+        *best_steps_pages(load_best_steps(STUDY / "ce-alain2019.json"), width=width),
+        *theorem_pages(load_theorem(STUDY.parents[1] / "theorem" / "theorem.json"), width=width),
     ]
 
 
-@pytest.mark.parametrize("width", INCHES)
-def test_a_figure_for_paper_is_as_wide_as_the_column_and_its_fonts_can_be_read(record, width):
-    for figure in every_figure(record, width):
-        assert figure.get_size_inches()[0] == INCHES[width]
+@pytest.fixture(scope="module")
+def drawn(request, spectrum):
+    return request.param, every_figure(partial(record_of, spectrum), request.param)
+
+
+every_width = pytest.mark.parametrize("drawn", ["screen", "single", "double"], indirect=True)
+
+
+@every_width
+def test_a_figure_for_paper_is_as_wide_as_the_column_and_can_be_read(drawn):
+    width, figures = drawn
+    for figure in figures:
+        assert figure.get_size_inches()[0] == INCHES.get(width, figure.get_size_inches()[0])
         assert min(t.get_fontsize() for t in figure.findobj(Text) if t.get_text()) >= SMALLEST_FONT
         lines = [line for ax in figure.axes for line in ax.lines if line.get_linestyle() != "None"]
         # Printers lose what is thinner.
         assert min((line.get_linewidth() for line in lines), default=1) >= 0.5
 
 
-@pytest.mark.parametrize("width", ["screen", "single", "double"])
-def test_no_header_reaches_into_the_next_panel_or_over_the_edge(record, width):
-    for figure in every_figure(record, width):
+@every_width
+def test_no_header_reaches_into_the_next_panel_and_no_label_over_the_edge(drawn):
+    for figure in drawn[1]:
         boxes = [[t.get_window_extent() for t in headers_of(ax)] for ax in figure.axes]
-        edge = figure.bbox.width
-        assert all(box.x1 <= edge for some in boxes for box in some)
-        assert all(t.get_window_extent().x1 <= edge for t in figure.texts)
         for k, some in enumerate(boxes):
             others = [box for j, more in enumerate(boxes) if j != k for box in more]
             assert not any(box.overlaps(other) for box in some for other in others)
+        labels = [label for ax in figure.axes for label in (ax.xaxis.label, ax.yaxis.label)]
+        every = [t.get_window_extent() for t in (*labels, *figure.texts) if t.get_text()]
+        every += [box for some in boxes for box in some]
+        width, height = figure.bbox.width, figure.bbox.height
+        # A pixel for rounding; at 200 to the inch nobody sees it.
+        assert all(box.x0 >= -1 and box.x1 <= width + 1 for box in every)
+        assert all(box.y0 >= -1 and box.y1 <= height + 1 for box in every)
 
 
 def test_the_caption_of_a_figure_for_paper_is_a_file_beside_it(record, tmp_path):

@@ -61,7 +61,7 @@ def alain2019(
     along negative curvature it has little to do with 1/|λ|, and the largest decreases are there.
     """
     from checkpoints.claims.best_steps import measure_best_steps
-    from figures import plot_best_steps, save_figure
+    from figures import best_steps_pages, save_pages
     from spectra.results.claims.best_steps_result import best_steps_to_plain, save_best_steps
 
     request = asked.request(classes="overall,head,tail", num_probes=0, bending=False)
@@ -72,8 +72,8 @@ def alain2019(
         result = measure_best_steps(loaded, data, request, pairs=pairs, on_progress=report.update)
     written = [folder / "alain2019.json"]
     save_best_steps(written[0], result)
-    figure = plot_best_steps(result, title=loaded.name, width=width)
-    written += save_figure(figure, folder / "alain2019")
+    pages = best_steps_pages(result, title=loaded.name, width=width)
+    written += save_pages(pages, folder, "alain2019")
     if as_json:
         print_json({**best_steps_to_plain(result), "files": there(written)})
         return

@@ -64,7 +64,7 @@ def theorem(
     batch; the theorem's (1+ρλmin)², for an ascent step that is not normalised, stands beside them.
     """
     from checkpoints.analysis.directions.theorem import measure_theorem
-    from figures import plot_theorem, save_figure
+    from figures import save_pages, theorem_pages
     from spectra.findings.sam.sam_effect import next_step_over_radii
     from spectra.results.directions.theorem_result import save_theorem, theorem_to_plain
 
@@ -78,8 +78,8 @@ def theorem(
         result = measure_theorem(loaded, data, request, on_progress=report.update)
     save_theorem(folder / "theorem.json", result)
     written = [folder / "theorem.json"]
-    figure = plot_theorem(result, title=loaded.name, width=width)
-    written += save_figure(figure, folder / "theorem")
+    pages = theorem_pages(result, title=loaded.name, width=width)
+    written += save_pages(pages, folder, "theorem")
     if as_json:
         print_json({**theorem_to_plain(result), "files": there(written)})
         return
