@@ -81,9 +81,8 @@ def finish_page(
     engine = ConstrainedLayoutEngine(
         rect=(0, below / total, 1, height / total), h_pad=_GAP, w_pad=_GAP
     )
-    fig.set_layout_engine(engine)
-    fig.draw_without_rendering()
     fig.set_layout_engine("none")
+    engine.execute(fig)
     _place_axis_labels(fig)
     for ax in fig.axes:
         for one in headers_of(ax):
@@ -189,7 +188,6 @@ def _widest_legend(fig: Figure, handles: Sequence[Artist], pixels: float) -> Any
         key = fig.legend(
             handles=list(handles), loc="lower center", ncols=columns, borderpad=0, borderaxespad=0
         )
-        fig.draw_without_rendering()
         if columns == 1 or key.get_window_extent().width <= pixels:
             return key
         key.remove()
