@@ -37,7 +37,11 @@ def check_study(study: Study, data: ImageData, jobs: Sequence[TrainingJob]) -> N
     with _in(study, "analyze.splits"):
         for split in study.splits:
             data.split(split)
-    for at, request in (("analyze", study.request), ("trajectory", study.trajectory)):
+    for at, request in (
+        ("analyze", study.request),
+        ("trajectory", study.trajectory),
+        ("images", study.images),
+    ):
         if request is not None:
             with _in(study, at):
                 _check_request(request, data, list(networks.values()))

@@ -142,8 +142,11 @@ def _result(
 
 def _claim(study: Study, folder: Path) -> None:
     """Write the study's description, or check that the folder's is the same."""
+    described = asdict(study)
+    if study.images is None:
+        del described["images"]  # as studies were described that had none
     claim_folder(
         folder,
-        asdict(study),
+        described,
         other=f"{folder} holds another study of this name; choose another -o, or remove it",
     )

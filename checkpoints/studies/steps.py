@@ -8,13 +8,15 @@ from typing import Literal, NamedTuple
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.trajectory import analyze_trajectory, damaged_results
 from checkpoints.data import ImageData
-from checkpoints.load import LoadOptions
+from checkpoints.load import LoadOptions, load_checkpoint
+from checkpoints.studies.curvature_images import damaged_images, keep_images
 from checkpoints.studies.study import Study
 from checkpoints.training.execution import Execution
 from checkpoints.training.job import TrainingJob, checkpoint_path
 from checkpoints.training.request import TrainRequest, training_job
 from checkpoints.training.run import damaged_run, train_job
 from spectra import Analysis
+from spectra.system.files.lock import locked
 from spectra.system.files.names import file_name
 from spectra.system.progress import Progress, within
 
@@ -31,7 +33,7 @@ class Step(NamedTuple):
 
     recipe: str
     seed: int
-    kind: Literal["training", "analyses", "trajectories"]
+    kind: Literal["training", "analyses", "trajectories", "images"]
     split: str = ""
 
     @property
@@ -71,10 +73,12 @@ class StepsOfStudy:
         if self.study.trajectory is not None:
             split = self.study.trajectory.split
             steps.append(step._replace(kind="trajectories", split=split))
+        if self.study.images is not None:
+            steps.append(step._replace(kind="images", split=self.study.images.split))
         return steps
 
     def do(self, step: Step, on_progress: Progress | None = None) -> list[Analysis]:
-        """Train or analyze; return the analyses, none for a training.
+        """Train or analyze; return the analyses, none for a training and for images.
 
         Args:
             step: what to do.
@@ -83,15 +87,24 @@ class StepsOfStudy:
         if step.kind == "training":
             self._train(step, on_progress)
             return []
+        request = replace(self._request(step), split=step.split, device=self.device)
+        options, place = LoadOptions(arch=self.study.arch), self.place_of(step)
+        said = within(on_progress, step.run)
         kept = self.job(step).kept
+        if step.kind == "images":
+            run = f"{self._run_folder(step)}@{kept[-1]}"
+            with locked(place):
+                checkpoint = load_checkpoint(run, options)
+                keep_images(checkpoint, self.data, request, folder=place, on_progress=said)
+            return []
         return analyze_trajectory(
             str(self._run_folder(step)),
-            replace(self._request(step), split=step.split, device=self.device),
-            folder=self.place_of(step),
+            request,
+            folder=place,
             epochs=kept if step.kind == "trajectories" else kept[-1:],
-            options=LoadOptions(arch=self.study.arch),
+            options=options,
             data=self.data,
-            on_progress=within(on_progress, step.run),
+            on_progress=said,
         )
 
     def seems_done(self, step: Step) -> bool:
@@ -99,12 +112,16 @@ class StepsOfStudy:
         job = self.job(step)
         if step.kind == "training":
             return checkpoint_path(job.folder, job.kept[-1]).exists()
+        if step.kind == "images":
+            return (self.place_of(step) / "images.json").exists()
         return (self.place_of(step) / f"epoch-{job.kept[-1]:04d}.json").exists()
 
     def damaged(self, step: Step, analyses: Sequence[Analysis]) -> list[str]:
         """Return what is damaged or gone of a step that was done, as ``FILE is gone`` say."""
         if step.kind == "training":
             return damaged_run(self.job(step))
+        if step.kind == "images":
+            return damaged_images(self.place_of(step))
         return damaged_results(self.place_of(step), analyses)
 
     def job(self, step: Step) -> TrainingJob:
@@ -136,6 +153,8 @@ class StepsOfStudy:
         study = self.study
         if step.kind == "trajectories" and study.trajectory is not None:
             return study.trajectory
+        if step.kind == "images" and study.images is not None:
+            return study.images
         return study.request
 
     def _name(self, step: Step) -> str:

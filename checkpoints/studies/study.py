@@ -41,6 +41,8 @@ class Study:
         splits: on which images: ``train``, ``test``, or both, one analysis each.
         request: what else to compute at the last epoch.
         trajectory: what to compute at every kept checkpoint; None: no trajectory.
+        images: of which losses to find the images that carry their curvature, at the last epoch;
+            None: of none.
         density_classes: losses drawn in the density figure, of the first seed.
     """
 
@@ -55,6 +57,7 @@ class Study:
     splits: tuple[str, ...] = ("train",)
     request: AnalysisRequest = field(default_factory=AnalysisRequest)
     trajectory: AnalysisRequest | None = None
+    images: AnalysisRequest | None = None
     density_classes: tuple[str, ...] = ("head", "tail", "overall")
 
     def __post_init__(self) -> None:
@@ -99,7 +102,9 @@ def load_study(path: Path, *, arch: str | None = None, source: str | None = None
     and recipe fields), ``[train.RECIPE]`` (fields of one recipe), ``[analyze]`` (splits, fields
     of AnalysisRequest and SolverSettings; at the last epoch), ``[trajectory]`` (the same fields;
     at every kept epoch, on ``split``; what it leaves out is as in [analyze], but without density
-    and float64 passes, warm-started from epoch to epoch), ``[figures]`` (density_classes).
+    and float64 passes, warm-started from epoch to epoch), ``[images]`` (the same fields; which
+    images carry the curvature of these classes at the last epoch, on ``split``), ``[figures]``
+    (density_classes).
 
     Networks and data of the user's own are code, which runs only when the user names it: here, not
     in the file.
@@ -159,6 +164,7 @@ def _study(plain: dict[str, Any], *, default_name: str, origin: str) -> Study:
     trajectory = tables.trajectory
     if trajectory is not None:
         trajectory = {**analyze, **TRAJECTORY_SOLVER, **trajectory}
+    images = None if tables.images is None else {**analyze, **tables.images}
     return Study(
         name=tables.name or default_name,
         data=_build(DataRequest, tables.data, "data", origin),
@@ -171,6 +177,7 @@ def _study(plain: dict[str, Any], *, default_name: str, origin: str) -> Study:
         splits=splits,
         request=_request(analyze, "analyze", origin),
         trajectory=None if trajectory is None else _request(trajectory, "trajectory", origin),
+        images=None if images is None else _request(images, "images", origin),
         density_classes=_build(_Figures, tables.figures, "figures", origin).density_classes,
     )
 
@@ -188,6 +195,7 @@ class _Tables:
     train: dict[str, Any] = field(default_factory=dict)
     analyze: dict[str, Any] = field(default_factory=dict)
     trajectory: dict[str, Any] | None = None
+    images: dict[str, Any] | None = None
     figures: dict[str, Any] = field(default_factory=dict)
 
 

@@ -36,6 +36,9 @@ max_steps = 30
 
 [trajectory]
 classes = "9"
+
+[images]
+classes = "9"
 """
 
 
@@ -222,7 +225,7 @@ def test_a_study_with_a_slip_is_refused_by_name(tmp_path, text, complaint):
 def test_a_study_that_does_not_fit_is_refused_before_anything_is_trained(
     study_file, tmp_path, there, instead, complaint
 ):
-    study_file.write_text(STUDY.replace(there, instead))
+    study_file.write_text(STUDY.replace(there, instead, 1))
     with pytest.raises(InputError, match=complaint):
         run_study(load_study(study_file), tmp_path / "out")
     assert not (tmp_path / "out").exists()
