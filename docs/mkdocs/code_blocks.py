@@ -6,6 +6,7 @@ Python and a shell, each on its own, while these pages go to and fro between Pyt
 """
 
 import contextlib
+import io
 import re
 import runpy
 import shlex
@@ -30,6 +31,8 @@ APART = ROOT / "docs/study"
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->", re.DOTALL)
 TITLE = re.compile(r'title="([\w./-]+)"')
 SHELL = ("sh", "bash", "shell", "console")
+# Numbers differ from machine to machine in their last digits, and rules in their lengths.
+VARYING = re.compile(r"[-−+]?\d[\d,.]*(?:e[-+]?\d+)?|─+")
 COMMANDS = ("spectra ", "make ", "pip ", "python ", "git ", "$ ")
 
 
@@ -166,7 +169,7 @@ class Reader:
 
     Attributes:
         names: what the Python blocks have defined so far.
-        printed: what the last command printed.
+        printed: what the last block printed.
     """
 
     def __init__(self) -> None:
@@ -180,16 +183,31 @@ class Reader:
             BlockError: a command fails, or is none of those that can be run here.
             Exception: what the block's Python raises; its lines are those of the page.
         """
+        self.printed = ""
         if block.file is not None:
             path = Path(block.file)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.code, encoding="utf-8")
         elif block.language == "python":
             code = "\n" * (block.line - 1) + block.code
-            exec(compile(code, str(block.page), "exec"), self.names)
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                exec(compile(code, str(block.page), "exec"), self.names)
+            self.printed = out.getvalue()
         else:
             for line in commands(block):
                 self._type(line, block.place)
+
+    def compare(self, block: Block) -> None:
+        """Hold a text block to what the last block printed, numbers and spaces aside.
+
+        Raises:
+            BlockError: it shows what was not printed; ``...`` stands for what is left out.
+        """
+        at, printed = 0, _without_numbers(self.printed)
+        for part in filter(None, map(str.strip, _without_numbers(block.code).split("..."))):
+            at = printed.find(part, at)
+            if at < 0:
+                raise BlockError(f"{block.place} shows\n{block.code}\nprinted\n{self.printed}")
 
     def _type(self, line: str, place: str) -> None:
         program, *arguments = shlex.split(line, comments=True)
@@ -199,11 +217,15 @@ class Reader:
             runpy.run_path(arguments[0], run_name="__main__")
         elif program == "spectra":
             done = CliRunner().invoke(cli, arguments)
-            self.printed = done.output
+            self.printed += done.output
             if done.exit_code != 0:
                 raise BlockError(f"{place}: {line}: exit code {done.exit_code}\n{done.output}")
         else:
             raise BlockError(f"{place}: {program} is not run here; say why above the block")
+
+
+def _without_numbers(text: str) -> str:
+    return " ".join(VARYING.sub("#", text).split())
 
 
 def check_block(block: Block) -> None:

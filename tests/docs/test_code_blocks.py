@@ -35,9 +35,13 @@ def page_of(text: str) -> list[code_blocks.Block]:
 
 @pytest.mark.parametrize("page", RUN)
 def test_the_blocks_of_a_page_run_one_after_another(page, reader):
+    says = False
     for block in blocks(page):
         if block.runs:
             reader.run(block)
+        elif says and block.language == "text":
+            reader.compare(block)
+        says = block.runs and block.file is None
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
@@ -149,6 +153,22 @@ def test_a_command_that_fails_or_cannot_be_run_is_an_error(reader, line):
 def test_a_command_that_is_not_there_is_an_error(line, said):
     with pytest.raises(BlockError, match=said):
         check_command(line)
+
+
+@pytest.mark.parametrize("shown", ["class 8: -0.67\nno more", "class   8: -0.67 ... more"])
+def test_output_is_shown_as_it_was_printed_but_for_numbers_and_spaces(reader, shown):
+    run, text = page_of(
+        f"```python\nprint('class 9:  3e-5\\nno more')\n```\n```text\n{shown}\n```\n"
+    )
+    reader.run(run)
+    reader.compare(text)
+
+
+def test_output_that_was_not_printed_is_an_error(reader):
+    run, text = page_of("```python\nprint('a saddle')\n```\n```text\na minimum\n```\n")
+    reader.run(run)
+    with pytest.raises(BlockError, match=r"page.md:5 shows\na minimum"):
+        reader.compare(text)
 
 
 def test_a_command_may_leave_out_what_follows():
