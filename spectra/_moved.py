@@ -194,7 +194,7 @@ NOW_ROOMS = {
         "cli.display.analyses": ["print_analysis"],
         "cli.display.lines": ["note", "print_json", "print_paths"],
         "cli.display.progress": ["Reporter", "reporting"],
-        "cli.display.protocols": ["print_protocols"],
+        "cli.display.found.protocols": ["print_protocols"],
         "cli.display.tables": ["print_table"],
         "cli.display.words": ["counted", "number", "plain_text", "with_residual"],
     },

@@ -8,7 +8,7 @@ import click
 
 from checkpoints.choices import DTYPES
 from cli.bench.gpu_references.sizes import CHECKPOINT, SECONDS
-from cli.display.lines import note, print_json, say
+from cli.display.lines import note, print_json, say, tell
 from cli.display.progress import reporting
 from cli.display.tables import Table, print_table
 from cli.options import shared
@@ -256,7 +256,7 @@ def _gallery(arch: str, rounds: int, dtype: str, seed: int, as_json: bool) -> No
         print_table(
             Table("Building and products", gallery_table.COLUMNS, gallery_table.cells(rows))
         )
-        say(gallery_table.footnote(SAMPLES, PRODUCTS, rounds, dtype))
+        tell(gallery_table.footnote(SAMPLES, PRODUCTS, rounds, dtype))
         say(f"{facts.cpu}, 1 thread of {facts.cores} cores, torch {facts.torch}")
     wrong = [row.name for row in rows if not row.agrees]
     if wrong:
@@ -268,13 +268,25 @@ def _print(result: "ComparisonResult") -> None:
 
     table = result.products
     print_table(
-        Table(f"Products, {result.workload}", tables.PRODUCT_COLUMNS, tables.product_rows(table))
+        Table(
+            f"Products, {result.workload}",
+            tables.PRODUCT_COLUMNS,
+            tables.product_rows(table),
+            optional=["of convolutions", "ratio of medians", "median ms", "GFLOP/s"],
+        )
     )
-    say(tables.product_footnote(table))
+    tell(tables.product_footnote(table))
     for job in dict.fromkeys(r.job for r in result.classes):
         mine = [r for r in result.classes if r.job == job]
-        print_table(Table(f"{job}: classes", tables.CLASS_COLUMNS, tables.class_rows(mine)))
-        say(tables.CLASS_FOOTNOTE)
+        print_table(
+            Table(
+                f"{job}: classes",
+                tables.CLASS_COLUMNS,
+                tables.class_rows(mine),
+                optional=["residual max", "residual min", "n"],
+            )
+        )
+        tell(tables.CLASS_FOOTNOTE)
         print_table(
             Table(
                 f"{job}: passes over a checkpoint's images",
@@ -283,8 +295,15 @@ def _print(result: "ComparisonResult") -> None:
             )
         )
     if result.jobs:
-        print_table(Table("Jobs", tables.JOB_COLUMNS, tables.job_rows(result.jobs)))
-        say(tables.JOB_FOOTNOTE)
+        print_table(
+            Table(
+                "Jobs",
+                tables.JOB_COLUMNS,
+                tables.job_rows(result.jobs),
+                optional=["classes", "product ratio", "max error", "mode"],
+            )
+        )
+        tell(tables.JOB_FOOTNOTE)
     facts = result.machine
     say(
         f"{facts.cpu}, {facts.threads} threads of {facts.cores} cores, "

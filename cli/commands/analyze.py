@@ -232,7 +232,7 @@ def _compare(
     as_json: bool,
 ) -> None:
     from checkpoints.analysis.compare_protocols import compare_protocols
-    from cli.display.protocols import print_protocols
+    from cli.display.found.protocols import print_protocols
     from figures import plot_protocols, save_figure
     from figures.style.class_colours import counts_of
     from spectra.results.plain import to_plain

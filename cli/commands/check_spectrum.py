@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli.display.lines import print_json, say
+from cli.display.lines import print_json, tell
 from cli.display.tables import Table, print_table
 from cli.options.flags import command
 
@@ -37,6 +37,7 @@ def check_spectrum(file: Path, parameter_count: int | None, as_json: bool) -> No
     """
     from spectra.findings.spectrum_check import WARNING_RATE
     from spectra.results.plain import to_plain
+    from spectra.results.said.short_words import labels_in_words
     from spectra.results.spectrum_file import check_spectrum_file
 
     found = check_spectrum_file(file, parameter_count)
@@ -77,8 +78,15 @@ def check_spectrum(file: Path, parameter_count: int | None, as_json: bool) -> No
         )
     )
     for name, check in found.items():
-        say(f"{name}: {check.sentence}")
-    say(
+        if check.warning:
+            tell(f"{name}: {check.sentence}")
+    sound = [name for name, check in found.items() if not check.warning]
+    if sound:
+        tell(
+            f"{labels_in_words(sound)}: both ends carry what eigenvalues of a fixed matrix may "
+            "carry."
+        )
+    tell(
         f"An end is said to carry no mass under a probability of {WARNING_RATE / 2:g}: of "
         f"fixed matrices by Lanczos' recurrence, 1 density in {1 / WARNING_RATE:,.0f} at most."
     )

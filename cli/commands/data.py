@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from checkpoints.choices import ARCHIVE_NAMES
-from cli.display.lines import note, print_json, say
+from cli.display.lines import note, print_json, say, tell
 from cli.display.progress import reporting
 from cli.display.tables import Table, print_table
 from cli.display.words import plain_text
@@ -68,18 +68,22 @@ def show(source: str, profile: dict[str, Any], as_json: bool) -> None:
     group_of = {c: name for name, classes in groups.items() for c in classes}
     rows = [[str(c), group_of[c], str(counts[c]), str(tests[c])] for c in range(found.num_classes)]
     print_table(
-        Table(f"{found.name}: {sum(counts)} training images", ["class", "group", "n", "test"], rows)
+        Table(
+            f"{found.name}: {sum(counts)} training images",
+            ["class", "group", "train", "test"],
+            rows,
+        )
     )
     for text in found.notes:
         note(f"note: {text}")
     shape = found.train.shape
     what = "images" if len(shape) == 3 else "samples"
     axes = " (channels, height, width)" if len(shape) == 3 else ""
-    say(
+    tell(
         f"{what} {' x '.join(map(str, shape))}{axes}; normalisation "
         f"{plain_text(found.normalisation.to_dict())}"
     )
-    say(plain_text(found.description), f"sha256 {summary['digest']}")
+    tell(plain_text(found.description), f"sha256 {summary['digest']}")
 
 
 @data.command(

@@ -8,7 +8,7 @@ import click
 
 from cli.display.lines import note, print_json, say, there
 from cli.display.progress import reporting
-from cli.display.tables import Table, print_table
+from cli.display.tables import print_table
 from cli.options import shared
 from cli.options.flags import COMPUTING, DATA, OUTPUT, RECIPE, Flag, command
 from cli.options.values import hold, pick_device
@@ -135,16 +135,7 @@ def pipeline(
 
 def _print_tables(result: "StudyResult", groups: Mapping[str, Sequence[int]]) -> None:
     """Print every recipe's classes and the recipes, on the images of each split."""
-    from checkpoints.studies.summary import CLASS_COLUMNS, RECIPE_COLUMNS, class_cells, recipe_cells
+    from cli.display.found.study_tables import study_tables
 
-    for split in result.splits:
-        for recipe in result.recipes:
-            title, rows = class_cells(result, recipe, split)
-            print_table(Table(title, CLASS_COLUMNS, rows))
-        print_table(
-            Table(
-                f"Recipes, curvature on {split} images (mean ± sd over seeds)",
-                RECIPE_COLUMNS,
-                recipe_cells(result, groups, split),
-            )
-        )
+    for table in study_tables(result, groups):
+        print_table(table)

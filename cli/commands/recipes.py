@@ -4,7 +4,7 @@ import click
 
 from checkpoints.recipes.families import FAMILIES, RECIPE_NAMES, get_recipe
 from checkpoints.recipes.recipe import recipe_fields
-from cli.display.lines import print_json, say
+from cli.display.lines import print_json, tell
 from cli.display.tables import Table, print_table
 from cli.display.words import number
 from cli.options import shared
@@ -52,4 +52,4 @@ def recipes(name: str | None, family: str, as_json: bool) -> None:
             rows,
             optional=["head", "weight decay", "batch"],
         ))  # fmt: skip
-    say(f"source: {FAMILIES[family].source}")
+    tell(f"source: {FAMILIES[family].source}")

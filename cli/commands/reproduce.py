@@ -7,7 +7,7 @@ import click
 
 from checkpoints.choices import SIZES
 from checkpoints.studies.published_studies import study_names, study_titles
-from cli.display.lines import print_json, print_paths, say, there
+from cli.display.lines import print_json, print_paths, say, tell, there
 from cli.display.progress import reporting
 from cli.display.tables import Table, print_table
 from cli.display.words import number
@@ -94,8 +94,8 @@ def reproduce(
         )
     )
     if result.note:
-        say(f"note: {result.note}")
-    say(f"published: {study.source}")
+        tell(f"note: {result.note}")
+    tell(f"published: {study.source}")
     say("written:")
     print_paths(written)
 

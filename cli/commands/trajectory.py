@@ -1,7 +1,6 @@
 """``spectra trajectory``: |λmin/λmax| over the checkpoints of one or more runs."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +8,7 @@ import click
 
 from cli.display.lines import print_json, print_paths, say, there
 from cli.display.progress import reporting
-from cli.display.tables import Table, print_table
-from cli.display.words import number
+from cli.display.tables import print_table
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
 from cli.options.completion import checkpoint_names
@@ -21,7 +19,6 @@ from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
     from checkpoints import LoadOptions
-    from spectra import Analysis, StationaryPoint
 
 
 @command(
@@ -58,6 +55,7 @@ def trajectory(
     """
     from checkpoints import list_checkpoints
     from checkpoints.analysis.trajectory import analyze_trajectory, common_switch
+    from cli.display.found.trajectories import stationary_table, trajectory_table
     from figures import draw_trajectories
     from spectra.results.writers.open_writers import check_places, writing_to
     from spectra.system.progress import within
@@ -100,21 +98,9 @@ def trajectory(
         )
         return
     for name, analyses in series.items():
-        labels = [record.label for record in analyses[0].records]
-        rows = [
-            [
-                str(a.checkpoint.epoch),
-                *(number(r.ratio) + "*" * r.open_ended for r in a.records),
-            ]
-            for a in analyses
-        ]
-        print_table(Table(f"{name}: |λmin/λmax|", ["epoch", *labels], rows))
-        _print_stationary(name, analyses)
-    if any(r.open_ended for analyses in series.values() for a in analyses for r in a.records):
-        say(
-            f"*: λmin or λmax has not converged in {request.solver.max_steps} steps; "
-            "raise --max-steps"
-        )
+        print_table(trajectory_table(name, analyses, max_steps=request.solver.max_steps))
+        if (near := stationary_table(name, analyses)) is not None:
+            print_table(near)
     say("written:")
     print_paths(written)
     if log_to:
@@ -124,20 +110,3 @@ def trajectory(
 def _name(run: str) -> str:
     """Return what a run is called: its folder's name."""
     return Path(os.path.abspath(run.removeprefix("bundled:"))).name
-
-
-def _print_stationary(name: str, analyses: "Sequence[Analysis]") -> None:
-    """Print what stationary point was found near each checkpoint, where any was looked for."""
-    if not any(r.stationary for a in analyses for r in a.records):
-        return
-    rows = []
-    for a in analyses:
-        found = [r.stationary for r in a.records]
-        rows.append([str(a.checkpoint.epoch), *("-" if f is None else _where(f) for f in found)])
-    labels = [record.label for record in analyses[0].records]
-    print_table(Table(f"{name}: stationary points near by", ["epoch", *labels], rows))
-
-
-def _where(found: "StationaryPoint") -> str:
-    away = "" if found.distance is None else f", {number(found.distance)} away"
-    return f"{found.name}{away}"

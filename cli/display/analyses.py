@@ -1,5 +1,6 @@
 """What an analysis found: the table of its classes, what it holds under, and what it says."""
 
+import re
 from collections.abc import Sequence
 
 from checkpoints.choices import OBJECTIVE
@@ -21,6 +22,8 @@ from spectra.results.said.unusual import unusual
 
 # Left out where a terminal is too narrow, the first one first.
 _OPTIONAL = ("residual", "ρ*", "along v_min", "‖g‖", "loss", "n", "test %", "near by")
+# Numbers of sentences in which classes differ: percentages, and tolerances that would decide.
+_DIFFERS = re.compile(r"(?:(?<=τ over )|(?<=τ under ))[\d.e-]+|[\d.]+(?= %)")
 # Left out where no loss has such a number.
 _MAY_BE_EMPTY = ("test %", "ratio", "lowered %", "bending %", "ρ*", "along v_min", "near by")
 
@@ -85,11 +88,24 @@ def print_sentences(records: Sequence[LossAnalysis]) -> None:
 
 
 def _tell_shared(pairs: Sequence[tuple[str, str]]) -> None:
-    """Print a line for each text, with the losses that it is said of."""
-    said: dict[str, list[str]] = {}
+    """Print a line for each text, with the losses that it is said of.
+
+    Texts that differ in a percentage or a tolerance alone share one, which names their range.
+    """
+    said: dict[tuple[str, ...], list[tuple[str, list[str]]]] = {}
     for label, text in pairs:
-        said.setdefault(text, []).append(label)
-    tell(*(f"{labels_in_words(labels)}: {text}" for text, labels in said.items()))
+        around = tuple(_DIFFERS.split(text))
+        said.setdefault(around, []).append((label, _DIFFERS.findall(text)))
+    for around, those in said.items():
+        numbers = [_range(values) for values in zip(*(found for _, found in those), strict=True)]
+        text = "".join(map("".join, zip(around, [*numbers, ""], strict=True)))
+        tell(f"{labels_in_words(label for label, _ in those)}: {text}")
+
+
+def _range(values: Sequence[str]) -> str:
+    """Return ``66 to 81`` of numbers as text, or the one that they all are."""
+    low, high = min(values, key=float), max(values, key=float)
+    return low if low == high else f"{low} to {high}"
 
 
 def _cells(record: LossAnalysis, settings: SolverSettings, *, both: bool) -> list[str]:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from cli.display.lines import note
 from cli.display.words import duration
 from spectra.system.foreign_text import short_name
-from spectra.system.progress import images_worked_on, names_part, share_of_whole
+from spectra.system.progress import images_worked_on, same_whole, share_of_whole
 
 # Ours: seconds between the lines that a log gets, so that it tells work from a hang.
 LOG_EVERY = 60.0
@@ -80,7 +80,8 @@ class Reporter:
         self._in_bytes, self._several = in_bytes, several
         self._runs: dict[str, _Run] = {}
         self._tasks: dict[str, TaskID] = {}
-        self._began, self._rate = time.monotonic(), _Rate()
+        self._began = self._said_last = time.monotonic()
+        self._rate = _Rate()
         self._rate.now()
         self._waiting: TaskID | None = progress.add_task(text, total=None, said="")
 
@@ -90,7 +91,7 @@ class Reporter:
         key = text.partition(" ")[0] if self._several else ""
         share = share_of_whole(text, done, total)
         before = self._runs.get(key)
-        if before is not None and share < before.share and names_part(text):
+        if before is not None and share < before.share and same_whole(before.text, text):
             share = before.share  # a part's second kind of work begins
         if before is None or share < before.share:
             run = _Run(text, done, total, share, share, now if self._runs else self._began, now)
@@ -119,10 +120,14 @@ class Reporter:
     def say(self) -> None:
         """Say in a line for each run how far it is; what has said nothing yet is at its begin."""
         now = time.monotonic()
-        for run in list(self._runs.values()):
-            note(f"{run.text}: {self._said(run, now)}" if run.total else run.text)
-        if not self._runs:
+        runs = list(self._runs.values())
+        # Of several runs those that have spoken since: of the others it is not known if they go on.
+        spoken = [run for run in runs if run.spoke >= self._said_last] or runs[-1:]
+        for run in spoken if self._several else runs:
+            note(f"{run.text}{':' * (run.total > 0)} {self._said(run, now)}".rstrip())
+        if not runs:
             note(f"{self._text}: {duration(now - self._began)} until now")
+        self._said_last = now
 
     def _said(self, run: _Run, now: float) -> str:
         """Return how far a run is, how fast, and what is left."""

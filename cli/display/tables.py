@@ -104,7 +104,7 @@ def print_table(table: Table) -> None:
 
 def _drawn(shown: Sequence[Sequence[str]], room: int) -> rich.table.Table:
     """Return the table of columns (name and cells), none narrower than its longest word."""
-    spare = room - _least_width(shown)
+    widths = _widths(shown, room)
     table = rich.table.Table(
         header_style="bold",
         box=box.SIMPLE_HEAD,
@@ -113,17 +113,28 @@ def _drawn(shown: Sequence[Sequence[str]], room: int) -> rich.table.Table:
         padding=(0, 1, 0, 0),
     )
     folded = []
-    for column in shown:
+    for column, width in zip(shown, widths, strict=True):
         name, *cells = column
-        least = _longest_word(column)
-        width = min(max(map(cell_len, column)), least + spare)
-        spare -= width - least
         numeric = cells and all(_numeric(cell) for cell in cells)
         table.add_column(name, justify="right" if numeric else "left", width=width)
         folded.append([c if cell_len(c) <= width else c.replace(" ± ", "\n± ") for c in cells])
     for row in zip(*folded, strict=True):
         table.add_row(*row)
     return table
+
+
+def _widths(shown: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Return the widths of the columns: what there is to spare goes to cells first."""
+    widths = [_longest_word(column) for column in shown]
+    spare = room - _least_width(shown)
+    for wanted in (
+        [max(map(cell_len, cells), default=0) for _, *cells in shown],
+        [max(map(cell_len, column)) for column in shown],
+    ):
+        for k, most in enumerate(wanted):
+            more = min(max(most - widths[k], 0), spare)
+            widths[k], spare = widths[k] + more, spare - more
+    return widths
 
 
 def _longest_word(column: Sequence[str]) -> int:

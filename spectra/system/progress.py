@@ -40,9 +40,13 @@ def counted(
     return lambda steps: on_progress("", before + steps, planned)
 
 
-def names_part(what: str) -> bool:
-    """Return whether ``what`` says which part of a whole it is."""
-    return _PART.search(what) is not None
+def same_whole(before: str, after: str) -> bool:
+    """Return whether two of what was worked on, one after the other, are parts of one whole."""
+    first, second = _PART.findall(before), _PART.findall(after)
+    if not first or not second:
+        return False
+    (part, of), (next_part, next_of) = first[0], second[0]
+    return bool(of == next_of and int(part) <= int(next_part))
 
 
 def share_of_whole(what: str, done: int, planned: int) -> float:

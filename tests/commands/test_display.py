@@ -4,6 +4,7 @@ import json
 import re
 import time
 
+import pytest
 from command_line import SMALL, invoke, unfolded
 
 from cli.display.progress import reporting
@@ -63,9 +64,31 @@ def test_runs_under_way_at_once_have_a_line_each_until_they_are_done(capsys, mon
         report.say()
         report.update("three train", 1, 4)
         report.say()
+        report.update("two train", 3, 4)
+        report.say()
     said = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
-    assert said == ["one epoch 3: 4 of 4", "two train: 2 of 4", "two train: 2 of 4",
-                    "three train: 1 of 4"]  # fmt: skip
+    first, second, third = said[:2], said[2:3], said[3:]
+    assert first == ["one epoch 3: 4 of 4", "two train: 2 of 4"]
+    assert second == ["three train: 1 of 4"], "of those that have spoken since"
+    assert third == ["two train: 3 of 4"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "share"),
+    [
+        ("class 8 (9 of 10)", "class 8 (9 of 10) bending", 90),  # its second kind of work
+        ("class 8 (9 of 10)", "class 9 (10 of 10)", 90),
+        ("train", "epoch 200 (1 of 8) class 0 (1 of 10)", 0),  # another whole
+        ("class tail (13 of 13)", "class 0 (1 of 13)", 0),  # of other images
+    ],
+)
+def test_the_share_falls_only_where_another_whole_begins(capsys, monkeypatch, before, after, share):
+    monkeypatch.setattr("cli.display.progress.LOG_EVERY", 60.0)
+    with reporting("study") as report:
+        report.update(before, 80, 80)
+        report.update(after, 0, 80)
+        report.say()
+    assert f"0 of 80, {share} %" in capsys.readouterr().err
 
 
 def test_a_download_is_counted_in_megabytes(capsys, monkeypatch):

@@ -7,7 +7,7 @@ import click
 
 from checkpoints.choices import CLAIM_PAIRS
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths, say, there
+from cli.display.lines import print_json, print_paths, say, tell, there
 from cli.display.progress import reporting
 from cli.display.tables import Table, print_table
 from cli.display.words import number, percent
@@ -77,18 +77,21 @@ def alain2019(
     if as_json:
         print_json({**best_steps_to_plain(result), "files": there(written)})
         return
-    print_table(Table(
-        f"{loaded.name}: best steps along {pairs} eigenvectors from either end",
-        ["class", "loss", "curvature", "measurable", "λ", "best step · |λ| / slope",
-         "rank correlation", "95 %", "largest decrease"],
-        [_row(loss, sign) for loss in result.losses for sign in (-1, 1)],
-    ))  # fmt: skip
-    say(
-        "best step · |λ| / slope: 1 on a parabola that opens upwards; rank correlation: of the "
-        "best learning rate with 1/|λ|; largest decrease: of the loss, by one step along one of "
-        "the eigenvectors, no longer than the parameters"
+    print_table(
+        Table(
+            f"{loaded.name}: best steps along {pairs} eigenvectors from either end",
+            ["class", "loss", "curvature", "found", "λ", "best step", "rank", "95 %", "lowered %"],
+            [_row(loss, sign) for loss in result.losses for sign in (-1, 1)],
+            optional=["loss"],
+            meanings={
+                "found": "best steps that could be measured",
+                "best step": "times |λ| over the slope: 1 on a parabola that opens upwards",
+                "rank": "correlation of the best learning rate with 1/|λ|",
+                "lowered %": "of the loss, the most that one step along one eigenvector takes off",
+            },
+        )
     )
-    say(result.sentence)
+    tell("", result.sentence)
     say("written:")
     print_paths(written)
 
@@ -106,7 +109,7 @@ def _row(loss: "StepsOfLoss", sign: int) -> list[str]:
         _between(ratios),
         "-" if correlation is None else f"{correlation.estimate:.2f}",
         "-" if correlation is None else f"{correlation.lower:.2f} to {correlation.upper:.2f}",
-        percent(loss.best_decrease(sign)),
+        percent(loss.best_decrease(sign)).removesuffix(" %"),
     ]
 
 

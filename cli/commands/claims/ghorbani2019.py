@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.display.lines import note, print_json, print_paths, say, there
+from cli.display.lines import note, print_json, print_paths, say, tell, there
 from cli.display.progress import reporting
 from cli.display.tables import Table, print_table
 from cli.display.words import number
@@ -93,24 +93,19 @@ def ghorbani2019(
     print_table(
         Table(
             f"{title}: the negative part of Σ|λ|",
-            [
-                "checkpoint",
-                "epoch",
-                "class",
-                "loss",
-                "|λmin/λmax|",
-                "negative part",
-                "95 %",
-                "half the steps",
-            ],
+            ["checkpoint", "epoch", "class", "loss", "ratio", "negative", "95 %", "half the steps"],
             [_row(share) for share in result.shares],
+            optional=["loss"],
+            meanings={
+                "ratio": "|λmin/λmax|",
+                "negative": "part of Σ|λ|",
+                "95 %": "its interval over the random probes; what quadrature misses is not in it",
+                "half the steps": "the same of half as many; where it differs, take more steps "
+                "(--num-steps)",
+            },
         )
     )
-    say(
-        "95 %: over the random probes; what quadrature misses is not in it: where half the steps "
-        "give another share, take more (--num-steps)"
-    )
-    say(result.sentence)
+    tell("", result.sentence)
     say("written:")
     print_paths(written)
 

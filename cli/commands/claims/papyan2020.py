@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths, say, there
+from cli.display.lines import print_json, print_paths, say, tell, there
 from cli.display.progress import reporting
 from cli.display.tables import Table, print_table
 from cli.display.words import number, percent
@@ -73,33 +73,40 @@ def papyan2020(
     print_table(
         Table(
             f"{loaded.name}: the largest eigenvectors of the overall Hessian",
-            ["λ", "class means", "of C", "of C²", "images of", "give"],
+            ["λ", "class means", "of C %", "of C² %", "images of", "give %"],
             [
                 [
                     number(one.value),
                     number(result.between_classes[k]) if k < len(result.between_classes) else "-",
-                    percent(one.by_class_means),
-                    percent(one.by_cross_means),
+                    _percent(one.by_class_means),
+                    _percent(one.by_cross_means),
                     one.strongest,
-                    percent(one.shares[one.strongest]),
+                    _percent(one.shares[one.strongest]),
                 ]
                 for k, one in enumerate(result.top)
             ],
+            meanings={
+                "class means": "eigenvalues of their matrix",
+                "of C %": "of the eigenvector, what lies in the span of the class means; of C²: "
+                "in that of the means by class and candidate class",
+                "give %": "of λ, what the images of that class give, which give most",
+            },
         )
     )
-    say(
-        "class means: the eigenvalues of their matrix; of C, of C²: how much of the eigenvector "
-        "lies in the span of the class means, and of those by class and candidate class; give: "
-        "which class's images give most of λ"
-    )
-    print_table(Table(
-        f"{loaded.name}: outliers",
-        ["class", "images", "loss", "λmax", "widest gap after", "factor", "next widest",
-         "resolved"],
-        [_row(one) for one in (result.overall, *result.classes)],
-    ))  # fmt: skip
-    say("resolved: eigenvalues that the density's runs tell apart beyond all others")
-    say(result.sentence)
+    print_table(
+        Table(
+            f"{loaded.name}: outliers",
+            ["class", "images", "loss", "λmax", "widest gap after", "factor", "next widest",
+             "resolved"],
+            [_row(one) for one in (result.overall, *result.classes)],
+            optional=["loss"],
+            meanings={
+                "factor": "by which the eigenvalues fall at the widest gap",
+                "resolved": "eigenvalues that the density's runs tell apart beyond all others",
+            },
+        )
+    )  # fmt: skip
+    tell("", result.sentence)
     say("written:")
     print_paths(written)
 
@@ -116,3 +123,7 @@ def _row(one: "LossOutliers") -> list[str]:
         number(found.next_ratio),
         str(one.resolved),
     ]
+
+
+def _percent(share: float | None) -> str:
+    return percent(share).removesuffix(" %")

@@ -77,7 +77,7 @@ def images(
     thumbnails are drawn where the data are images.
     """
     from checkpoints.analysis.directions.image_curvatures import measure_images
-    from cli.display.images import print_images
+    from cli.display.found.images import print_images
     from spectra.results.directions.image_curvatures import (
         images_to_csv,
         images_to_plain,

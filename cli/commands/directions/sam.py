@@ -1,5 +1,6 @@
 """``spectra sam``: does SAM strengthen or weaken a class's step along its negative curvature?"""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ import click
 
 from checkpoints.analysis.request import TheoremRequest
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths, say, there
+from cli.display.lines import print_json, print_paths, say, tell, there
 from cli.display.progress import reporting
 from cli.display.tables import Table, print_table
 from cli.display.words import number, percent
@@ -77,32 +78,32 @@ def sam(
         print_json({**sam_to_plain(result), "sentences": list(result.sentences),
                     "files": there(written)})  # fmt: skip
         return
-    print_table(
-        Table(
-            f"{loaded.name}: slope along each class's v_min in % of its ‖g‖, without and with SAM",
-            [
-                "class",
-                "ρ",
-                "images",
-                "without",
-                "with",
-                "‖g_SAM‖/‖g‖",
-                "SAM",
-                "confidence",
-                "noise",
-            ],
-            [_row(effect) for effect in result.effects],
-            optional=["noise", "images"],
-        )
-    )
-    say(
-        "±: standard error over the images of the class; noise: that part of the mean square of "
-        "SAM's slopes over mini-batches that is not their mean"
-    )
+    print_table(_table(loaded.name, result.effects))
+    say("", "what this says:")
     for effects in result.by_class.values():
-        say(f"{sentence_over_radii(effects)} {next_step_over_radii(effects)}")
+        tell(f"{sentence_over_radii(effects)} {next_step_over_radii(effects)}")
     say("written:")
     print_paths(written)
+
+
+def _table(name: str, effects: "Sequence[SamEffect]") -> Table:
+    return Table(
+        f"{name}: does SAM change the step along each class's v_min?",
+        ["class", "ρ", "images", "slope %", "with SAM %", "growth", "SAM", "confidence %",
+         "noise %"],
+        [_row(effect) for effect in effects],
+        optional=["noise %", "images"],
+        meanings={
+            "slope %": "of the class's loss along v_min, in % of ‖g‖, ± its standard error over "
+            "the images of the class",
+            "with SAM %": "the same after SAM's ascent step",
+            "growth": "‖g‖ after the ascent step over ‖g‖",
+            "SAM": "strengthens, weakens or turns that step; open: the images do not say which",
+            "confidence %": "of that",
+            "noise %": "of the mean square of SAM's slopes over mini-batches, what is not their "
+            "mean",
+        },
+    )  # fmt: skip
 
 
 def _row(effect: "SamEffect") -> list[str]:
@@ -111,10 +112,10 @@ def _row(effect: "SamEffect") -> list[str]:
         effect.label,
         number(effect.rho),
         str(own.draws),
-        effect.slope(own.plain, own.plain_error),
-        effect.slope(own.sam, own.sam_error),
+        effect.slope(own.plain, own.plain_error).removesuffix(" %"),
+        effect.slope(own.sam, own.sam_error).removesuffix(" %"),
         number(effect.growth),
         effect.name,
-        percent(own.confidence),
-        percent(effect.noise),
+        percent(own.confidence).removesuffix(" %"),
+        percent(effect.noise).removesuffix(" %"),
     ]

@@ -7,7 +7,7 @@ import click
 
 from checkpoints.analysis.request import RHOS, TheoremRequest
 from cli.commands.directions.opened import open_for
-from cli.display.lines import print_json, print_paths, say, there
+from cli.display.lines import print_json, print_paths, say, tell, there
 from cli.display.progress import reporting
 from cli.display.tables import Table, print_table
 from cli.display.words import number
@@ -84,55 +84,66 @@ def theorem(
         print_json({**theorem_to_plain(result), "files": there(written)})
         return
     for one in result.classes:
-        _print(one)
-    say(
-        "own loss: ⟨g_SAM, v⟩/⟨g, v⟩ of the class's own gradient, predicted 1+ρλ/‖g‖; batches: "
-        "E⟨g_SAM, v⟩²/E⟨g, v⟩² with its 95 % interval; theorem: (1+ρλmin)², not normalised"
-    )
+        print_table(_table(one))
+    say("", "what this says:")
     for one in result.classes:
-        say(f"{one.sentence} {next_step_over_radii(one.effects)}".strip())
+        tell(f"{one.sentence} {next_step_over_radii(one.effects)}".strip())
     say("written:")
     print_paths(written)
 
 
-def _print(one: "DirectionReport") -> None:
+def _table(one: "DirectionReport") -> Table:
     rows = [
-        [
-            number(own.rho),
-            "undetermined" if own.undetermined else number(own.measured),
-            number(own.predicted),
-        ]
+        [number(own.rho), _unless(own.undetermined, own.measured), number(own.predicted)]
         for own in one.class_factors
     ]
     columns = ["ρ", "own loss", "predicted"]
     if one.batches:  # none where a batch is all of the images
-        columns += ["batches", "95 %", "predicted ", "theorem"]
+        columns += ["batches", "95 %", "predicted", "theorem"]
         rows = [row + _of_batches(batch) for row, batch in zip(rows, one.batches, strict=True)]
-    print_table(
-        Table(
-            f"class {one.label}, {one.n} images: λmin {number(one.lambda_min)} (vᵀGv "
-            f"{number(one.gauss_newton)}, vᵀ(H-G)v {number(one.rest)}), ‖g‖ "
-            f"{number(one.grad_norm)}, ρ* {number(one.critical_rho)}, E⟨g_B,v⟩² "
-            f"{number(one.correlated_noise)}",
-            columns,
-            rows,
-        )
+    return Table(
+        f"class {one.label}, {one.n} images: what SAM makes of the gradient along v_min",
+        columns,
+        rows,
+        meanings={
+            "own loss": "⟨g_SAM, v⟩/⟨g, v⟩ of the class's own gradient g",
+            "predicted": "1+ρλ/‖g‖; for batches taken batch by batch",
+            "batches": "E⟨g_SAM, v⟩²/E⟨g, v⟩² over mini-batches, with its 95 % interval",
+            "theorem": "(1+ρλmin)², of an ascent step that is not normalised",
+        },
+        words=[
+            *["open: the slope without SAM cannot be told from 0"]
+            * any("open" in row for row in rows),
+            *_beside(one),
+        ],
     )
+
+
+def _beside(one: "DirectionReport") -> list[str]:
+    """Return what else is known of the direction."""
+    said = [
+        f"λmin {number(one.lambda_min)} is vᵀGv {number(one.gauss_newton)}, the Gauss-Newton part, "
+        f"and {number(one.rest)}, the bending of the network; ‖g‖ {number(one.grad_norm)}, ρ* "
+        f"{number(one.critical_rho)}, E⟨g_B, v⟩² {number(one.correlated_noise)}."
+    ]
     others = [label for label in one.cross if label != one.label]
     if others:
-        say(
-            "  along the same v: "
-            + ", ".join(
-                f"class {label} has curvature {number(one.cross[label])}, overlap "
-                f"{number(one.overlaps[label])}"
-                for label in others
-            )
+        curvatures = ", ".join(
+            f"class {label} has curvature {number(one.cross[label])}, overlap "
+            f"{number(one.overlaps[label])}"
+            for label in others
         )
+        said.append(f"Along the same v {curvatures}.")
+    return said
+
+
+def _unless(undetermined: bool, value: float | None) -> str:
+    return "open" if undetermined else number(value)
 
 
 def _of_batches(batch: "Amplification") -> list[str]:
     return [
-        "undetermined" if batch.undetermined else number(batch.measured.estimate),
+        _unless(batch.undetermined, batch.measured.estimate),
         f"{number(batch.measured.lower)} to {number(batch.measured.upper)}",
         number(batch.predicted.estimate),
         number(batch.theorem),

@@ -75,7 +75,7 @@ def recurrences(
     published protocol; --engine pyhessian with --arithmetic published is PyHessian itself.
     """
     from checkpoints.analysis.protocols.recurrences import measure_recurrences
-    from cli.display.recurrences import print_recurrences
+    from cli.display.found.recurrences import print_recurrences
     from spectra.results.protocols.recurrences_result import (
         recurrences_to_plain,
         save_recurrences,

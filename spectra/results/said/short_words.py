@@ -17,8 +17,8 @@ _VERDICTS: Final = {
     NEGATIVE: ("negative", "the loss curves down along some direction (λmin < −τ λmax)"),
     NOT_NEGATIVE: ("none", "no negative curvature was found (nothing below −τ λmax)"),
     UNDECIDED: ("open", "undecided: the numbers allow either; what would settle it stands below"),
-    NOT_A_MATRIX: ("no matrix", "every product had new images, so there is no matrix to judge"),
-    NOT_THE_HESSIAN: ("not asked", "the Gauss-Newton matrix has no negative curvature to find"),
+    NOT_A_MATRIX: ("fresh", "every product had new images, so there is no matrix to judge"),
+    NOT_THE_HESSIAN: ("unasked", "the Gauss-Newton matrix has no negative curvature to find"),
 }
 # Of what a search for a stationary point near by has found.
 _NEAR: Final = {

@@ -1,0 +1,1 @@
+"""What the tables of each kind of result hold, and what is unusual in them."""
