@@ -18,7 +18,6 @@ from spectra.errors import InputError, SpectraError
 
 if TYPE_CHECKING:
     from checkpoints import LoadOptions
-    from cli.bench.comparison.compare import ComparisonResult
     from cli.bench.gpu_ledger.suite_request import SuiteRequest
 
 
@@ -209,7 +208,7 @@ def bench(
     if as_json:
         print_json(tables.as_plain(result.products, result.jobs, result.classes, result.machine))
     else:
-        _print(result)
+        tables.print_comparison(result)
     if result.products.wrong:
         raise SpectraError(
             f"products differ from float64 by more than {result.products.allowed_error:.0e}: "
@@ -261,51 +260,3 @@ def _gallery(arch: str, rounds: int, dtype: str, seed: int, as_json: bool) -> No
     wrong = [row.name for row in rows if not row.agrees]
     if wrong:
         raise SpectraError(f"products differ from float64: {', '.join(wrong)}")
-
-
-def _print(result: "ComparisonResult") -> None:
-    from cli.bench.comparison import tables
-
-    table = result.products
-    print_table(
-        Table(
-            f"Products, {result.workload}",
-            tables.PRODUCT_COLUMNS,
-            tables.product_rows(table),
-            optional=["of convolutions", "ratio of medians", "median ms", "GFLOP/s"],
-        )
-    )
-    tell(tables.product_footnote(table))
-    for job in dict.fromkeys(r.job for r in result.classes):
-        mine = [r for r in result.classes if r.job == job]
-        print_table(
-            Table(
-                f"{job}: classes",
-                tables.CLASS_COLUMNS,
-                tables.class_rows(mine),
-                optional=["residual max", "residual min", "n"],
-            )
-        )
-        tell(tables.CLASS_FOOTNOTE)
-        print_table(
-            Table(
-                f"{job}: passes over a checkpoint's images",
-                tables.PASS_COLUMNS,
-                tables.passes_per_checkpoint(mine),
-            )
-        )
-    if result.jobs:
-        print_table(
-            Table(
-                "Jobs",
-                tables.JOB_COLUMNS,
-                tables.job_rows(result.jobs),
-                optional=["classes", "product ratio", "max error", "mode"],
-            )
-        )
-        tell(tables.JOB_FOOTNOTE)
-    facts = result.machine
-    say(
-        f"{facts.cpu}, {facts.threads} threads of {facts.cores} cores, "
-        f"device {facts.device}, torch {facts.torch}"
-    )

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from cli.bench.comparison.compare import ComparisonResult
 from cli.bench.comparison.extremes_job import ClassResult
 from cli.bench.comparison.job_costs import JobRow
 from cli.bench.comparison.product_table import ProductTable
 from cli.bench.machine import MachineFacts
+from cli.display.lines import say, tell
+from cli.display.tables import Table, print_table
 
 Rows = list[list[str]]
 
@@ -160,3 +163,50 @@ def _class(result: ClassResult) -> dict[str, Any]:
     reference["run_steps"] = len(reference.pop("run_ratios"))
     plain["passes"] = result.image_products / result.n
     return plain
+
+
+def print_comparison(result: ComparisonResult) -> None:
+    """Print what a comparison has found, and the machine that it ran on."""
+    table = result.products
+    print_table(
+        Table(
+            f"Products, {result.workload}",
+            PRODUCT_COLUMNS,
+            product_rows(table),
+            optional=["of convolutions", "ratio of medians", "median ms", "GFLOP/s"],
+        )
+    )
+    tell(product_footnote(table))
+    for job in dict.fromkeys(r.job for r in result.classes):
+        mine = [r for r in result.classes if r.job == job]
+        print_table(
+            Table(
+                f"{job}: classes",
+                CLASS_COLUMNS,
+                class_rows(mine),
+                optional=["residual max", "residual min", "n"],
+            )
+        )
+        tell(CLASS_FOOTNOTE)
+        print_table(
+            Table(
+                f"{job}: passes over a checkpoint's images",
+                PASS_COLUMNS,
+                passes_per_checkpoint(mine),
+            )
+        )
+    if result.jobs:
+        print_table(
+            Table(
+                "Jobs",
+                JOB_COLUMNS,
+                job_rows(result.jobs),
+                optional=["classes", "product ratio", "max error", "mode"],
+            )
+        )
+        tell(JOB_FOOTNOTE)
+    facts = result.machine
+    say(
+        f"{facts.cpu}, {facts.threads} threads of {facts.cores} cores, "
+        f"device {facts.device}, torch {facts.torch}"
+    )
