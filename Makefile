@@ -42,7 +42,7 @@ site: docs-env ## build the site into site/: pages, reference, gallery, notebook
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict -f docs/mkdocs/mkdocs.yml
 
 test-docs: $(STAMP) ## run the code blocks of the README and of all pages (two minutes)
-	$(BIN)/python -m pytest -m docs tests/docs
+	$(BIN)/python -m pytest -n auto --dist load -m docs tests/docs
 
 test-faults: $(STAMP) ## kill, fill the disk, and so on, at every write of five jobs (15 minutes)
 	$(BIN)/python -m pytest -m "not slow" tests/faults

@@ -27,6 +27,9 @@ from cli.main import cli
 ROOT = Path(__file__).parents[2]
 # Stored results of the studies, and the templates of their pages, are no pages themselves.
 APART = ROOT / "docs/study"
+# Pages whose code writes what they show, into the folder of their name: the build of the site runs
+# them, and the tests need not do it again.
+DRAWING = (ROOT / "docs/gallery.md",)
 
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->", re.DOTALL)
 TITLE = re.compile(r'title="([\w./-]+)"')

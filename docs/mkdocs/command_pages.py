@@ -44,11 +44,11 @@ def _page(path: str, context: click.Context) -> str:
     command = context.command
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     text = [f"## `{path}`", "", _prose(command.help or ""), "", "```text", usage, "```", ""]
-    for heading, rows in _options(context).items():
-        text += [f"**{_cell(heading)}**", "", "| option | what it means |", "|---|---|", *rows, ""]
     examples = getattr(command, "examples", [])
     if examples:
         text += ["**Examples**", "", "```sh", *examples, "```", ""]
+    for heading, rows in _options(context).items():
+        text += [f"**{_cell(heading)}**", "", "| option | what it means |", "|---|---|", *rows, ""]
     if command.epilog:
         text += [_prose(command.epilog), ""]
     return "\n".join(text)

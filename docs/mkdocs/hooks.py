@@ -17,8 +17,6 @@ from mkdocs.structure.pages import Page
 
 HERE = Path(__file__).parent
 ROOT = code_blocks.ROOT
-# Pages whose code draws the images that they show, into the folder of their name.
-DRAWING = ("gallery.md",)
 ASSETS = ("iframe-worker.js", "site.css")
 INSIDE = {place: file for file, place in links.OUTSIDE.items() if file != "README.md"}
 
@@ -58,19 +56,19 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         add(f"notebooks/{path.stem}.md", page.text)
         for name, image in page.images.items():
             add(f"notebooks/{name}", image)
-    for name in DRAWING:
-        for place, image in drawn(ROOT / "docs" / name).items():
-            add(place, image)
+    for source in code_blocks.DRAWING:
+        for place, written in drawn(source).items():
+            add(place, written)
 
 
 def drawn(page: Path) -> dict[str, bytes]:
-    """Run the blocks of a page; return the images that they draw into the folder of its name."""
+    """Run the blocks of a page; return what they write into the folder of its name."""
     with TemporaryDirectory() as folder, code_blocks.reading_in(Path(folder)) as reader:
         with contextlib.redirect_stdout(None):
             for block in code_blocks.blocks(page):
                 if block.runs:
                     reader.run(block)
-        found = sorted(Path(folder, page.stem).glob("*.png"))
+        found = [path for path in sorted(Path(folder, page.stem).iterdir()) if path.is_file()]
         return {f"{page.stem}/{path.name}": path.read_bytes() for path in found}
 
 
