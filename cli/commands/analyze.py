@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.display.lines import note, print_json, print_paths, say, there
+from cli.display.lines import note, print_paths, say
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
@@ -80,7 +80,7 @@ _OPTIONAL = ("layers.*", "density*.*", "vectors-*.safetensors")
 )
 @Flag("--no-figures", heading=OUTPUT, is_flag=True, help="Write no figures.")
 @shared.figure_width
-@shared.as_json
+@shared.style
 def analyze(
     checkpoint: str,
     source: str | None,
@@ -95,7 +95,7 @@ def analyze(
     explain: bool,
     compare_protocols: bool,
     chosen_protocols: str | None,
-    as_json: bool,
+    style: str,
 ) -> None:
     """Compute the Hessian spectrum of every class's loss at CHECKPOINT.
 
@@ -107,6 +107,8 @@ def analyze(
     from checkpoints.analysis.compare_protocols import PROTOCOLS, parse_protocols
     from checkpoints.analysis.data_of import data_for, notes_of
     from checkpoints.data.views import FRESH, ImageProtocol
+    from cli.display.analyses import analysis_table
+    from cli.display.styles import printed_for_others
 
     compared: Sequence[str] = PROTOCOLS
     if chosen_protocols is not None:
@@ -134,7 +136,7 @@ def analyze(
             compared,
             num_steps=asked["num_steps"],
             width=None if no_figures else width,
-            as_json=as_json,
+            style=style,
         )
     else:
         analysis, written = _analyze(
@@ -145,9 +147,14 @@ def analyze(
             width=None if no_figures else width,
             keep_vectors=save_vectors,
         )
-        if as_json:
-            print_json({"classes": analysis.rows(), "files": there(written)})
-        else:
+        rows = analysis.rows()
+        if not printed_for_others(
+            style,
+            plain={"classes": rows, "files": [str(path) for path in written]},
+            rows=rows,
+            tables=[analysis_table(analysis)],
+            written=written,
+        ):
             _show(analysis, written, certificates=certificates, explain=explain)
 
 
@@ -229,10 +236,12 @@ def _compare(
     *,
     num_steps: int | None,
     width: str | None,
-    as_json: bool,
+    style: str,
 ) -> None:
     from checkpoints.analysis.compare_protocols import compare_protocols
-    from cli.display.found.protocols import print_protocols
+    from cli.display.found.protocols import protocols_table
+    from cli.display.styles import printed_for_others
+    from cli.display.tables import print_table
     from figures import plot_protocols, save_figure
     from figures.style.class_colours import counts_of
     from spectra.results.plain import to_plain
@@ -262,10 +271,10 @@ def _compare(
             width=width,
         )
         written += save_figure(figure, folder / "protocols")
-    if as_json:
-        print_json(plain)
+    table = protocols_table(checkpoint.name, rows)
+    if printed_for_others(style, plain=plain, rows=plain, tables=[table], written=written):
         return
-    print_protocols(checkpoint.name, rows)
+    print_table(table)
     say("written:")
     print_paths(written)
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.display.lines import print_json, print_paths, say, there
+from cli.display.lines import print_paths, say
 from cli.display.progress import reporting
+from cli.display.styles import printed_for_others
 from cli.display.tables import print_table
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 @shared.output
 @shared.log_to
 @shared.figure_width
-@shared.as_json
+@shared.style
 def trajectory(
     runs: tuple[str, ...],
     source: str | None,
@@ -46,7 +47,7 @@ def trajectory(
     output: Path | None,
     log_to: tuple[str, ...],
     width: str,
-    as_json: bool,
+    style: str,
 ) -> None:
     """Analyze every checkpoint of RUNS and draw |λmin/λmax| over training, run beside run.
 
@@ -86,21 +87,30 @@ def trajectory(
                 )
     switch = common_switch(a for analyses in series.values() for a in analyses)
     written = draw_trajectories(series, folder, switch_epoch=switch, width=width)
-    if as_json:
-        print_json(
-            {
-                "runs": {
-                    name: [{"epoch": a.checkpoint.epoch, "classes": a.rows()} for a in analyses]
-                    for name, analyses in series.items()
-                },
-                "files": there(written),
-            }
-        )
-        return
+    tables = []
     for name, analyses in series.items():
-        print_table(trajectory_table(name, analyses, max_steps=request.solver.max_steps))
+        tables.append(trajectory_table(name, analyses, max_steps=request.solver.max_steps))
         if (near := stationary_table(name, analyses)) is not None:
-            print_table(near)
+            tables.append(near)
+    of_epochs = {
+        name: [{"epoch": a.checkpoint.epoch, "classes": a.rows()} for a in analyses]
+        for name, analyses in series.items()
+    }
+    if printed_for_others(
+        style,
+        plain={"runs": of_epochs, "files": [str(path) for path in written]},
+        rows=[
+            {"run": name, "epoch": a.checkpoint.epoch, **row}
+            for name, analyses in series.items()
+            for a in analyses
+            for row in a.rows()
+        ],
+        tables=tables,
+        written=written,
+    ):
+        return
+    for table in tables:
+        print_table(table)
     say("written:")
     print_paths(written)
     if log_to:

@@ -34,6 +34,21 @@ figure_width = Flag(
 as_json = Flag(
     "--json", "as_json", heading=OUTPUT, is_flag=True, help="Print JSON on standard output."
 )
+# The command gets ``style``: how results are printed.
+style = bundle(
+    "style",
+    lambda style, as_json: "json" if as_json else style,
+    Flag(
+        "--format",
+        "style",
+        heading=OUTPUT,
+        type=click.Choice(["table", "md", "csv", "json"]),
+        default="table",
+        show_default=True,
+        help="Of standard output; md: a table for GitHub, csv: all columns. Files are the same.",
+    ),
+    Flag("--json", "as_json", heading=OUTPUT, is_flag=True, help="The same as --format json."),
+)
 log_to = Flag(
     "--log-to",
     "log_to",

@@ -3,7 +3,8 @@
 import csv
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.landscape.stationary_point import StationaryPoint
@@ -19,7 +20,11 @@ _STATIONARY = "stationary point"  # a column where one was looked for
 
 def to_csv(records: Sequence[LossAnalysis]) -> str:
     """Return every column of the table as CSV, one line for each record."""
-    rows = [row(record) for record in records]
+    return rows_to_csv([row(record) for record in records])
+
+
+def rows_to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows of the same keys as CSV; lists are joined by spaces, formulas made inert."""
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from cli.display.tables import Table, print_table
+from cli.display.tables import Table
 from cli.display.words import number
 from spectra.results.protocol_rows import ProtocolRow
 from spectra.results.said.short_words import labels_in_words, verdict_legend, verdict_word
@@ -23,11 +23,6 @@ _MEANINGS = {
     "asymmetry": "|mean| over mean size of its density: 1 where no eigenvalue is negative, 0 where "
     "noise makes both sides alike",
 }
-
-
-def print_protocols(name: str, rows: Sequence[ProtocolRow]) -> None:
-    """Print what each choice of images gives, and what of it belongs to a matrix."""
-    print_table(protocols_table(name, rows))
 
 
 def protocols_table(name: str, rows: Sequence[ProtocolRow]) -> Table:
