@@ -160,7 +160,7 @@ def _checked(row: ProtocolRow) -> bool:
 
 def _set_ratio_axis(ax: Axes, rows: Sequence[ProtocolRow]) -> None:
     low = min((r.protocol_ratio for r in rows if r.protocol_ratio), default=0.1)
-    bottom = 10 ** math.floor(math.log10(low))
+    bottom = 10 ** math.floor(math.log10(low / 1.3))  # a mark at the edge would be cut
     ax.axhline(1, color=GUIDE, lw=0.7, zorder=1)
     ax.set_yscale("log")
     ax.set_ylim(bottom, 2)

@@ -10,6 +10,7 @@ from figures.style.colours import BLUE, GUIDE, VERMILION
 from figures.style.comparable import label_text
 from figures.style.page import finish_page, write_header
 from figures.style.sheet import PANELS, house_style
+from figures.style.ticks import set_log_ticks
 from spectra.results.claims.best_steps_result import BestStepsResult, StepsOfLoss
 
 if TYPE_CHECKING:
@@ -80,4 +81,5 @@ def _draw(ax: Axes, loss: StepsOfLoss, handles: dict[str, Artist]) -> None:
         handles.setdefault("1/|λ|", guide)
         ax.set_xscale("log")
         ax.set_yscale("log")
+        set_log_ticks(ax.xaxis, *ax.get_xlim())
     ax.set_xlabel("1/|λ|, log scale")

@@ -38,12 +38,12 @@ def plot_theorem(
     """
     classes = result.classes
     with house_style(width) as sheet:
-        styles = class_styles([c.label for c in classes])
+        styles = class_styles(list(dict.fromkeys(label for c in classes for label in c.line)))
         fig = sheet.page(6.75, 2.1 * len(classes))
         grid = fig.subplots(len(classes), 2, squeeze=False)
         for (left, right), one in zip(grid, classes, strict=True):
-            _amplification(left, one, every=2 if sheet.narrow else 1)
-            _line(right, one, styles, digits=2 if sheet.narrow else 3)
+            _amplification(left, one, narrow=sheet.narrow)
+            _line(right, one, styles, narrow=sheet.narrow)
         grid[-1][0].set_xlabel("ρ")
         grid[-1][1].set_xlabel("t along v_min")
         protocol = result.protocol
@@ -72,11 +72,13 @@ def theorem_pages(
     ]
 
 
-def _amplification(ax: Axes, one: DirectionReport, *, every: int) -> None:
+def _amplification(ax: Axes, one: DirectionReport, *, narrow: bool) -> None:
     rows = one.batches
     critical = one.critical_rho
-    ends = f"λmin {number(one.lambda_min)}, ‖g‖ {number(one.grad_norm)}, ρ* {number(critical)}"
-    write_header(ax, label_text(one.label), ends)
+    ends = [f"λmin {number(one.lambda_min)}", f"ρ* {number(critical)}"]
+    if not narrow:
+        ends.insert(1, f"‖g‖ {number(one.grad_norm)}")
+    write_header(ax, label_text(one.label), ", ".join(ends))
     ax.set_ylabel("amplification, log scale")
     if not rows:
         ax.set_xticks([])
@@ -100,12 +102,12 @@ def _amplification(ax: Axes, one: DirectionReport, *, every: int) -> None:
     ax.axhline(1, color=GUIDE, lw=0.7)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_xticks(rho, [f"{value:g}" * (k % every == 0) for k, value in enumerate(rho)])
+    ax.set_xticks(rho, [f"{value:g}" * (k % 2 == 0 or not narrow) for k, value in enumerate(rho)])
     ax.minorticks_off()
 
 
 def _line(
-    ax: Axes, one: DirectionReport, styles: Mapping[str, SeriesStyle], *, digits: int
+    ax: Axes, one: DirectionReport, styles: Mapping[str, SeriesStyle], *, narrow: bool
 ) -> None:
     for label, values in one.line.items():
         style = styles[label]
@@ -115,6 +117,6 @@ def _line(
         )  # fmt: skip
     ax.axvline(0, color=GUIDE, lw=0.7)
     ax.set_yscale("log")
-    told = f"GN {number(one.gauss_newton, digits)}, rest {number(one.rest, digits)}"
-    write_header(ax, "along its v_min", told)
+    told = f"GN {number(one.gauss_newton)}, rest {number(one.rest)}"
+    write_header(ax, "along its v_min", "" if narrow else told)
     ax.set_ylabel("loss, log scale")

@@ -30,9 +30,10 @@ def test_plot_draws_a_stored_result_without_the_checkpoint(analysis_folder, tmp_
 
 
 def test_plot_takes_the_folder_of_a_result(analysis_folder, tmp_path):
-    result = invoke("plot", analysis_folder, "--format", "svg", "-o", tmp_path)
+    result = invoke("plot", analysis_folder, "--format", "svg", "--width", "single", "-o", tmp_path)
     assert result.exit_code == 0, result.output
-    assert (tmp_path / "density.svg").exists()
+    assert 'width="234pt"' in (tmp_path / "density.svg").read_text("utf-8")  # 3.25 inches
+    assert (tmp_path / "density.txt").exists()
 
 
 def test_plot_says_where_results_of_extremes_alone_hold_no_density(run_folder, tmp_path):

@@ -134,6 +134,13 @@ def test_trajectories_of_many_recipes_take_pages_of_one_axis(record):
     assert len({(ax.get_yscale(), ax.get_ylim()) for page in pages for ax in page.axes}) == 1
 
 
+def test_a_page_of_a_theorem_has_the_lines_of_the_classes_on_other_pages():
+    stored = load_theorem(STUDY.parents[1] / "theorem" / "theorem.json")
+    first, second = theorem_pages(replace(stored, classes=stored.classes * 2))
+    assert [len(first.axes), len(second.axes)] == [PANELS, 2]
+    assert len(second.axes[1].get_legend_handles_labels()[1]) == len(stored.classes)
+
+
 def test_more_panels_than_a_page_holds_and_widths_of_no_column_are_refused(record):
     one = analysis(*(record(str(c)) for c in range(7)))
     with pytest.raises(InputError, match="a page holds 6 panels"):

@@ -47,12 +47,15 @@ def test_protocols_are_chosen_by_name(tmp_path):
     result = invoke(
         "analyze", "bundled:digits/ce-drw", "--classes", "9", "--num-steps", 6,
         "--protocols", "plain,frozen:all,fresh/pyhessian", "-o", tmp_path, "--json",
+        "--width", "single",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     rows = json.loads(result.stdout)
     assert [row["protocol"] for row in rows] == ["plain", "frozen:all", "fresh/pyhessian"]
     assert [row["n"] for row in rows] == [6, 54, 6]
     assert {row["class"] for row in rows} == {9}  # a number, as in every file
+    drawn = sorted(path.suffix for path in tmp_path.glob("protocols.*"))
+    assert drawn == [".json", ".pdf", ".png", ".txt"]
 
 
 @pytest.mark.parametrize(
