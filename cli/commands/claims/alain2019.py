@@ -18,7 +18,7 @@ from cli.options.flags import ANALYZED, Flag, command
 
 if TYPE_CHECKING:
     from checkpoints import LoadOptions
-    from spectra.results.claims.best_steps_result import StepsOfLoss
+    from spectra.results.claims.best_steps_result import BestStepsResult, StepsOfLoss
 
 
 @command(
@@ -77,20 +77,7 @@ def alain2019(
     if as_json:
         print_json({**best_steps_to_plain(result), "files": there(written)})
         return
-    print_table(
-        Table(
-            f"{loaded.name}: best steps along {pairs} eigenvectors from either end",
-            ["class", "loss", "curvature", "found", "λ", "best step", "rank", "95 %", "lowered %"],
-            [_row(loss, sign) for loss in result.losses for sign in (-1, 1)],
-            optional=["loss"],
-            meanings={
-                "found": "best steps that could be measured",
-                "best step": "times |λ| over the slope: 1 on a parabola that opens upwards",
-                "rank": "correlation of the best learning rate with 1/|λ|",
-                "lowered %": "of the loss, the most that one step along one eigenvector takes off",
-            },
-        )
-    )
+    print_table(steps_table(loaded.name, result, pairs))
     tell("", result.sentence)
     say("written:")
     print_paths(written)
@@ -103,15 +90,32 @@ def _row(loss: "StepsOfLoss", sign: int) -> list[str]:
     return [
         loss.label,
         number(loss.loss),
-        "negative" if sign < 0 else "positive",
+        "down" if sign < 0 else "up",
         f"{len(steps)} of {asked}",
         _between([step.value for step in steps]),
         _between(ratios),
         "-" if correlation is None else f"{correlation.estimate:.2f}",
-        "-" if correlation is None else f"{correlation.lower:.2f} to {correlation.upper:.2f}",
+        "-" if correlation is None else f"{correlation.lower:.2f}..{correlation.upper:.2f}",
         percent(loss.best_decrease(sign)).removesuffix(" %"),
     ]
 
 
 def _between(values: list[float]) -> str:
-    return f"{number(min(values))} to {number(max(values))}" if values else "-"
+    return f"{number(min(values))}..{number(max(values))}" if values else "-"
+
+
+def steps_table(name: str, result: "BestStepsResult", pairs: int) -> Table:
+    """Return two rows for each loss: along negative and along positive curvature."""
+    return Table(
+        f"{name}: best steps along {pairs} eigenvectors from either end",
+        ["class", "loss", "bends", "found", "λ", "best step", "rank", "95 %", "lowered %"],
+        [_row(loss, sign) for loss in result.losses for sign in (-1, 1)],
+        optional=["loss", "found"],
+        meanings={
+            "bends": "down along eigenvectors of negative curvature, up along those of positive",
+            "found": "best steps that could be measured",
+            "best step": "times |λ| over the slope: 1 on a parabola that opens upwards",
+            "rank": "correlation of the best learning rate with 1/|λ|",
+            "lowered %": "of the loss, the most that one step along one eigenvector takes off",
+        },
+    )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from checkpoints import LoadOptions
     from spectra import Analysis
     from spectra.findings.claims.negative_share import NegativeShare
-    from spectra.results.claims.negative_share_result import ShareOfLoss
+    from spectra.results.claims.negative_share_result import NegativeShareResult, ShareOfLoss
 
 PROBES = 4  # ours: two of them leave an interval of Student's t with one degree of freedom
 
@@ -90,21 +90,7 @@ def ghorbani2019(
     if as_json:
         print_json({**negative_share_to_plain(result), "files": there(written)})
         return
-    print_table(
-        Table(
-            f"{title}: the negative part of Σ|λ|",
-            ["checkpoint", "epoch", "class", "loss", "ratio", "negative", "95 %", "half the steps"],
-            [_row(share) for share in result.shares],
-            optional=["loss"],
-            meanings={
-                "ratio": "|λmin/λmax|",
-                "negative": "part of Σ|λ|",
-                "95 %": "its interval over the random probes; what quadrature misses is not in it",
-                "half the steps": "the same of half as many; where it differs, take more steps "
-                "(--num-steps)",
-            },
-        )
-    )
+    print_table(shares_table(title, result))
     tell("", result.sentence)
     say("written:")
     print_paths(written)
@@ -159,3 +145,20 @@ def _interval(found: "NegativeShare") -> str:
 
 def _percent(part: float) -> str:
     return f"{100 * part:.2g} %"
+
+
+def shares_table(title: str, result: "NegativeShareResult") -> Table:
+    """Return a row for each loss and epoch."""
+    return Table(
+        f"{title}: the negative part of Σ|λ|",
+        ["checkpoint", "epoch", "class", "loss", "ratio", "negative", "95 %", "half the steps"],
+        [_row(share) for share in result.shares],
+        optional=["loss"],
+        meanings={
+            "ratio": "|λmin/λmax|",
+            "negative": "part of Σ|λ|",
+            "95 %": "its interval over the random probes; what quadrature misses is not in it",
+            "half the steps": "the same of half as many; where it differs, take more steps "
+            "(--num-steps)",
+        },
+    )

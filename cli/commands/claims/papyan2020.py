@@ -17,7 +17,7 @@ from cli.options.flags import command
 
 if TYPE_CHECKING:
     from checkpoints import LoadOptions
-    from spectra.results.claims.class_outliers_result import LossOutliers
+    from spectra.results.claims.class_outliers_result import ClassOutliersResult, LossOutliers
 
 
 @command(
@@ -70,42 +70,8 @@ def papyan2020(
     if as_json:
         print_json({**class_outliers_to_plain(result), "files": there(written)})
         return
-    print_table(
-        Table(
-            f"{loaded.name}: the largest eigenvectors of the overall Hessian",
-            ["λ", "class means", "of C %", "of C² %", "images of", "give %"],
-            [
-                [
-                    number(one.value),
-                    number(result.between_classes[k]) if k < len(result.between_classes) else "-",
-                    _percent(one.by_class_means),
-                    _percent(one.by_cross_means),
-                    one.strongest,
-                    _percent(one.shares[one.strongest]),
-                ]
-                for k, one in enumerate(result.top)
-            ],
-            meanings={
-                "class means": "eigenvalues of their matrix",
-                "of C %": "of the eigenvector, what lies in the span of the class means; of C²: "
-                "in that of the means by class and candidate class",
-                "give %": "of λ, what the images of that class give, which give most",
-            },
-        )
-    )
-    print_table(
-        Table(
-            f"{loaded.name}: outliers",
-            ["class", "images", "loss", "λmax", "widest gap after", "factor", "next widest",
-             "resolved"],
-            [_row(one) for one in (result.overall, *result.classes)],
-            optional=["loss"],
-            meanings={
-                "factor": "by which the eigenvalues fall at the widest gap",
-                "resolved": "eigenvalues that the density's runs tell apart beyond all others",
-            },
-        )
-    )  # fmt: skip
+    print_table(vectors_table(loaded.name, result))
+    print_table(outliers_table(loaded.name, result))
     tell("", result.sentence)
     say("written:")
     print_paths(written)
@@ -127,3 +93,51 @@ def _row(one: "LossOutliers") -> list[str]:
 
 def _percent(share: float | None) -> str:
     return percent(share).removesuffix(" %")
+
+
+def vectors_table(name: str, result: "ClassOutliersResult") -> Table:
+    """Return a row for each of the largest eigenvectors."""
+    return Table(
+        f"{name}: the largest eigenvectors of the overall Hessian",
+        ["λ", "class means", "of C %", "of C² %", "images of", "give %"],
+        [
+            [
+                number(one.value),
+                number(result.between_classes[k]) if k < len(result.between_classes) else "-",
+                _percent(one.by_class_means),
+                _percent(one.by_cross_means),
+                one.strongest,
+                _percent(one.shares[one.strongest]),
+            ]
+            for k, one in enumerate(result.top)
+        ],
+        meanings={
+            "class means": "eigenvalues of their matrix",
+            "of C %": "of the eigenvector, what lies in the span of the class means; of C²: "
+            "in that of the means by class and candidate class",
+            "give %": "of λ, what the images of that class give, which give most",
+        },
+    )
+
+
+def outliers_table(name: str, result: "ClassOutliersResult") -> Table:
+    """Return a row for the whole loss, and one for each class."""
+    return Table(
+        f"{name}: outliers",
+        [
+            "class",
+            "images",
+            "loss",
+            "λmax",
+            "widest gap after",
+            "factor",
+            "next widest",
+            "resolved",
+        ],
+        [_row(one) for one in (result.overall, *result.classes)],
+        optional=["loss"],
+        meanings={
+            "factor": "by which the eigenvalues fall at the widest gap",
+            "resolved": "eigenvalues that the density's runs tell apart beyond all others",
+        },
+    )

@@ -78,7 +78,7 @@ def sam(
         print_json({**sam_to_plain(result), "sentences": list(result.sentences),
                     "files": there(written)})  # fmt: skip
         return
-    print_table(_table(loaded.name, result.effects))
+    print_table(effects_table(loaded.name, result.effects))
     say("", "what this says:")
     for effects in result.by_class.values():
         tell(f"{sentence_over_radii(effects)} {next_step_over_radii(effects)}")
@@ -86,7 +86,8 @@ def sam(
     print_paths(written)
 
 
-def _table(name: str, effects: "Sequence[SamEffect]") -> Table:
+def effects_table(name: str, effects: "Sequence[SamEffect]") -> Table:
+    """Return a row for each loss and radius."""
     return Table(
         f"{name}: does SAM change the step along each class's v_min?",
         ["class", "ρ", "images", "slope %", "with SAM %", "growth", "SAM", "confidence %",

@@ -84,7 +84,7 @@ def theorem(
         print_json({**theorem_to_plain(result), "files": there(written)})
         return
     for one in result.classes:
-        print_table(_table(one))
+        print_table(direction_table(one))
     say("", "what this says:")
     for one in result.classes:
         tell(f"{one.sentence} {next_step_over_radii(one.effects)}".strip())
@@ -92,7 +92,8 @@ def theorem(
     print_paths(written)
 
 
-def _table(one: "DirectionReport") -> Table:
+def direction_table(one: "DirectionReport") -> Table:
+    """Return a row for each radius, with what else is known of the direction."""
     rows = [
         [number(own.rho), _unless(own.undetermined, own.measured), number(own.predicted)]
         for own in one.class_factors
