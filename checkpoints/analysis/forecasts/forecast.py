@@ -214,6 +214,7 @@ def _forecast(
             images=n,
             independent=prepared.independent,
             hessian=not prepared.gauss_newton,
+            fresh=prepared.draw is not None,
         )
         product = fixed + an_image * n * (slower if n == images[largest] else 1.0)
         beside = _BESIDE + max(0.0, _EXACT * n * exact - _COUNTED_AS * product if exact else 0.0)

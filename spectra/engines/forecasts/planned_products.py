@@ -54,6 +54,7 @@ def planned_products(
     images: int,
     independent: bool = True,
     hessian: bool = True,
+    fresh: bool = False,
 ) -> PlannedProducts:
     """Return what the analysis of one loss takes for each image.
 
@@ -65,6 +66,7 @@ def planned_products(
         images: of the loss.
         independent: whether the images are draws of their own; views of one image are not.
         hessian: whether the Hessian is analyzed; of the Gauss-Newton matrix nothing more is asked.
+        fresh: whether every product has a new draw of the images, of which nothing is checked.
 
     Example:
         >>> from spectra import SolverSettings
@@ -73,6 +75,9 @@ def planned_products(
         >>> planned_products(settings, size=19130, images=1000)
         PlannedProducts(least=166, usual=166, most=166)
     """
+    if fresh:
+        drawn = max(1, settings.num_probes) * min(settings.num_steps, size)
+        return PlannedProducts(drawn, drawn, drawn)
     if settings.num_probes:
         found = _by_probes(settings, size)
     else:
@@ -97,7 +102,8 @@ def _by_probes(settings: SolverSettings, size: int) -> PlannedProducts:
     usual = max(steps, min(longest, longest if settings.certify_below else _USUAL_STEPS))
     checks = _CHECKED + (_PROVEN if settings.proof else 0)
     before = settings.num_probes * steps + checks
-    return PlannedProducts(before, before + usual - steps, before + longest - steps)
+    least = before if settings.density_images == "all" else _EXTREMES[0]
+    return PlannedProducts(least, before + usual - steps, before + longest - steps)
 
 
 def _more(found: PlannedProducts, least: float, usual: float, most: float) -> PlannedProducts:

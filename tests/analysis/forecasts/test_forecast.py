@@ -28,8 +28,9 @@ def given():
         {"solver": FIXED, "gauss_newton": True},
         {"solver": FIXED, "images": "frozen:2"},
         {"solver": FIXED, "images_per_class": 3},
+        {"solver": FIXED, "images": "fresh"},
     ],
-    ids=["plain", "unproven", "gauss-newton", "views", "some-images"],
+    ids=["plain", "unproven", "gauss-newton", "views", "some-images", "fresh"],
 )
 def test_products_that_do_not_hang_on_convergence_are_forecast_exactly(given, options):
     request = AnalysisRequest(classes="9", **options)
