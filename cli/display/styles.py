@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
-from cli.display.lines import note, print_json, there
+from cli.display.lines import note, print_json, say, there
 from cli.display.tables import Table
 
 
@@ -41,9 +39,10 @@ def printed_for_others(
     if style == "csv":
         from spectra.results.tables import rows_to_csv  # brings torch
 
-        click.echo(rows_to_csv(rows), nl=False)
+        text = rows_to_csv(rows)
     else:
-        click.echo("\n".join(table.markdown() for table in tables), nl=False)
+        text = "\n".join(table.markdown() for table in tables)
+    say(*text.removesuffix("\n").split("\n"))
     for path in paths:
         note(f"written: {path}")
     return True

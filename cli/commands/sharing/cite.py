@@ -46,7 +46,7 @@ def cite(runs: tuple[str, ...], output: Path | None) -> None:
     found = together([_cited(run) for run in runs])
     text = to_bibtex(found)
     if output is None:
-        click.echo(text, nl=False)
+        say(*text.removesuffix("\n").split("\n"))
         return
     write_atomically(output, text.encode())
     say(f"{len(found)} entries")
