@@ -196,7 +196,8 @@ def _analyze(
     if keep_vectors:
         written += [vectors_path(folder, record.label) for record in analysis.records]
     if width is not None:
-        written += draw_analysis(analysis, folder, width=width)
+        with reporting("drawing"):
+            written += draw_analysis(analysis, folder, width=width)
     _note_stale(folder, written)
     return analysis, written
 

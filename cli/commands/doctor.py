@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.display.lines import note, print_json, say
+from cli.display.progress import reporting
 from cli.display.tables import Table, print_table
 from cli.options import shared
 from cli.options.analysis import AskedAnalysis, analysis_flags
@@ -68,11 +69,12 @@ def doctor(
     needed = {package: _version(package) for package in _PACKAGES}
     troubles = troubles_here(needed)
     versions = library_versions() | {name: found or "missing" for name, found in needed.items()}
-    tests = {
-        name: dense_self_test(chosen, dtype=dtype)
-        for name, dtype in (("float64", torch.float64), ("float32", torch.float32))
-    }
-    bundled = verify_bundled()
+    with reporting("comparing with a dense Hessian"):
+        tests = {
+            name: dense_self_test(chosen, dtype=dtype)
+            for name, dtype in (("float64", torch.float64), ("float32", torch.float32))
+        }
+        bundled = verify_bundled()
     passed = all(test.passed for test in tests.values())
     forecast = None
     if checkpoint is not None:

@@ -82,7 +82,8 @@ def reproduce(
             execution=execution,
             on_progress=report.update,
         )
-    written = [folder / "result.json", *draw_reproduction(result, folder, width=width)]
+    with reporting("drawing"):
+        written = [folder / "result.json", *draw_reproduction(result, folder, width=width)]
     if as_json:
         print_json({**reproduction_to_plain(result), "files": there(written)})
         return

@@ -131,7 +131,7 @@ def train(
         def on_progress(what: str, epoch: int, epochs: int) -> None:
             nonlocal trained
             trained = True
-            report.update(f"{job.recipe.name} {what}", epoch, epochs)
+            report.update(f"{job.recipe.name}, {what}, epoch", epoch, epochs)
 
         def on_epoch(metrics: "EpochMetrics") -> None:
             writer.write_values(metrics.values())

@@ -86,7 +86,8 @@ def trajectory(
                     on_analysis=writer.write,
                 )
     switch = common_switch(a for analyses in series.values() for a in analyses)
-    written = draw_trajectories(series, folder, switch_epoch=switch, width=width)
+    with reporting("drawing"):
+        written = draw_trajectories(series, folder, switch_epoch=switch, width=width)
     tables = []
     for name, analyses in series.items():
         tables.append(trajectory_table(name, analyses, max_steps=request.solver.max_steps))

@@ -124,7 +124,9 @@ class Reporter:
         # Of several runs those that have spoken since: of the others it is not known if they go on.
         spoken = [run for run in runs if run.spoke >= self._said_last] or runs[-1:]
         for run in spoken if self._several else runs:
-            note(f"{run.text}{':' * (run.total > 0)} {self._said(run, now)}".rstrip())
+            # "training, epoch 12 of 200", and "class 8: 40 of 80" where no word says of what.
+            colon = ":" if run.total and not run.text.endswith(" epoch") else ""
+            note(f"{run.text}{colon} {self._said(run, now)}".rstrip())
         if not runs:
             note(f"{self._text}: {duration(now - self._began)} until now")
         self._said_last = now

@@ -102,7 +102,8 @@ def images(
         save_pictures(folder / "pictures.npz", pixels)
         written.append(folder / "pictures.npz")
     if not no_figures:
-        written += _sheets(result, pixels, folder, show, width)
+        with reporting("drawing"):
+            written += _sheets(result, pixels, folder, show, width)
     if as_json:
         print_json({**images_to_plain(result), "files": there(written)})
         return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.display.lines import print_paths
+from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.flags import OUTPUT, Flag, command
 from cli.options.values import Folder, hold
@@ -59,6 +60,22 @@ def plot(
     output: Path | None,
 ) -> None:
     """Draw RESULTS: analysis.json files or their folders, or with --study, a results.json."""
+    with reporting("drawing"):
+        written = _draw(results, study, kind, classes, sigma, formats, width, output)
+    print_paths(written)
+
+
+def _draw(
+    results: tuple[Path, ...],
+    study: Path | None,
+    kind: str,
+    classes: str | None,
+    sigma: float | None,
+    formats: tuple[str, ...],
+    width: str,
+    output: Path | None,
+) -> list[Path]:
+    """Return the files of the figures that were asked for."""
     from checkpoints import load_study
     from checkpoints.analysis.trajectory import common_switch, switch_epochs
     from figures import (
@@ -80,7 +97,7 @@ def plot(
             raise InputError(f"--study takes one results.json, got {len(results)} files")
         result = load_study_result(results[0])
         described = load_study(study)
-        written = draw_study(
+        return draw_study(
             result,
             folder,
             groups=described.groups_in(result),
@@ -89,8 +106,6 @@ def plot(
             formats=chosen,
             width=width,
         )
-        print_paths(written)
-        return
     analyses = {path.parent.name + "/" + path.stem: load_analysis(path) for path in results}
     if len(analyses) < len(results):
         raise InputError(
@@ -98,7 +113,7 @@ def plot(
             "one after the other"
         )
     labels = None if classes is None else [part for part in classes.split(",") if part]
-    written = []
+    written: list[Path] = []
     if kind == "trajectory":
         runs: dict[str, list[Analysis]] = {}
         for analysis in analyses.values():
@@ -134,4 +149,4 @@ def plot(
                 "the results hold no density: they are of extremes alone; draw checkpoints over "
                 "epochs with --kind trajectory, or analyze with --num-probes"
             )
-    print_paths(written)
+    return written
