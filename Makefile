@@ -19,6 +19,7 @@ $(STAMP): setup.py setup.cfg pyproject.toml constraints.txt
 	@touch $@
 
 install: $(STAMP) ## make .venv, with spectra in it
+	@echo "ready; try: $(BIN)/spectra analyze bundled:digits/ce-drw"
 
 demo: $(STAMP) ## train on real digits-LT, compute per-class spectra, draw (a few minutes)
 	$(BIN)/spectra pipeline checkpoints/studies/demo.toml -o runs/demo
