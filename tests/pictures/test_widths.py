@@ -61,27 +61,22 @@ def every_figure(record, width):
 
 
 @pytest.fixture(scope="module")
-def drawn(request, spectrum):
-    return request.param, every_figure(partial(record_of, spectrum), request.param)
+def drawn(spectrum):
+    """Every figure at the width that has the least room."""
+    return every_figure(partial(record_of, spectrum), "single")
 
 
-every_width = pytest.mark.parametrize("drawn", ["screen", "single"], indirect=True)
-
-
-@every_width
 def test_a_figure_for_paper_is_as_wide_as_the_column_and_can_be_read(drawn):
-    width, figures = drawn
-    for figure in figures:
-        assert width == "screen" or figure.get_size_inches()[0] == 3.25
+    for figure in drawn:
+        assert figure.get_size_inches()[0] == 3.25
         assert min(t.get_fontsize() for t in figure.findobj(Text) if t.get_text()) >= SMALLEST_FONT
         lines = [line for ax in figure.axes for line in ax.lines if line.get_linestyle() != "None"]
         # Printers lose what is thinner.
         assert min((line.get_linewidth() for line in lines), default=1) >= 0.5
 
 
-@every_width
 def test_no_header_reaches_into_the_next_panel_and_no_label_over_the_edge(drawn):
-    for figure in drawn[1]:
+    for figure in drawn:
         boxes = [[t.get_window_extent() for t in headers_of(ax)] for ax in figure.axes]
         for k, some in enumerate(boxes):
             others = [box for j, more in enumerate(boxes) if j != k for box in more]
