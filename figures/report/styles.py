@@ -1,5 +1,6 @@
 """Which runs and classes a report has, and how each looks wherever it is drawn."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from figures.report.contents import LabelStyle, RunStyle
@@ -7,7 +8,7 @@ from figures.report.found_results import FoundAnalysis
 from figures.style.class_colours import class_colours, class_styles, counts_of
 from figures.style.colours import SeriesStyle, series_styles
 from figures.style.names import class_number
-from spectra import Analysis, LossAnalysis, SolverSettings
+from spectra import Analysis, CheckpointIdentity, LossAnalysis, SolverSettings
 from spectra.system.foreign_text import short_name
 
 GROUPS = ("head", "mid", "tail")
@@ -18,8 +19,9 @@ def runs_of(found: Sequence[FoundAnalysis]) -> list[int]:
     """Return to which run each analysis belongs, counted from 0 in the order they come.
 
     A run is a recipe and a seed, or a network of one name, under one choice of number format,
-    images of each class, engine and seed of the probes. Where two networks share all of these and
-    an epoch, and are not the same, the folder of the file sets them apart.
+    images of each class, engine and seed of the probes. Files of others whose names differ by
+    their epoch alone, as ``net_10.pth`` and ``net_20.pth`` do, are one network. Where two networks
+    share all of these and an epoch, and are not the same, the folder of the file sets them apart.
     """
     weights: dict[tuple[object, ...], set[str]] = {}
     for one in found:
@@ -88,7 +90,16 @@ def label_styles_of(found: Iterable[FoundAnalysis]) -> tuple[LabelStyle, ...]:
 
 def _identity(analysis: Analysis) -> tuple[object, ...]:
     known = analysis.checkpoint
-    return known.name, known.recipe, known.seed, *_choices(analysis)
+    return _network(known), known.recipe, known.seed, *_choices(analysis)
+
+
+def _network(known: CheckpointIdentity) -> str:
+    """Return a checkpoint's name without its epoch at either end; of our recipes as it is."""
+    if known.recipe is not None or known.epoch is None:
+        return known.name
+    number = rf"0*{known.epoch}"
+    at_end, at_start = rf"(?:[-_=. ]+|(?<=epoch)|(?<=ep)){number}$", rf"^{number}[-_=. ]+"
+    return re.sub(f"{at_end}|{at_start}", "", known.name)
 
 
 def _choices(analysis: Analysis) -> tuple[str, ...]:
@@ -106,14 +117,14 @@ def _choices(analysis: Analysis) -> tuple[str, ...]:
 def _told_apart(first: Sequence[FoundAnalysis]) -> list[str]:
     """Return a name of each run: its recipe, with the seed or more where several share it."""
     known = [one.analysis.checkpoint for one in first]
-    plain = [_name(k.recipe or k.name) or "a network" for k in known]
+    plain = [_name(k.recipe or _network(k)) or "a network" for k in known]
     seeds = ["" if k.seed is None else f", seed {k.seed}" for k in known]
     seeded = [text + seed for text, seed in zip(plain, seeds, strict=True)]
     choices = [_choices(one.analysis) for one in first]
     differ = [k for k, each in enumerate(zip(*choices, strict=True)) if len(set(each)) > 1]
     chosen = [", ".join((t, *(c[k] for k in differ))) for t, c in zip(plain, choices, strict=True)]
     both = [", ".join((t, *(c[k] for k in differ))) for t, c in zip(seeded, choices, strict=True)]
-    named = [f"{t} ({_name(k.name)})" for t, k in zip(both, known, strict=True)]
+    named = [f"{t} ({_name(_network(k))})" for t, k in zip(both, known, strict=True)]
     folders = [one.file.rpartition("/")[0] for one in first]
     placed = [f"{t} ({_name(folder)})" for t, folder in zip(both, folders, strict=True)]
     for texts in (plain, seeded, chosen, both, named, placed):

@@ -139,6 +139,24 @@ def test_different_weights_of_one_name_are_two_runs(tmp_path):
     assert [run.text for run in report.runs] == ["ce, seed 0 (a)", "ce, seed 0 (b)"]
 
 
+def stranger(name: str, epoch: int):
+    made = analysis("ce", epoch)
+    return replace(made, checkpoint=replace(made.checkpoint, name=name, recipe=None, seed=None))
+
+
+@pytest.mark.parametrize("name", ["net_{}", "{:03}_net", "net-epoch={:02}", "net_epoch{}"])
+def test_files_of_others_that_differ_by_their_epoch_are_one_run(name):
+    report = gather_report([stranger(name.format(epoch), epoch) for epoch in (5, 10, 15)])
+    assert len(report.runs) == 1
+    assert not any(digit in report.runs[0].text for digit in "0123456789")
+    assert report.missing.trajectories is None
+
+
+def test_a_number_in_a_name_that_is_not_its_epoch_stays():
+    report = gather_report([stranger("net_25", 5), stranger("resnet20", 20), stranger("7", 7)])
+    assert [run.text for run in report.runs] == ["net_25", "resnet20", "7"]
+
+
 def test_classes_stand_from_most_images_to_fewest_and_groups_after_them():
     report = gather_report([analysis("ce", labels="tail 8 0 head 9")])
     assert [label.name for label in report.labels] == ["0", "8", "9", "head", "tail"]
