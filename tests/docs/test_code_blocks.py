@@ -55,9 +55,9 @@ def test_a_block_that_does_not_run_says_why():
     assert {place: why for place, why in left_out.items() if len(why.split()) < 3} == {}
 
 
-def test_a_third_of_the_blocks_run_at_least():
+def test_three_blocks_of_five_run_at_least():
     code = [block for block in BLOCKS if block.is_code]
-    assert sum(block.runs for block in code) > len(code) / 3
+    assert sum(block.runs for block in code) >= 0.6 * len(code)
 
 
 def test_no_command_hides_in_a_block_that_nobody_runs():
