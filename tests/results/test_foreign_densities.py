@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from command_line import invoke, refused
+from command_line import invoke, refused, unfolded
 
 from spectra import InputError, check_spectrum
 from spectra.results.spectrum_file import check_spectrum_file
@@ -139,6 +139,6 @@ def test_arrays_of_no_dimension_words_and_truths_are_refused():
 def test_sentence_and_command_say_whose_recurrence_it_is(tmp_path):
     (tmp_path / "run.csv").write_text(rows(","))
     printed = invoke("check-spectrum", tmp_path / "run.csv", "--parameter-count", 100).output
-    *_, sentence, last = printed.strip().splitlines()
-    assert "where by Lanczos' recurrence an eigenvalue carries about 1" in sentence
-    assert "of fixed matrices by Lanczos' recurrence, 1 density in 10,000" in last
+    shown = unfolded(printed)
+    assert "where by Lanczos' recurrence an eigenvalue carries about 1" in shown
+    assert "of fixed matrices by Lanczos' recurrence, 1 density in 10,000" in shown

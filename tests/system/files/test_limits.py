@@ -97,6 +97,6 @@ def test_what_is_no_limit_is_one_line_at_the_command_line(text, complaint):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_help_lists_every_limit_with_its_value(name):
-    (line,) = (x for x in invoke("--help").stdout.splitlines() if x.split()[:1] == [name])
+def test_every_limit_is_listed_with_its_value(name):
+    (line,) = (x for x in invoke("--limit", "help").stdout.splitlines() if x.split()[:1] == [name])
     assert line.endswith("iB)") == counts_bytes(name)
