@@ -83,7 +83,7 @@ def print_sentences(records: Sequence[LossAnalysis]) -> None:
     say("", "what this says; --explain says why:")
     _tell_shared([(r.label, f"{r.verdict.name}. {r.sentence}".rstrip()) for r in records])
     if steps := [(r.label, r.next_step) for r in records if r.next_step]:
-        say("what would change it:")
+        say("what would change these findings:")
         _tell_shared(steps)
 
 

@@ -1,6 +1,7 @@
 """The command ``spectra`` itself: its own options, and its commands, imported when asked for."""
 
 import contextlib
+import difflib
 import logging
 import os
 import sys
@@ -75,6 +76,19 @@ class SpectraGroup(GroupWithExamples):
             import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_")
         )
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; of a name that is nearly one, say which."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if not near:
+                raise
+            said = f"{error.message.rstrip('.')}; did you mean '{near[0]}'?"
+            raise click.UsageError(said, ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands by what somebody wants."""

@@ -155,7 +155,11 @@ class Bending:
 
     def _promise(self, decrease: float) -> str:
         share = "" if self.predicted_share is None else f"; {_part(self.predicted_share)}"
-        return f"The quadratic model promises {_percent(decrease)}{share}."
+        lost = _percent(decrease) if decrease <= 1 else "more than all of it"
+        return (
+            f"A parabola with the slope and curvature of this point would lose {lost}{share}; the "
+            "loss is no such parabola within this radius."
+        )
 
     def _curvature(self, ratio: float) -> str:
         near = self.secants[0][1]

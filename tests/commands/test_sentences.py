@@ -33,20 +33,21 @@ def test_of_a_class_there_is_what_was_found_and_what_would_change_it(capsys):
     shown = printed(capsys, record("8", bending=BENDING, stationary=SLOPE))
     assert shown == (
         f"what this says; --explain says why: class 8: negative curvature. {SLOPE.sentence} "
-        f"{BENDING.sentence} what would change it: class 8: {BENDING.next_step}"
+        f"{BENDING.sentence} what would change these findings: class 8: {BENDING.next_step}"
     )
 
 
 def test_classes_of_which_the_same_is_said_share_a_line(capsys):
     shown = printed(capsys, *(record(c, bending=BENDING) for c in "08"), record("9"))
     assert f"classes 0, 8: negative curvature. {BENDING.sentence} class 9: " in shown
-    assert f"what would change it: classes 0, 8: {BENDING.next_step} class 9: " in shown
+    assert f"what would change these findings: classes 0, 8: {BENDING.next_step} class 9: " in shown
 
 
 def test_without_the_optional_findings_the_verdict_stands_alone(capsys):
     bare = record("8")
     assert printed(capsys, bare).endswith(
-        f"class 8: negative curvature. what would change it: class 8: {bare.verdict.next_step}"
+        "class 8: negative curvature. what would change these findings: class 8: "
+        f"{bare.verdict.next_step}"
     )
     old = record("8", verdict=Verdict("descent", "an old file's", 0.1, 1e-3, None))
     assert printed(capsys, old).endswith("class 8: descent.")

@@ -68,7 +68,8 @@ def test_every_command_says_in_the_overview_what_it_does(command):
 def test_an_unknown_command_is_named():
     result = invoke("analyse")
     assert result.exit_code == 2
-    assert "No such command 'analyse'" in result.stderr
+    assert "No such command 'analyse'; did you mean 'analyze'?" in result.stderr
+    assert "did you mean" not in invoke("xyzzy").stderr
 
 
 def test_options_of_analyze_stand_under_headings_that_follow_each_other():
