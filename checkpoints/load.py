@@ -105,6 +105,19 @@ def find_checkpoint(reference: str | Path) -> Path:
     raise InputError(f"{text} has no checkpoint of epoch {epoch}; it has {known}")
 
 
+def notes_of_folder(reference: str | Path) -> tuple[str, ...]:
+    """Return a note that says which checkpoint a folder of several stands for; none for others."""
+    if not Path(reference).is_dir():
+        return ()
+    epochs = [epoch for epoch, _ in list_checkpoints(reference)]
+    if len(epochs) < 2:
+        return ()
+    return (
+        f"of the {len(epochs)} checkpoints in {reference} the last, epoch {epochs[-1]}; "
+        f"{reference}@{epochs[0]} is another, and 'spectra trajectory' takes all",
+    )
+
+
 def list_checkpoints(reference: str | Path) -> list[tuple[int | None, Path]]:
     """Return (epoch, file) for every checkpoint of a run's folder, in the order of training.
 

@@ -179,7 +179,8 @@ def _other_channels(name: str, takes: int, data: str, there: int) -> str:
 def notes_of(checkpoint: Checkpoint, data: ImageData, normalisation: str | None) -> tuple[str, ...]:
     """Return the notes of a checkpoint that matter with such data and a given normalisation."""
     if normalisation is None and not isinstance(data.train, LabelledInputs):
-        return checkpoint.notes
+        taken = f"{NORMALISATION_UNTOLD}. Taken here: {data.normalisation.name}"
+        return tuple(taken if text == NORMALISATION_UNTOLD else text for text in checkpoint.notes)
     return tuple(text for text in checkpoint.notes if text != NORMALISATION_UNTOLD)
 
 
@@ -281,11 +282,13 @@ class _KnownData:
             plain = all(file_name(file) == file and "," not in file for file in files)
             if files and plain and all((folder / file).is_file() for file in files):
                 return "npz:" + ",".join(str(folder / file) for file in files)
+        fetch = "; 'spectra data fetch cifar10' downloads the original"
         hints = {"npz": f"npz:{','.join(files)}", "folder": f"folder:FOLDER/{self.name}"}
         raise InputError(
             f"{checkpoint} says that it was trained on {self.source} {self.name}, and neither "
             "files, folders nor code are taken because a file names them; give it yourself, such "
             f"as --data {shlex.quote(str(hints.get(self.source, self.name)))}"
+            f"{fetch if str(self.name).startswith('cifar10-') else ''}"
         )
 
 

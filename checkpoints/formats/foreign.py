@@ -241,7 +241,7 @@ def _of_known_architecture(
         beside = [key for key in place.state if key not in own]
         try:
             state = rename_keys(strip_prefixes(own, (*WRAPPERS, *HOLDERS)))
-            architecture = infer_architecture(state, arch=arch, **options)
+            architecture = infer_architecture(state, arch=arch, as_spelled=own, **options)
         except InputError as error:
             complaint = complaint or error
             continue

@@ -64,24 +64,27 @@ def infer_architecture(
     shortcut: str | None = None,
     in_channels: int | None = None,
     image_size: int | None = None,
+    as_spelled: State | None = None,
 ) -> Architecture:
     """Return the known architecture whose parameters are those of ``state``, renamed as ours.
 
     Every option that is not None replaces what the weights tell. The result is checked: each
     parameter and buffer of the architecture is there, with its shape, and no other.
+    ``as_spelled`` is the state under the file's own keys, which messages show.
 
     Raises:
         InputError: no known architecture fits; the message says which option may help.
     """
+    shown = state if as_spelled is None else as_spelled
     weight = state.get("linear.weight")
     if weight is None or weight.ndim != 2:
-        near = [k for k in state if re.search(r"\.(linear|fc|classifier)\.weight$", k)]
+        near = [k for k in shown if re.search(r"\.(linear|fc|classifier)\.weight$", k)]
         raise UnknownArchitectureError(
-            _unknown(state, f", though there is {near[0]}" if near else "")
+            _unknown(shown, f", though there is {near[0]}" if near else "")
         )
     residual = any(re.match(r"layer\d+\.", key) for key in state)
     if arch is None and not residual and not set(state) <= {"linear.weight", "linear.bias"}:
-        raise UnknownArchitectureError(_unknown(state))
+        raise UnknownArchitectureError(_unknown(shown))
     if not residual and (arch or "softmax") == "softmax":
         channels, size = _pixels(weight.shape[1], in_channels, image_size)
         found = Architecture(

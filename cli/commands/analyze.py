@@ -107,6 +107,7 @@ def analyze(
     from checkpoints.analysis.compare_protocols import PROTOCOLS, parse_protocols
     from checkpoints.analysis.data_of import data_for, notes_of
     from checkpoints.data.views import FRESH, ImageProtocol
+    from checkpoints.load import notes_of_folder
     from cli.display.analyses import analysis_table
     from cli.display.styles import printed_for_others
 
@@ -125,7 +126,8 @@ def analyze(
     loaded = load_checkpoint(checkpoint, loading)
     wanted = DataRequest(source or "digits", **profile) if profile else None
     data, notes = data_for(loaded, source, request=wanted)
-    for text in (*notes_of(loaded, data, request.normalisation), *notes):
+    of_loaded = notes_of(loaded, data, request.normalisation)
+    for text in (*notes_of_folder(checkpoint), *of_loaded, *notes):
         note(f"note: {text}")
     if compare_protocols:
         _compare(

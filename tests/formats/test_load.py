@@ -15,7 +15,7 @@ from checkpoints import (
     save_native,
 )
 from checkpoints.formats.native import is_native
-from checkpoints.load import find_checkpoint
+from checkpoints.load import find_checkpoint, notes_of_folder
 from checkpoints.models import initialise
 from spectra import make_generator
 from spectra.errors import InputError
@@ -51,6 +51,13 @@ def refused(reference: str | Path, message: str | None = None) -> None:
 
 def test_a_runs_folder_means_its_last_epoch(run):
     assert load_checkpoint(run).epoch == 160
+
+
+def test_which_checkpoint_a_folder_of_several_stands_for_is_said(run):
+    (said,) = notes_of_folder(run)
+    assert said.startswith(f"of the 3 checkpoints in {run} the last, epoch 160; {run}@2 is another")
+    assert notes_of_folder(run / "checkpoints" / "epoch-0010.safetensors") == ()
+    assert notes_of_folder("bundled:digits/ce-drw") == ()
 
 
 @pytest.mark.parametrize("epoch", [2, 10, 160])

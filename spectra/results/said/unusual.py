@@ -12,6 +12,9 @@ from spectra.results.said.short_words import labels_in_words
 
 # Ours: with fewer images than this, each is more than a tenth of the loss.
 FEW_IMAGES = 10
+# Ours: a network that was trained on images gets more than half of them right, and one that is
+# shown them in another form than in training mostly does not.
+_LEAST_RIGHT = 0.5
 
 Records = Sequence[LossAnalysis]
 
@@ -29,7 +32,7 @@ def unusual(analysis: Analysis) -> list[str]:
 
     Losses of which the same is said share a sentence.
     """
-    said = list(_of_the_whole(analysis.protocol))
+    said = [*_of_the_whole(analysis.protocol), *_badly_fitted(analysis)]
     tested = any(record.accuracy is not None for record in analysis.records)
     for rule in _RULES:
         found = [record for record in analysis.records if rule.applies(record)]
@@ -68,6 +71,21 @@ def _of_the_whole(protocol: AnalysisProtocol) -> Iterator[str]:
         yield (
             "The Gauss-Newton matrix leaves out what the bending of the network adds: it has no "
             "negative curvature, so there is no ratio and no verdict."
+        )
+
+
+def _badly_fitted(analysis: Analysis) -> Iterator[str]:
+    """Say so where most training images are wrong: they may not be what it was trained on."""
+    records = [r for r in analysis.records if len(r.classes) == 1]
+    images = sum(r.n for r in records)
+    if analysis.protocol.split != "train" or len(records) < 2 or not images:
+        return
+    right = sum(r.n * r.fit_accuracy for r in records) / images
+    if right < _LEAST_RIGHT:
+        yield (
+            f"The network gets only {100 * right:.0f} % of these training images right. If it has "
+            "learned more than that, the images are not as they were in training: see --data, "
+            "--normalisation, and whether labels begin at 0."
         )
 
 

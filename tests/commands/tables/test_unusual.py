@@ -56,6 +56,15 @@ def test_what_is_unusual_in_a_class_is_one_sentence_that_names_it(case):
     assert unusual_of(record, found.protocol) == [sentence.removeprefix("Class 8: ")]
 
 
+def test_a_network_that_gets_most_training_images_wrong_may_see_them_in_another_form():
+    wrong = [replace(PLAIN, label=str(c), classes=(c,), fit_accuracy=0.1 * c) for c in range(3)]
+    (said,) = unusual(analysis(*wrong))
+    assert said.startswith("The network gets only 10 % of these training images right.")
+    assert unusual(analysis(*wrong, split="test"))[0].startswith("The losses are of test images")
+    right = [replace(one, fit_accuracy=0.9) for one in wrong]
+    assert unusual(analysis(*right)) == []
+
+
 def test_a_large_gradient_is_a_slope_and_no_saddle():
     (said,) = unusual(analysis(record_of(None, "8", low=-1.0, high=10.0, n=500, grad_norm=3.0)))
     assert "would overtake it 6 away or further (ρ* = 2‖g‖/|λmin|); r is 0.1" in said

@@ -130,6 +130,7 @@ def test_the_message_on_an_unknown_network_shows_its_keys_and_no_softmax_regress
     told = str(error.value)
     assert "no architecture that is known here" in told
     assert "stem.weight (8, 3, 3, 3); blocks.0.w (4, 4) and 1 more of blocks.*" in told
+    assert "fc.weight (3, 4)" in told, "keys as the file has them"
     assert "softmax" not in told
 
 
