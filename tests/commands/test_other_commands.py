@@ -3,15 +3,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from command_line import invoke, unfolded
+from drawn_results import analysis, record_of
 
 from checkpoints import RECIPE_NAMES, load_checkpoint
 from cli.display.words import number
-from spectra import load_analysis
+from spectra import load_analysis, save_analysis
 from spectra.results.said.short_words import near_word
 
 
@@ -43,6 +45,18 @@ def test_plot_says_where_results_of_extremes_alone_hold_no_density(run_folder, t
     result = invoke("plot", tmp_path / "analysis.json")
     assert result.exit_code == 2
     assert "the results hold no density" in result.output
+
+
+def test_plot_draws_the_folder_of_a_trajectory(tmp_path):
+    for epoch in (10, 20):
+        found = analysis(record_of(None), epoch=epoch)
+        found = replace(found, checkpoint=replace(found.checkpoint, name="mine"))
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        save_analysis(tmp_path / "mine" / f"epoch-{epoch:04d}.json", found)
+    for place, drawn in ((tmp_path, tmp_path / "mine"), (tmp_path / "mine", tmp_path / "mine")):
+        result = invoke("plot", place, "--format", "svg")
+        assert result.exit_code == 0, result.output
+        assert (drawn / "trajectory.svg").stat().st_size > 1000
 
 
 def test_trajectory_covers_every_kept_epoch(run_folder, tmp_path):

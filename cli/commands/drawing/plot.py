@@ -59,7 +59,10 @@ def plot(
     width: str,
     output: Path | None,
 ) -> None:
-    """Draw RESULTS: analysis.json files or their folders, or with --study, a results.json."""
+    """Draw RESULTS: analysis.json files or their folders, or with --study, a results.json.
+
+    Folders of 'spectra trajectory' are drawn as trajectories.
+    """
     with reporting("drawing"):
         written = _draw(results, study, kind, classes, sigma, formats, width, output)
     print_paths(written)
@@ -89,7 +92,14 @@ def _draw(
     from spectra.results.study_result import load_study_result
 
     held = "analysis.json" if study is None else "results.json"
-    results = tuple(path / held if path.is_dir() else path for path in results)
+    found = {path: _epochs(path) if study is None else [] for path in results}
+    if any(found.values()) and kind == "density":  # a folder of 'spectra trajectory'
+        kind = "trajectory"
+    results = tuple(
+        file
+        for path, epochs in found.items()
+        for file in epochs or [path / held if path.is_dir() else path]
+    )
     chosen = formats or WRITTEN_FORMATS
     folder = hold(output or results[0].parent)
     if study is not None:
@@ -150,3 +160,10 @@ def _draw(
                 "epochs with --kind trajectory, or analyze with --num-probes"
             )
     return written
+
+
+def _epochs(path: Path) -> list[Path]:
+    """Return the results by epoch in a folder of 'spectra trajectory'; of another none."""
+    if not path.is_dir() or (path / "analysis.json").exists():
+        return []
+    return sorted(path.glob("epoch-*.json")) or sorted(path.glob("*/epoch-*.json"))
