@@ -106,11 +106,13 @@ def find_checkpoint(reference: str | Path) -> Path:
 
 
 def notes_of_folder(reference: str | Path) -> tuple[str, ...]:
-    """Return a note that says which checkpoint a folder of several stands for; none for others."""
+    """Return a note on which of several files of others a folder stands for; none for our runs."""
     if not Path(reference).is_dir():
         return ()
-    epochs = [epoch for epoch, _ in list_checkpoints(reference)]
-    if len(epochs) < 2:
+    found = list_checkpoints(reference)
+    epochs = [epoch for epoch, _ in found]
+    last = found[-1][1]
+    if len(epochs) < 2 or (last.suffix == ".safetensors" and is_native(last)):
         return ()
     return (
         f"of the {len(epochs)} checkpoints in {reference} the last, epoch {epochs[-1]}; "

@@ -54,7 +54,7 @@ class Analysis:
         ...     read = load_analysis(f"{folder}/found.json")
         >>> print(read)
         line (loss ce)
-        class   n ...λmin ...λmax  |λmin/λmax|  verdict
+        class   n  right % ...λmin ...λmax  |λmin/λmax| ... verdict
         0      10 ...
     """
 

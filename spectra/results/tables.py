@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spectra.findings.loss_analysis import LossAnalysis
+from spectra.landscape.bending import Bending
 from spectra.landscape.stationary_point import StationaryPoint
 from spectra.results.record import row
 from spectra.results.said.markdown import markdown_table, markdown_text
@@ -14,7 +15,9 @@ from spectra.system.foreign_text import spreadsheet_cell
 
 # Ours: of more records a prompt and a notebook show the first and the last half of this many.
 LONGEST = 40
-_COLUMNS = ("class", "n", "λmin", "λmax", "|λmin/λmax|", "verdict")
+# Of the n images that are right; of what a step within the radius takes off the loss, and what
+# part of that negative curvature brings (where that was measured).
+_BENDING = ("lowered %", "bending %")
 _STATIONARY = "stationary point"  # a column where one was looked for
 
 
@@ -75,7 +78,7 @@ def to_text(title: str, records: Sequence[LossAnalysis]) -> str:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     aligned = [
         "  ".join(
-            cell.rjust(width) if 0 < k < _COLUMNS.index("verdict") else cell.ljust(width)
+            cell.rjust(width) if 0 < k < table[0].index("verdict") else cell.ljust(width)
             for k, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in table
@@ -105,28 +108,55 @@ def to_markdown(title: str, records: Sequence[LossAnalysis]) -> str:
 
 
 def _columns(records: Sequence[LossAnalysis]) -> tuple[str, ...]:
-    return (*_COLUMNS, _STATIONARY) if any(r.stationary for r in records) else _COLUMNS
+    return (
+        "class",
+        "n",
+        "right %",
+        "λmin",
+        "λmax",
+        "|λmin/λmax|",
+        *(_BENDING if _bent(records) else ()),
+        "verdict",
+        *((_STATIONARY,) if _searched(records) else ()),
+    )
+
+
+def _bent(records: Sequence[LossAnalysis]) -> bool:
+    return any(record.bending for record in records)
+
+
+def _searched(records: Sequence[LossAnalysis]) -> bool:
+    return any(record.stationary for record in records)
 
 
 def _lines(records: Sequence[LossAnalysis]) -> list[tuple[str, ...]]:
-    columns = _columns(records)
-    lines = [_cells(record)[: len(columns)] for record in records]
+    bent, searched = _bent(records), _searched(records)
+    lines = [_cells(record, bent=bent, searched=searched) for record in records]
     if len(lines) <= LONGEST:
         return lines
     half = LONGEST // 2
-    return [*lines[:half], ("...",) * len(columns), *lines[-half:]]
+    return [*lines[:half], ("...",) * len(lines[0]), *lines[-half:]]
 
 
-def _cells(record: LossAnalysis) -> tuple[str, ...]:
+def _cells(record: LossAnalysis, *, bent: bool, searched: bool) -> tuple[str, ...]:
     return (
         record.label,
         str(record.n),
+        f"{100 * record.fit_accuracy:.1f}",
         f"{record.lambda_min:.3g}",
         f"{record.lambda_max:.3g}",
         "-" if record.ratio is None else f"{record.ratio:.3g}",
+        *(_lowered(record.bending) if bent else ()),
         record.verdict.name,
-        "-" if record.stationary is None else _near(record.stationary),
+        *((_near(record.stationary) if record.stationary else "-",) if searched else ()),
     )
+
+
+def _lowered(bending: Bending | None) -> tuple[str, str]:
+    if bending is None:
+        return "-", "-"
+    lowered = bending.lowered_with
+    return "-" if lowered is None else f"{100 * lowered:.0f}", f"{100 * bending.share:.2g}"
 
 
 def _near(found: StationaryPoint) -> str:

@@ -53,11 +53,13 @@ def test_a_runs_folder_means_its_last_epoch(run):
     assert load_checkpoint(run).epoch == 160
 
 
-def test_which_checkpoint_a_folder_of_several_stands_for_is_said(run):
-    (said,) = notes_of_folder(run)
-    assert said.startswith(f"of the 3 checkpoints in {run} the last, epoch 160; {run}@2 is another")
-    assert notes_of_folder(run / "checkpoints" / "epoch-0010.safetensors") == ()
-    assert notes_of_folder("bundled:digits/ce-drw") == ()
+def test_which_of_the_files_of_others_a_folder_stands_for_is_said(run, tmp_path):
+    for epoch in (1, 5, 20):
+        torch.save(load_checkpoint(run).state, tmp_path / f"ckpt_{epoch}.pth")
+    (said,) = notes_of_folder(tmp_path)
+    assert said.startswith(f"of the 3 checkpoints in {tmp_path} the last, epoch 20; {tmp_path}@1")
+    assert notes_of_folder(tmp_path / "ckpt_1.pth") == ()
+    assert notes_of_folder(run) == (), "of our own runs that is known"
 
 
 @pytest.mark.parametrize("epoch", [2, 10, 160])

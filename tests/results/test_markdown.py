@@ -22,7 +22,7 @@ def cells(text: str) -> list[list[str]]:
 def test_a_result_is_a_table_whose_cells_are_read_back():
     found = analysis(record_of(None, "8"), record_of(None, "tail", low=-0.5))
     head, *rows = cells(found.to_markdown())
-    assert head == ["class", "n", "λmin", "λmax", "|λmin/λmax|", "verdict"]
+    assert head == ["class", "n", "right %", "λmin", "λmax", "|λmin/λmax|", "verdict"]
     assert rows == [
         ["8", "50", "-23", "60", "0.383", "negative curvature"],
         ["tail", "50", "-0.5", "60", "0.00833", "negative curvature"],

@@ -6,6 +6,7 @@ import pytest
 from drawn_results import analysis, record_of
 
 from spectra import load_analysis
+from spectra.landscape.bending import Bending
 from spectra.results.tables import LONGEST
 
 
@@ -21,12 +22,21 @@ def found():
 def test_repr_is_a_short_table(found):
     assert repr(found).splitlines() == [
         "run-0-200, epoch 200 (loss ce, plain train images)",
-        "class     n  λmin  λmax  |λmin/λmax|  verdict",
-        "0      5000    -1    60       0.0167  negative curvature",
-        "8        50   -23    60        0.383  undecided",
-        "tail     50  -0.5    60      0.00833  negative curvature",
+        "class     n  right %  λmin  λmax  |λmin/λmax|  verdict",
+        "0      5000     90.0    -1    60       0.0167  negative curvature",
+        "8        50     90.0   -23    60        0.383  undecided",
+        "tail     50     90.0  -0.5    60      0.00833  negative curvature",
         "not converged, so λmin may be lower, λmax higher: 8",
     ]
+
+
+def test_what_negative_curvature_brings_is_shown_where_it_was_measured(found):
+    bent = Bending(0.1, 0.7, (), None, None, 0.71, None, 0.02)
+    records = (replace(found.records[0], bending=bent), *found.records[1:])
+    shown = repr(replace(found, records=records)).splitlines()
+    assert shown[1].split()[-5:] == ["lowered", "%", "bending", "%", "verdict"]
+    assert "0.0167         71          2  negative" in shown[2]
+    assert "0.383          -          -  undecided" in shown[3]
 
 
 def test_repr_of_a_result_without_records_is_its_title(found):
