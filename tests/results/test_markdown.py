@@ -24,8 +24,8 @@ def test_a_result_is_a_table_whose_cells_are_read_back():
     head, *rows = cells(found.to_markdown())
     assert head == ["class", "n", "right %", "λmin", "λmax", "|λmin/λmax|", "verdict"]
     assert rows == [
-        ["8", "50", "-23", "60", "0.383", "negative curvature"],
-        ["tail", "50", "-0.5", "60", "0.00833", "negative curvature"],
+        ["8", "50", "90.0", "-23", "60", "0.383", "negative curvature"],
+        ["tail", "50", "90.0", "-0.5", "60", "0.00833", "negative curvature"],
     ]
     assert found.to_markdown().startswith("**run-0-200, epoch 200 (loss ce, plain train images)**")
 
