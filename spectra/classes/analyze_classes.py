@@ -15,7 +15,7 @@ from spectra.classes.caller import (
 from spectra.classes.chosen_images import ChosenImages, choose_of_data
 from spectra.classes.each_loss import PreparedLoss, analyze_each
 from spectra.classes.identity import library_versions, loss_name, weights_digest
-from spectra.classes.labels import Classes
+from spectra.classes.labels import Classes, check_label_of_data
 from spectra.engines.memory import check_room_to_build
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
@@ -247,6 +247,8 @@ def analyze_chosen(
             label=label,
             weight_decay=weight_decay,
         )
+        if check and loss is None:
+            check_label_of_data(op, len(chosen.class_counts) - 1)
         return PreparedLoss(op, gauss_newton=gauss_newton)
 
     first_check = check

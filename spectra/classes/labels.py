@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from spectra.errors import InputError
+from spectra.objective.losses.refusals import check_logits
+from spectra.operators.hessian import HessianOperator
 from spectra.system.files.limits import check_limit
 
 # A label, "all", "overall", several of these, or names of one's own for groups of labels.
@@ -51,6 +53,20 @@ def as_labels(labels: Any) -> Tensor:
         what = "classes are numbered from 0 (torch.unique(labels, return_inverse=True) does it), "
         check_limit("classes", int(found.max()) + 1, what + "and the largest label, plus one")
     return found
+
+
+def check_label_of_data(op: HessianOperator, largest: int) -> None:
+    """Raise InputError where data have labels that the network has no output for.
+
+    Cross-entropy asks that of the labels of one loss; where those of others are wrong, such as
+    labels that begin at 1, they are most likely wrong in all.
+
+    Args:
+        op: of one loss by cross-entropy.
+        largest: label in all of the data.
+    """
+    with torch.no_grad():
+        check_logits(op.model(op.images[:1]), torch.tensor([largest]))
 
 
 def parts_of(classes: Classes) -> Parts:

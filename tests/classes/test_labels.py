@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from spectra import InputError
+from spectra import ClassSpectra, InputError, analyze_classes, make_generator
 from spectra.classes.labels import as_labels, labels_named, losses_of, parts_of
 
 
@@ -89,3 +89,18 @@ def test_images_of_named_labels_alone_are_wanted():
     assert labels_named(parts_of([2, "0"])) == {0, 2}
     assert labels_named(parts_of({"tail": [1, 2]})) == {1, 2}
     assert labels_named(parts_of([2, "overall"])) is None
+
+
+def _recorded(model, data):
+    return ClassSpectra(data, classes=[2], num_steps=2).record(model, 5)
+
+
+def _analyzed(model, data):
+    return analyze_classes(model, data, [2], num_steps=2)
+
+
+@pytest.mark.parametrize("look", [_analyzed, _recorded])
+def test_labels_from_1_on_are_refused_though_the_class_asked_for_has_an_output(look):
+    images, labels = torch.randn(30, 4, generator=make_generator(0, "x")), torch.arange(30) % 3
+    with pytest.raises(InputError, match="labels up to 3, the model has 3 outputs"):
+        look(torch.nn.Linear(4, 3), (images, labels + 1))
