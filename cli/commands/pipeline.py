@@ -80,7 +80,7 @@ def pipeline(
     def show(_: "StudyResult") -> None:
         path = write_report(folder, title=described.name)
         if not said:
-            said.append(f"{path} has what there is so far, and grows")
+            said.append(f"note: {path} has what there is so far, and grows")
             note(said[0])
 
     said: list[str] = []
