@@ -80,8 +80,9 @@ def find_stationary_point(
     Source: Levenberg 1944, Marquardt 1963; steps in a Krylov space: Paige & Saunders 1975.
 
     Example:
-        >>> net = torch.nn.Linear(3, 2)
-        >>> H = spectra.HessianOperator(net, torch.randn(8, 3), [0] * 8)
+        >>> net, images = torch.nn.Linear(3, 2), torch.linspace(-1, 1, 24).view(8, 3)
+        >>> _ = [torch.nn.init.zeros_(parameter) for parameter in net.parameters()]
+        >>> H = spectra.HessianOperator(net, images, [0] * 8)
         >>> found = spectra.find_stationary_point(spectra.NetworkLandscape(H))
         >>> found.name in ("slope", "slope, tail")
         True

@@ -13,7 +13,7 @@ from cli.bench.comparison.compare import run_comparison
 from cli.bench.comparison.request import ComparisonRequest
 from cli.main import cli
 from cli.options.values import pick_device
-from figures.drawing import draw_study
+from figures import draw_study
 from pretended_gpu.stage import Facts, Stage, relative
 from spectra.engines.self_test import dense_self_test
 from spectra.results.study_result import StudyResult
