@@ -237,6 +237,7 @@ def test_an_unknown_recipe_field_in_a_study_is_refused(study_file, tmp_path):
         load_study(study_file)
 
 
+@pytest.mark.slow
 def test_results_of_processes_side_by_side_are_shown_as_they_come(study_file, tmp_path):
     text = STUDY.replace("seeds = [0, 1]", "seeds = [0]").replace("epochs = 6", "epochs = 2")
     text = text.replace("keep_epochs = [3, 6]", "").replace('"0,9,head,tail"', '"9"')
