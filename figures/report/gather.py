@@ -7,7 +7,7 @@ from pathlib import Path
 from figures.report.contents import Report
 from figures.report.contents_of_rows import ClassRow
 from figures.report.densities import shared_axes
-from figures.report.found_results import FoundAnalysis, find_results
+from figures.report.found_results import FoundAnalysis, FoundResults, find_results
 from figures.report.rows import class_rows
 from figures.report.sections import compared, images_of, missing_sections
 from figures.report.sources import source_of
@@ -38,7 +38,7 @@ def gather_report(runs: Iterable[str | Path | Analysis], *, title: str | None = 
     named = title or ", ".join(style.text for style in styles) or "Results"
     return Report(
         title=short_name(named),
-        summary=_summary(rows),
+        summary=_summary(rows, found),
         function=_function(analyses),
         labels=labels,
         runs=styles,
@@ -58,7 +58,7 @@ def _function(analyses: Sequence[FoundAnalysis]) -> str:
     return short_name(protocol_text(replace(analyses[0].analysis.protocol, split=None)))
 
 
-def _summary(rows: Sequence[ClassRow]) -> str:
+def _summary(rows: Sequence[ClassRow], found: FoundResults) -> str:
     """Say in a sentence what is in the report."""
     runs = {row.run for row in rows}
     classes = {row.label for row in rows if row.label.isdecimal()}
@@ -71,6 +71,8 @@ def _summary(rows: Sequence[ClassRow]) -> str:
         _counted(len(classes), "class", "classes"),
         _counted(len(groups), "group of classes", "groups of classes"),
         _counted(sum(row.density is not None for row in rows), "density", "densities"),
+        _counted(len(found.protocols), "comparison of images", "comparisons of images"),
+        _counted(len(found.images), "ranking of images", "rankings of images"),
     ]
     images = f"; {' and '.join(splits)} images" if splits else ""
     return f"{', '.join(filter(None, counted))}{images}."

@@ -1,6 +1,7 @@
 import base64
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,3 +152,8 @@ def test_large_pictures_are_made_small(images):
     save_pictures(folder / "pictures.npz", {k: random.random((224, 224, 3)) for k in (8, 19)})
     held = gather_report([folder]).images[0].lowest
     assert len(json.dumps(held[0].picture)) < 12_000
+
+
+def test_a_report_of_comparisons_alone_says_that_it_holds_them():
+    stored = Path(__file__).parents[2] / "docs/study/r32-ce-drw-0200-c8-s0"
+    assert gather_report([stored]).summary == "1 comparison of images."
