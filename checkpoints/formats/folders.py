@@ -1,5 +1,6 @@
 """Folders as ``save_pretrained`` writes them: weights, in one file or in shards, of what."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from checkpoints.formats.native import read_plain
 from checkpoints.formats.torch_files import read_torch, refuse_what_is_no_checkpoint
 from spectra.errors import InputError
 from spectra.system.files import documents
+from spectra.system.foreign_text import short_name
 
 CONFIGURATION, PREPROCESSOR = "config.json", "preprocessor_config.json"
 _FILES = ("model.safetensors", "pytorch_model.bin")
 _INDEX = ".index.json"
+_LONGEST_NAME = 255  # bytes: what file systems take, and they answer longer ones by an error
 
 
 def is_folder_of_weights(path: Path) -> bool:
@@ -113,11 +116,16 @@ def _shards(folder: Path, index: Path) -> dict[str, Tensor]:
     places = read_json(index).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise InputError(f"{index} should name the file of every weight under weight_map")
-    files = sorted({str(name) for name in places.values()})
+    for key, name in places.items():
+        if not isinstance(name, str):
+            raise InputError(
+                f"{index} should name a file for {short_name(key)}, got {type(name).__name__}"
+            )
+    files = sorted(set(places.values()))
     state: dict[str, Tensor] = {}
     for name in files:
-        if Path(name).name != name:
-            raise InputError(f"{index} names {name}, which is no file of its own folder")
+        if Path(name).name != name or len(os.fsencode(name)) > _LONGEST_NAME:
+            raise InputError(f"{index} names {short_name(name)}, which is no file of its folder")
         if not (folder / name).is_file():
             raise InputError(
                 f"{folder} lacks {name}, one of the {len(files)} files that {index.name} names; "

@@ -219,3 +219,10 @@ def test_an_index_that_is_none_is_refused(libraries, tmp_path):
     for content in ("[1]", "{}", "no json"):
         (tmp_path / "model.safetensors.index.json").write_text(content)
         refused(tmp_path, "timm:small_net")
+
+
+@pytest.mark.parametrize("name", [[0] * 500, {"a": 1}, 5, None, True, "x" * 256, "λ" * 128])
+def test_what_can_be_no_name_of_a_shard_is_refused(libraries, tmp_path, name):
+    in_shards(tmp_path, **{"conv.bias": name})
+    expected = "no file of its folder" if isinstance(name, str) else "name a file for conv.bias"
+    refused(tmp_path, "timm:small_net", expected)
