@@ -1,8 +1,9 @@
 """Run a study from training to results, step by step, so that a killed one goes on."""
 
+import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -70,9 +71,14 @@ def run_study(
         jobs = suitable_jobs(study, data, device)
     planned = [step for first in trainings for step in (first, *steps.after(first))]
     done: dict[Step, list[Analysis]] = {}
-    with suitable_threads(data), writing_under(folder), locked(folder):
+    with (
+        suitable_threads(data),
+        writing_under(folder),
+        locked(folder),
+        contextlib.closing(_at_once(steps, jobs, on_progress)) as at_once,
+    ):
         _claim(study, folder)
-        for step in itertools.chain(_at_once(steps, jobs, on_progress), planned):
+        for step in itertools.chain(at_once, planned):
             if step not in done:
                 done[step] = steps.do(step, on_progress)
                 if on_result and step.kind == "analyses":
@@ -99,8 +105,13 @@ def suitable_jobs(study: Study, data: ImageData, device: str) -> int:
     return torch.get_num_threads()
 
 
-def _at_once(steps: StepsOfStudy, jobs: int, on_progress: Progress | None) -> Iterator[Step]:
-    """Do what is not done yet in processes side by side, and return the steps as they end."""
+def _at_once(
+    steps: StepsOfStudy, jobs: int, on_progress: Progress | None
+) -> Generator[Step, None, None]:
+    """Do what is not done yet in processes side by side, and yield the steps as they end.
+
+    Closing it ends the processes: whatever stops the study stops them.
+    """
 
     def to_do(found: Iterable[Step]) -> list[Step]:
         return [step for step in found if not steps.seems_done(step)]
@@ -109,8 +120,8 @@ def _at_once(steps: StepsOfStudy, jobs: int, on_progress: Progress | None) -> It
     for training in steps.trainings():
         first += to_do([training]) or to_do(steps.after(training))
     if jobs == 1 or not first:
-        return iter(())
-    return side_by_side(
+        return
+    yield from side_by_side(
         functools.partial(_do, steps),
         first,
         jobs=jobs,
