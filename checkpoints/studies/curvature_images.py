@@ -9,11 +9,7 @@ from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData
 from spectra.errors import InputError
-from spectra.results.directions.image_curvatures import (
-    ENDS,
-    ImagesResult,
-    images_to_plain,
-)
+from spectra.results.directions.image_curvatures import images_to_plain
 from spectra.results.directions.pictures_file import save_pictures
 from spectra.system.files.documents import read_json
 from spectra.system.files.reading import file_digest, read_bytes
@@ -48,7 +44,7 @@ def keep_images(
         checkpoint, data, replace(request, solver=solver), on_progress=on_progress
     )
     # The pictures first: where the result is there, all is there.
-    pictures = thumbnails(data, request.split, _shown(result))
+    pictures = thumbnails(data, request.split, result.leading(SHOWN))
     plain = {**images_to_plain(result), "weights": checkpoint.digest()}
     if pictures:
         save_pictures(folder / "pictures.npz", pictures)
@@ -76,10 +72,3 @@ def damaged_images(folder: Path, *, weights: str | None = None) -> list[str]:
     except InputError as error:
         return [str(error)]
     return []
-
-
-def _shown(result: ImagesResult) -> list[int]:
-    """Return the positions of the images that carry most of either end."""
-    return sorted(
-        {i.position for one in result.losses for end in ENDS for i in one.ranked(end)[:SHOWN]}
-    )

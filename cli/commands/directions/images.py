@@ -118,10 +118,8 @@ def _pictures(
 ) -> "dict[int, npt.NDArray[np.float32]]":
     """Return what is shown of the images; empty where the data are no images."""
     from checkpoints.analysis.directions.thumbnails import thumbnails
-    from spectra.results.directions.image_curvatures import ENDS
 
-    shown = {i.position for one in result.losses for end in ENDS for i in one.ranked(end)[:show]}
-    return thumbnails(data, result.protocol.split, sorted(shown))
+    return thumbnails(data, result.protocol.split, result.leading(show))
 
 
 def _sheets(

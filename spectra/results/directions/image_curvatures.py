@@ -188,6 +188,12 @@ class ImagesResult:
     protocol: ImagesProtocol
     losses: tuple[ImageCurvatures, ...]
 
+    def leading(self, count: int) -> list[int]:
+        """Return the positions of the ``count`` images that carry most of either end of a loss."""
+        return sorted(
+            {i.position for one in self.losses for end in ENDS for i in one.ranked(end)[:count]}
+        )
+
 
 def images_to_plain(result: ImagesResult) -> dict[str, Any]:
     """Return the content of ``images.json``, documented in docs/file-formats.md."""
