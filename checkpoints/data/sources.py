@@ -39,6 +39,7 @@ EXPECTED = (
     "digits, cifar10[:FOLDER], cifar100[:FOLDER], npz:TRAIN.npz[,TEST.npz], "
     "folder:PATH[,SIZE] or FILE.py:FUNCTION of your own"
 )
+_FAMILY_OF_CLASSES = {100: "cifar100", 1000: "imagenet-lt", 8142: "inaturalist18"}
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,16 @@ def _about_labels(name: str, train: Labelled, test: Labelled | None) -> tuple[st
 
 
 def recipe_family(data: ImageData) -> str:
-    """Return the family of hyperparameters that fits the data: by name, size and classes."""
-    if data.description["source"] == "digits" or data.train.shape[-1] < 16:
+    """Return the family of hyperparameters that fits the data: by name, size and classes.
+
+    Data of 1,000 classes count as ImageNet-LT, of 8,142 as iNaturalist 2018.
+    """
+    source = str(data.description["source"])
+    if source in _FAMILY_OF_CLASSES.values():
+        return source
+    if source == "digits" or data.train.shape[-1] < 16:
         return "digits"
-    return "cifar100" if data.num_classes == 100 else "cifar10"
+    return _FAMILY_OF_CLASSES.get(data.num_classes, "cifar10")
 
 
 def data_folder() -> Path | None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from spectra.errors import InputError
-from spectra.results.provenance import PlainValue
+from spectra.results.provenance import DRW_START, PlainValue, drw_switch
 from spectra.system.files.limits import check_limit
 
 LOSSES = ("ce", "ldam", "vs", "la", "focal")
@@ -68,6 +68,7 @@ class Recipe:
         augment_crop: pixels of zero padding before a random crop; 0 for none.
         augment_flip: random horizontal flips.
         cb_beta: β of the class-balanced weights.
+        drw_start: fraction of the epochs before ``drw`` sets in: .8, which is 160 of 200, of CIFAR.
         ldam_max_margin: margin of the smallest class.
         logit_scale: s, which multiplies the outputs of a cosine head inside the loss.
         vs_gamma: exponent of the multiplicative adjustment of the VS loss.
@@ -101,6 +102,7 @@ class Recipe:
     augment_crop: int = 4
     augment_flip: bool = True
     cb_beta: float = 0.9999
+    drw_start: float = DRW_START
     ldam_max_margin: float = 0.5
     logit_scale: float = 30.0
     vs_gamma: float = 0.2
@@ -151,6 +153,8 @@ class Recipe:
             raise InputError(f"{self.optimizer} needs rho > 0, got {self.rho}; set --rho")
         if not 0 <= self.cb_beta < 1:
             raise InputError(f"cb_beta must lie in [0, 1), got {self.cb_beta}")
+        if not 0 <= self.drw_start <= 1:
+            raise InputError(f"drw_start must lie in [0, 1], got {self.drw_start}")
         starts = [fraction for fraction, _ in self.rho_schedule]
         if starts != sorted(starts) or any(
             not (0 <= f < 1 and 0 < r < math.inf) for f, r in self.rho_schedule
@@ -170,10 +174,21 @@ class Recipe:
         """Whether each step starts with an ascent step of radius ρ."""
         return OPTIMIZERS[self.optimizer].climbs
 
+    @property
+    def drw_switch(self) -> int:
+        """The 0-based epoch at which ``drw`` sets in, 1 at the least."""
+        return drw_switch(self.epochs, self.drw_start)
+
     def to_dict(self) -> dict[str, PlainValue]:
-        """Return the plain form that checkpoints store."""
+        """Return the plain form that checkpoints store.
+
+        ``drw_start`` is left out at its default, so that runs of before there was a choice keep
+        their identity, and their files every byte.
+        """
         plain = asdict(self)
         plain["rho_schedule"] = [list(pair) for pair in self.rho_schedule]
+        if self.drw_start == DRW_START:
+            del plain["drw_start"]
         return plain
 
     @classmethod
@@ -186,10 +201,15 @@ class Recipe:
     def with_overrides(self, overrides: Mapping[str, Any]) -> "Recipe":
         """Return the recipe with some fields replaced; text is converted to the field's type.
 
+        A ``rho`` alone replaces a schedule that leaves no epoch to it: it is then that of all.
+
         Raises:
             InputError: a field is unknown or a value has the wrong type.
         """
-        return replace(self, **field_values(overrides))
+        values = field_values(overrides)
+        if "rho" in values and any(start == 0 for start, _ in self.rho_schedule):
+            values.setdefault("rho_schedule", ())
+        return replace(self, **values)
 
 
 def field_values(given: Mapping[str, Any]) -> dict[str, Any]:

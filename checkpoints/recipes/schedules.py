@@ -13,7 +13,8 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
     """Return the learning rate of a 0-based epoch.
 
     ``step``: linear warm-up over min(5, E/40) epochs, x .01 from .8 E on and x .0001 from .9 E on
-    (no second drop below E = 10). ``cosine``: half a cosine from lr to 0, no warm-up.
+    (no second drop below E = 10), whenever DRW starts. ``cosine``: half a cosine from lr to 0, no
+    warm-up.
 
     Source: the code of Rangwani et al. 2022, scaled from its 200 epochs.
     """
@@ -29,7 +30,7 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
 
 
 def ascent_radius(recipe: Recipe, epoch: int) -> float:
-    """Return ρ of a 0-based epoch."""
+    """Return ρ of a 0-based epoch: that of the last step of its schedule that has begun."""
     rho = recipe.rho
     for start, value in recipe.rho_schedule:
         if epoch >= start * recipe.epochs - 1e-9:  # .07 * 100 is a little more than 7
@@ -47,7 +48,7 @@ def class_weights(recipe: Recipe, class_counts: tuple[int, ...], epoch: int) -> 
     """
     counts = torch.tensor(class_counts, dtype=torch.float64)
     active = recipe.weighting == "reweight" or (
-        recipe.weighting == "drw" and epoch >= drw_switch(recipe.epochs)
+        recipe.weighting == "drw" and epoch >= recipe.drw_switch
     )
     if not active:
         return torch.ones_like(counts)

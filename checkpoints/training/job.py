@@ -12,7 +12,7 @@ from checkpoints.models import Architecture
 from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.execution import EXACT, Execution
 from spectra.errors import InputError
-from spectra.results.provenance import PlainValue, drw_switch
+from spectra.results.provenance import PlainValue
 from spectra.system.files.reading import file_digest
 
 
@@ -63,7 +63,7 @@ class TrainingJob:
         """The epochs to keep, in order, the last epoch always."""
         keep = self.keep_epochs
         if keep is None:
-            keep = tuple(e for e in default_epochs(self.recipe.epochs) if e > self.begun)
+            keep = tuple(e for e in default_epochs(self.recipe) if e > self.begun)
         return tuple(sorted({*keep, self.recipe.epochs}))
 
     @property
@@ -71,7 +71,7 @@ class TrainingJob:
         """Whether :attr:`shared` serves it: it is like others until the switch, and keeps less."""
         if self.shared is None or self.start is not None:
             return False
-        keeps_earlier = any(0 < e <= drw_switch(self.recipe.epochs) for e in self.kept)
+        keeps_earlier = any(0 < e <= self.recipe.drw_switch for e in self.kept)
         return self.recipe.weighting in ("none", "drw") and not keeps_earlier
 
     @functools.cached_property
@@ -133,13 +133,13 @@ class TrainingJob:
                 )
 
 
-def default_epochs(epochs: int) -> tuple[int, ...]:
+def default_epochs(recipe: Recipe) -> tuple[int, ...]:
     """Return the epochs of the paper's trajectories, scaled, and the first one after the switch.
 
     Of 200: 10, 50, 100, 160, 161, 170, 190, 200; 160 is just before the DRW switch, 161 just after.
     """
     fractions = (0.05, 0.25, 0.5, 0.85, 0.95, 1.0)
-    switch = drw_switch(epochs)
+    epochs, switch = recipe.epochs, recipe.drw_switch
     wanted = {max(1, round(f * epochs)) for f in fractions} | {switch, switch + 1}
     return tuple(sorted(e for e in wanted if e <= epochs))
 

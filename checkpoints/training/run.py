@@ -33,7 +33,6 @@ from checkpoints.training.threads import suitable_threads
 from checkpoints.training.trainer import Trainer, descent
 from spectra._version import __version__
 from spectra.errors import InputError
-from spectra.results.provenance import drw_switch
 from spectra.system.files.lock import locked
 from spectra.system.files.places import writing_under
 from spectra.system.progress import Progress
@@ -134,7 +133,7 @@ def _train(
                 kept[str(epoch + 1)] = digest
             _check_there(job, None, epoch + 1)
         state = TrainingState.capture(model, optimizer, epoch + 1, history, computed, kept)
-        at_switch = epoch + 1 == drw_switch(recipe.epochs)
+        at_switch = epoch + 1 == recipe.drw_switch
         if common is not None and at_switch and len(computed) == 1:
             with writing_under(common.parent):
                 save_state(common, replace(state, kept={}), before_switch(identity))

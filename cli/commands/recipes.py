@@ -3,7 +3,7 @@
 import click
 
 from checkpoints.recipes.families import FAMILIES, RECIPE_NAMES, get_recipe
-from checkpoints.recipes.recipe import recipe_fields
+from checkpoints.recipes.recipe import Recipe, recipe_fields
 from cli.display.lines import print_json, tell
 from cli.display.tables import Table, print_table
 from cli.display.words import number
@@ -41,7 +41,7 @@ def recipes(name: str | None, family: str, as_json: bool) -> None:
         print_table(Table(f"{name} ({family})", ["field (--set FIELD=VALUE)", "value"], rows))
     else:
         rows = [
-            [r.name, r.loss, r.weighting, r.optimizer, number(r.rho) if r.rho else "-",
+            [r.name, r.loss, r.weighting, r.optimizer, _radius(r),
              str(r.epochs), str(r.batch_size), number(r.lr), number(r.weight_decay), r.head]
             for r in chosen
         ]  # fmt: skip
@@ -53,3 +53,11 @@ def recipes(name: str | None, family: str, as_json: bool) -> None:
             optional=["head", "weight decay", "batch"],
         ))  # fmt: skip
     tell(f"source: {FAMILIES[family].source}")
+
+
+def _radius(recipe: Recipe) -> str:
+    """Return ρ, or the smallest and the largest of its schedule; ``-`` where there is none."""
+    steps = sorted(rho for _, rho in recipe.rho_schedule)
+    if steps:
+        return f"{number(steps[0])} to {number(steps[-1])}"
+    return number(recipe.rho) if recipe.rho else "-"

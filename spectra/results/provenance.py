@@ -16,12 +16,19 @@ Description = Mapping[str, PlainValue]
 HESSIAN, GAUSS_NEWTON = "hessian", "gauss-newton"
 
 
-def drw_switch(epochs: int) -> int:
-    """Return the 0-based epoch at which re-weighting starts and lr drops first: 160 of 200.
+# Of the epochs, before re-weighting starts: 160 of 200 in the code of Rangwani et al. 2022.
+DRW_START = 0.8
 
-    Source: the code of Rangwani et al. 2022, scaled from its 200 epochs.
+
+def drw_switch(epochs: int, start: float = DRW_START) -> int:
+    """Return the 0-based epoch at which deferred re-weighting (DRW) starts, 1 at the least.
+
+    Args:
+        epochs: E.
+        start: fraction of them that lies before it. The default gives 160 of 200, where the
+            ``step`` schedule of learning rates drops first; 2/3 gives 60 of 90.
     """
-    return max(1, round(0.8 * epochs))
+    return max(1, round(start * epochs))
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,8 @@ class CheckpointIdentity:
         epochs = fields.get("epochs")
         if fields.get("weighting") != "drw" or not isinstance(epochs, int):
             return None
-        return drw_switch(epochs)
+        start = fields.get("drw_start", DRW_START)
+        return drw_switch(epochs, start if isinstance(start, float) else DRW_START)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,14 @@ def test_cifar_is_looked_for_in_the_data_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("num_classes", "size", "family"),
-    [(10, 32, "cifar10"), (100, 32, "cifar100"), (7, 32, "cifar10"), (10, 8, "digits")],
+    [
+        (10, 32, "cifar10"),
+        (100, 32, "cifar100"),
+        (7, 32, "cifar10"),
+        (10, 8, "digits"),
+        (1000, 32, "imagenet-lt"),
+        (8142, 32, "inaturalist18"),
+    ],
 )
 def test_recipe_family_goes_by_classes_and_image_size(num_classes, size, family):
     images = LabelledImages(

@@ -119,4 +119,4 @@ def test_resampling_draws_every_class_with_equal_chance():
     ],
 )
 def test_default_epochs_are_the_papers_scaled_and_both_sides_of_the_switch(epochs, kept):
-    assert default_epochs(epochs) == kept
+    assert default_epochs(recipe_of(epochs)) == kept
