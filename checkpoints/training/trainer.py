@@ -19,6 +19,8 @@ from checkpoints.training.batches import Minibatch, minibatches
 from checkpoints.training.captured import CapturedStep
 from checkpoints.training.evaluation import ClassMetrics, EpochMetrics, Passes, evaluate
 from checkpoints.training.execution import Execution
+from checkpoints.training.images.in_memory import ImagesInMemory
+from checkpoints.training.images.interface import TrainingImages
 from checkpoints.training.steps.choose import step_rule
 from checkpoints.training.steps.interface import Batch
 from spectra.errors import NonFiniteError
@@ -60,7 +62,12 @@ class Trainer:
         self.forward = execution.forward(self.passes.training)
         self.counts = data.class_counts
         self.loss = training_loss(recipe, self.counts)
-        self.images = data.train.images.to(device)
+        self.images: TrainingImages = ImagesInMemory(
+            data.train.images.to(device),
+            data.normalisation,
+            padding=recipe.augment_crop,
+            flip=recipe.augment_flip,
+        )
         test = data.test
         self.test = None
         if test is not None:
@@ -94,9 +101,6 @@ class Trainer:
             self._order(make_generator(seed, "order", epoch)),
             size=recipe.batch_size,
             class_weights=class_weights(recipe, self.counts, epoch),
-            normalisation=self.data.normalisation,
-            padding=recipe.augment_crop,
-            flip=recipe.augment_flip,
             generator=make_generator(seed, "augmentation", epoch),
         )
         self.model.train()

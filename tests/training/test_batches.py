@@ -3,8 +3,8 @@ import torch
 from tiny_trainings import SCALE, images_of
 
 from checkpoints.data.augment import crop_flip, draw_crop_flip
-from checkpoints.training import batches as batches_module
 from checkpoints.training.batches import minibatches
+from checkpoints.training.images import in_memory
 from spectra import make_generator
 
 COUNTS = (9, 5, 3)
@@ -16,14 +16,12 @@ def epoch(size: int, order: torch.Tensor):
     data = images_of(COUNTS, 0)
     return list(
         minibatches(
-            data.images,
+            in_memory.ImagesInMemory(data.images, SCALE, **VIEWS),
             data.labels,
             order,
             size=size,
             class_weights=CLASS_WEIGHTS,
-            normalisation=SCALE,
             generator=make_generator(0, "views"),
-            **VIEWS,
         )
     )
 
@@ -35,7 +33,7 @@ ORDER = torch.randperm(17, generator=make_generator(0, "order"))
 @pytest.mark.parametrize("piece", [1, 600, 2**24])
 @pytest.mark.parametrize("size", [4, 17, 100])
 def test_batches_are_those_made_one_by_one_from_the_same_draws(monkeypatch, piece, size):
-    monkeypatch.setattr(batches_module, "PIECE_BYTES", piece)
+    monkeypatch.setattr(in_memory, "PIECE_BYTES", piece)
     data, generator = images_of(COUNTS, 0), make_generator(0, "views")
     found = epoch(size, ORDER)
     wanted = ORDER.split(size)
@@ -68,7 +66,20 @@ def test_pieces_hold_no_more_than_is_allowed(monkeypatch):
         made.append(len(images))
         return crop_flip(images, *drawn, **options)
 
-    monkeypatch.setattr(batches_module, "crop_flip", watched)
-    monkeypatch.setattr(batches_module, "PIECE_BYTES", 600)  # nine images, so two batches of four
+    monkeypatch.setattr(in_memory, "crop_flip", watched)
+    monkeypatch.setattr(in_memory, "PIECE_BYTES", 600)  # nine images, so two batches of four
     epoch(4, ORDER)
     assert made == [8, 8, 1]
+
+
+def test_a_part_of_every_batch_has_the_images_that_it_has_in_the_whole():
+    data = images_of(COUNTS, 0)
+    source = in_memory.ImagesInMemory(data.images, SCALE, **VIEWS)
+    sizes = [4, 4, 4, 4, 1]
+    draws = source.draw(sizes, make_generator(0, "views"))
+    whole = list(source.batches(ORDER, draws, sizes))
+    second = torch.cat([torch.arange(2, 4) + 4 * i for i in range(4)])  # of two ranks, the last
+    part = list(source.batches(ORDER[second], draws[:, second], [2, 2, 2, 2, 0]))
+    assert [len(batch) for batch in part] == [2, 2, 2, 2, 0]
+    for batch, of_all in zip(part, whole, strict=True):
+        assert torch.equal(batch, of_all[2:])

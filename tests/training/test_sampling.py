@@ -7,7 +7,7 @@ from torch import Tensor
 
 from checkpoints import Architecture, ImageData
 from checkpoints.data import LabelledImages
-from checkpoints.training import batches as batches_module
+from checkpoints.training.images import in_memory
 from checkpoints.training.run import train_job
 
 
@@ -15,7 +15,7 @@ def test_resampling_shows_every_class_equally_often(tmp_path, monkeypatch):
     data = tiny_data((400, 40, 4))
     seen = []
     monkeypatch.setattr(
-        batches_module, "crop_flip", lambda images, *_, **options: seen.append(images) or images
+        in_memory, "crop_flip", lambda images, *_, **options: seen.append(images) or images
     )
     recipe = one_step(weighting="resample", batch_size=444, lr=1e-6)
     softmax = Architecture("softmax", 3, 1, 4)
@@ -33,7 +33,7 @@ def test_resampling_shows_every_class_equally_often(tmp_path, monkeypatch):
 def test_without_resampling_an_epoch_shows_every_image_once(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        batches_module, "crop_flip", lambda images, *_, **options: seen.append(images) or images
+        in_memory, "crop_flip", lambda images, *_, **options: seen.append(images) or images
     )
     train_job(tiny_job(tmp_path, one_step(batch_size=5)))
     shown = sorted(image.numpy().tobytes() for image in torch.cat(seen))
@@ -43,7 +43,7 @@ def test_without_resampling_an_epoch_shows_every_image_once(tmp_path, monkeypatc
 def recorded(folder: Path, monkeypatch, **fields) -> tuple[list[Tensor], list[Tensor]]:
     """Train for two epochs of one step; return the images before and after augmentation."""
     before, after = [], []
-    crop_flip = batches_module.crop_flip
+    crop_flip = in_memory.crop_flip
 
     def recording(images, *drawn, **options):
         before.append(images)
@@ -51,7 +51,7 @@ def recorded(folder: Path, monkeypatch, **fields) -> tuple[list[Tensor], list[Te
         return after[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(batches_module, "crop_flip", recording)
+        patch.setattr(in_memory, "crop_flip", recording)
         train_job(tiny_job(folder, tiny_recipe(epochs=2, batch_size=100), **fields))
     return before, after
 

@@ -1,0 +1,1 @@
+"""How the images of a training's batches are made, wherever they lie."""
