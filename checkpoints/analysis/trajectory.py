@@ -14,12 +14,11 @@ from checkpoints.data import ImageData
 from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
 from spectra import Analysis, save_analysis
 from spectra.errors import InputError
-from spectra.results.analysis import analysis_to_plain
+from spectra.results.analysis import analysis_to_json
 from spectra.system.files.lock import locked
 from spectra.system.files.names import file_name
 from spectra.system.files.reading import read_bytes
 from spectra.system.files.sealed_json import is_whole
-from spectra.system.files.writing import to_json
 from spectra.system.progress import Progress, within
 
 
@@ -159,7 +158,7 @@ def damaged_results(folder: Path, analyses: Iterable[Analysis]) -> list[str]:
     wrong = []
     for analysis in analyses:
         name = f"epoch-{analysis.checkpoint.epoch:04d}"
-        right = to_json(analysis_to_plain(analysis)).encode()
+        right = analysis_to_json(analysis).encode()
         files: dict[Path, Callable[[bytes], bool]] = {
             folder / f"{name}.json": functools.partial(operator.eq, right)
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,14 @@ import msgspec
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.results.frames.pandas_frame import data_frame
 from spectra.results.frames.xarray_set import Placed, data_set
+from spectra.results.groups.many import are_many
 from spectra.results.plain import from_plain, read_document, to_plain
 from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
 from spectra.results.record import RowValue, StoredRecord, record_to_plain, row
+from spectra.results.stored.by_column import records_as_list, to_columns
 from spectra.results.tables import to_html, to_markdown, to_text
 from spectra.system.files.limits import check_limit
-from spectra.system.files.writing import write_json
+from spectra.system.files.writing import to_json, to_line, write_atomically
 
 if TYPE_CHECKING:
     import pandas
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 FORMAT = "spectra.analysis"
 SCHEMA = 2  # 2 added certificates; a file of schema 1 reads as one without
+BY_COLUMN = 3  # the schema of files of many records, which hold them by column
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,8 +140,11 @@ class Analysis:
 
 
 def save_analysis(path: str | Path, analysis: Analysis) -> None:
-    """Write the result file atomically; equal results give equal bytes."""
-    write_json(Path(path), analysis_to_plain(analysis))
+    """Write the result file atomically; equal results give equal bytes.
+
+    A file of more than :data:`spectra.results.groups.many.MANY` records holds them by column.
+    """
+    write_atomically(Path(path), analysis_to_json(analysis).encode())
 
 
 def load_analysis(path: str | Path) -> Analysis:
@@ -162,21 +169,38 @@ def load_analysis(path: str | Path) -> Analysis:
         Path(path),
         what="a result file of 'spectra analyze'",
         format_name=FORMAT,
-        newest=SCHEMA,
+        newest=BY_COLUMN,
     )
+    plain = records_as_list(plain, origin=str(path))
     return from_plain(plain, StoredAnalysis, origin=str(path)).analysis()
 
 
 def analysis_to_plain(analysis: Analysis) -> dict[str, Any]:
     """Return the content of the result file, documented in docs/file-formats.md."""
+    many = are_many(analysis.records)
+    # Nodes and weights follow from the recurrence, and are half of a density.
+    records = [record_to_plain(record, quadrature=not many) for record in analysis.records]
     return {
         "format": FORMAT,
-        "schema": SCHEMA,
+        "schema": BY_COLUMN if many else SCHEMA,
         "checkpoint": to_plain(analysis.checkpoint),
         "protocol": to_plain(analysis.protocol),
         "versions": to_plain(analysis.versions),
-        "records": [record_to_plain(record) for record in analysis.records],
+        "records": {"count": len(records), "columns": to_columns(records)} if many else records,
     }
+
+
+def analysis_to_json(analysis: Analysis) -> str:
+    """Return the text of the result file; of many records each column is a line."""
+    plain = analysis_to_plain(analysis)
+    if plain["schema"] != BY_COLUMN:
+        return to_json(plain)
+    records = plain.pop("records")
+    lines = ",\n".join(
+        f"   {to_line(key)}: {to_line(column)}" for key, column in records["columns"].items()
+    )
+    columns = f'{{\n  "count": {records["count"]},\n  "columns": {{\n{lines}\n  }}\n }}'
+    return to_json(plain).removesuffix("\n}\n") + f',\n "records": {columns}\n}}\n'
 
 
 class StoredAnalysis(msgspec.Struct, frozen=True):
@@ -192,8 +216,8 @@ class StoredAnalysis(msgspec.Struct, frozen=True):
             raise ValueError("class_counts of the checkpoint must not be negative")
         squares = sum(r.spectrum.squares for r in self.records if r.spectrum is not None)
         check_limit("eigenvectors", squares, "spectra of the records")
-        labels = [str(record.label) for record in self.records]
-        twice = next((label for k, label in enumerate(labels) if label in labels[:k]), None)
+        times = Counter(str(record.label) for record in self.records)
+        twice = next((label for label, number in times.items() if number > 1), None)
         if twice is not None:
             raise ValueError(f"records must be of different classes, got {twice[:60]} twice")
 

@@ -14,6 +14,7 @@ from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.product_noise import ProductNoise
 from spectra.findings.verdict import Verdict
 from spectra.krylov.spectrum import Spectrum
+from spectra.krylov.tridiagonal import Tridiagonal
 from spectra.landscape.bending import Bending
 from spectra.landscape.stationary_point import StationaryPoint
 from spectra.results.density_columns import COUNTED, ENDS, density_columns
@@ -70,8 +71,13 @@ def class_key(label: str) -> int | str:
     return int(label) if label.isdigit() else label
 
 
-def record_to_plain(record: LossAnalysis) -> dict[str, Any]:
-    """Return the row and what it rests on, documented in docs/file-formats.md."""
+def record_to_plain(record: LossAnalysis, *, quadrature: bool = True) -> dict[str, Any]:
+    """Return the row and what it rests on, documented in docs/file-formats.md.
+
+    Args:
+        record: of one loss.
+        quadrature: also the nodes and weights of its density, which follow from α and β.
+    """
     asked = {} if record.top is None else {"top": to_plain(record.top)}
     if record.layers:
         asked["layers"] = to_plain(record.layers)
@@ -94,7 +100,7 @@ def record_to_plain(record: LossAnalysis) -> dict[str, Any]:
         "density_bound": to_plain(record.density),
         "noise": to_plain(record.noise),
         "bootstrap": to_plain(record.bootstrap),
-        "spectrum": None if record.spectrum is None else _quadrature(record.spectrum),
+        "spectrum": None if record.spectrum is None else _density(record.spectrum, quadrature),
         **asked,
     }
 
@@ -224,7 +230,7 @@ def _of_stationary(found: StationaryPoint | None) -> dict[str, RowValue]:
     return dict(zip(names, (found.name, found.distance, found.relative_distance), strict=True))
 
 
-def _quadrature(spectrum: Spectrum) -> dict[str, Any]:
+def _density(spectrum: Spectrum, quadrature: bool) -> dict[str, Any]:
     taken, deflated = spectrum.deflated, {}
     if taken is not None:
         arrays = {"values": taken.values, "residuals": taken.residuals, "errors": taken.errors}
@@ -239,9 +245,12 @@ def _quadrature(spectrum: Spectrum) -> dict[str, Any]:
                 "betas": t.betas.tolist(),
                 "residual_beta": t.residual_beta if math.isfinite(t.residual_beta) else None,
                 "closed": t.closed,
-                "nodes": t.ritz_values().tolist(),
-                "weights": t.quadrature_weights().tolist(),
+                **(_rule(t) if quadrature else {}),
             }
             for t in spectrum.probes
         ],
     }
+
+
+def _rule(run: Tridiagonal) -> dict[str, list[float]]:
+    return {"nodes": run.ritz_values().tolist(), "weights": run.quadrature_weights().tolist()}

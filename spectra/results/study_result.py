@@ -12,6 +12,7 @@ import msgspec
 from spectra.results.analysis import Analysis, StoredAnalysis, analysis_to_plain
 from spectra.results.frames.many_results import to_dataframe, to_xarray
 from spectra.results.plain import from_plain, read_document, to_plain
+from spectra.results.stored.by_column import records_as_list
 from spectra.system.files.writing import write_json
 
 if TYPE_CHECKING:
@@ -98,6 +99,12 @@ def load_study_result(path: str | Path) -> StudyResult:
     plain = read_document(
         Path(path), what="a study's results.json", format_name=FORMAT, newest=SCHEMA
     )
+    for key in ("analyses", "trajectories"):
+        if isinstance(plain.get(key), list):
+            plain[key] = [
+                records_as_list(one, origin=f"{path}: {key}[{k}]")
+                for k, one in enumerate(plain[key])
+            ]
     stored = from_plain(plain, _StoredStudy, origin=str(path))
     return StudyResult(
         stored.name,

@@ -43,6 +43,11 @@ class Limits:
         "numbers in the eigenvectors of stored runs",
         "a thousand classes of ten probes of 100 steps, and 10,000 steps of one take a minute",
     )
+    record_values: int = _count(
+        4_000_000,
+        "values of the records of a result",
+        "8,142 classes have one million, and a column of one word stands for as many as it likes",
+    )
     checkpoint_file: int = _bytes(
         16 * _GIB, "a checkpoint's file", "room for four thousand million float32 weights"
     )

@@ -56,6 +56,13 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False, default=_plain) + "\n"
 
 
+def to_line(value: Any) -> str:
+    """Return :func:`to_json` of ``value`` as one line without spaces."""
+    return json.dumps(
+        value, separators=(",", ":"), allow_nan=False, ensure_ascii=False, default=_plain
+    )
+
+
 def _plain(value: Any) -> Any:
     """Return one of NumPy's numbers, which ``json`` does not know, as Python's."""
     if isinstance(value, np.generic):
