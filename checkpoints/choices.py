@@ -11,7 +11,10 @@ SPLITS = ("train", "test")
 
 # Networks.
 CIFAR_DEPTHS = (8, 14, 20, 26, 32, 44, 56, 110)
-ARCHITECTURES = (*[f"resnet{d}" for d in CIFAR_DEPTHS], "digits-resnet", "softmax")
+PHOTO_NETWORK = "resnet50"
+ARCHITECTURES = (
+    *[f"resnet{d}" for d in CIFAR_DEPTHS], PHOTO_NETWORK, "digits-resnet", "softmax",
+)  # fmt: skip
 HEADS = ("linear", "cosine")
 
 # Training passes.

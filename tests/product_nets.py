@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from oracles import random_vector
 from torch import Tensor, nn
 
+from checkpoints.models.bottlenecks import BottleneckResNet
 from checkpoints.models.resnet import ResNet
 from spectra import HessianOperator, make_generator
 
@@ -50,6 +51,10 @@ def head(channels: int) -> tuple[nn.Module, ...]:
 
 def resnet(**options: str) -> ResNet:
     return ResNet(blocks=(1, 1), planes=(4, 8), num_classes=4, **options)
+
+
+def bottlenecks(**options: str) -> BottleneckResNet:
+    return BottleneckResNet(blocks=(1, 2, 1, 1), planes=(2, 2, 3, 3), num_classes=4, **options)
 
 
 def activations() -> nn.Module:
@@ -164,6 +169,8 @@ TANGENT: dict[str, Callable[[], nn.Module]] = {
     "option-a": resnet,
     "option-b": lambda: resnet(shortcut="B"),
     "cosine-head": lambda: resnet(head="cosine"),
+    "bottlenecks": bottlenecks,
+    "bottlenecks-cosine": lambda: bottlenecks(head="cosine"),
     "view-by-size": views,
     "view": lambda: Graph(
         lambda net, x: net.head(net.stem(x).view(-1, 48)), stem=conv(3, 3, 3, stride=3),

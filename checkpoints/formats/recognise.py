@@ -6,9 +6,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from checkpoints.choices import CIFAR_DEPTHS
+from checkpoints.choices import CIFAR_DEPTHS, PHOTO_NETWORK
 from checkpoints.formats.fitting import is_counter, shown_keys
 from checkpoints.models import Architecture, build_model
+from checkpoints.models.bottlenecks import BLOCKS_OF_50, EXPANSION, PLANES
 from spectra.errors import InputError
 
 State = Mapping[str, Tensor]
@@ -27,6 +28,10 @@ _HEAD = re.compile(
 )
 
 
+# Features before the head, and height = width of images, where they are not 64 and 32.
+_OWN_SIZES = {"digits-resnet": (32, 8), PHOTO_NETWORK: (PLANES[-1] * EXPANSION, 224)}
+
+
 class UnknownArchitectureError(InputError):
     """The weights are of no architecture of ours."""
 
@@ -42,17 +47,30 @@ def strip_prefixes(state: State, prefixes: tuple[str, ...]) -> dict[str, Tensor]
 def rename_keys(state: State) -> dict[str, Tensor]:
     """Rename ``fc`` and ``classifier`` to ``linear`` and a block's ``downsample`` to ``shortcut``.
 
+    In a network of bottlenecks the names are torchvision's instead: ``fc`` and ``downsample``.
+
     Raises:
         InputError: two keys would get the same name.
     """
     renamed: dict[str, Tensor] = {}
+    photos = has_bottlenecks(state)
+    projection = "downsample" if photos else "shortcut"
     for key, value in state.items():
-        new = re.sub(r"^(fc|classifier)\.(?=weight$|bias$)", "linear.", key)
-        new = re.sub(r"^(layer\d+\.\d+\.)downsample\.", r"\1shortcut.", new)
+        new = re.sub(r"^(fc|classifier|linear)\.(?=weight$|bias$)", f"{_head_name(photos)}.", key)
+        new = re.sub(r"^(layer\d+\.\d+\.)(downsample|shortcut)\.", rf"\1{projection}.", new)
         if new in renamed:
             raise InputError(f"the weights hold {new} under two names; {_FACTORY}")
         renamed[new] = value
     return renamed
+
+
+def has_bottlenecks(state: State) -> bool:
+    """Say whether the weights are of blocks of three convolutions, as ResNet-50 has them."""
+    return any(re.match(r"layer\d+\.\d+\.conv3\.", key) for key in state)
+
+
+def _head_name(photos: bool) -> str:
+    return "fc" if photos else "linear"
 
 
 def infer_architecture(
@@ -76,7 +94,8 @@ def infer_architecture(
         InputError: no known architecture fits; the message says which option may help.
     """
     shown = state if as_spelled is None else as_spelled
-    weight = state.get("linear.weight")
+    photos = has_bottlenecks(state)
+    weight = state.get(f"{_head_name(photos)}.weight")
     if weight is None or weight.ndim != 2:
         near = [k for k in shown if re.search(r"\.(linear|fc|classifier)\.weight$", k)]
         raise UnknownArchitectureError(
@@ -92,15 +111,15 @@ def infer_architecture(
         )
     else:
         name = arch or _resnet_name(state)
-        width = 32 if name == "digits-resnet" else 64
-        kind = head or _head(state, weight, width)
+        width, size = _OWN_SIZES.get(name, (64, 32))
+        kind = head or _head(state, weight, width, photos)
         has_shortcut = any(".shortcut." in key for key in state)
         conv = state.get("conv1.weight")
         found = Architecture(
             name,
             _given(num_classes, weight.shape[1 if kind == "cosine" else 0]),
             _given(in_channels, conv.shape[1] if conv is not None and conv.ndim == 4 else 3),
-            _given(image_size, 8 if name == "digits-resnet" else 32),
+            _given(image_size, size),
             kind,
             shortcut or ("B" if has_shortcut else "A"),
         )
@@ -164,18 +183,20 @@ def _resnet_name(state: State) -> str:
     blocks = [len(stages[stage]) for stage in sorted(stages)]
     if blocks == [1, 1]:
         return "digits-resnet"
+    if has_bottlenecks(state) and blocks == list(BLOCKS_OF_50):
+        return PHOTO_NETWORK
     depth = 6 * blocks[0] + 2 if blocks else 0
     if len(blocks) == 3 and len(set(blocks)) == 1 and depth in CIFAR_DEPTHS:
         return f"resnet{depth}"
     seen = f"stages of {', '.join(map(str, blocks))} blocks" if blocks else "no layer1, layer2, ..."
     raise InputError(
-        f"expected the keys of a CIFAR ResNet-{{{', '.join(map(str, CIFAR_DEPTHS))}}} or of a "
-        f"digits-resnet, got {seen}; {_FACTORY}"
+        f"expected the keys of a CIFAR ResNet-{{{', '.join(map(str, CIFAR_DEPTHS))}}}, of a "
+        f"ResNet-50 or of a digits-resnet, got {seen}; {_FACTORY}"
     )
 
 
-def _head(state: State, weight: Tensor, width: int) -> str:
-    if "linear.bias" in state:
+def _head(state: State, weight: Tensor, width: int, photos: bool) -> str:
+    if f"{_head_name(photos)}.bias" in state:
         return "linear"
     if weight.shape == (width, width):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Networks: CIFAR ResNets, a small residual net for the digits, heads, user models."""
+"""Networks: CIFAR ResNets, ResNet-50, a small residual net for the digits, heads, user models."""
 
 from checkpoints.models.heads import CosineHead
 from checkpoints.models.registry import Architecture, build_model

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from checkpoints.choices import ARCHITECTURES, CIFAR_DEPTHS
+from checkpoints.choices import ARCHITECTURES, CIFAR_DEPTHS, PHOTO_NETWORK
+from checkpoints.models.bottlenecks import BottleneckResNet
 from checkpoints.models.defined import networks_defined_in_file
 from checkpoints.models.factories import Factory, own_factory
 from checkpoints.models.libraries import HUGGING_FACE, TIMM, hugging_face_factory, timm_factory
@@ -33,7 +34,7 @@ class Architecture:
         in_channels: channels of the images.
         image_size: height = width of the images in pixels.
         head: ``linear`` or ``cosine``.
-        shortcut: ``A`` (zero padding) or ``B`` (1x1 convolutions); ResNets only.
+        shortcut: ``A`` (zero padding) or ``B`` (1x1 convolutions); CIFAR and digits ResNets only.
     """
 
     name: str
@@ -98,8 +99,10 @@ def build_model(arch: Architecture) -> nn.Module:
         "num_classes": arch.num_classes,
         "in_channels": arch.in_channels,
         "head": arch.head,
-        "shortcut": arch.shortcut,
     }
+    if arch.name == PHOTO_NETWORK:
+        return BottleneckResNet(**common)
+    common["shortcut"] = arch.shortcut
     if arch.name == "digits-resnet":
         return ResNet(blocks=(1, 1), planes=(16, 32), **common)
     match = re.fullmatch(r"resnet(\d+)", arch.name)

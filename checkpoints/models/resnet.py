@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from checkpoints.models.bottlenecks import BottleneckResNet
 from checkpoints.models.heads import CosineHead, make_head
 
 
@@ -94,13 +95,20 @@ def initialise(model: nn.Module, generator: torch.Generator) -> None:
     """Draw fresh weights: He-normal for convolutions and linear layers, as in the CIFAR codes.
 
     Cosine heads: uniform in [-1, 1], each column then renormalised to length 1 (Cao et al. 2019).
-    Biases start at zero. Nothing is read from torch's global generator.
+    Biases start at zero. Nothing is read from torch's global generator. ResNet-50 has the variances
+    of torchvision's, which the published code starts from: 2 / fan-out of convolutions, and torch's
+    default, 1 / (3 fan-in), of a linear head.
     """
+    photos = isinstance(model, BottleneckResNet)
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
-                fan_in = module.weight[0].numel()
-                std = (2.0 / fan_in) ** 0.5
+                variance = 2.0 / module.weight[0].numel()
+                if photos and isinstance(module, nn.Conv2d):
+                    variance = 2.0 / module.weight[:, 0].numel()
+                elif photos:
+                    variance /= 6
+                std = variance**0.5
                 module.weight.copy_(torch.randn(module.weight.shape, generator=generator) * std)
                 if module.bias is not None:
                     module.bias.zero_()

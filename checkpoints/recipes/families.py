@@ -120,6 +120,8 @@ FAMILIES = {
     ),
 }
 
+PHOTO_FAMILIES = ("imagenet-lt", "inaturalist18")
+
 
 def get_recipe(name: str, family: str = "cifar10") -> Recipe:
     """Return a named recipe with the hyperparameters of a family of data.

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from checkpoints.checkpoint import Checkpoint
+from checkpoints.choices import PHOTO_NETWORK
 from checkpoints.data import DataRequest, ImageData, load_data
 from checkpoints.data.sources import recipe_family
 from checkpoints.load import LoadOptions, load_checkpoint
 from checkpoints.models import Architecture
-from checkpoints.recipes.families import get_recipe, load_recipe
+from checkpoints.recipes.families import PHOTO_FAMILIES, get_recipe, load_recipe
 from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.job import TrainingJob
@@ -30,8 +31,7 @@ class TrainRequest:
     Attributes:
         recipe: a name, the path of a TOML file, or a recipe itself.
         data: where the images come from, and their profile.
-        arch: architecture name or ``net.py:Net``; None: digits-resnet for small images,
-            else resnet32.
+        arch: architecture name or ``net.py:Net``; None: :func:`default_architecture`.
         overrides: recipe fields to change.
         seed: of weights, order and augmentation.
         keep_epochs: epochs to keep; None: those of the paper's trajectories, scaled.
@@ -85,8 +85,7 @@ def train(
         epochs: how many; schedules scale with it. None: the recipe's.
         keep_epochs: epochs to keep a checkpoint of in ``output``, beside the last; None: those of
             the paper's trajectories, scaled. :func:`checkpoints.list_checkpoints` finds them.
-        arch: architecture name or ``net.py:Net``; None: digits-resnet for small images, else
-            resnet32.
+        arch: architecture name or ``net.py:Net``; None: :func:`default_architecture`.
         start: checkpoint to begin from, see :class:`TrainRequest`.
         device: where; None: the CPU.
         execution: how the passes are computed.
@@ -150,6 +149,22 @@ def read_recipe(recipe: Recipe | str | Path, family: str, overrides: Mapping[str
     return get_recipe(str(recipe), family).with_overrides(overrides)
 
 
+def default_architecture(family: str, image_size: int) -> str:
+    """Return the network that is trained where nobody names one.
+
+    Images under 16 pixels get digits-resnet, others resnet32, and those of ImageNet-LT and
+    iNaturalist 2018 the paper's resnet50 from 64 pixels on (ours, because its stem leaves 2 x 2
+    pixels of 64 for the last stage; smaller ones keep more of themselves in resnet32).
+
+    Args:
+        family: of the data, see :data:`checkpoints.recipes.families.FAMILIES`.
+        image_size: height = width of the images in pixels.
+    """
+    if image_size < 16:
+        return "digits-resnet"
+    return PHOTO_NETWORK if family in PHOTO_FAMILIES and image_size >= 64 else "resnet32"
+
+
 def training_job(
     request: TrainRequest, folder: Path, *, data: ImageData | None = None
 ) -> TrainingJob:
@@ -164,7 +179,8 @@ def training_job(
         InputError: recipe, data or architecture do not fit each other.
     """
     data = data or load_data(request.data)
-    recipe = read_recipe(request.recipe, recipe_family(data), request.overrides)
+    family = recipe_family(data)
+    recipe = read_recipe(request.recipe, family, request.overrides)
     _, channels, height, width = data.train.images.shape
     if height != width:
         raise InputError(f"images must be square, got {height}x{width}")
@@ -175,7 +191,7 @@ def training_job(
         )
     if request.start is None:
         start = None
-        arch = request.arch or ("digits-resnet" if height < 16 else "resnet32")
+        arch = request.arch or default_architecture(family, height)
         architecture = Architecture(arch, data.num_classes, channels, height, recipe.head)
     else:
         start = load_checkpoint(request.start, LoadOptions(arch=request.arch))

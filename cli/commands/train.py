@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @Flag(
     "--arch",
     heading=RECIPE,
-    help="digits-resnet, resnet20, resnet32, ... or net.py:Net, a class of your own.",
+    help="digits-resnet, resnet20, resnet32, resnet50, ... or net.py:Net, a class of your own.",
 )
 @Flag("--epochs", heading=RECIPE, type=int, help="Schedules scale with it. [the recipe's]")
 @Flag("--rho", heading=RECIPE, type=float, help="Radius of SAM. [the recipe's]")

@@ -19,6 +19,7 @@ from foreign_case import DOUBLE, Case, built, plain_products
 from oracles import random_vector
 from torch import Tensor, nn
 
+from checkpoints import Architecture, build_model
 from spectra import HessianOperator
 
 pytestmark = [pytest.mark.foreign, pytest.mark.filterwarnings("ignore")]
@@ -159,3 +160,20 @@ def test_products_of_transformers_are_those_of_double_backward(name):
         lambda m, x: m(x).logits,
         double=1e-5 if works_in_float32 else 1e-10,
     )
+
+
+@pytest.mark.parametrize("library", ["torchvision", "timm"])
+def test_resnet50_is_that_of_the_libraries_weight_by_weight(library):
+    found = installed(library)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        make = found.models.resnet50 if library == "torchvision" else found.create_model
+        theirs = make(**({} if library == "torchvision" else {"model_name": "resnet50"}))
+        images = torch.randn(2, 3, 64, 64, dtype=DOUBLE)
+        theirs.double().train()(images)  # running averages that are not 0 and 1
+    ours = build_model(Architecture("resnet50", 1000)).double().eval()
+    ours.load_state_dict(theirs.state_dict())
+    with torch.no_grad():
+        expected, outputs = theirs.eval()(images), ours(images)
+    # 50 layers of sums in float64, in another order
+    assert float((outputs - expected).norm()) <= 1e-12 * float(expected.norm())

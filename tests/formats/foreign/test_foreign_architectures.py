@@ -146,3 +146,29 @@ def test_a_criterion_beside_a_known_network_is_noted(save):
     loaded = load_foreign(save({**state(), "criterion.weight": torch.ones(10)}))
     assert loaded.architecture.name == "resnet8"
     assert any("criterion.weight" in note for note in loaded.notes)
+
+
+# --- ResNet-50 --------------------------------------------------------------------------------
+
+
+def photo_state(head="linear", classes=1000):
+    with torch.device("meta"):
+        described = state("resnet50", classes, head=head)
+    return {key: torch.zeros(value.shape, dtype=value.dtype) for key, value in described.items()}
+
+
+@pytest.mark.parametrize("head", ["linear", "cosine"])
+def test_a_resnet_50_is_recognised_under_the_names_of_torchvision(save, head):
+    found = arch(save(prefixed(photo_state(head))))
+    assert found == Architecture("resnet50", 1000, image_size=224, head=head)
+
+
+def test_a_resnet_50_under_the_names_of_cifar_codes_gets_those_of_torchvision(save):
+    weights = rename(rename(photo_state(), "fc.", "linear."), "downsample.", "shortcut.")
+    assert set(load_foreign(save(weights)).state) == set(photo_state())
+
+
+def test_a_resnet_50_of_another_stem_is_refused(save):
+    weights = photo_state() | {"conv1.weight": torch.zeros(64, 3, 3, 3)}
+    with pytest.raises(InputError, match=r"do not fit resnet50 .* conv1.weight is \(64, 3, 3, 3\)"):
+        load_foreign(save(weights))
