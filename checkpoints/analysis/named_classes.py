@@ -7,6 +7,7 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import ImageData
 from checkpoints.data.longtail import parse_class_list
 from spectra.errors import InputError
+from spectra.results.groups.by_size import in_words_of
 
 
 def chosen_losses(
@@ -28,6 +29,8 @@ def parse_selection(
 ) -> dict[str, tuple[int, ...]]:
     """Read ``overall``, ``head``, ``mid``, ``tail``, ``all`` and labels, joined by commas.
 
+    Where the groups are called many, medium and few, ``tail`` means ``few``, and so on.
+
     Returns:
         Label of each loss and the classes whose images it runs over, in the order asked for.
 
@@ -35,7 +38,8 @@ def parse_selection(
         InputError: a word or label is unknown.
     """
     chosen: dict[str, tuple[int, ...]] = {}
-    for part in filter(None, text.replace(" ", "").split(",")):
+    for word in filter(None, text.replace(" ", "").split(",")):
+        part = in_words_of(groups, word)
         if part == "all":
             chosen |= {str(c): (c,) for c in range(num_classes)}
         elif part == "overall":

@@ -32,7 +32,8 @@ class AnalysisRequest:
             :func:`checkpoints.analysis.analyzed_loss.loss_terms`.
         weight_decay: of ``objective``; None: the recipe's.
         reduction: ``mean`` over the images of each loss, or ``global``: its share of the whole.
-        groups: ``0-2/3-6/7-9``; None: the paper's split by class size.
+        groups: ``0-2/3-6/7-9``; ``many/medium/few``: by 100 and 20 training images; None: the
+            paper's split by class size.
         normalisation: name or numbers, see ``parse_normalisation``, or ``data``; None: as the
             checkpoint recorded, else the data's default.
         images_per_class: limit; None: every image.
@@ -170,12 +171,15 @@ class AnalysisRequest:
         return parse_tuning(self.tuning, deterministic=self.deterministic)
 
     def groups_of(self, class_counts: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-        """Return head, mid and tail."""
-        from checkpoints.data.longtail import head_mid_tail, parse_groups
+        """Return the classes of head, mid and tail, or of many, medium and few."""
+        from checkpoints.data.longtail import groups_by_size, many_medium_few, parse_groups
+        from spectra.results.groups.by_size import MANY_MEDIUM_FEW
 
-        if self.groups is not None:
-            return parse_groups(self.groups, num_classes=len(class_counts))
-        return head_mid_tail(class_counts)
+        if self.groups is None:
+            return groups_by_size(class_counts)
+        if self.groups == "/".join(MANY_MEDIUM_FEW):
+            return many_medium_few(class_counts)
+        return parse_groups(self.groups, num_classes=len(class_counts))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,13 @@
 """Data: real digits, CIFAR batches, npz files; long-tailed profiles; normalisation."""
 
 from checkpoints.data.dataset import ImageData, LabelledImages, Normalisation
-from checkpoints.data.longtail import class_counts, head_mid_tail, select_long_tail
+from checkpoints.data.longtail import (
+    class_counts,
+    groups_by_size,
+    head_mid_tail,
+    many_medium_few,
+    select_long_tail,
+)
 from checkpoints.data.sources import DataRequest, load_data
 from checkpoints.data.views import ImageProtocol
 
@@ -12,7 +18,9 @@ __all__ = [
     "LabelledImages",
     "Normalisation",
     "class_counts",
+    "groups_by_size",
     "head_mid_tail",
     "load_data",
+    "many_medium_few",
     "select_long_tail",
 ]

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from checkpoints.choices import PROFILES
 from spectra.errors import InputError
+from spectra.results.groups.by_size import HEAD_MID_TAIL, MANY_MEDIUM_FEW
 
 
 def class_counts(
@@ -79,6 +80,47 @@ def select_long_tail(
     return np.concatenate(kept).astype(np.int64)
 
 
+# Classes with many and with a middling number of images in the code of Rangwani et al. 2022, which
+# numbers classes from the largest to the smallest and cuts at positions: ImageNet-LT, iNaturalist.
+_CUTS = {1000: (390, 445), 8142: (842, 3701)}
+# Liu et al., CVPR 2019, of ImageNet-LT: many classes have more images than this, few have fewer.
+MANY_ABOVE, FEW_BELOW = 100, 20
+
+
+def groups_by_size(counts: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Return the classes of each group as the paper has them, from most images to fewest.
+
+    Of 1,000 classes (ImageNet-LT) ``many``, ``medium`` and ``few`` are the 390 with the most
+    training images, the next 445, and the last 165; of 8,142 (iNaturalist 2018) 842, 3,701 and
+    3,599. Any other number has :func:`head_mid_tail`.
+
+    Args:
+        counts: n_c, training images of each class, at least 2 classes.
+
+    Source: the code of Rangwani et al. 2022, which cuts the sorted classes at these positions.
+    """
+    cuts = _CUTS.get(len(counts))
+    if cuts is None:
+        return head_mid_tail(counts)
+    return _cut(counts, MANY_MEDIUM_FEW, cuts[0], len(counts) - sum(cuts))
+
+
+def many_medium_few(counts: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Return the classes of more than 100 training images, of 20 to 100, and of fewer than 20.
+
+    On iNaturalist 2018 these are the paper's 842, 3,701 and 3,599 classes.
+
+    Args:
+        counts: n_c, training images of each class.
+
+    Source: Liu et al., CVPR 2019.
+    """
+    members: tuple[list[int], ...] = ([], [], [])
+    for c, n in enumerate(counts):
+        members[0 if n > MANY_ABOVE else 2 if n < FEW_BELOW else 1].append(c)
+    return {name: tuple(own) for name, own in zip(MANY_MEDIUM_FEW, members, strict=True)}
+
+
 def head_mid_tail(counts: Sequence[int]) -> dict[str, tuple[int, ...]]:
     """Return the paper's split of the classes, taken from the largest class to the smallest.
 
@@ -91,14 +133,18 @@ def head_mid_tail(counts: Sequence[int]) -> dict[str, tuple[int, ...]]:
     Source: Rangwani et al. 2022, poster; the CIFAR-100 split is the one that fits its tables.
     """
     num_classes = len(counts)
-    order = sorted(range(num_classes), key=lambda c: -counts[c])
     head, tail = (36, 29) if num_classes == 100 else (max(1, round(0.3 * num_classes)),) * 2
-    groups = {
-        "head": order[:head],
-        "mid": order[head : num_classes - tail],
-        "tail": order[num_classes - tail :],
-    }
-    return {name: tuple(sorted(classes)) for name, classes in groups.items()}
+    return _cut(counts, HEAD_MID_TAIL, head, tail)
+
+
+def _cut(
+    counts: Sequence[int], names: Sequence[str], first: int, last: int
+) -> dict[str, tuple[int, ...]]:
+    """Return the ``first`` largest classes, those between, and the ``last`` smallest."""
+    order = sorted(range(len(counts)), key=lambda c: -counts[c])
+    end = len(order) - last
+    parts = (order[:first], order[first:end], order[end:])
+    return {name: tuple(sorted(part)) for name, part in zip(names, parts, strict=True)}
 
 
 def parse_groups(text: str, *, num_classes: int) -> dict[str, tuple[int, ...]]:
@@ -112,7 +158,7 @@ def parse_groups(text: str, *, num_classes: int) -> dict[str, tuple[int, ...]]:
         raise InputError(f"groups must read like 0-2/3-6/7-9 (head/mid/tail), got {text!r}")
     groups = {
         name: parse_class_list(part, num_classes=num_classes)
-        for name, part in zip(("head", "mid", "tail"), parts, strict=True)
+        for name, part in zip(HEAD_MID_TAIL, parts, strict=True)
     }
     if not groups["head"] or not groups["tail"]:
         raise InputError(f"head and tail need at least one class each, got {text!r}")

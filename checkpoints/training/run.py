@@ -13,7 +13,7 @@ from checkpoints.checkpoint import Checkpoint
 from checkpoints.formats.native import save_native
 from checkpoints.models import build_model, initialise
 from checkpoints.training.epochs_by_execution import ComputedEpochs, computed_note, go_on
-from checkpoints.training.evaluation import EpochMetrics, passes_of
+from checkpoints.training.evaluation import EpochMetrics, passes_of, with_epoch
 from checkpoints.training.job import (
     TrainingJob,
     checkpoint_path,
@@ -126,7 +126,7 @@ def _train(
     )
     for epoch in range(done, recipe.epochs):
         metrics = replace(trainer.run_epoch(epoch), test=trainer.validate())
-        history.append(metrics.to_dict())
+        history = with_epoch(history, metrics)
         if epoch + 1 in job.kept:
             digest = _keep(job, model, epoch + 1, metrics.to_dict(), computed)
             if kept is not None:

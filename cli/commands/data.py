@@ -1,5 +1,6 @@
 """``spectra data``: look at data, or download it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cli.options.completion import source_names
 from cli.options.flags import GroupWithExamples, HeadedCommand
 from cli.options.values import Folder, writable
 from spectra.errors import InputError
+from spectra.results.groups.many import are_many
 
 
 @click.group(
@@ -46,12 +48,12 @@ def data() -> None:
 def show(source: str, profile: dict[str, Any], as_json: bool) -> None:
     """Print the class counts, split and identity of SOURCE."""
     from checkpoints import DataRequest, load_data
-    from checkpoints.data.longtail import head_mid_tail
+    from checkpoints.data.longtail import groups_by_size
 
     found = load_data(DataRequest(source or "digits", **profile))
     counts = found.class_counts
     tests = found.test.counts(found.num_classes) if found.test else (0,) * found.num_classes
-    groups = head_mid_tail(counts)
+    groups = groups_by_size(counts)
     summary = {
         "name": found.name,
         "description": found.description,
@@ -65,15 +67,19 @@ def show(source: str, profile: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    group_of = {c: name for name, classes in groups.items() for c in classes}
-    rows = [[str(c), group_of[c], str(counts[c]), str(tests[c])] for c in range(found.num_classes)]
-    print_table(
-        Table(
-            f"{found.name}: {sum(counts)} training images",
-            ["class", "group", "train", "test"],
-            rows,
-        )
-    )
+    title = f"{found.name}: {sum(counts)} training images"
+    if are_many(counts):
+        print_table(Table(
+            f"{title} of {len(counts)} classes",
+            ["group", "classes", "train", "smallest class", "largest class", "test"],
+            [_row_of_group(name, classes, counts, tests) for name, classes in groups.items()],
+        ))  # fmt: skip
+    else:
+        group_of = {c: name for name, classes in groups.items() for c in classes}
+        rows = [
+            [str(c), group_of[c], str(counts[c]), str(tests[c])] for c in range(found.num_classes)
+        ]
+        print_table(Table(title, ["class", "group", "train", "test"], rows))
     for text in found.notes:
         note(f"note: {text}")
     shape = found.train.shape
@@ -84,6 +90,14 @@ def show(source: str, profile: dict[str, Any], as_json: bool) -> None:
         f"{plain_text(found.normalisation.to_dict())}"
     )
     tell(plain_text(found.description), f"sha256 {summary['digest']}")
+
+
+def _row_of_group(
+    name: str, classes: Sequence[int], counts: Sequence[int], tests: Sequence[int]
+) -> list[str]:
+    own = [counts[c] for c in classes] or [0]
+    numbers = (len(classes), sum(own), min(own), max(own), sum(tests[c] for c in classes))
+    return [name, *map(str, numbers)]
 
 
 @data.command(

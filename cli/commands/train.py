@@ -1,5 +1,6 @@
 """``spectra train``: train one recipe on long-tailed data."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ from cli.options.completion import recipe_names
 from cli.options.flags import OUTPUT, RECIPE, Flag, command
 from cli.options.values import hold, pick_device
 from spectra.errors import InputError
+from spectra.results.groups.many import are_many
 from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
-    from checkpoints.training.evaluation import EpochMetrics
+    from checkpoints.training.evaluation import ClassMetrics, EpochMetrics
     from checkpoints.training.execution import Execution
 
 
@@ -152,12 +154,21 @@ def train(
     if last is None:
         note(f"{folder} was trained already")
     elif last.test is not None:
-        by_class = " ".join("-" if a is None else f"{a:.2f}" for a in last.test.accuracy)
-        say(f"test accuracy {last.test.overall:.4f}; by class {by_class}")
+        say(f"test accuracy {last.test.overall:.4f}; {_by_class(last.test, job.data.class_counts)}")
     else:
         say(f"train accuracy {last.train_accuracy:.4f}; no test images were given")
     say("checkpoints:")
     print_paths(kept)
+
+
+def _by_class(found: "ClassMetrics", counts: Sequence[int]) -> str:
+    """Return the accuracy of each class; of each group, as a mean over it, where there are many."""
+    if not are_many(found.accuracy):
+        return "by class " + " ".join("-" if a is None else f"{a:.2f}" for a in found.accuracy)
+    from checkpoints.data.longtail import groups_by_size
+
+    means = {name: found.group_accuracy(own) for name, own in groups_by_size(counts).items()}
+    return ", ".join(f"{name} " + ("-" if a is None else f"{a:.4f}") for name, a in means.items())
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.cells import cell_len
 
+from spectra.results.groups.by_size import names_of
 from spectra.results.recipe_rows import RecipeRow, class_records, recipe_rows
 from spectra.results.said.short_words import verdict_word
 from spectra.results.study_result import StudyResult
@@ -21,26 +22,27 @@ def closing_lines(result: StudyResult, groups: Mapping[str, Sequence[int]]) -> l
 
     Args:
         result: of the study.
-        groups: classes of ``head``, ``mid`` and ``tail``.
+        groups: classes of ``head``, ``mid`` and ``tail``, or of ``many``, ``medium`` and ``few``.
     """
     split = result.splits[-1]
     rows = recipe_rows(result, groups, split)
     names = [short_name(row.recipe) for row in rows]
+    largest, _, smallest = names_of(groups)
     head = [_cell(row.ratio_head, row.head) for row in rows]
     tail = [_cell(row.ratio_tail, row.tail) for row in rows]
     wide = [
         [_HEADING, *names],
-        [f"head, {split} images", *head],
-        [f"tail, {split} images", *tail],
+        [f"{largest}, {split} images", *head],
+        [f"{smallest}, {split} images", *tail],
     ]
     table = _aligned(wide)
     if max(map(cell_len, table)) > _WIDTH:
         high = [
-            [f"{_HEADING}, {split} images", "head", "tail"],
+            [f"{_HEADING}, {split} images", largest, smallest],
             *zip(names, head, tail, strict=True),
         ]
         table = _aligned(high)
-    return [*table, f"{_contrast(rows)}. {_verdicts(result, groups, split)}."]
+    return [*table, f"{_contrast(rows, largest, smallest)}. {_verdicts(result, groups, split)}."]
 
 
 def _cell(ratios: Sequence[float], accuracies: Sequence[float]) -> str:
@@ -59,18 +61,18 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _contrast(rows: Sequence[RecipeRow]) -> str:
-    """Say how the tail's ratio compares with the head's."""
+def _contrast(rows: Sequence[RecipeRow], largest: str, smallest: str) -> str:
+    """Say how the ratio of the smallest classes compares with that of the largest."""
     factors = [
         statistics.fmean(row.ratio_tail) / statistics.fmean(row.ratio_head)
         for row in rows
         if row.ratio_head and row.ratio_tail
     ]
     if not factors:
-        return "Head and tail were not both measured"
+        return f"{largest.capitalize()} and {smallest} were not both measured"
     low, high = f"{min(factors):.2g}", f"{max(factors):.2g}"
     size = low if low == high else f"{low} to {high}"
-    return f"The tail's |λmin/λmax| is {size} times the head's"
+    return f"The {smallest}'s |λmin/λmax| is {size} times the {largest}'s"
 
 
 def _verdicts(result: StudyResult, groups: Mapping[str, Sequence[int]], split: str) -> str:

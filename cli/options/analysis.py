@@ -47,7 +47,9 @@ SHOWN: Mapping[str, Shown | Flag] = {
         by_command=True,
         also="--class",
     ),
-    "groups": Shown(ANALYZED, "Head/mid/tail, such as 0-2/3-6/7-9. [by class size]"),
+    "groups": Shown(
+        ANALYZED, "Head/mid/tail, such as 0-2/3-6/7-9; or many/medium/few. [by class size]"
+    ),
     "split": Shown(ANALYZED, choices=choices.SPLITS),
     "normalisation": shared.normalisation,
     "loss": Shown(

@@ -9,9 +9,10 @@ from figures.style.class_colours import class_colours, class_styles, counts_of
 from figures.style.colours import SeriesStyle, series_styles
 from figures.style.names import class_number
 from spectra import Analysis, CheckpointIdentity, LossAnalysis, SolverSettings
+from spectra.results.groups.by_size import HEAD_MID_TAIL, MANY_MEDIUM_FEW
 from spectra.system.foreign_text import short_name
 
-GROUPS = ("head", "mid", "tail")
+GROUPS = (*HEAD_MID_TAIL, *MANY_MEDIUM_FEW)
 _LAST = (*GROUPS, "overall", "objective")
 
 

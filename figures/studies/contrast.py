@@ -56,7 +56,8 @@ def plot_contrast(
 
     Args:
         series: the results of each recipe, one for each seed.
-        groups: classes of each group; by default those of the records ``head`` and ``tail``.
+        groups: classes of each group; by default those of the records ``head`` and ``tail``, or
+            ``many`` and ``few``.
         quantities: of ``ratio``, ``grad_norm``; a panel each.
         title: above the panels.
         width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper.
@@ -72,7 +73,11 @@ def plot_contrast(
         raise InputError("plot_contrast needs at least one recipe with one result")
     flat = [(name, analysis) for name, runs in series.items() for analysis in runs]
     require_comparable(flat)
-    chosen = dict(groups) if groups else dict(infer_groups((a for _, a in flat), ("head", "tail")))
+    chosen = (
+        dict(groups)
+        if groups
+        else dict(infer_groups((a for _, a in flat), ("head", "tail", "many", "few")))
+    )
     if not chosen:
         raise InputError("no result has records 'head' and 'tail'; say which classes are in groups")
     with house_style(width) as sheet:

@@ -18,16 +18,6 @@ from spectra.system.foreign_text import short_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_HEADINGS = {
-    "overall": "overall %",
-    "head": "head %",
-    "mid": "mid %",
-    "tail": "tail %",
-    "ratio_head": "head\n|λmin/λmax|",
-    "ratio_tail": "tail\n|λmin/λmax|",
-}
-
-
 _COLUMN_GAP = 0.2  # inches
 
 
@@ -108,11 +98,19 @@ def _cells(rows: Sequence[RecipeRow]) -> list[list[str]]:
     if not rows:
         raise InputError("the table needs at least one recipe")
     columns = [name for name in ACCURACIES + RATIOS if any(getattr(row, name) for row in rows)]
-    table = [["recipe", "seeds", *(_HEADINGS[name] for name in columns)]]
+    headings = _headings(rows[0].group_names)
+    table = [["recipe", "seeds", *(headings[name] for name in columns)]]
     for row in rows:
         cells = [_spread(getattr(row, name), percent=name in ACCURACIES) for name in columns]
         table.append([row.recipe, str(len(row.seeds)), *cells])
     return table
+
+
+def _headings(groups: tuple[str, str, str]) -> dict[str, str]:
+    of_groups = dict(zip(("head", "mid", "tail"), groups, strict=True))
+    accuracies = {name: f"{of_groups.get(name, name)} %" for name in ACCURACIES}
+    ratios = {f"ratio_{name}": f"{of_groups[name]}\n|λmin/λmax|" for name in ("head", "tail")}
+    return accuracies | ratios
 
 
 def _spread(values: Sequence[float], *, percent: bool) -> str:

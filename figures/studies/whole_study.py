@@ -14,12 +14,12 @@ from figures.style.saving import WRITTEN_FORMATS, save_pages
 from figures.trajectory import labels_of, trajectory_pages
 from spectra import Analysis
 from spectra.errors import InputError
+from spectra.results.groups.by_size import in_words_of, names_of
 from spectra.results.recipe_rows import recipe_rows
 from spectra.results.study_result import StudyResult
 from spectra.system.files.names import file_name
 from spectra.system.files.writing import write_atomically
 
-GROUPS = ("head", "mid", "tail")
 RATIO_NOTE = (
     "Accuracy: mean of the class accuracies on test images, in percent. |λmin/λmax|: geometric "
     "mean over the classes of the group."
@@ -41,10 +41,10 @@ def draw_study(
     Args:
         result: of the study.
         folder: where ``recipes.md`` and ``figures/`` go.
-        groups: classes of ``head``, ``mid`` and ``tail``, as ``Study.groups_in`` gives them; None:
-            those of the records of these names.
+        groups: classes of ``head``, ``mid`` and ``tail``, or of ``many``, ``medium`` and ``few``,
+            as ``Study.groups_in`` gives them; None: those of the records of these names.
         density_classes: records in the density figures, of the first seed; those that were not
-            analyzed are left out.
+            analyzed are left out. ``tail`` is also ``few``, and so are the others.
         switch_epochs: from which epoch re-weighting set in, by recipe.
         formats: of ``png``, ``pdf``, ``svg``.
         width: ``screen``, or ``single`` or ``double`` for one or both columns of a paper; the
@@ -55,9 +55,9 @@ def draw_study(
     """
     folder = Path(folder)
     groups = groups or infer_groups(result.analyses)
-    if not set(groups) >= set(GROUPS):
+    if not set(groups) >= set(names_of(groups)):
         raise InputError(
-            f"groups must say which classes are {', '.join(GROUPS)}; the results name "
+            f"groups must say which classes are {', '.join(names_of(groups))}; the results name "
             f"{', '.join(groups) or 'none'}"
         )
     written: list[Path] = []
@@ -88,7 +88,9 @@ def _draw_split(
     place, suffix = folder / "figures", "" if split == "train" else f"-{file_name(split)}"
     last = {recipe: result.last(recipe, split) for recipe in result.recipes}
     known = {record.label for record in last[result.recipes[0]][0].records}
-    labels = [label for label in density_classes if label in known]
+    labels = [
+        label for label in (in_words_of(groups, x) for x in density_classes) if label in known
+    ]
     pairs = _pairs(last)
     shown = [analysis for pair in pairs.values() for analysis in pair.values()]
     for base, pair in pairs.items():

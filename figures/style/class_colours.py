@@ -22,13 +22,20 @@ if TYPE_CHECKING:
     from spectra import Analysis
 
 # Of Okabe & Ito (see colours): blue against vermilion is the pair that all eyes tell apart best.
-GROUP_COLOURS = {"head": BLUE, "mid": ORANGE, "tail": VERMILION, "overall": BLACK}
+GROUP_COLOURS = {
+    **dict.fromkeys(("head", "many"), BLUE),
+    **dict.fromkeys(("mid", "medium"), ORANGE),
+    **dict.fromkeys(("tail", "few"), VERMILION),
+    "overall": BLACK,
+}
 # On a dark page black cannot be seen, and blue hardly.
-GROUP_COLOURS_ON_DARK = GROUP_COLOURS | {"head": SKY_BLUE, "overall": "#ffffff"}
+GROUP_COLOURS_ON_DARK = GROUP_COLOURS | {
+    "head": SKY_BLUE, "many": SKY_BLUE, "overall": "#ffffff",
+}  # fmt: skip
 _GROUP_LINES = {
-    "head": ("-", "o"),
-    "mid": ((0, (4, 1.5)), "s"),
-    "tail": ((0, (6, 1.5, 1.2, 1.5)), "^"),
+    **dict.fromkeys(("head", "many"), ("-", "o")),
+    **dict.fromkeys(("mid", "medium"), ((0, (4, 1.5)), "s")),
+    **dict.fromkeys(("tail", "few"), ((0, (6, 1.5, 1.2, 1.5)), "^")),
     "overall": ((0, (1.2, 1.2)), "D"),
 }
 _OWN_GROUPS = (GREEN, PURPLE, SKY_BLUE)
@@ -47,7 +54,8 @@ def class_colours(
 ) -> dict[str, str]:
     """Return the colour of each class or group, as ``#rrggbb``.
 
-    ``head``, ``mid``, ``tail`` and ``overall`` have colours of their own. A class's colour says
+    ``head``, ``mid``, ``tail`` and ``overall`` have colours of their own; ``many``, ``medium`` and
+    ``few`` have those of the first three. A class's colour says
     where it stands among all classes of the network, drawn or not: dark blue has the most
     training images, orange the fewest. So a class has one colour in every figure, whatever is
     drawn beside it, and any number of classes has an order that can be seen.

@@ -5,6 +5,7 @@ from typing import Any
 
 from figures.style.names import class_number, drawn_name
 from spectra import Analysis, InputError, LossAnalysis, Spectrum
+from spectra.results.groups.by_size import HEAD_MID_TAIL, MANY_MEDIUM_FEW
 from spectra.results.provenance import HESSIAN, AnalysisProtocol
 
 # Two results that differ in one of these are eigenvalues of different functions.
@@ -35,7 +36,7 @@ def require_comparable(analyses: Iterable[tuple[str, Analysis]]) -> None:
 
 
 def infer_groups(
-    analyses: Iterable[Analysis], wanted: Sequence[str] = ("head", "mid", "tail")
+    analyses: Iterable[Analysis], wanted: Sequence[str] = (*HEAD_MID_TAIL, *MANY_MEDIUM_FEW)
 ) -> dict[str, tuple[int, ...]]:
     """Return the classes of those ``wanted`` groups that were analyzed as a whole."""
     groups: dict[str, tuple[int, ...]] = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from spectra.errors import InputError
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.results.analysis import Analysis
+from spectra.results.groups.by_size import HEAD_MID_TAIL, names_of
 from spectra.results.study_result import StudyResult
 
 ACCURACIES = ("overall", "head", "mid", "tail")
@@ -28,6 +29,7 @@ class RecipeRow:
         ratio_head: |λmin/λmax| of the head: of one class, or one number for several; say which in
             the note under the table.
         ratio_tail: of the tail.
+        group_names: what head, mid and tail are called; ``many``, ``medium``, ``few``, say.
     """
 
     recipe: str
@@ -38,6 +40,7 @@ class RecipeRow:
     tail: tuple[float, ...] = ()
     ratio_head: tuple[float, ...] = ()
     ratio_tail: tuple[float, ...] = ()
+    group_names: tuple[str, str, str] = HEAD_MID_TAIL
 
     def __post_init__(self) -> None:
         """Refuse rows whose numbers do not belong to their seeds."""
@@ -62,10 +65,12 @@ def recipe_rows(
 
     Args:
         result: of a study.
-        groups: classes of ``head``, ``mid`` and ``tail``.
+        groups: classes of ``head``, ``mid`` and ``tail``, or of ``many``, ``medium`` and ``few``.
         split: whose images the curvature is of.
     """
     everything = [c for classes in groups.values() for c in classes]
+    names = names_of(groups)
+    head, mid, tail = (groups[name] for name in names)
     rows = []
     for recipe in result.recipes:
         last = result.last(recipe, split)
@@ -74,11 +79,12 @@ def recipe_rows(
                 recipe=recipe,
                 seeds=tuple(a.checkpoint.seed or 0 for a in last),
                 overall=_accuracies(last, everything),
-                head=_accuracies(last, groups["head"]),
-                mid=_accuracies(last, groups["mid"]),
-                tail=_accuracies(last, groups["tail"]),
-                ratio_head=_ratios(last, groups["head"]),
-                ratio_tail=_ratios(last, groups["tail"]),
+                head=_accuracies(last, head),
+                mid=_accuracies(last, mid),
+                tail=_accuracies(last, tail),
+                ratio_head=_ratios(last, head),
+                ratio_tail=_ratios(last, tail),
+                group_names=names,
             )
         )
     return rows

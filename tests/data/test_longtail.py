@@ -4,7 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkpoints.data import class_counts, head_mid_tail, select_long_tail
+from checkpoints.data import (
+    class_counts,
+    groups_by_size,
+    head_mid_tail,
+    many_medium_few,
+    select_long_tail,
+)
 from checkpoints.data.longtail import parse_class_list, parse_groups
 from spectra.errors import InputError
 
@@ -238,3 +244,29 @@ def test_class_list_beyond_the_last_class_is_refused(text):
 def test_class_list_with_a_falling_range_is_refused():
     with pytest.raises(InputError):
         parse_class_list("4-2", num_classes=10)
+
+
+# --- many, medium and few ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "sizes"), [(1000, (390, 445, 165)), (8142, (842, 3701, 3599))]
+)
+def test_the_papers_two_data_sets_have_its_many_medium_and_few(num_classes, sizes):
+    counts = [(c * 7919) % num_classes + 1 for c in range(num_classes)]  # all sizes, shuffled
+    groups = groups_by_size(counts)
+    assert {name: len(own) for name, own in groups.items()} == dict(
+        zip(("many", "medium", "few"), sizes, strict=True)
+    )
+    smallest = {name: min(counts[c] for c in own) for name, own in groups.items()}
+    assert smallest["many"] > max(counts[c] for c in groups["medium"])
+    assert smallest["medium"] > max(counts[c] for c in groups["few"])
+
+
+def test_other_numbers_of_classes_have_head_mid_and_tail():
+    assert groups_by_size(CIFAR10) == head_mid_tail(CIFAR10)
+
+
+def test_many_has_over_100_images_and_few_under_20():
+    groups = many_medium_few((101, 100, 20, 19, 1280, 1))
+    assert groups == {"many": (0, 4), "medium": (1, 2), "few": (3, 5)}

@@ -9,7 +9,7 @@ from checkpoints.analysis.compare_protocols import compare_protocols
 from checkpoints.analysis.directions.theorem import measure_theorem
 from checkpoints.analysis.request import AnalysisRequest, TheoremRequest
 from checkpoints.checkpoint import Checkpoint
-from checkpoints.data import ImageData, head_mid_tail
+from checkpoints.data import ImageData, groups_by_size
 from checkpoints.studies.reproduction.description import Reproduction
 from checkpoints.studies.reproduction.trainings import Run
 from checkpoints.training.job import state_path
@@ -23,21 +23,23 @@ from spectra.system.progress import Progress, within
 def accuracy(run: Run, data: ImageData) -> AccuracyRun:
     """Return test accuracies of the last epoch in per cent, and the best overall beside them."""
     epochs = load_history(state_path(run.folder))
-    rates = [epoch.test.accuracy for epoch in epochs if epoch.test is not None]
-    if not rates:
+    tested = [epoch.test for epoch in epochs if epoch.test is not None]
+    if not tested:
         return AccuracyRun(run.row, run.seed, None, None, None, None, None)
-    groups = {
-        name: _mean_percent([rates[-1][c] for c in classes])
-        for name, classes in head_mid_tail(data.class_counts).items()
-    }
-    overall = [_mean_percent(each) for each in rates]
+    last = tested[-1].accuracy
+    head, mid, tail = (
+        _mean_percent([last[c] for c in classes])
+        for classes in groups_by_size(data.class_counts).values()
+    )
+    # Of many classes an earlier epoch has its accuracy over images alone.
+    overall = [_mean_percent(t.accuracy) if t.accuracy else 100 * t.overall for t in tested]
     return AccuracyRun(
         row=run.row,
         seed=run.seed,
         overall=overall[-1],
-        head=groups["head"],
-        mid=groups["mid"],
-        tail=groups["tail"],
+        head=head,
+        mid=mid,
+        tail=tail,
         best_on_test=max((o for o in overall if o is not None), default=None),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from cli.display.tables import Table
 from cli.display.words import number, percent, whole_percent
 from spectra import LossAnalysis
+from spectra.results.groups.by_size import names_of
 from spectra.results.recipe_rows import class_records, recipe_rows
 from spectra.results.said.short_words import verdict_legend, verdict_word
 from spectra.results.study_result import StudyResult
@@ -21,7 +22,7 @@ def study_tables(result: StudyResult, groups: Mapping[str, Sequence[int]]) -> li
 
     Args:
         result: of the study.
-        groups: classes of ``head``, ``mid`` and ``tail``.
+        groups: classes of ``head``, ``mid`` and ``tail``, or of ``many``, ``medium`` and ``few``.
     """
     tables = []
     for split in result.splits:
@@ -67,9 +68,10 @@ def recipes_table(
 ) -> Table:
     """Return a row for each recipe: accuracy and ratio, mean ± sd over seeds."""
     rows, names = [], []
+    largest, between, smallest = names_of(groups)
     for summary in recipe_rows(result, groups, split):
         last = result.last(summary.recipe, split)
-        tail = [r.verdict.name for a in last for r in class_records(a, groups["tail"])]
+        tail = [r.verdict.name for a in last for r in class_records(a, groups[smallest])]
         names += tail
         accuracies = (summary.overall, summary.head, summary.mid, summary.tail)
         rows.append(
@@ -84,14 +86,16 @@ def recipes_table(
         )
     return Table(
         f"Recipes, curvature on {split} images, mean ± sd over seeds",
-        ["recipe", "seeds", "all %", "head %", "mid %", "tail %", "ratio head", "ratio tail",
-         "tail classes"],
+        ["recipe", "seeds", "all %", f"{largest} %", f"{between} %", f"{smallest} %",
+         f"ratio {largest}", f"ratio {smallest}", f"{smallest} classes"],
         rows,
-        optional=["seeds", "mid %"],
+        optional=["seeds", f"{between} %"],
         meanings={
-            "all %": "test images that the network gets right; head, mid, tail: of those classes",
-            "ratio head": "|λmin/λmax| of the loss of the head classes; ratio tail likewise",
-            "tail classes": "their verdicts",
+            "all %": "test images that the network gets right; "
+            f"{largest}, {between}, {smallest}: of those classes",
+            f"ratio {largest}": f"|λmin/λmax| of the loss of the {largest} classes; "
+            f"ratio {smallest} likewise",
+            f"{smallest} classes": "their verdicts",
         },
         words=verdict_legend(names),
     )  # fmt: skip
