@@ -28,6 +28,8 @@ DTYPES = ("float32", "float64")
 
 # Studies of the paper.
 SIZES = ("smoke", "cpu", "full")
+# What hands their steps out as jobs.
+LAUNCHERS = ("slurm", "local")
 # Eigenpairs from either end along which steps are searched: ours; a rank correlation of fewer says
 # nothing.
 CLAIM_PAIRS = 10

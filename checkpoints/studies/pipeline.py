@@ -2,8 +2,7 @@
 
 import contextlib
 import functools
-import itertools
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,15 +10,16 @@ import torch
 
 from checkpoints.data import ImageData, load_data
 from checkpoints.studies.check_study import check_study
-from checkpoints.studies.claimed_folder import claim_folder, refuse_damaged
+from checkpoints.studies.claimed_folder import claim_folder
+from checkpoints.studies.gathering import gather
+from checkpoints.studies.launchers.by_jobs import do_by_jobs
+from checkpoints.studies.launchers.launcher import Launcher
 from checkpoints.studies.side_by_side import side_by_side
 from checkpoints.studies.steps import Step, StepsOfStudy
 from checkpoints.studies.study import Study, load_study
 from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.threads import suitable_threads, worth_one_thread
-from spectra import Analysis
-from spectra.classes.identity import library_versions
-from spectra.results.study_result import StudyResult, save_study_result
+from spectra.results.study_result import StudyResult, load_study_result
 from spectra.system.files.lock import locked
 from spectra.system.files.names import file_name
 from spectra.system.files.places import writing_under
@@ -37,13 +37,14 @@ def run_study(
     device: str = "cpu",
     execution: Execution = EXACT,
     jobs: int | None = 1,
+    launcher: Launcher | None = None,
     on_progress: Progress | None = None,
     on_result: Callable[[StudyResult], None] | None = None,
 ) -> StudyResult:
     """Train, analyze, and write ``folder/results.json``; skip what an earlier call finished.
 
     A study that was killed at any moment and started again writes the same bytes as one that was
-    not (same CPU, same number of threads), and so does one with other ``jobs``.
+    not (same CPU, same number of threads), and so does one with other ``jobs`` or a ``launcher``.
 
     Args:
         study: what to do, or the TOML file that says it.
@@ -53,12 +54,16 @@ def run_study(
         jobs: trainings and analyses at once, each in a process of its own, as
             :func:`checkpoints.studies.side_by_side.side_by_side` starts them; None:
             :func:`suitable_jobs`.
+        launcher: hands every step to a cluster, or to processes here, as a job of its own, in
+            place of ``jobs``; a job may also find ``device`` ``auto``: a GPU where it has one.
         on_progress: called with (``ce-seed0 epoch 100 class 8`` say, steps done, steps planned).
-        on_result: called after each analysis of a last epoch with all that there are so far.
+        on_result: called after each analysis of a last epoch with all that there are so far; with
+            a launcher never.
 
     Raises:
         InputError: the folder holds another study, another process works on it, the study does
-            not fit the data, or files that were written are gone or damaged at its end.
+            not fit the data, files that were written are gone or damaged at its end, or a job of
+            the launcher failed.
     """
     if not isinstance(study, Study):
         study = load_study(Path(study))
@@ -69,25 +74,13 @@ def run_study(
     check_study(study, data, [steps.job(step) for step in trainings])
     if jobs is None:
         jobs = suitable_jobs(study, data, device)
-    planned = [step for first in trainings for step in (first, *steps.after(first))]
-    done: dict[Step, list[Analysis]] = {}
-    with (
-        suitable_threads(data),
-        writing_under(folder),
-        locked(folder),
-        contextlib.closing(_at_once(steps, jobs, on_progress)) as at_once,
-    ):
+    with suitable_threads(data), writing_under(folder), locked(folder):
         _claim(study, folder)
-        for step in itertools.chain(at_once, planned):
-            if step not in done:
-                done[step] = steps.do(step, on_progress)
-                if on_result and step.kind == "analyses":
-                    on_result(_result(study, planned, done))
-        wrong = [each for step in planned for each in steps.damaged(step, done[step])]
-        refuse_damaged(folder, wrong)
-        result = _result(study, planned, done)
-        save_study_result(folder / "results.json", result)
-    return result
+        if launcher is not None:
+            do_by_jobs(steps, launcher, on_progress=on_progress)
+            return load_study_result(folder / "results.json")
+        with contextlib.closing(_at_once(steps, jobs, on_progress)) as at_once:
+            return gather(steps, at_once=at_once, on_progress=on_progress, on_result=on_result)
 
 
 def suitable_jobs(study: Study, data: ImageData, device: str) -> int:
@@ -112,20 +105,14 @@ def _at_once(
 
     Closing it ends the processes: whatever stops the study stops them.
     """
-
-    def to_do(found: Iterable[Step]) -> list[Step]:
-        return [step for step in found if not steps.seems_done(step)]
-
-    first: list[Step] = []
-    for training in steps.trainings():
-        first += to_do([training]) or to_do(steps.after(training))
+    first = steps.first_missing()
     if jobs == 1 or not first:
         return
     yield from side_by_side(
         functools.partial(_do, steps),
         first,
         jobs=jobs,
-        after=lambda step: to_do(steps.after(step)),
+        after=lambda step: steps.missing(steps.after(step)),
         on_progress=on_progress,
     )
 
@@ -134,21 +121,6 @@ def _do(steps: StepsOfStudy, step: Step, on_progress: Progress | None) -> None:
     """Do one step in a process of its own."""
     with suitable_threads(steps.data), writing_under(steps.folder):
         steps.do(step, on_progress)
-
-
-def _result(
-    study: Study, planned: Sequence[Step], done: Mapping[Step, Sequence[Analysis]]
-) -> StudyResult:
-    """Put together what there is, in the order of the study."""
-    by_kind: dict[str, list[Analysis]] = {}
-    for step in planned:
-        by_kind.setdefault(step.kind, []).extend(done.get(step, ()))
-    return StudyResult(
-        study.name,
-        tuple(by_kind["analyses"]),
-        tuple(by_kind.get("trajectories", ())),
-        library_versions(),
-    )
 
 
 def _claim(study: Study, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """The steps of a study: each recipe and seed is trained, then analyzed on each split."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -64,6 +64,21 @@ class StepsOfStudy:
         """Return the steps that need no other, in the order of the study."""
         study = self.study
         return [Step(recipe, seed, "training") for recipe in study.recipes for seed in study.seeds]
+
+    def in_order(self) -> list[Step]:
+        """Return all steps in the order of the study, each training before what needs it."""
+        return [step for first in self.trainings() for step in (first, *self.after(first))]
+
+    def missing(self, steps: Iterable[Step]) -> list[Step]:
+        """Return which of some steps do not seem done."""
+        return [step for step in steps if not self.seems_done(step)]
+
+    def first_missing(self) -> list[Step]:
+        """Return what can be begun: trainings, and what is missing behind those that are done."""
+        first: list[Step] = []
+        for training in self.trainings():
+            first += self.missing([training]) or self.missing(self.after(training))
+        return first
 
     def after(self, step: Step) -> list[Step]:
         """Return the steps that need this one."""

@@ -1,6 +1,7 @@
 """``spectra pipeline``: a whole study, from training to figures."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,13 @@ import click
 from cli.display.lines import note, print_json, say, there
 from cli.display.progress import reporting
 from cli.display.tables import print_table
-from cli.options import shared
+from cli.options import launching, shared
 from cli.options.flags import COMPUTING, DATA, OUTPUT, RECIPE, Flag, command
 from cli.options.values import hold, pick_device
 from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
+    from checkpoints.studies.launchers.launcher import Launcher
     from checkpoints.training.execution import Execution
     from spectra.results.study_result import StudyResult
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     spectra pipeline study.toml
     # on a graphics card, into a folder of its own
     spectra pipeline study.toml --device cuda -o runs/study
+    # every training and analysis as a job of a cluster, on a GPU each
+    spectra pipeline study.toml --launcher slurm --device cuda --partition gpu
     """,
 )
 @click.argument("study", type=click.Path(path_type=Path))
@@ -47,8 +51,9 @@ if TYPE_CHECKING:
     heading=COMPUTING,
     type=click.IntRange(min=1),
     help="Trainings and analyses at once, each in a process of its own; changes no byte of the "
-    "results. [as many as threads where images are smaller than 16 x 16, else 1]",
+    "results. [as many as threads where images are smaller than 16 x 16, else 1; 256 with Slurm]",
 )
+@launching.launcher
 @shared.output
 @shared.figure_width
 @Flag("--tables", heading=OUTPUT, is_flag=True, help="Print the table of every recipe's classes.")
@@ -62,12 +67,14 @@ def pipeline(
     width: str,
     device: str,
     jobs: int | None,
+    launcher: "Launcher | None",
     tables: bool,
     as_json: bool,
 ) -> None:
     """Run the STUDY described by a TOML file: train, analyze, draw.
 
-    Work is kept unit by unit; a study that was interrupted goes on where it stopped.
+    Work is kept unit by unit; a study that was interrupted goes on where it stopped. With
+    --launcher, jobs of the first call that still run are waited for, not handed out again.
     """
     from checkpoints import load_study, run_study
     from checkpoints.analysis.trajectory import switch_epochs
@@ -88,9 +95,10 @@ def pipeline(
         result = run_study(
             described,
             folder,
-            device=pick_device(device),
+            device=pick_device(device) if launcher is None else device,
             execution=execution,
             jobs=jobs,
+            launcher=None if launcher is None else replace(launcher, at_once=jobs),
             on_progress=report.update,
             on_result=show,
         )

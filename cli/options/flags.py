@@ -16,6 +16,7 @@ SOLVER = "Solver"
 CERTIFICATES = "Certificates"
 RECIPE = "Recipe"
 COMPUTING = "Computing"
+CLUSTER = "Cluster"
 OUTPUT = "Output"
 
 

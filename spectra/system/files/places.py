@@ -49,7 +49,7 @@ def refuse_elsewhere(path: Path) -> None:
                 f"{place} is a link, and nothing is written through links; remove it, or choose "
                 "another -o"
             )
-        if place != path and place.exists() and not place.is_dir():
+        if place != root.joinpath(*parts) and place.exists() and not place.is_dir():
             raise InputError(
                 f"{place} is no folder, and one is to be there; remove it, or choose another -o"
             )

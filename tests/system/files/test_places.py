@@ -36,6 +36,14 @@ def test_a_path_that_leaves_the_folder_is_refused(tmp_path, victim):
     assert not root.exists()
 
 
+def test_a_file_that_is_there_may_be_named_from_the_root_of_the_disk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with writing_under(Path("out")):
+        write_atomically(tmp_path / "out" / "a.json", b"first")
+        write_atomically(tmp_path / "out" / "a.json", b"second")
+    assert (tmp_path / "out" / "a.json").read_bytes() == b"second"
+
+
 def test_a_file_that_is_a_link_is_not_written(tmp_path, victim):
     (tmp_path / "result.json").symlink_to(victim)
     refused(tmp_path / "result.json", "result.json is a link, and nothing is written through")

@@ -1,0 +1,1 @@
+"""Handing the steps of a study to a cluster as jobs."""

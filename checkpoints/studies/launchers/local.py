@@ -1,0 +1,109 @@
+"""Jobs as processes on this machine, through submitit, as a cluster would run them."""
+
+import contextlib
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from checkpoints.studies.launchers.job_queue import imported_submitit
+from checkpoints.studies.launchers.launcher import Launcher
+from spectra.errors import InputError, first_line
+
+
+class LocalQueue:
+    """Processes of this machine; each job has GPUs of its own, where it is to have any."""
+
+    name = "local"
+    look = 1.0
+    # Ours: a process that has ended has written what it writes; a second for those that end just
+    # now.
+    patience = 2.0
+
+    def __init__(self, launcher: Launcher, logs: Path, *, device: str, at_once: int) -> None:
+        submitit = imported_submitit()
+        self.at_once: int | None = at_once
+        self._logs = logs
+        self._gpus = launcher.gpus_for(device)
+        self._executor = submitit.LocalExecutor(logs)
+        self._job = submitit.LocalJob
+        self._minutes = launcher.hours * 60
+        self._running: dict[str, Any] = {}
+        # Which GPUs a job has, of those that jobs at once can have.
+        self._slots: dict[str, int] = {}
+
+    def submit(self, tasks: Sequence[Callable[[], None]]) -> list[str]:
+        """Start a process for each of ``tasks``."""
+        started = []
+        for task in tasks:
+            slot = self._free_slot()
+            first = slot * self._gpus
+            self._executor.update_parameters(
+                timeout_min=self._minutes,
+                gpus_per_node=self._gpus,
+                visible_gpus=list(range(first, first + self._gpus)),
+            )
+            try:
+                with _standard_error_in(self._logs / "submitit.log"):
+                    job = self._executor.submit(task)
+            except OSError as error:
+                raise InputError(f"no process starts here: {first_line(error)}") from error
+            self._running[job.job_id] = job
+            self._slots[job.job_id] = slot
+            started.append(job.job_id)
+        return started
+
+    def alive(self, jobs: Collection[str]) -> set[str]:
+        """Return which of ``jobs`` are processes that run."""
+        found = set()
+        for job in jobs:
+            own = self._running.get(job)
+            if own.state == "RUNNING" if own is not None else self._is_ours(job):
+                found.add(job)
+        return found
+
+    def log(self, job: str) -> Path:
+        """Return the file of what a job says."""
+        return Path(self._job(self._logs, job).paths.stderr)
+
+    def state(self, job: str) -> str:
+        """Return how a process ended: all that is known is whether a signal ended it."""
+        own = self._running.get(job)
+        return "" if own is None else str(own.state).lower()
+
+    def leave(self, jobs: Collection[str]) -> str:
+        """End the processes: on one machine nobody is to wait for them."""
+        for job in jobs:
+            own = self._running.get(job)
+            if own is not None:
+                own.cancel()
+        return ""
+
+    def _free_slot(self) -> int:
+        taken = {slot for job, slot in self._slots.items() if job in self.alive([job])}
+        return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+    def _is_ours(self, job: str) -> bool:
+        """Say whether a process of an earlier call runs: its command names our folder of logs."""
+        try:
+            command = Path(f"/proc/{job}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return os.fsencode(self._logs) in command
+
+
+@contextlib.contextmanager
+def _standard_error_in(path: Path) -> Iterator[None]:
+    """Let processes that the block starts write their standard error into a file.
+
+    What watches a job for submitit would print a traceback here where Ctrl-C ends it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = os.dup(2)
+    try:
+        with path.open("ab") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
