@@ -10,7 +10,7 @@ import torch
 from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.data_of import data_for, finished, notes_of
 from checkpoints.analysis.kept_losses import KeptLoss, KeptLosses, inputs_digest
-from checkpoints.analysis.named_classes import chosen_losses
+from checkpoints.analysis.named_classes import chosen_losses, class_groups
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.analysis.vectors import analyzed_parameters, save_vectors, vectors_path
 from checkpoints.analysis.warm import WarmStarts
@@ -161,7 +161,13 @@ def _analyze(
             before, left = (warm.given.get(label), warm.left.get(label)) if warm else (None, None)
             keeping.keep(KeptLoss(record, before, left, written))
         finished[label] = record
-    return replace(header, records=tuple(finished[x] for x in chosen if x in finished))
+    # Which classes were drawn says nothing of one class, so that a kept one serves any sample.
+    groups = class_groups(request, checkpoint, data)
+    return replace(
+        header,
+        protocol=replace(header.protocol, class_groups=groups),
+        records=tuple(finished[x] for x in chosen if x in finished),
+    )
 
 
 def _is_of(kept: KeptLoss, vectors: Path) -> bool:

@@ -26,7 +26,8 @@ class AnalysisRequest:
 
     Attributes:
         classes: ``all``, ``overall``, ``head``, ``mid``, ``tail``, labels; joined by commas; of the
-            training objective, which is one loss, ``all`` is ``overall``.
+            training objective, which is one loss, ``all`` is ``overall``. ``sample:20`` draws 20
+            classes at random from each group, ``tail:20`` from one; the solver's seed draws them.
         split: ``train`` or ``test`` images.
         loss: ``ce``, ``train``, ``reference`` or ``objective``, see
             :func:`checkpoints.analysis.analyzed_loss.loss_terms`.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _ALWAYS = ("analysis.json", "table.csv", "certificates.txt")
 # Written by some requests alone, into the folder of the result.
-_OPTIONAL = ("layers.*", "density*.*", "vectors-*.safetensors")
+_OPTIONAL = ("groups.csv", "layers.*", "density*.*", "vectors-*.safetensors")
 
 
 @command(
@@ -108,8 +108,9 @@ def analyze(
     from checkpoints.analysis.data_of import data_for, notes_of
     from checkpoints.data.views import FRESH, ImageProtocol
     from checkpoints.load import notes_of_folder
-    from cli.display.analyses import analysis_table
+    from cli.display.analyses import analysis_tables
     from cli.display.styles import printed_for_others
+    from spectra.results.groups.summary import rows_of_groups
 
     compared: Sequence[str] = PROTOCOLS
     if chosen_protocols is not None:
@@ -152,9 +153,13 @@ def analyze(
         rows = analysis.rows()
         if not printed_for_others(
             style,
-            plain={"classes": rows, "files": [str(path) for path in written]},
+            plain={
+                "classes": rows,
+                **rows_of_groups(analysis),
+                "files": [str(path) for path in written],
+            },
             rows=rows,
-            tables=[analysis_table(analysis)],
+            tables=analysis_tables(analysis),
             written=written,
         ):
             _show(analysis, written, certificates=certificates, explain=explain)
@@ -174,7 +179,8 @@ def _analyze(
     from checkpoints.analysis.vectors import vectors_path
     from figures import draw_analysis
     from spectra import save_analysis
-    from spectra.results.tables import certificate_lines, layers_to_csv, to_csv
+    from spectra.results.groups.summary import rows_of_groups
+    from spectra.results.tables import certificate_lines, layers_to_csv, rows_to_csv, to_csv
     from spectra.system.files.writing import write_atomically
 
     with reporting(f"analyzing {loaded.name}") as report:
@@ -191,6 +197,9 @@ def _analyze(
     text = "\n".join(certificate_lines(analysis.records)) + "\n"
     write_atomically(folder / "certificates.txt", text.encode())
     written = [folder / name for name in _ALWAYS]
+    for name, rows in rows_of_groups(analysis).items():
+        write_atomically(folder / f"{name}.csv", rows_to_csv(rows).encode())
+        written.append(folder / f"{name}.csv")
     if request.solver.per_layer:
         table = layers_to_csv(analysis.records)
         write_atomically(folder / "layers.csv", table.encode())

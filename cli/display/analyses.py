@@ -2,14 +2,22 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from checkpoints.choices import OBJECTIVE
+from cli.display.found.many_classes import (
+    SEE_ALL,
+    ends_of_classes,
+    groups_table,
+    without_single_classes,
+)
 from cli.display.lines import say, tell
 from cli.display.tables import Table, print_table
 from cli.display.words import counted, number, percent, whole_percent, with_error, with_residual
 from spectra import Analysis, LossAnalysis, SolverSettings
 from spectra.findings.counted_eigenpairs import CountedEigenvalue
 from spectra.findings.verdict import NOT_THE_HESSIAN
+from spectra.results.groups.many import are_many
 from spectra.results.provenance import GAUSS_NEWTON
 from spectra.results.said.short_words import (
     labels_in_words,
@@ -29,8 +37,9 @@ _MAY_BE_EMPTY = ("test %", "ratio", "lowered %", "bending %", "ρ*", "along v_mi
 
 
 def print_analysis(analysis: Analysis) -> None:
-    """Print the table of the classes, and under what choices it holds."""
-    print_table(analysis_table(analysis))
+    """Print the tables of the classes, and under what choices they hold."""
+    for table in analysis_tables(analysis):
+        print_table(table)
     say("", "how it was computed:")
     tell(*protocol_lines(analysis))
     for record in analysis.records:
@@ -38,6 +47,24 @@ def print_analysis(analysis: Analysis) -> None:
             print_table(_top_table(record))
         if record.layers:
             print_table(_layers_table(record))
+
+
+def analysis_tables(analysis: Analysis) -> list[Table]:
+    """Return the table of the classes; of many, their groups and the classes at either end.
+
+    Where classes were drawn at random, the last table says what they tell of their groups.
+    """
+    if not are_many(analysis.records):
+        sampled = any(group.drawn for group in analysis.protocol.class_groups)
+        return [analysis_table(analysis), *[groups_table(analysis)] * sampled]
+    groups = groups_table(analysis)
+    tables = [replace(groups, unusual=unusual(analysis))]
+    of_groups = without_single_classes(analysis)
+    for title, records in (("losses of groups", of_groups.records), *ends_of_classes(analysis)):
+        if records:
+            table = analysis_table(replace(analysis, records=tuple(records)))
+            tables.append(replace(table, title=title, unusual=(), meanings={}))
+    return [*tables[:-1], replace(tables[-1], words=[*tables[-1].words, SEE_ALL])]
 
 
 def analysis_table(analysis: Analysis) -> Table:

@@ -80,6 +80,21 @@ class CheckpointIdentity:
 
 
 @dataclass(frozen=True)
+class ClassGroup:
+    """The classes of a group, and which of them were drawn at random to stand for all.
+
+    Attributes:
+        name: ``head``, ``mid``, ``tail`` ...
+        classes: all of the group that have images.
+        drawn: the random sample of them; empty where none was drawn.
+    """
+
+    name: str
+    classes: tuple[int, ...]
+    drawn: tuple[int, ...] = field(default=(), metadata=WHEN_SET)
+
+
+@dataclass(frozen=True)
 class AnalysisProtocol:
     """The choices under which losses were analyzed; None where a result does not state one.
 
@@ -91,6 +106,8 @@ class AnalysisProtocol:
         reduction: ``mean`` over the images of each loss, or ``global``: its share of the whole.
         images_per_class: limit; None: every image.
         groups: head, mid and tail as asked for, ``0-2/3-6/7-9``; None: by class size.
+        class_groups: the classes of each group, where some were drawn at random or there are many;
+            left out of other files.
         normalisation: of the images: ``name``, ``mean``, ``std``, ``scale``.
         dtype: ``float32`` or ``float64``.
         device: kind of device.
@@ -113,6 +130,7 @@ class AnalysisProtocol:
     reduction: str | None = None
     images_per_class: int | None = None
     groups: str | None = None
+    class_groups: tuple[ClassGroup, ...] = field(default=(), metadata=WHEN_SET)
     normalisation: Description | None = None
     dtype: str | None = None
     device: str | None = None

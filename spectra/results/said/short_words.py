@@ -11,6 +11,7 @@ from spectra.findings.verdict import (
     UNDECIDED,
 )
 from spectra.landscape import stationary_point as near
+from spectra.results.groups.many import are_many
 
 # Of a verdict: the word, and what it means.
 _VERDICTS: Final = {
@@ -28,6 +29,7 @@ _NEAR: Final = {
     near.TAIL: ("tail", "no stationary point is near: the loss falls ever more slowly to 0"),
     near.UNDECIDED: ("open", "undecided: what would settle it stands below"),
 }
+_FEW = 3  # ours: of hundreds of classes, as many as show that numbers are meant
 _EARLIER = "by the rule of an earlier version; docs/verdicts.md says what it meant"
 
 
@@ -56,9 +58,12 @@ def labels_in_words(labels: Iterable[str], *, most: int = 12) -> str:
 
     Args:
         labels: of losses: numbers of classes, names of groups.
-        most: items that are named; ours: two lines of a terminal. The others are counted.
+        most: items that are named; ours: two lines of a terminal. The others are counted. Of
+            more than 200 losses three are named.
     """
     labels = list(labels)
+    if are_many(labels):
+        return f"{len(labels):,} classes, such as {', '.join(labels[:_FEW])}"
     numbers = [int(label) for label in labels if label.isdigit()]
     names = [label for label in labels if not label.isdigit()]
     items = [*_ranges(numbers), *names]
