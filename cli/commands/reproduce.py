@@ -1,5 +1,6 @@
 """``spectra reproduce``: the paper's tables and figures, ours beside the published numbers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     spectra reproduce theorem
     # a table of the paper, in an hour or so, on CIFAR-10
     spectra reproduce cifar10-lt-table --size cpu --data cifar10:data
+    # what is published for ImageNet-LT, at once
+    spectra reproduce imagenet-lt-table --published
     """,
 )
 @click.argument(
@@ -48,6 +51,13 @@ if TYPE_CHECKING:
     heading=DATA,
     help="As in train; else CIFAR in SPECTRA_DATA; smoke runs on digits without it.",
 )
+@Flag(
+    "--published",
+    "published_alone",
+    heading=RECIPE,
+    is_flag=True,
+    help="Print the published numbers and run nothing.",
+)
 @shared.device
 @shared.execution
 @shared.output
@@ -57,6 +67,7 @@ def reproduce(
     name: str,
     size: str,
     source: str | None,
+    published_alone: bool,
     execution: "Execution",
     output: Path | None,
     width: str,
@@ -67,11 +78,23 @@ def reproduce(
 
     Leaves result.json and figures in the output folder; an interrupted study goes on.
     """
-    from checkpoints.studies.reproduction import load_reproduction, run_reproduction
+    from checkpoints.studies.reproduction import (
+        load_reproduction,
+        published_rows,
+        run_reproduction,
+    )
     from figures import draw_reproduction
+    from spectra.results.plain import to_plain
     from spectra.results.reproduction_result import reproduction_to_plain
 
     study = load_reproduction(name, size)
+    if published_alone:
+        rows = published_rows(study.published)
+        if as_json:
+            print_json({"study": name, "source": study.source, "rows": to_plain(rows)})
+        else:
+            _print_rows(study.title, rows, study.source)
+        return
     folder = hold(output or Path("runs") / f"reproduce-{name}-{size}", "result.json")
     with reporting(name) as report:
         result = run_reproduction(
@@ -87,18 +110,22 @@ def reproduce(
     if as_json:
         print_json({**reproduction_to_plain(result), "files": there(written)})
         return
-    print_table(
-        Table(
-            f"{study.title}; size {size}, data: {result.data}",
-            ["row", "images", "quantity", "ours", "seeds", "published", "difference"],
-            [line for row in result.rows for line in _lines(row)],
-        )
-    )
+    _print_rows(f"{study.title}; size {size}, data: {result.data}", result.rows, study.source)
     if result.note:
         tell(f"note: {result.note}")
-    tell(f"published: {study.source}")
     say("written:")
     print_paths(written)
+
+
+def _print_rows(title: str, rows: Sequence["ComparedRow"], source: str) -> None:
+    print_table(
+        Table(
+            title,
+            ["row", "images", "quantity", "ours", "seeds", "published", "difference"],
+            [line for row in rows for line in _lines(row)],
+        )
+    )
+    tell(f"published: {source}")
 
 
 # Beside whatever was published; result.json has the rest.

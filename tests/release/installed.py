@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 MODULES = ("checkpoints", "cli", "figures", "spectra")
-PUBLISHED = ("cifar10-lt-table", "cifar100-lt-table", "densities", "optimizers", "protocols",
-             "rho-ablation", "theorem", "trajectories")  # fmt: skip
+PUBLISHED = (
+    "cifar10-lt-table", "cifar100-lt-table", "densities", "imagenet-lt-table",
+    "inaturalist18-table", "optimizers", "protocols", "rho-ablation", "theorem", "trajectories",
+)  # fmt: skip
 PACKAGE_DATA = (
     *(f"{package}/py.typed" for package in MODULES),
     *(f"checkpoints/studies/{study}.toml" for study in ("demo", "digits")),

@@ -20,9 +20,10 @@ from spectra import InputError
 from spectra.results.reproduction_result import NOT_RUN, AccuracyRun, ComparedValue
 
 NAMES = (
-    "cifar10-lt-table", "cifar100-lt-table", "densities", "optimizers", "protocols",
-    "rho-ablation", "theorem", "trajectories",
+    "cifar10-lt-table", "cifar100-lt-table", "densities", "imagenet-lt-table",
+    "inaturalist18-table", "optimizers", "protocols", "rho-ablation", "theorem", "trajectories",
 )  # fmt: skip
+PHOTOS = ("imagenet-lt-table", "inaturalist18-table")
 
 
 def invoke(*arguments: object):
@@ -52,7 +53,8 @@ def test_the_full_size_has_a_recipe_for_every_published_row(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_full_size_is_the_papers_setting(name):
     settings = load_reproduction(name, "full").settings
-    assert (settings.arch, settings.epochs) == ("resnet32", 200)
+    setting = ("resnet50", 90) if name in PHOTOS else ("resnet32", 200)
+    assert (settings.arch, settings.epochs) == setting
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -64,6 +66,35 @@ def test_larger_sizes_need_cifar(monkeypatch):
     monkeypatch.delenv("SPECTRA_DATA", raising=False)
     with pytest.raises(InputError, match="cpu needs cifar10: give --data or set SPECTRA_DATA"):
         reproduction_data(load_reproduction("densities", "cpu"), None)
+
+
+def test_photographs_are_asked_for_by_their_place(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPECTRA_DATA", str(tmp_path))
+    with pytest.raises(InputError, match="full needs imagenet-lt: give --data imagenet-lt:FOLDER"):
+        reproduction_data(load_reproduction("imagenet-lt-table", "full"), None)
+
+
+def test_photographs_are_long_tailed_as_they_are():
+    study = load_reproduction("inaturalist18-table", "full")
+    assert reproduction_data(study, "inaturalist18:there").profile is None
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "published"),
+    [
+        ("imagenet-lt-table", "ldam-drw-sam", [53.1, 62.0, 52.1, 34.8]),
+        ("inaturalist18-table", "ce-drw-sam", [65.3, 60.5, 66.2, 65.5]),
+    ],
+)
+def test_published_rows_are_printed_without_running_anything(name, row, published):
+    found = json.loads(invoke("reproduce", name, "--published", "--json").stdout)
+    rows = {one["row"]: one for one in found["rows"]}
+    assert len(rows) == 5
+    assert {one["state"] for one in rows.values()} == {NOT_RUN}
+    values = rows[row]["values"]
+    assert [values[key]["published"] for key in ("overall", "head", "mid", "tail")] == published
+    shown = invoke("reproduce", name, "--published").stdout
+    assert shown.count(NOT_RUN) == 20
 
 
 def test_ours_stand_beside_the_published_with_the_difference():

@@ -7,10 +7,12 @@ from checkpoints.studies.reproduction.description import (
     reproduction_data,
 )
 from checkpoints.studies.reproduction.reproduce import run_reproduction
+from checkpoints.studies.reproduction.table import published_rows
 
 __all__ = [
     "Reproduction",
     "load_reproduction",
+    "published_rows",
     "reproduction_data",
     "run_reproduction",
     "study_names",

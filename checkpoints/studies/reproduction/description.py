@@ -8,6 +8,7 @@ from pathlib import Path
 from checkpoints.choices import SIZES
 from checkpoints.data import DataRequest, ImageData
 from checkpoints.data.sources import DATA_VARIABLE, data_folder
+from checkpoints.recipes.families import PHOTO_FAMILIES
 from checkpoints.studies.claimed_folder import claim_folder
 from checkpoints.studies.published_studies import FOLDER, study_names
 from spectra.errors import InputError
@@ -56,7 +57,7 @@ class Reproduction:
         size: ``smoke``, ``cpu`` or ``full``.
         title: what it reproduces.
         kind: ``accuracy``, ``spectra`` or ``theorem``.
-        data: ``cifar10`` or ``cifar100``.
+        data: ``cifar10``, ``cifar100``, ``imagenet-lt`` or ``inaturalist18``.
         published: rows of numbers by name.
         source: where those come from.
         settings: the size's own.
@@ -112,19 +113,25 @@ def load_reproduction(name: str, size: str) -> Reproduction:
 def reproduction_data(study: Reproduction, source: str | None) -> DataRequest:
     """Return where the images come from.
 
-    Without CIFAR a ``smoke`` run takes the digits.
+    Without the paper's data a ``smoke`` run takes the digits. ImageNet-LT and iNaturalist 2018 are
+    long-tailed as they are, and lie where ``source`` says.
 
     Raises:
-        InputError: there is no CIFAR and the size needs it.
+        InputError: the data are not there and the size needs them.
     """
-    n_max = study.settings.n_max
+    n_max, photos = study.settings.n_max, study.data in PHOTO_FAMILIES
     if source is not None:
-        taken_as_is = source.startswith("npz:") and n_max is None
+        taken_as_is = photos or (source.startswith("npz:") and n_max is None)
         return DataRequest(source, None if taken_as_is else "exp", None, n_max)
-    if data_folder() is not None:
+    if data_folder() is not None and not photos:
         return DataRequest(study.data, n_max=n_max)
     if study.size == "smoke":
         return DataRequest("digits", n_max=n_max)
+    if photos:
+        raise InputError(
+            f"size {study.size} needs {study.data}: give --data {study.data}:FOLDER; smoke runs on "
+            "digits without it"
+        )
     raise InputError(
         f"size {study.size} needs {study.data}: give --data or set {DATA_VARIABLE} "
         f"('spectra data fetch {study.data}' downloads it); smoke runs on digits without it"

@@ -18,6 +18,11 @@ from spectra.results.reproduction_result import (
 _NO_QUANTITY = ("row", "seed", "epoch", "class", "protocol", "verdict", "undetermined", "n")
 
 
+def published_rows(published: Mapping[str, Published]) -> list[ComparedRow]:
+    """Return the published rows, with ours *not run*."""
+    return beside_published(published, [])
+
+
 def beside_published(
     published: Mapping[str, Published], measured: Sequence[MeasuredRun]
 ) -> list[ComparedRow]:

@@ -76,4 +76,4 @@ def test_limits_are_listed_where_they_are_asked_for():
 
 def test_help_of_reproduce_names_the_studies():
     shown = invoke("reproduce", "--help").stdout
-    assert "\nStudies:\n  cifar10-lt-table   Accuracy on CIFAR-10-LT\n" in shown
+    assert "\nStudies:\n  cifar10-lt-table     Accuracy on CIFAR-10-LT\n" in shown
