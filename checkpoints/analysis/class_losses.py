@@ -1,5 +1,6 @@
 """What is analyzed of a checkpoint: the request, and the Hessian of each loss that it names."""
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,7 @@ from spectra.engines.memory import check_room_to_build
 from spectra.errors import InputError
 from spectra.objective.samples.input_tree import Samples
 from spectra.operators.fresh import Draw
+from spectra.operators.same_network import over_samples
 
 TORCH_DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPES}
 
@@ -88,13 +90,21 @@ class Losses:
             where=f"the {request.split} split of {self.data.name}",
         )
 
-    def prepare(self, label: str, classes: tuple[int, ...], *, check: bool) -> PreparedLoss:
+    def prepare(
+        self,
+        label: str,
+        classes: tuple[int, ...],
+        *,
+        check: bool,
+        like: HessianOperator | None = None,
+    ) -> PreparedLoss:
         """Return the Hessian of one loss, and where images are drawn anew, how.
 
         Args:
             label: names the loss; the draws of augmentations depend on it.
             classes: whose images.
             check: probe the operator, see :class:`spectra.HessianOperator`.
+            like: an operator of another loss of the same request, whose network is shared.
 
         Raises:
             InputError: the classes have no images.
@@ -105,15 +115,27 @@ class Losses:
         dtype, views = TORCH_DTYPES[request.dtype], protocol.views
         generator = make_generator(request.solver.seed, "augmentation", request.split, label)
         images, draw = self._inputs(subset, generator)
+        labels = subset.labels.repeat_interleave(views)
+        weights = choice.weights.repeat_interleave(views)
+        factor = choice.share if request.reduction == "global" else 1.0
+        prepared = functools.partial(
+            PreparedLoss,
+            factor=factor,
+            draw=draw,
+            independent=views == 1,
+            gauss_newton=request.gauss_newton,
+        )
+        if like is not None:
+            return prepared(over_samples(like, images, labels, weights=weights, label=label))
         if check:
             size = sum(p.numel() for p in self.model.parameters())
             check_room_to_build(size, request.memory, request.device)
         op = HessianOperator(
             self.model,
             images,
-            subset.labels.repeat_interleave(views),
+            labels,
             loss=self.terms.loss,
-            weights=choice.weights.repeat_interleave(views),
+            weights=weights,
             dtype=dtype,
             device=request.device,
             parameters=request.parameters or None,
@@ -124,10 +146,7 @@ class Losses:
             label=label,
             weight_decay=self.terms.weight_decay or 0.0,
         )
-        factor = choice.share if request.reduction == "global" else 1.0
-        return PreparedLoss(
-            op, factor, draw, independent=views == 1, gauss_newton=request.gauss_newton
-        )
+        return prepared(op)
 
     def _inputs(self, chosen: Labelled, generator: torch.Generator) -> tuple[Samples, Draw | None]:
         """Return the images that the protocol makes of the chosen, and how to draw them anew."""

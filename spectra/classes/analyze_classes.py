@@ -7,11 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from spectra.classes.caller import (
-    caller_left_alone,
-    computing_device,
-    room_for_images,
-)
+from spectra.classes.caller import caller_left_alone, computing_device, room_for_images
 from spectra.classes.chosen_images import ChosenImages, choose_of_data
 from spectra.classes.each_loss import PreparedLoss, analyze_each
 from spectra.classes.identity import library_versions, loss_name, weights_digest
@@ -26,6 +22,7 @@ from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.plain_model import plain_model
 from spectra.objective.samples.forward import Forward
 from spectra.operators.hessian import HessianOperator
+from spectra.operators.same_network import over_samples
 from spectra.results.analysis import Analysis
 from spectra.results.provenance import (
     GAUSS_NEWTON,
@@ -229,8 +226,13 @@ def analyze_chosen(
         on_progress: called with (``class 8`` say, steps done, steps planned).
     """
 
-    def prepare(label: str, classes: tuple[int, ...], *, check: bool) -> PreparedLoss:
+    def prepare(
+        label: str, classes: tuple[int, ...], *, check: bool, like: HessianOperator | None = None
+    ) -> PreparedLoss:
         images, labels, weights = chosen.of_loss(label)
+        if like is not None:
+            op = over_samples(like, images, labels, weights=weights, label=label)
+            return PreparedLoss(op, gauss_newton=gauss_newton)
         op = HessianOperator(
             model,
             images,

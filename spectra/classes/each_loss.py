@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import torch
+
 from spectra.engines.analyze_fresh import analyze_fresh
 from spectra.engines.analyze_loss import analyze_loss
 from spectra.engines.memory import BENDING, BOOTSTRAP, SEARCH, room_for, within_limit
@@ -42,8 +44,22 @@ class PreparedLoss:
 class Prepare(Protocol):
     """Builds the Hessian of a loss."""
 
-    def __call__(self, label: str, classes: tuple[int, ...], *, check: bool) -> PreparedLoss:
-        """Return what is analyzed under ``label``; ``check`` probes the operator."""
+    def __call__(
+        self,
+        label: str,
+        classes: tuple[int, ...],
+        *,
+        check: bool,
+        like: HessianOperator | None = None,
+    ) -> PreparedLoss:
+        """Return what is analyzed under ``label``.
+
+        Args:
+            label: of the loss.
+            classes: whose images it runs over.
+            check: probe the operator.
+            like: an operator of the same network, which is then shared; None: build one.
+        """
         ...
 
 
@@ -68,8 +84,8 @@ def analyze_each(
 ) -> Iterator[LossAnalysis]:
     """Analyze losses of one network in turn; each is yielded as soon as it is there.
 
-    The network is checked with the first loss alone. No loss's kept work or vectors lie beside
-    those of the next one, but for what the caller keeps.
+    The network is checked with the first loss alone, and on a CPU copied for it alone. No loss's
+    kept work or vectors lie beside those of the next one, but for what the caller keeps.
 
     Cost: see :func:`spectra.analyze_loss`, for each.
 
@@ -89,12 +105,14 @@ def analyze_each(
         NonFiniteError: a product held NaN or infinity; the message names class, probe and step.
     """
     check_thresholds(radius, tau)
-    check = True
+    check, like = True, None
     for k, (label, classes) in enumerate(chosen.items(), 1):
-        loss = prepare(label, classes, check=check)
+        loss = prepare(label, classes, check=check, like=like)
         if check:
             logger.info("products by %s %s", loss.op.choice.label, loss.op.choice.reason)
         check = False
+        if like is None and loss.op.device.type == "cpu":  # what a card has recorded is a loss's
+            like = loss.op.over_images(torch.arange(1)).with_memory_budget(0)
         matrix: ChunkedOperator = loss.op.gauss_newton() if loss.gauss_newton else loss.op
         op, solver = within_limit(matrix, settings, limit=memory)
         if solver.bending and not room_for(BENDING, op, memory):
