@@ -19,6 +19,8 @@ HEADS = ("linear", "cosine")
 
 # Training passes.
 PRECISIONS = ("float32", "tf32", "bfloat16")
+# What batch norm sees where several processes share a batch; the first is the default.
+BATCH_NORMS = ("shard", "synchronised")
 
 # Analysis: which loss the Hessian is of, how it is averaged, and in which numbers.
 OBJECTIVE = "objective"

@@ -15,6 +15,8 @@ LOSSES = ("ce", "ldam", "vs", "la", "focal")
 WEIGHTINGS = ("none", "drw", "reweight", "resample")
 LR_SCHEDULES = ("step", "cosine")
 BN_CHOICES = ("both", "first")
+# Optimizers of which parts of a batch may climb each on its own.
+SHARDED = ("sam", "asam")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Recipe:
             training on; empty for a constant ρ.
         sam_bn: which of SAM's passes update batch-norm statistics: ``both`` (the published code)
             or ``first``.
+        sam_shards: parts of a batch that climb each on its own, for ``sam`` and ``asam``; 1: the
+            whole batch climbs. More is the papers' m-SAM, with m = ``batch_size`` over that many.
         asam_eta: added to |w| in ASAM's normalisation (the paper's .01).
         epochs: E.
         batch_size: images a step.
@@ -92,6 +96,7 @@ class Recipe:
     rho: float = 0.0
     rho_schedule: tuple[tuple[float, float], ...] = ()
     sam_bn: str = "both"
+    sam_shards: int = 1
     asam_eta: float = 0.01
     epochs: int = 200
     batch_size: int = 128
@@ -131,7 +136,7 @@ class Recipe:
                 raise InputError(
                     f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
                 )
-        for name in ("epochs", "batch_size", "lpf_draws"):
+        for name in ("epochs", "batch_size", "lpf_draws", "sam_shards"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in (
@@ -151,6 +156,10 @@ class Recipe:
             raise InputError(f"lr must be positive, got {self.lr}")
         if self.uses_ascent and self.rho <= 0 and not self.rho_schedule:
             raise InputError(f"{self.optimizer} needs rho > 0, got {self.rho}; set --rho")
+        if self.sam_shards > 1 and self.optimizer not in SHARDED:
+            raise InputError(
+                f"sam_shards is for the optimizers {', '.join(SHARDED)}, got {self.optimizer}"
+            )
         if not 0 <= self.cb_beta < 1:
             raise InputError(f"cb_beta must lie in [0, 1), got {self.cb_beta}")
         if not 0 <= self.drw_start <= 1:
@@ -182,13 +191,15 @@ class Recipe:
     def to_dict(self) -> dict[str, PlainValue]:
         """Return the plain form that checkpoints store.
 
-        ``drw_start`` is left out at its default, so that runs of before there was a choice keep
-        their identity, and their files every byte.
+        ``drw_start`` and ``sam_shards`` are left out at their defaults, so that runs of before
+        there was a choice keep their identity, and their files every byte.
         """
         plain = asdict(self)
         plain["rho_schedule"] = [list(pair) for pair in self.rho_schedule]
         if self.drw_start == DRW_START:
             del plain["drw_start"]
+        if self.sam_shards == 1:
+            del plain["sam_shards"]
         return plain
 
     @classmethod

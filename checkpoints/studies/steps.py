@@ -13,8 +13,9 @@ from checkpoints.studies.curvature_images import damaged_images, keep_images
 from checkpoints.studies.study import Study
 from checkpoints.training.execution import Execution
 from checkpoints.training.job import TrainingJob, checkpoint_path
+from checkpoints.training.kept.found_state import damaged_run
 from checkpoints.training.request import TrainRequest, training_job
-from checkpoints.training.run import damaged_run, train_job
+from checkpoints.training.run import train_job
 from spectra import Analysis
 from spectra.system.files.lock import locked
 from spectra.system.files.names import file_name

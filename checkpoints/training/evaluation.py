@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from checkpoints.data.dataset import ImageData
+from checkpoints.training.parallel.shares import ALONE
 from spectra.errors import InputError, first_line
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.samples.forward import WithForward
@@ -17,6 +18,7 @@ from spectra.results.groups.many import are_many
 from spectra.results.writers.values import EpochValues
 from spectra.system.allocator import out_of_memory
 from spectra.system.precision import float32_precision
+from spectra.system.ranks import World
 
 EVALUATION_BATCH = 500
 
@@ -118,7 +120,13 @@ def with_epoch(history: Sequence[dict[str, Any]], metrics: EpochMetrics) -> list
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, images: Samples, labels: Tensor, *, num_classes: int, loss: PerSampleLoss
+    model: nn.Module,
+    images: Samples,
+    labels: Tensor,
+    *,
+    num_classes: int,
+    loss: PerSampleLoss,
+    world: World = ALONE,
 ) -> ClassMetrics:
     """Evaluate ``model`` in eval mode and full float32; the mode of every layer is restored.
 
@@ -128,23 +136,25 @@ def evaluate(
         labels: int64 (n,), on the same device.
         num_classes: C.
         loss: per-sample loss to report.
+        world: the ranks, all with the same network and images; each evaluates some whole batches,
+            and all have the answer, which has the bytes of one process.
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    right, losses = [], []
+    found = torch.zeros(2, len(labels), dtype=torch.float64, device=labels.device)
+    starts = range(0, len(labels), EVALUATION_BATCH)
     try:
         with float32_precision(labels.device, tf32=False):
-            for start in range(0, len(labels), EVALUATION_BATCH):
-                y = labels[start : start + EVALUATION_BATCH]
-                outputs = model(images[start : start + EVALUATION_BATCH])
-                right.append((outputs.argmax(1) == y).double())
-                losses.append(loss(outputs, y).double())
+            for start in starts[world.share(len(starts))]:
+                here = slice(start, start + EVALUATION_BATCH)
+                outputs = model(images[here])
+                found[0, here] = (outputs.argmax(1) == labels[here]).double()
+                found[1, here] = loss(outputs, labels[here]).double()
     finally:
         for module, mode in modes:
             module.training = mode
-    none = labels.new_zeros(0, dtype=torch.float64)
-    columns = (labels.double(), torch.cat([none, *right]), torch.cat([none, *losses]))
-    found = torch.stack(columns).cpu()  # the one synchronisation
+    world.add_up(found)  # zeros of the batches of others
+    found = torch.cat([labels.double()[None], found]).cpu()  # the one synchronisation
     y = found[0].long()
     n = torch.bincount(y, minlength=num_classes)
     hits = torch.bincount(y, weights=found[1], minlength=num_classes)

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from checkpoints.choices import PRECISIONS
+from checkpoints.choices import BATCH_NORMS, PRECISIONS
+from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.steps.choose import plain_optimizers
 from checkpoints.training.steps.interface import Forward
 from spectra.errors import InputError
@@ -32,18 +33,23 @@ class Execution:
             (:attr:`checkpoints.training.steps.interface.StepRule.plain`).
         captured: record the step as a CUDA graph and replay it; on a GPU and for the same
             optimizers alone (:mod:`checkpoints.training.captured`).
+        batch_norm: what batch norm normalises by where several processes share every batch:
+            ``shard``, each one's own images (as torch's DistributedDataParallel does), or
+            ``synchronised``, the whole batch, as one process does, for four sums a layer and pass.
     """
 
     precision: str = "float32"
     channels_last: bool = False
     compiled: bool = False
     captured: bool = False
+    batch_norm: str = BATCH_NORMS[0]
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise InputError(
-                f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
-            )
+        for name, choices in (("precision", PRECISIONS), ("batch_norm", BATCH_NORMS)):
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
+                )
 
     @property
     def identity(self) -> dict[str, Any] | None:
@@ -51,7 +57,10 @@ class Execution:
         if self == EXACT:
             return None
         # Left out where it is off: runs of before there was a choice resume.
-        return {k: v for k, v in asdict(self).items() if v or k != "captured"}
+        plain = {k: v for k, v in asdict(self).items() if v or k != "captured"}
+        if self.batch_norm == BATCH_NORMS[0]:
+            del plain["batch_norm"]
+        return plain
 
     @property
     def note(self) -> str | None:
@@ -64,9 +73,14 @@ class Execution:
         ]
         return f"trained in {', '.join(parts)}" if parts else None
 
-    def check(self, optimizer: str) -> None:
-        """Raise InputError where a compiled network or captured step does not serve it."""
-        plain = plain_optimizers()
+    def check(self, recipe: Recipe) -> None:
+        """Raise InputError where a recipe's steps cannot be computed in this way."""
+        optimizer, plain = recipe.optimizer, plain_optimizers()
+        if recipe.sam_shards > 1 and self.batch_norm != BATCH_NORMS[0]:
+            raise InputError(
+                f"{recipe.sam_shards} parts of a batch that climb each on its own (sam_shards) "
+                "are normalised each on its own; leave --batch-norm out, or sam_shards"
+            )
         for chosen, what, option in (
             (self.compiled, "compiled network", "--compile"),
             (self.captured, "captured step", "--capture"),
@@ -76,6 +90,19 @@ class Execution:
                     f"a {what} serves the optimizers {', '.join(plain)}, got "
                     f"{optimizer}; leave {option} out"
                 )
+
+    def check_ranks(self, recipe: Recipe, ranks: int) -> None:
+        """Raise InputError where several processes cannot make a recipe's steps together."""
+        if ranks == 1:
+            return
+        if self.captured or self.compiled:
+            option = "--capture" if self.captured else "--compile"
+            raise InputError(f"{option} is for one process, and this job has {ranks}; leave it out")
+        if recipe.sam_shards > 1 and recipe.sam_shards % ranks:
+            raise InputError(
+                f"sam_shards must be a multiple of the {ranks} processes, so that each has whole "
+                f"parts, got {recipe.sam_shards}"
+            )
 
     def check_device(self, device: torch.device) -> None:
         """Raise InputError where steps are to be captured and ``device`` is no CUDA device."""

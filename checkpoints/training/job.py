@@ -51,7 +51,7 @@ class TrainingJob:
     execution: Execution = EXACT
 
     def __post_init__(self) -> None:
-        self.execution.check(self.recipe.optimizer)
+        self.execution.check(self.recipe)
 
     @property
     def begun(self) -> int:

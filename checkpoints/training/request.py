@@ -19,9 +19,13 @@ from checkpoints.recipes.families import PHOTO_FAMILIES, get_recipe, load_recipe
 from checkpoints.recipes.recipe import Recipe
 from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.job import TrainingJob
+from checkpoints.training.parallel.agreement import by_first
+from checkpoints.training.parallel.shares import ALONE
 from checkpoints.training.run import train_job
 from spectra.errors import InputError
+from spectra.system.files.reading import read_bytes
 from spectra.system.progress import Progress
+from spectra.system.ranks import World
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ def train(
     resume: bool = False,
     other_execution: bool = False,
     on_progress: Progress | None = None,
+    world: World = ALONE,
 ) -> Checkpoint:
     """Train a network and return its last checkpoint.
 
@@ -87,12 +92,15 @@ def train(
             the paper's trajectories, scaled. :func:`checkpoints.list_checkpoints` finds them.
         arch: architecture name or ``net.py:Net``; None: :func:`default_architecture`.
         start: checkpoint to begin from, see :class:`TrainRequest`.
-        device: where; None: the CPU.
+        device: where; None: the CPU, or where ``world`` has this process.
         execution: how the passes are computed.
         resume: go on with the run that ``output`` holds, if it holds one.
         other_execution: and also where it was begun in another execution, see
             :func:`checkpoints.training.run.train_job`.
         on_progress: called after each epoch with (loss and accuracy, epochs done, epochs planned).
+        world: the processes that train together, each of which calls this with the same arguments
+            and gets the same checkpoint; from :func:`spectra.system.ranks.joined` in a program
+            that ``torchrun`` starts. Rank 0 alone writes to ``output``.
 
     Raises:
         InputError: recipe, data or architecture do not fit each other, or ``output`` holds a run.
@@ -119,12 +127,24 @@ def train(
         job = training_job(request, folder, data=given)
         kept = train_job(
             job,
-            device=device or "cpu",
+            device=device or world.device,
+            world=world,
             resume=resume,
             other_execution=other_execution,
             on_progress=on_progress,
         )
-        return load_checkpoint(kept[-1], LoadOptions(arch=arch))
+        return _sent_by_first(kept[-1], LoadOptions(arch=arch), world)
+
+
+def _sent_by_first(path: Path, options: LoadOptions, world: World) -> Checkpoint:
+    """Return rank 0's checkpoint on every rank, on machines that do not see its folder as well."""
+    if world.size == 1:
+        return load_checkpoint(path, options)
+    content = by_first(world, lambda: read_bytes(path, None))
+    with tempfile.TemporaryDirectory(prefix="spectra-training-") as scratch:
+        copy = Path(scratch) / path.name
+        copy.write_bytes(content)
+        return load_checkpoint(copy, options)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def save_state(path: Path, state: TrainingState, identity: dict[str, Any]) -> No
         "epoch": state.epoch,
         "history": state.history,
         "identity": identity,
-        "computed": [asdict(entry) for entry in state.computed],
+        "computed": [entry.to_dict() for entry in state.computed],
         "kept": state.kept,
     }
     text = sealed(header, state.tensors)

@@ -21,11 +21,16 @@ from checkpoints.training.evaluation import ClassMetrics, EpochMetrics, Passes, 
 from checkpoints.training.execution import Execution
 from checkpoints.training.images.in_memory import ImagesInMemory
 from checkpoints.training.images.interface import TrainingImages
+from checkpoints.training.parallel.agreement import agree_on_buffers, check_same_network
+from checkpoints.training.parallel.norms import Presence, synchronise
+from checkpoints.training.parallel.shares import ALONE
 from checkpoints.training.steps.choose import step_rule
 from checkpoints.training.steps.interface import Batch
+from checkpoints.training.steps.sam import frozen_batch_norm
 from spectra.errors import NonFiniteError
 from spectra.objective.per_sample import CrossEntropy
 from spectra.system.progress import work_on_images
+from spectra.system.ranks import World
 from spectra.system.recording import CudaRecorder
 from spectra.system.seeding import derive_seed, make_generator
 
@@ -42,6 +47,7 @@ class Trainer:
         device: where.
         execution: how its passes are computed.
         passes: of ``model``, where it does not return its outputs as a tensor.
+        world: the ranks that share every batch, each of which has a trainer like this one.
     """
 
     def __init__(
@@ -55,8 +61,12 @@ class Trainer:
         device: torch.device,
         execution: Execution,
         passes: Passes | None = None,
+        world: World = ALONE,
     ) -> None:
         self.recipe, self.data, self.seed, self.device = recipe, data, seed, device
+        self.world, self.presence = world, Presence()
+        if world.size > 1 and execution.batch_norm == "synchronised":
+            synchronise(model, world, self.presence)
         self.model, self.optimizer, self.execution = model, optimizer, execution
         self.passes = passes or Passes(model, model)
         self.forward = execution.forward(self.passes.training)
@@ -72,7 +82,7 @@ class Trainer:
         self.test = None
         if test is not None:
             self.test = (data.normalisation(test.images.to(device)), test.labels.to(device))
-        self.rule = step_rule(recipe, model, self.counts)
+        self.rule = step_rule(recipe, model, self.counts, world)
         self.captured: CapturedStep | None = None
         if execution.captured:
             self.captured = CapturedStep(
@@ -102,13 +112,17 @@ class Trainer:
             size=recipe.batch_size,
             class_weights=class_weights(recipe, self.counts, epoch),
             generator=make_generator(seed, "augmentation", epoch),
+            world=self.world,
         )
         self.model.train()
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), self.execution.settings(self.device):
-            # For a user's network that draws random numbers of its own (dropout).
-            torch.manual_seed(derive_seed(seed, "network", epoch))
+            # For a user's network that draws random numbers of its own (dropout): others on each
+            # rank, for other images.
+            rank = (self.world.rank,) if self.world.rank else ()
+            torch.manual_seed(derive_seed(seed, "network", epoch, *rank))
             mean, accuracy, finite = self._steps(batches)
+        agree_on_buffers(self.model, self.world)
         if not (math.isfinite(mean) and finite):
             raise NonFiniteError(
                 f"training loss of {recipe.name} is {mean} in epoch {epoch + 1}"
@@ -116,6 +130,7 @@ class Trainer:
                 + f"; lower lr (--set lr=..., now {recipe.lr:g})"
                 + (" or rho (--rho)" if recipe.uses_ascent else "")
             )
+        check_same_network(self.model, self.world, f"after epoch {epoch + 1}")
         return EpochMetrics(epoch + 1, rate, mean, accuracy)
 
     def _steps(self, batches: Iterable[Minibatch]) -> tuple[float, float, bool]:
@@ -128,13 +143,13 @@ class Trainer:
         right = torch.zeros((), dtype=torch.int64, device=self.device)
         for batch in batches:
             loss, hits = self._step(batch)
-            total += loss.double() * len(batch.labels)
+            total += loss.double() * batch.count
             right += hits
-            shown += len(batch.labels)
+            shown += batch.count
             work_on_images(len(batch.labels))
         finite = all_finite(self.model.state_dict().values())
-        found = torch.stack([total, right.double(), finite.double()]).tolist()
-        return found[0] / shown, found[1] / shown, bool(found[2])
+        found = self.world.add_up(torch.stack([total, right.double(), finite.double()])).tolist()
+        return found[0] / shown, found[1] / shown, found[2] == self.world.size
 
     def _order(self, generator: torch.Generator) -> Tensor:
         n = len(self.data.train)
@@ -149,20 +164,38 @@ class Trainer:
         """Step on a batch and return its loss and hits."""
         if self.captured is not None:
             return self.captured(batch.images, batch.labels, batch.weights)
-        return self.eager_step(batch.images, batch.labels, batch.weights, batch.host_labels)
+        own = Batch(
+            self.forward,
+            batch.images,
+            batch.labels,
+            batch.weights,
+            self.loss,
+            batch.host_labels,
+            total=batch.total,
+            share=batch.share,
+        )
+        if batch.share is None or not batch.share.stands_in:
+            return self._descend(own)
+        # No average sees this rank's passes; where they are synchronised, all hold the whole batch.
+        averages = None if self.execution.batch_norm == "synchronised" else self.model
+        with self.presence.none(), frozen_batch_norm(averages):
+            return self._descend(own)
 
-    def eager_step(
-        self, images: Tensor, labels: Tensor, weights: Tensor, host_labels: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Step on the tensors of a :class:`Minibatch` and return its loss and hits."""
-        batch = Batch(self.forward, images, labels, weights, self.loss, host_labels)
+    def eager_step(self, images: Tensor, labels: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Step on the tensors of a whole :class:`Minibatch` and return its loss and hits."""
+        return self._descend(Batch(self.forward, images, labels, weights, self.loss))
+
+    def _descend(self, batch: Batch) -> tuple[Tensor, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
         self.rule.fill(batch, self.noise)
         self.optimizer.step()
         return batch.seen
 
     def validate(self) -> ClassMetrics | None:
-        """Return per-class accuracy and cross-entropy on the test images, where there are any."""
+        """Return per-class accuracy and cross-entropy on the test images, where there are any.
+
+        Each rank evaluates some of them.
+        """
         if self.test is None:
             return None
         return evaluate(
@@ -170,6 +203,7 @@ class Trainer:
             *self.test,
             num_classes=self.data.num_classes,
             loss=CrossEntropy(output_scale(self.recipe)),
+            world=self.world,
         )
 
 

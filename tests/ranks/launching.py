@@ -12,7 +12,8 @@ _ROOT = Path(__file__).parents[2]
 def environment(**changes: str) -> dict[str, str]:
     """Return what processes are started with: one thread each, and the code of this folder."""
     kept = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
-    paths = os.pathsep.join([str(_ROOT), str(_ROOT / "tests"), str(_ROOT / "tests" / "ranks")])
+    rooms = (".", "tests", "tests/ranks", "tests/training")
+    paths = os.pathsep.join(str(_ROOT / room) for room in rooms)
     return {**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths, **changes}
 
 

@@ -16,12 +16,12 @@ from tiny_trainings import (
 )
 
 from checkpoints.formats.native import load_native, read_metadata
-from checkpoints.training import run as training_module
 from checkpoints.training.evaluation import evaluate
 from checkpoints.training.job import checkpoint_path
 from checkpoints.training.resume import host_copies
 from checkpoints.training.run import train_job
 from spectra import CrossEntropy, InputError
+from spectra._version import __version__
 
 
 def test_copies_on_the_host_are_contiguous_and_share_no_memory():
@@ -81,7 +81,7 @@ def test_checkpoints_say_everything_about_their_run(tmp_path):
         "data": {**job.data.description, "digest": job.data.digest()},
         "seed": 0,
         "versions": {
-            "hessian-spectra": training_module.__version__,
+            "hessian-spectra": __version__,
             "torch": torch.__version__,
         },
         "notes": (),

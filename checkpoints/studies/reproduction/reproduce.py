@@ -13,7 +13,7 @@ from checkpoints.studies.reproduction.table import beside_published
 from checkpoints.studies.reproduction.trainings import Run, job_of, planned_runs, train_run
 from checkpoints.training.execution import EXACT, Execution
 from checkpoints.training.job import TrainingJob
-from checkpoints.training.run import damaged_run
+from checkpoints.training.kept.found_state import damaged_run
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis
 from spectra.classes.identity import library_versions

@@ -9,6 +9,7 @@ from torch.func import functional_call
 
 from checkpoints.models.heads import CosineHead
 from checkpoints.recipes.recipe import Recipe
+from checkpoints.training.parallel.gradients import summed
 from checkpoints.training.steps.directions import ascent
 from checkpoints.training.steps.interface import AscentRule, Batch, trainable
 from spectra.errors import InputError
@@ -46,7 +47,7 @@ class CCSAM(AscentRule):
         return cls(trainable(model), model=model, rho=recipe.rho, scales=scales)
 
     def fill(self, batch: Batch, generator: torch.Generator) -> None:
-        """One pass, and one of the classifier for each class in the batch."""
+        """One pass, and one of the classifier for each class in the batch, on whatever rank."""
         features: list[Tensor] = []
         hook = self.head.register_forward_hook(lambda _, inputs, __: features.append(inputs[0]))
         try:
@@ -57,11 +58,12 @@ class CCSAM(AscentRule):
         names, weights = zip(*self.head.named_parameters(), strict=True)
         raised = torch.zeros_like(outputs)
         shown = features[0].to(outputs)  # of fewer bits under autocast
-        classes, counts = batch.host_labels.unique(return_counts=True)
+        classes = batch.labels_of_whole.unique()
+        counts = (batch.host_labels == classes[:, None]).sum(1)
         by_class = batch.labels.argsort(stable=True).split(counts.tolist())
         for c, mine in zip(classes.tolist(), by_class, strict=True):
             slope = torch.autograd.grad(terms[mine].sum(), weights, retain_graph=True)
-            step = ascent(slope, self.rho * self.scales[c])
+            step = ascent(summed(slope, self.world), self.rho * self.scales[c])
             there = {n: w + e for n, w, e in zip(names, weights, step, strict=True)}
             of_class = functional_call(self.head, there, (shown[mine],))
             raised = raised.index_put((mine,), of_class)

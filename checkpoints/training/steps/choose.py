@@ -5,21 +5,28 @@ import importlib
 from torch import nn
 
 from checkpoints.recipes.recipe import OPTIMIZERS, Recipe
+from checkpoints.training.parallel.shares import ALONE
 from checkpoints.training.steps.interface import StepRule
+from spectra.system.ranks import World
 
 
-def step_rule(recipe: Recipe, model: nn.Module, class_counts: tuple[int, ...]) -> StepRule:
+def step_rule(
+    recipe: Recipe, model: nn.Module, class_counts: tuple[int, ...], world: World = ALONE
+) -> StepRule:
     """Return the rule that a recipe's optimizer steps by.
 
     Args:
         recipe: whose optimizer.
         model: to be trained.
         class_counts: training images of each class.
+        world: the ranks that each batch is shared out over.
 
     Raises:
         InputError: network or classes do not fit the rule.
     """
-    return rule_class(recipe.optimizer).of_recipe(recipe, model, class_counts)
+    rule = rule_class(recipe.optimizer).of_recipe(recipe, model, class_counts)
+    rule.world = world
+    return rule
 
 
 def rule_class(optimizer: str) -> type[StepRule]:

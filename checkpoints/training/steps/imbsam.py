@@ -39,10 +39,10 @@ class ImbSAM(AscentRule):
     def fill(self, batch: Batch, generator: torch.Generator) -> None:
         """Two passes; one where the batch holds no tail image."""
         terms = batch.terms()
-        rare = int(self.tail[batch.host_labels].sum())
-        if not rare:
+        if not self.tail[batch.labels_of_whole].any():
             self.put(self.gradient(terms.sum()))
             return
+        rare = int(self.tail[batch.host_labels].sum())
         self._ranks = self._ranks.to(batch.labels.device)
         tail_last = self._ranks[batch.labels].argsort(stable=True)
         of_head, of_tail = tail_last.split([len(tail_last) - rare, rare])

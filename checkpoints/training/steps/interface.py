@@ -11,13 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from checkpoints.recipes.recipe import Recipe
+from checkpoints.training.parallel.gradients import summed
+from checkpoints.training.parallel.shares import ALONE, Share, parts_of
 from spectra.objective.per_sample import PerSampleLoss
+from spectra.system.ranks import World
 
 Forward = Callable[[Tensor], Tensor]
 
 
 class Batch:
     """A batch's loss, the weighted mean Σ_i w_i ℓ_i / Σ_i w_i, as a whole or by its images' terms.
+
+    In several processes it is this rank's part of a batch: the terms are those of its own images,
+    over the weights of the whole batch, so that the loss is the sum over ranks.
 
     Args:
         forward: of a model in training mode: images (n, ...) to outputs (n, C).
@@ -27,6 +33,8 @@ class Batch:
         loss: per-sample.
         host_labels: the labels on the CPU, so that rules can see which classes are there without
             a synchronisation; None: they are copied where a rule asks for them.
+        total: Σ_j w_j of the batch that the images are a part of, a number; None: of themselves.
+        share: which part of a batch this rank has; None: the whole.
     """
 
     def __init__(
@@ -37,9 +45,13 @@ class Batch:
         weights: Tensor,
         loss: PerSampleLoss,
         host_labels: Tensor | None = None,
+        *,
+        total: Tensor | None = None,
+        share: Share | None = None,
     ) -> None:
         self.forward, self.images, self.labels, self.loss = forward, images, labels, loss
-        self.weights = weights
+        self.weights, self.share = weights, share
+        self._total = total
         self._host_labels = host_labels
         self._seen: tuple[Tensor, Tensor] | None = None
 
@@ -50,10 +62,20 @@ class Batch:
             self._host_labels = self.labels.cpu()
         return self._host_labels
 
+    @property
+    def labels_of_whole(self) -> Tensor:
+        """The labels of the whole batch, of which this may be a part, on the CPU."""
+        return self.host_labels if self.share is None else self.share.labels
+
+    @functools.cached_property
+    def total(self) -> Tensor:
+        """Σ_j w_j over the whole batch, a number."""
+        return self.weights.sum() if self._total is None else self._total
+
     @functools.cached_property
     def shares(self) -> Tensor:
         """w_i / Σ_j w_j, shape (n,)."""
-        return self.weights / self.weights.sum()
+        return self.weights / self.total
 
     @property
     def seen(self) -> tuple[Tensor, Tensor]:
@@ -61,10 +83,37 @@ class Batch:
         assert self._seen is not None, "no rule has made a pass yet"
         return self._seen
 
+    def parts(self, number: int) -> list[Batch]:
+        """Return those of the ``number`` parts of the whole batch that lie in this one.
+
+        Parts follow each other and differ by an image at most; those without images are left out.
+        A number of parts that is a multiple of the number of ranks cuts nowhere else than between
+        ranks and within them.
+        """
+        if self.share is not None and self.share.stands_in:
+            return [self]
+        first = 0 if self.share is None else self.share.part.start
+        count = len(self.labels) if self.share is None else len(self.share.labels)
+        found = []
+        for part in parts_of(count, number):
+            start, stop = max(part.start - first, 0), min(part.stop - first, len(self.labels))
+            if start < stop:
+                here = slice(start, stop)
+                images, labels, weights = self.images[here], self.labels[here], self.weights[here]
+                found.append(
+                    Batch(self.forward, images, labels, weights, self.loss, total=self.total)
+                )
+        return found
+
+    def see(self, loss: Tensor, hits: Tensor) -> None:
+        """Note loss and hits that a rule has found by passes of its own."""
+        if self._seen is None:
+            self._seen = loss, hits
+
     def mean(self) -> Tensor:
         """Return the loss, a number, of a forward pass at the weights now."""
         outputs = self.forward(self.images)
-        mean = (self.weights * self.loss(outputs, self.labels)).sum() / self.weights.sum()
+        mean = (self.weights * self.loss(outputs, self.labels)).sum() / self.total
         self._note(mean, outputs)
         return mean
 
@@ -79,8 +128,10 @@ class Batch:
 
     def _note(self, loss: Tensor, outputs: Tensor) -> None:
         if self._seen is None:
-            hits = (outputs.detach().argmax(1) == self.labels).sum()
-            self._seen = loss.detach(), hits
+            right = outputs.detach().argmax(1) == self.labels
+            if self.share is not None and self.share.stands_in:
+                right = torch.zeros_like(right)
+            self.see(loss.detach(), right.sum())
 
 
 class StepRule(ABC):
@@ -93,9 +144,12 @@ class StepRule(ABC):
         plain: what :meth:`fill` does depends on its tensors and :attr:`numbers` alone: it draws
             nothing, reads nothing back and puts no hook into the network. Only such a step can be
             recorded as a CUDA graph, and only through such a step can a network be compiled.
+        world: the ranks, each of which fills in the gradient of its part of a batch; what it puts
+            is the sum over all, the same on every rank.
     """
 
     plain: ClassVar[bool] = False
+    world: World = ALONE
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self.parameters = list(parameters)
@@ -142,10 +196,9 @@ class StepRule(ABC):
         return None
 
     def gradient(self, loss: Tensor, *, keep: bool = False) -> list[Tensor]:
-        """Return the gradient of ``loss``; ``keep`` its graph for another."""
-        return list(
-            torch.autograd.grad(loss, self.parameters, retain_graph=keep, materialize_grads=True)
-        )
+        """Return the gradient of ``loss``, summed over ranks; ``keep`` its graph for another."""
+        own = torch.autograd.grad(loss, self.parameters, retain_graph=keep, materialize_grads=True)
+        return summed(own, self.world)
 
     def put(self, gradient: Sequence[Tensor]) -> None:
         """Store ``gradient`` as ``.grad``."""

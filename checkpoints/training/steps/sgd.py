@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from checkpoints.recipes.recipe import Recipe
+from checkpoints.training.parallel.gradients import sum_stored
 from checkpoints.training.steps.interface import Batch, StepRule, trainable
 
 
@@ -26,3 +27,4 @@ class SGD(StepRule):
     def fill(self, batch: Batch, generator: torch.Generator) -> None:
         """One pass."""
         batch.mean().backward()
+        sum_stored(self.parameters, self.world)

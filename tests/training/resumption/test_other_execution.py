@@ -96,6 +96,17 @@ def test_another_device_is_another_way_though_the_execution_is_the_same():
     )
 
 
+def test_another_number_of_processes_is_another_way():
+    two = go_on((), 0, EXACT, "cpu", ranks=2, batch_norm="shard")
+    assert go_on(two, 3, EXACT, "cpu", ranks=2, batch_norm="shard") == two
+    assert computed_note(two, 3) == "trained by 2 processes, batch norm over each one's images"
+    mixed = go_on(two, 3, EXACT, "cpu")
+    assert computed_note(mixed, 5) == (
+        "epochs 1-3 float32 on cpu by 2 processes, batch norm over each one's images; "
+        "4-5 float32 on cpu"
+    )
+
+
 def test_a_way_in_which_no_epoch_was_done_is_not_said():
     entries = go_on(go_on((), 0, EXACT, "cuda"), 0, EXACT, "cpu")
     assert entries == (ComputedEpochs(1, None, "cpu"),)

@@ -1,0 +1,1 @@
+"""What a run keeps in its folder: the state that it goes on from, and its checkpoints."""
