@@ -1,12 +1,13 @@
 """Losses of one network, one after the other: each within the memory that there is."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 
+from spectra.engines.agreement import agreed
 from spectra.engines.analyze_fresh import analyze_fresh
 from spectra.engines.analyze_loss import analyze_loss
 from spectra.engines.memory import BENDING, BOOTSTRAP, SEARCH, room_for, within_limit
@@ -80,6 +81,7 @@ def analyze_each(
     radius: float = RADIUS,
     tau: float = TAU,
     warm: WarmExtremes | None = None,
+    takes: Callable[[str], bool] = lambda _: True,
     on_progress: Progress | None = None,
 ) -> Iterator[LossAnalysis]:
     """Analyze losses of one network in turn; each is yielded as soon as it is there.
@@ -98,6 +100,7 @@ def analyze_each(
         radius: r of the verdicts.
         tau: relative tolerance of the verdicts.
         warm: where to start from.
+        takes: asked for each loss when its turn comes: whether it is still to be analyzed here.
         on_progress: called with (``class 8`` say, steps done, steps planned).
 
     Raises:
@@ -107,6 +110,8 @@ def analyze_each(
     check_thresholds(radius, tau)
     check, like = True, None
     for k, (label, classes) in enumerate(chosen.items(), 1):
+        if not takes(label):
+            continue
         loss = prepare(label, classes, check=check, like=like)
         if check:
             logger.info("products by %s %s", loss.op.choice.label, loss.op.choice.reason)
@@ -119,6 +124,8 @@ def analyze_each(
             solver = replace(solver, bending=False)
         if solver.stationary and not room_for(SEARCH, op, memory):
             solver = replace(solver, stationary=False)
+        room = loss.draw is None and loss.independent and room_for(BOOTSTRAP, op, memory)
+        solver, independent = agreed(op.world, solver, room)
         progress = within(on_progress, f"class {label}", part=k, of=len(chosen))
         if loss.draw is not None and isinstance(op, HessianOperator):
             record = analyze_fresh(
@@ -142,7 +149,7 @@ def analyze_each(
                 radius=radius,
                 tau=tau,
                 warm=warm.load(label) if warm else None,
-                independent=loss.independent and room_for(BOOTSTRAP, op, memory),
+                independent=independent,
                 on_progress=progress,
             )
         op.forget()  # or it would lie beside what the next class keeps

@@ -19,6 +19,7 @@ from spectra.system.allocator import (
     give_back_free_memory,
     resident_bytes,
 )
+from spectra.system.ranks import world_here
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +48,10 @@ _CHUNK_SHARE = 4
 
 def default_limit(device: torch.device | str = "cpu") -> int:
     """Return what a run may take where nobody says: what is taken already, and of what is free
-    half on a CPU, 85 % on a card.
+    half on a CPU, 85 % on a card. Ranks that share a machine's memory have equal parts of it.
     """
     device = torch.device(device)
-    share = CARD_SHARE if device.type == "cuda" else CPU_SHARE
+    share = CARD_SHARE if device.type == "cuda" else CPU_SHARE / world_here().on_machine
     return resident_bytes(device) + int(share * available_bytes(device))
 
 

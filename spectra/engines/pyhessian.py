@@ -69,7 +69,7 @@ class PyHessianOperator(SymmetricOperator):
 
         if batches is None:
             index = torch.arange(op.num_images, device=op.device)
-            batches = [(op.images[chunk], index[chunk]) for chunk in op.chunks()]
+            batches = [(op.images[chunk], index[chunk]) for chunk in op.on_this_rank().chunks()]
         with on_its_card(self.device), quiet():
             self.peer = _module().hessian(
                 op.model, criterion, dataloader=batches, cuda=op.device.type == "cuda"

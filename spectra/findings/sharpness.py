@@ -247,10 +247,10 @@ def gauss_newton_form(op: HessianOperator, vector: Tensor) -> float:
 
 
 def _outputs_along(op: HessianOperator, vector: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yield each chunk with its outputs and their tangent along ``vector``."""
+    """Yield each chunk with its outputs and their tangent along ``vector``, on each rank all."""
     point = {n: p.detach() for n, p in zip(op.names, op.parameters, strict=True)}
     direction = op.named(vector.to(op.device, op.dtype))
-    for chunk in op.chunks():
+    for chunk in op.on_this_rank().chunks():
         with torch.no_grad(), exact_products(op.device), quiet():
             pair: Any = jvp(lambda moved, c=chunk: _outputs(op, moved, c), (point,), (direction,))
         yield chunk, pair[0].detach(), pair[1].detach()

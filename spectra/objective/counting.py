@@ -1,5 +1,7 @@
 """Counting what was computed."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from spectra.system.progress import work_on_images
@@ -24,6 +26,12 @@ class ImageCount:
     def total(self) -> float:
         """Image products in all."""
         return self.forwards / 6 + self.products + 2 * self.double_products
+
+    def add(self, other: ImageCount) -> None:
+        """Count what another one has counted."""
+        self.forwards += other.forwards
+        self.products += other.products
+        self.double_products += other.double_products
 
     def add_products(self, images: int, *, beside_float32: bool) -> None:
         """Count ``images`` products of one image, in float64 ``beside_float32`` or not."""

@@ -27,6 +27,7 @@ from spectra.objective.samples.inputs import (
     label_tensor,
     position_of_another_label,
 )
+from spectra.objective.samples.shares import SharedImages
 from spectra.objective.short_memory import with_smaller_chunks
 from spectra.system.allocator import give_back_free_memory
 from spectra.system.exact import check_mode, exact_products
@@ -36,7 +37,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-class FrozenLoss(NetworkPoint):
+class FrozenLoss(SharedImages, NetworkPoint):
     """L(w) = Σ_i w_i ℓ_i / Σ_i w_i + ½ c ‖w‖² at one point, and its gradient; all in copies.
 
     It does not change, but for the size of its chunks where memory ends: :meth:`with_weights` and
@@ -199,26 +200,12 @@ class FrozenLoss(NetworkPoint):
         return torch.cat([p.detach().reshape(-1) for p in self.parameters]).double()
 
     @property
-    def num_images(self) -> int:
-        """Number of frozen images."""
-        return len(self.labels)
-
-    def chunks(self) -> Iterator[slice]:
-        """Yield the constant micro-chunks in index order; the last one may be ragged."""
-        for start in range(0, self.num_images, self.micro_chunk):
-            yield slice(start, min(start + self.micro_chunk, self.num_images))
-
-    @property
     def keeps_work(self) -> bool:
         """Whether memory holds work that could be given up."""
         return False
 
     def make_room(self) -> None:
-        """Work in chunks of half as many images from here on, where memory ended.
-
-        It is the one thing of a loss that changes: how its sums are cut into chunks, which moves
-        them by rounding.
-        """
+        """Work in chunks of half as many images, where memory ended: sums move by rounding."""
         self.micro_chunk = max(1, min(self.micro_chunk, self.num_images) // 2)
         give_back_free_memory(self.device)
         logger.warning(
@@ -227,20 +214,24 @@ class FrozenLoss(NetworkPoint):
 
     def gradient(self) -> Tensor:
         """Return the gradient of the loss, shape (P,), float64 sums of own-dtype chunks."""
-        total, _ = self._summed_gradient(scaled=False)
-        return total
+        return self._mean_gradient(scaled=False)[0]
 
     def scaled_gradient(self) -> tuple[Tensor, float]:
         """Return :meth:`gradient`, and its length if nothing cancelled: what rounding is beside."""
-        total, lengths = self._summed_gradient(scaled=True)
-        size = sum(torch.stack(lengths).tolist()) / self.total_weight
+        gradient, lengths = self._mean_gradient(scaled=True)
+        size = self._sum(lengths) / self.total_weight
         if self.decay:
             size += self.decay * float(self._parameter_vector().norm())
-        return total, size
+        return gradient, size
+
+    def _mean_gradient(self, *, scaled: bool) -> tuple[Tensor, list[Tensor]]:
+        total, lengths = self._summed_gradient(scaled=scaled)
+        total = self._world.add_up(total).div_(self.total_weight)
+        return self._decayed(total, self._parameter_vector()) if self.decay else total, lengths
 
     @with_smaller_chunks
     def _summed_gradient(self, *, scaled: bool) -> tuple[Tensor, list[Tensor]]:
-        """Return the gradient, and the length of what each chunk adds to it where asked for."""
+        """Return this rank's sum, and where asked for the length of what each chunk adds."""
         total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
         lengths = []
         with exact_products(self.device):
@@ -248,21 +239,26 @@ class FrozenLoss(NetworkPoint):
                 total += (gradient := torch.cat([g.reshape(-1) for g in pieces]))
                 if scaled:
                     lengths.append(gradient.double().norm())
-        total /= self.total_weight
-        return self._decayed(total, self._parameter_vector()) if self.decay else total, lengths
+        return total, lengths
 
-    @with_smaller_chunks
     def loss(self) -> float:
         """Return the weighted mean loss, weight decay included."""
-        with float32_precision(self.device, tf32=False):
-            sums = list(self._map(self._chunk_loss))
-        mean: float = sum(torch.stack(sums).tolist()) / self.total_weight
+        mean = self._sum(self._chunk_sums()) / self.total_weight
         if self.decay:
             mean += 0.5 * self.decay * float(self._parameter_vector().square().sum())
         return mean
 
     @with_smaller_chunks
-    @torch.no_grad()
+    def _chunk_sums(self) -> list[Tensor]:
+        with float32_precision(self.device, tf32=False):
+            return list(self._map(self._chunk_loss))
+
+    def _sum(self, numbers: list[Tensor]) -> float:
+        """Return the sum of numbers of this rank's chunks, in their order, over all ranks."""
+        own = sum(torch.stack(numbers).tolist()) if numbers else 0.0
+        summed = torch.tensor([own], dtype=torch.float64, device=self.device)
+        return float(self._world.add_up(summed))
+
     def accuracy(self) -> float:
         """Return the fraction of the frozen images whose largest output is at their label.
 
@@ -271,12 +267,17 @@ class FrozenLoss(NetworkPoint):
         Raises:
             InputError: there are several outputs a class.
         """
+        return self._sum(self._right()) / self.num_images
+
+    @with_smaller_chunks
+    @torch.no_grad()
+    def _right(self) -> list[Tensor]:
+        """Return how many images of each chunk are classified right."""
         with float32_precision(self.device, tf32=False):
-            right = [
+            return [
                 (self.sample_losses.predicted(self.model(self.images[c])) == self.labels[c]).sum()
                 for c in self.chunks()
             ]
-        return int(torch.stack(right).sum()) / self.num_images
 
     def chunk_losses(self, chunk: slice) -> Tensor:
         """Return w_i ℓ_i for the images of ``chunk``, without weight decay."""

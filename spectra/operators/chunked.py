@@ -15,9 +15,9 @@ from spectra.objective.parameter_slices import ParameterSlices
 from spectra.objective.short_memory import chunk_share, with_smaller_chunks
 from spectra.objective.workers import map_in_order
 from spectra.operators.interface import SymmetricOperator
+from spectra.operators.scores import own_scores
 from spectra.products import Choice, ChunkHessian, KeptWork, Products, Tuning
 from spectra.system.exact import exact_products
-from spectra.system.precision import float32_precision
 
 # Ours: images on which the primal work of a chunk is measured, and, where it may be too large for a
 # card, that of one image.
@@ -105,20 +105,15 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         self.check_vector(v)
         return self.matmat(v[None])[0]
 
-    @with_smaller_chunks
     def matmat(self, vectors: Tensor) -> Tensor:
         """Return H v for each row of ``vectors``, shape (K, P): the primal work serves all of them.
 
         Each row is, to the last bit, what :meth:`matvec` returns for it; to rounding where
         ``tuning`` stacks vectors.
         """
-        total = self._empty_sums(vectors)
-        for products in self._chunk_products(vectors):
-            for row, product in zip(total, products, strict=True):
-                row += product
+        total = self._world.add_up(self._summed_products(vectors)[0])
         return self._decayed(total.div_(self.total_weight), vectors).to(self.dtype)
 
-    @with_smaller_chunks
     def scaled_products(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return H v for each row of ``vectors``, and what its rounding is measured against.
 
@@ -130,15 +125,24 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
             both float64. The second is what the products would amount to if nothing cancelled
             between chunks; that of weight decay is added to both.
         """
-        total = self._empty_sums(vectors)
-        scales = self.decay * self.total_weight * vectors.to(total).norm(dim=1)
-        for products in self._chunk_products(vectors):
-            for k, product in enumerate(products):
-                total[k] += product
-                scales[k] += product.double().norm()
+        total, scales = map(self._world.add_up, self._summed_products(vectors, scaled=True))
         return self._decayed(total.div_(self.total_weight), vectors), scales / self.total_weight
 
     @with_smaller_chunks
+    def _summed_products(self, vectors: Tensor, *, scaled: bool = False) -> tuple[Tensor, Tensor]:
+        """Return Σ w_i M_i v of this rank, (K, P), and where asked for the sizes of terms, (K,)."""
+        self.check_vectors(vectors)
+        total = torch.zeros(vectors.shape, dtype=torch.float64, device=self.device)
+        scales = total.new_zeros(len(vectors))
+        if scaled and self._world.first:
+            scales += self.decay * self.total_weight * vectors.to(total).norm(dim=1)
+        for products in self._chunk_products(vectors):
+            for k, product in enumerate(products):
+                total[k] += product
+                if scaled:
+                    scales[k] += product.double().norm()
+        return total, scales
+
     def second_derivatives(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return vᵀHv of each row of ``vectors``, (K, P), and what it is rounded against.
 
@@ -154,6 +158,15 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
             products, scales = self.scaled_products(vectors)
             vectors = vectors.to(self.device, self.dtype).double()
             return (vectors * products).sum(1), scales * vectors.norm(dim=1)
+        values, sizes = self._world.add_up(self._summed_derivatives(vectors)) / self.total_weight
+        images = len(vectors) * self.num_images
+        self.count.add_second_derivatives(images, beside_float32=self._beside_float32)
+        decayed = self.decay * vectors.to(values).square().sum(1)
+        return values + decayed, sizes + decayed
+
+    @with_smaller_chunks
+    def _summed_derivatives(self, vectors: Tensor) -> Tensor:
+        """Return Σ w_i vᵀM_i v over this rank's images, and its sizes, (2, K), float64."""
         self.check_point()
         directions = [self._products.direction(group) for group in self._groups(vectors)]
 
@@ -162,13 +175,10 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
             return torch.cat([made.second_derivatives(direction) for direction in directions], 1)
 
         with self._exact():
-            values, sizes = torch.stack(list(self._map(work))).sum(0) / self.total_weight
-        images = len(vectors) * self.num_images
-        self.count.add_second_derivatives(images, beside_float32=self._beside_float32)
-        decayed = self.decay * vectors.to(values).square().sum(1)
-        return values + decayed, sizes + decayed
+            found = list(self._map(work))
+        empty = torch.zeros((2, len(vectors)), dtype=torch.float64, device=self.device)
+        return torch.stack(found).sum(0) if found else empty
 
-    @with_smaller_chunks
     def scores(self) -> Tensor:
         """Return w_i ‖∂ℓ_i/∂outputs‖ for each image, shape (n,): how much curvature it can add.
 
@@ -177,8 +187,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
 
         Cost: one forward pass.
         """
-        with float32_precision(self.device, tf32=False):
-            found = torch.cat(list(self._map(self._chunk_scores)))
+        found = self._of_all(own_scores(self))
         self.count.forwards += self.num_images
         return found
 
@@ -245,10 +254,6 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
             made = self._products.linearise(self.images[few], self.labels[few], self.weights[few])
         return made.nbytes * images // few.stop
 
-    def _empty_sums(self, vectors: Tensor) -> Tensor:
-        self.check_vectors(vectors)
-        return torch.zeros(vectors.shape, dtype=torch.float64, device=self.device)
-
     def _chunk_products(self, vectors: Tensor) -> Iterator[list[Tensor]]:
         """Yield Σ_{i in c} w_i M_i v for each row v, chunk by chunk in their order."""
         self.check_point()
@@ -289,12 +294,3 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
                 self.images[chunk], self.labels[chunk], self.weights[chunk]
             ),
         )
-
-    @torch.enable_grad()
-    def _chunk_scores(self, chunk: slice) -> Tensor:
-        with torch.no_grad():
-            outputs = self.model(self.images[chunk])
-        outputs.requires_grad_()
-        losses = self.sample_losses(outputs, self.labels[chunk])
-        (slope,) = torch.autograd.grad(losses.sum(), outputs)
-        return self.weights[chunk].abs() * slope.reshape(len(losses), -1).norm(dim=1)

@@ -5,7 +5,9 @@ from torch import Tensor
 from torch.func import jvp
 
 from spectra.errors import SpectraError
+from spectra.objective.counting import ImageCount
 from spectra.objective.network.as_found import parameters_replaced
+from spectra.objective.short_memory import with_smaller_chunks
 from spectra.operators.chunked import ChunkedOperator
 from spectra.products.choose import AGREEMENT
 from spectra.system.allocator import out_of_memory
@@ -39,7 +41,22 @@ def curvatures(op: ChunkedOperator, vectors: Tensor) -> Tensor:
             :func:`spectra.system.allocator.out_of_memory` says so; products would only hide it.
     """
     op.check_vectors(vectors)
-    vectors = vectors.to(op.device, op.dtype)
+    vectors, own = vectors.to(op.device, op.dtype), op.own_images
+    if op.world.size == 1:
+        return _on_this_rank(op, vectors)
+    found = torch.zeros((len(vectors), 0), dtype=torch.float64, device=op.device)
+    counted = ImageCount()
+    if own.start < own.stop:
+        part = op.on_this_rank().over_images(torch.arange(own.start, own.stop))
+        part.count = counted
+        found = _on_this_rank(part, vectors)
+    for each in op.world.gather(counted):
+        op.count.add(each)
+    return op._of_all(found)
+
+
+@with_smaller_chunks
+def _on_this_rank(op: ChunkedOperator, vectors: Tensor) -> Tensor:
     try:
         if _forward_mode_is_right(op, vectors[:1].double()):
             return by_forward_mode(op, vectors)

@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import socket
+import time
 import uuid
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -31,6 +32,9 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 # Ours: a holder writes less than a hundred characters of itself.
 _MOST_SAID = 300
+# Ours: seconds that other processes of a job wait until the first one holds a folder; a shared file
+# system may show them a new file half a minute late.
+_ADMISSION, _LOOK = 90.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,32 @@ class _Held:
     mark: str
 
 
+@dataclass(frozen=True)
+class Job:
+    """Several processes that write to the same folders, and whether this is their first one.
+
+    Attributes:
+        name: known to all of them, and to nobody else.
+        first: whether this one holds the folders, in which the others are its guests.
+    """
+
+    name: str
+    first: bool
+
+
+_job: ContextVar[Job | None] = ContextVar("job", default=None)
 # Of a context, so that a second thread is kept out as a second process is.
 _held: ContextVar[tuple[_Held, ...]] = ContextVar("held", default=())
+
+
+@contextlib.contextmanager
+def holding_for(job: Job) -> Iterator[None]:
+    """Have the folders that are held in the block open to all processes of ``job``."""
+    token = _job.set(job)
+    try:
+        yield
+    finally:
+        _job.reset(token)
 
 
 @contextlib.contextmanager
@@ -70,6 +98,11 @@ def locked(folder: Path) -> Iterator[None]:
     if any(one.folder == folder.resolve() for one in _held_here()):
         yield
         return
+    job = _job.get()
+    if job is not None and not job.first:
+        with _as_guest(folder, job):
+            yield
+        return
     path = folder / LOCK
     refuse_elsewhere(path)
     lock = FileLock(path, fallback_to_soft=False)
@@ -77,6 +110,7 @@ def locked(folder: Path) -> Iterator[None]:
     began = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
     # The last line tells it from what the same process writes of itself another time.
     mark = f"process {os.getpid()} on {socket.gethostname()} since {began}\n{uuid.uuid4()}\n"
+    mark += f"{job.name}\n" if job else ""
     mine = _Held(folder.resolve(), folder.absolute(), os.getpid(), mark)
     token = _held.set((*_held_here(), mine))
     try:
@@ -91,8 +125,40 @@ def locked(folder: Path) -> Iterator[None]:
                 path.unlink()
         lock.release()
         with contextlib.suppress(OSError):  # something was written there
-            for place in made:
+            for place in () if job else made:  # others may be about to write there
                 place.rmdir()
+
+
+@contextlib.contextmanager
+def _as_guest(folder: Path, job: Job) -> Iterator[None]:
+    """Write to ``folder``, which the first process of ``job`` holds, or a folder around it.
+
+    Raises:
+        InputError: that one is not seen to hold it.
+    """
+    until = time.monotonic() + _ADMISSION
+    while (held := _held_by(job, folder)) is None:
+        if time.monotonic() > until:
+            raise InputError(
+                f"the processes of this job do not see one folder as {folder}: rank 0 holds it, "
+                f"and {socket.gethostname()} does not see it; choose an -o that all machines share"
+            )
+        time.sleep(_LOOK)
+    token = _held.set((*_held_here(), held))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        _held.reset(token)
+
+
+def _held_by(job: Job, folder: Path) -> _Held | None:
+    """Return what the first process of ``job`` holds of ``folder`` and those around it."""
+    for place in (folder.absolute(), *folder.absolute().parents):
+        content = _content(place / LOCK)
+        if job.name in content.splitlines():
+            return _Held(place.resolve(), place, os.getpid(), content)
+    return None
 
 
 def check_held(path: Path) -> None:

@@ -4,7 +4,7 @@
 ``World``: what they do together: sums, copies, waiting.
 """
 
-from spectra.system.ranks.joining import joined, world_here
-from spectra.system.ranks.world import World
+from spectra.system.ranks.joining import SaidElsewhereError, joined, world_here
+from spectra.system.ranks.world import LostRanksError, World
 
-__all__ = ["World", "joined", "world_here"]
+__all__ = ["LostRanksError", "SaidElsewhereError", "World", "joined", "world_here"]

@@ -2,14 +2,19 @@
 
 import contextlib
 import os
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import torch
 
-from spectra.errors import InputError, first_line
+from spectra.errors import InputError, SpectraError, first_line
+from spectra.system.files.lock import Job, holding_for
 from spectra.system.ranks.launched import Launched, launched
-from spectra.system.ranks.world import World
+from spectra.system.ranks.meeting import FAILED, LEFT, TOLD, Meeting
+from spectra.system.ranks.watching import Heartbeats
+from spectra.system.ranks.world import LostRanksError, World
 
 # Ours: seconds; the machines of a cluster start minutes apart, and each imports torch.
 _MEETING = 300.0
@@ -18,6 +23,10 @@ _MEETING = 300.0
 TIMEOUT = 3600.0
 
 _here = World()
+
+
+class SaidElsewhereError(SpectraError):
+    """This rank ends because another one does, and that one says why."""
 
 
 def world_here() -> World:
@@ -33,12 +42,20 @@ def joined(*, timeout: float = TIMEOUT) -> Iterator[World]:
     or a job of one process, is a world of one: nothing is opened and nothing waits. A block within
     another finds the same world.
 
+    All ranks live or end together. Each says every half second that it lives; 30 s after the last
+    word of one, the others end with exit code 2, one of them having said in a line which it was.
+    Where a block fails, one rank raises what is to be said, and the others
+    :class:`SaidElsewhereError`.
+
+    Folders that rank 0 holds (:func:`spectra.system.files.lock.locked`) are open to all of them.
+
     Args:
         timeout: seconds that a rank waits for the others in a sum or a copy.
 
     Raises:
         InputError: the environment makes no sense, there are more ranks on this machine than
-            cards, or the ranks do not find each other within five minutes.
+            cards, or the ranks do not find each other within five minutes; or a rank has died.
+        SaidElsewhereError: another rank says why the job ends.
 
     Example:
         >>> with joined() as world:
@@ -53,13 +70,43 @@ def joined(*, timeout: float = TIMEOUT) -> Iterator[World]:
     import torch.distributed as dist
 
     device = _device(given)
-    _meet(given, timeout)
-    _here = World(given.rank, given.size, device, given.local_size)
+    meeting, beats = _meet(given, timeout)
+    _here = World(given.rank, given.size, device, given.local_size, meeting)
     try:
-        yield _here
+        job = Job(_here.broadcast(uuid.uuid4().hex), first=_here.first)
+        with holding_for(job):
+            yield _here
+            meeting.come_together()
+    except BaseException as error:
+        _leave(meeting, beats, error)
+        raise
+    else:
+        meeting.say(LEFT)
+        beats.stop()
+        dist.destroy_process_group()
     finally:
         _here = World()
-        dist.destroy_process_group()
+
+
+def _leave(meeting: Meeting, beats: Heartbeats, error: BaseException) -> None:
+    """Leave the others after a failure; raise what this rank is to end with, if not ``error``."""
+    told = isinstance(error, KeyboardInterrupt | LostRanksError)
+    try:
+        meeting.say(TOLD if told else FAILED)
+        beats.stop()
+        if not told:
+            if meeting.first_to("speak"):
+                return
+            raise SaidElsewhereError("another rank has said why this job ends") from error
+        found = beats.dead_at_the_end()
+        if found and meeting.first_to("speak"):
+            raise InputError(beats.obituary(found)) from error
+        alone = not found and FAILED not in meeting.states()
+        if alone and meeting.first_to("speak"):
+            return
+    except RuntimeError:  # the place where ranks meet is gone
+        return
+    raise SaidElsewhereError("another rank says why this job ends") from error
 
 
 def _device(given: Launched) -> torch.device:
@@ -76,30 +123,35 @@ def _device(given: Launched) -> torch.device:
     return torch.device("cuda", given.local_rank)
 
 
-def _meet(given: Launched, timeout: float) -> None:
+def _meet(given: Launched, timeout: float) -> tuple[Meeting, Heartbeats]:
     """Open the connections to the other ranks."""
     import torch.distributed as dist
 
+    names: Any = dist  # which exports its stores without saying so
     try:
-        store = dist.TCPStore(  # type: ignore[attr-defined]
+        store = names.TCPStore(
             given.address,
             given.port,
             None if given.meets_at_agent else given.size,
             is_master=given.rank == 0 and not given.meets_at_agent,
             timeout=timedelta(seconds=_MEETING),
         )
+        store = names.PrefixStore(f"spectra/{given.attempt}", store)
+        meeting = Meeting(store, given.rank, given.size)
+        beats = Heartbeats(meeting)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-            store=dist.PrefixStore(  # type: ignore[attr-defined]
-                f"spectra/{given.attempt}", store
-            ),
+            store=names.PrefixStore("sums", store),
             rank=given.rank,
             world_size=given.size,
             timeout=timedelta(seconds=timeout),
         )
+        meeting.come_together()
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"rank {given.rank} of {given.size} did not find the others at {given.address}:"
             f"{given.port} ({first_line(error)}); check that every machine reaches that address, "
             "and that GLOO_SOCKET_IFNAME names the network between them where there are several"
         ) from error
+    beats.start()
+    return meeting, beats

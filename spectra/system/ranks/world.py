@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spectra.errors import SpectraError, first_line
+from spectra.system.ranks.meeting import Meeting
 
 T = TypeVar("T")
 
@@ -45,6 +46,7 @@ class World:
     size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     on_machine: int = 1
+    _meeting: Meeting | None = field(default=None, repr=False, compare=False)
 
     @property
     def first(self) -> bool:
@@ -103,13 +105,19 @@ class World:
         return held[0]
 
     def wait(self) -> None:
-        """Return once every rank is here.
+        """Return once every rank is here, however long they work; the dead end the job."""
+        if self._meeting is not None:
+            self._meeting.come_together()
 
-        Raises:
-            LostRanksError: a rank does not answer within the time that
-                :func:`spectra.system.ranks.joined` was given.
+    def takes(self, what: str) -> bool:
+        """Say whether this rank is to do ``what``: of all ranks, the first one that asks is.
+
+        Ranks that are done with one thing ask for the next, so that no fixed shares are needed.
+
+        Args:
+            what: names it, the same on every rank; each name is given out once in a job.
         """
-        self.gather(None)
+        return self._meeting is None or self._meeting.first_to(f"take/{what}")
 
     def share(self, count: int) -> slice:
         """Return which of ``count`` things in a row are this rank's; none where there are few."""
