@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         draw_trajectories,
     )
     from figures.layers import plot_layers
+    from figures.many_classes.by_size import plot_classes_by_size
+    from figures.many_classes.over_training import plot_groups_over_training
     from figures.overlaps import plot_overlaps
     from figures.protocol_ratios import plot_protocols, plot_protocols_over_training
     from figures.report.write import write_report
@@ -51,6 +53,8 @@ else:  # tests/test_public_api.py holds the two equal
                 "draw_trajectories",
             ],
             "figures.layers": ["plot_layers"],
+            "figures.many_classes.by_size": ["plot_classes_by_size"],
+            "figures.many_classes.over_training": ["plot_groups_over_training"],
             "figures.overlaps": ["plot_overlaps"],
             "figures.protocol_ratios": ["plot_protocols", "plot_protocols_over_training"],
             "figures.report.write": ["write_report"],
@@ -91,6 +95,9 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "plot_contrast",
     "plot_recipe_table",
     "recipe_table_markdown",
+    # A thousand classes
+    "plot_classes_by_size",
+    "plot_groups_over_training",
     # Claims of a paper
     "plot_protocols",
     "plot_protocols_over_training",

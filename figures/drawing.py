@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from figures.density import density_pages
 from figures.directions.theorem import theorem_pages
 from figures.layers import plot_layers
+from figures.many_classes.by_size import plot_classes_by_size
+from figures.many_classes.over_training import groups_over_training_pages
 from figures.overlaps import RUNS_ON_A_PAGE, plot_overlaps
 from figures.paging import parts
 from figures.protocol_ratios import plot_protocols
@@ -16,7 +19,9 @@ from figures.style.class_colours import counts_of
 from figures.style.saving import WRITTEN_FORMATS, save_figure, save_pages
 from figures.style.sheet import PANELS
 from figures.trajectory import labels_of, trajectory_pages
-from spectra import Analysis
+from spectra import Analysis, LossAnalysis
+from spectra.results.groups.many import are_many
+from spectra.results.groups.summary import single_classes
 from spectra.results.protocol_rows import protocol_rows
 from spectra.results.reproduction_result import ReproductionResult
 from spectra.system.files.names import file_name
@@ -32,6 +37,10 @@ def draw_analysis(
     width: str = "screen",
 ) -> list[Path]:
     """Draw the densities of the records that have one, up to six panels a page, and the layers.
+
+    Of more than 200 losses every class is a point against its size (``classes.png``), and
+    densities and layers are those of the groups' losses and of the three classes at either end of
+    λmin.
 
     All pages have the same axes and the same smoothing; with more than six losses, classes of
     the head stand above classes of the tail on one page (:func:`figures.density_pages`).
@@ -58,9 +67,13 @@ def draw_analysis(
         ['density.png']
     """
     folder = Path(folder)
-    labels = labels or [r.label for r in analysis.records if r.spectrum is not None]
     title = analysis.checkpoint.name
     written = []
+    if not labels and are_many(analysis.records):
+        figure = plot_classes_by_size(analysis, title=title, width=width)
+        written += save_figure(figure, folder / "classes", formats)
+        analysis = replace(analysis, records=_shown_alone(analysis.records))
+    labels = labels or [r.label for r in analysis.records if r.spectrum is not None]
     if labels:
         pages = density_pages({"": analysis}, labels, sigma=sigma, title=title, width=width)
         written += save_pages(pages, folder, "density", formats)
@@ -68,6 +81,15 @@ def draw_analysis(
         figure = plot_layers(analysis, title=title, width=width)
         written += save_figure(figure, folder / "layers", formats)
     return written
+
+
+def _shown_alone(records: Sequence[LossAnalysis]) -> tuple[LossAnalysis, ...]:
+    """Return the losses of groups, and the classes at either end of λmin, as many as a page has."""
+    single = sorted(single_classes(records), key=lambda r: (r.lambda_min, r.classes))
+    half = PANELS // 2
+    chosen = {r.label for r in (*single[:half], *single[-half:])}
+    chosen |= {r.label for r in records} - {r.label for r in single}
+    return tuple(r for r in records if r.label in chosen)
 
 
 def draw_trajectories(
@@ -81,6 +103,7 @@ def draw_trajectories(
 ) -> list[Path]:
     """Draw |λmin/λmax| over the epochs, one panel a run.
 
+    Of more than 200 losses the curves are those of groups of classes, medians with bands.
     Where checkpoints were warm-started, also how far the extreme eigenvectors turned between them.
 
     Args:
@@ -93,10 +116,17 @@ def draw_trajectories(
     """
     folder = Path(folder)
     wanted = labels or labels_of(series)
-    pages = trajectory_pages(series, labels=wanted, switch_epoch=switch_epoch, width=width)
+    if are_many(wanted):
+        pages = groups_over_training_pages(series, switch_epoch=switch_epoch, width=width)
+        # Of each class there is a cell for each epoch: those of groups alone are drawn.
+        wanted = [label for label in wanted if not label.isdecimal()]
+    else:
+        pages = trajectory_pages(series, labels=wanted, switch_epoch=switch_epoch, width=width)
     written = save_pages(pages, folder, "trajectory", formats)
     warm = [
-        name for name, runs in series.items() if any(r.overlaps for a in runs for r in a.records)
+        name
+        for name, runs in series.items()
+        if any(r.overlaps and r.label in wanted for a in runs for r in a.records)
     ]
     turned = {name: series[name] for name in warm}
     if turned:

@@ -99,7 +99,7 @@ def plot_trajectory(
                     line = _draw(ax, panel[label], styles[label])
                     line.set_label(f"{label_text(label)} ({sizes[label]:,})")
                     handles.setdefault(label, line)
-            _set_axes(ax, scale, values)
+            set_ratio_axes(ax, scale, values)
             write_header(ax, drawn_name(name), above=0 if switch_epoch is None else 10)
             if switch_epoch is not None:
                 draw_switch(ax, switch_epoch, switch_name)
@@ -161,7 +161,8 @@ def _draw(ax: Axes, curve: _Curve, style: SeriesStyle) -> Line2D:
     return line
 
 
-def _set_axes(ax: Axes, scale: str, values: Sequence[float]) -> None:
+def set_ratio_axes(ax: Axes, scale: str, values: Sequence[float]) -> None:
+    """Set the axes of a ratio over epochs: ``linear``, from 0 to 1, or ``log``."""
     from matplotlib.ticker import MaxNLocator
 
     ax.set_yscale(scale)

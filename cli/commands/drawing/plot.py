@@ -89,6 +89,7 @@ def _draw(
         save_pages,
     )
     from spectra import load_analysis
+    from spectra.results.groups.many import are_many
     from spectra.results.study_result import load_study_result
 
     held = "analysis.json" if study is None else "results.json"
@@ -139,6 +140,11 @@ def _draw(
     elif kind == "grid":
         first = next(iter(analyses.values()))
         columns = labels or [record.label for record in first.records]
+        if are_many(columns):
+            raise InputError(
+                f"a grid has a panel for each of {len(columns)} losses and each file; name some of "
+                "them, such as --classes head,tail,8"
+            )
         pages = density_pages(analyses, columns, sigma=sigma, width=width)
         written += save_pages(pages, folder, "density-grid", chosen)
     else:

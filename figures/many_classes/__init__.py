@@ -1,0 +1,1 @@
+"""Figures of a thousand classes: by their size, and their groups over training."""
