@@ -270,8 +270,10 @@ def _bootstrap(
 ) -> ImageBootstrap | None:
     """Return what other images would give; None: a loss that is flat has no ratio to vary."""
     rows = torch.stack([vector.to(op.dtype) for vector in vectors])
-    decayed = op.weight_decay * rows.double().square().sum(1, keepdim=True)
-    low, high = (op.curvatures(rows).double() + decayed) * factor
+    found = op.curvatures(rows).double()
+    if op.weight_decay:
+        found += op.weight_decay * rows.double().square().sum(1, keepdim=True)
+    low, high = found * factor
     generator = make_generator(settings.seed, "image bootstrap", label)
     if not high.any():
         return None

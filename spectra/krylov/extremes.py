@@ -12,7 +12,7 @@ from spectra.krylov.defaults import FLOOR, MAX_STEPS, NUM_STEPS, TOLERANCE
 from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.outer_bounds import OuterBounds
 from spectra.krylov.probes import draw_probe
-from spectra.krylov.rayleigh_quotients import Eigenpair, eigenpair_of_vector, rayleigh_quotients
+from spectra.krylov.rayleigh_quotients import Eigenpair, eigenpair_of_vector, quotients_in_float64
 from spectra.krylov.stopping.ends_of_run import EndsOfRun
 from spectra.krylov.thick_restart import check_max_basis, new_direction, thick_restart
 from spectra.krylov.tolerance import Tolerance
@@ -229,7 +229,7 @@ def extremes_of_run(
                 on_progress=on_progress,
             )
             both = zip(cut.vectors, cut.converged, strict=True)
-            low, high = (_checked(op, vectors, met) for vectors, met in both)
+            low, high = [_checked(op, vectors, met) for vectors, met in both]
             return _judged(Extremes(low, high, cut.steps, restarts=cut.restarts), tolerance)
         else:
             break
@@ -237,7 +237,9 @@ def extremes_of_run(
     count = min(k, len(coefficients))
     columns = [*range(count), *range(-1, -count - 1, -1)]
     vectors, met = run.unit_ritz_vectors(coefficients[:, columns]), ends.met()
-    low, high = _checked(op, vectors[:count], met[0]), _checked(op, vectors[count:], met[1])
+    below, above = vectors[:count], vectors[count:]
+    del vectors
+    low, high = _checked(op, below, met[0]), _checked(op, above, met[1])
     return _judged(Extremes(low, high, len(run)), tolerance)
 
 
@@ -252,18 +254,22 @@ def proven_extremes(op: SymmetricOperator, found: Extremes, tolerance: Tolerance
     if not isinstance(op, ChunkedOperator):
         return found
     vectors = [pair.vector for pair in found.pairs]
-    seen = rayleigh_quotients(op.in_float64(), torch.stack(vectors), tolerance=tolerance)
-    both = zip(seen.pairs, found.pairs, strict=True)
+    seen = quotients_in_float64(op.in_float64(), vectors, tolerance=tolerance)
+    both = zip(seen, found.pairs, strict=True)
     pairs = tuple(
         replace(pair, converged=pair.converged and before.converged) for pair, before in both
     )
-    return replace(found.with_pairs(pairs), proven=seen.proven)
+    return replace(found.with_pairs(pairs), proven=True)
 
 
 def _checked(
     op: SymmetricOperator, vectors: list[torch.Tensor], met: npt.NDArray[np.bool_]
 ) -> tuple[Eigenpair, ...]:
-    return tuple(eigenpair_of_vector(op, y, bool(m)) for y, m in zip(vectors, met, strict=False))
+    """Return the pairs of ``vectors``, which it empties, or they would lie beside the pairs'."""
+    pairs = []
+    for m in met.tolist()[: len(vectors)]:
+        pairs.append(eigenpair_of_vector(op, vectors.pop(0), m))
+    return tuple(pairs)
 
 
 def _judged(found: Extremes, tolerance: Tolerance) -> Extremes:

@@ -133,7 +133,8 @@ class Lanczos:
             NonFiniteError: it holds NaN or infinity.
         """
         basis = self.basis
-        w = product.double()
+        w = product.to(torch.float64, copy=True)
+        del product  # of a large network each vector counts
         alpha = w @ basis.last().double()
         w = basis.orthogonalise(basis.orthogonalise(w))
         beta = w.norm()
@@ -142,12 +143,12 @@ class Lanczos:
         if len(self._unread) >= self._every or self._fills_space():
             if self.closed:  # reads
                 return
-            w = w / self._betas[steps - 1]
+            w.div_(self._betas[steps - 1])
         else:
-            w = w / beta
+            w.div_(beta)
         # Once more at length 1: where w was small, what is left of the basis has grown with it.
         q = basis.orthogonalise(w)
-        basis.append(q / q.norm())
+        basis.append(q.div_(q.norm()))
 
     def begin_new_block(self, vector: Tensor) -> bool:
         """Go on from a closed space with a new direction; return False where none is left.
@@ -226,7 +227,7 @@ class Lanczos:
         else:
             assert isinstance(self.basis, NoBasis)
             vectors = list(self.basis.second_pass(self.op, self._betas, coefficients))
-        return [vector / vector.norm() for vector in vectors]
+        return [vector.div_(vector.norm()) for vector in vectors]
 
     def ritz_vectors(self, coefficients: FloatArray) -> Tensor:
         """Return the columns of ``coefficients`` (m, k) as vectors, shape (k, P), in op's dtype."""

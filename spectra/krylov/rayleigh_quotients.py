@@ -11,6 +11,7 @@ from torch import Tensor
 from spectra.krylov.tolerance import Tolerance
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.interface import SymmetricOperator
+from spectra.system.memory.pieces import pieces
 
 # Ours: beyond so many bytes in all, what a pass holds of several vectors counts for more than the
 # primal work that one pass for all of them saves.
@@ -84,6 +85,38 @@ def rayleigh_quotients(
     return RayleighQuotients(pairs, products, op.dtype == torch.float64)
 
 
+def quotients_in_float64(
+    op: ChunkedOperator, vectors: Sequence[Tensor], *, tolerance: Tolerance
+) -> tuple[Eigenpair, ...]:
+    """Return Rayleigh quotients and residuals of vectors of length 1, by a matrix in float64.
+
+    Pairs of large vectors have these themselves: of them no copy is made, and one product a time.
+
+    Cost: a product for each.
+
+    Args:
+        op: the matrix in float64.
+        vectors: each (P,), float64, of length 1.
+        tolerance: residual at which a pair counts as converged.
+    """
+    if sum(vector.nbytes for vector in vectors) <= _LARGE:
+        return rayleigh_quotients(op, torch.stack(list(vectors)), tolerance=tolerance).pairs
+    seen = []
+    for vector in vectors:
+        (product,), scales = op.scaled_products(vector[None])
+        squared = vector @ vector
+        value = float((vector @ product) / squared)
+        for piece in pieces(op.size):
+            product[piece] -= value * vector[piece]
+        seen.append((value, float(product.norm() / squared.sqrt()), float(scales[0])))
+        del product
+    allowed = tolerance.allowed([value for value, _, _ in seen]).tolist()
+    return tuple(
+        Eigenpair(value, vector, rest, rest <= most, scale)
+        for (value, rest, scale), vector, most in zip(seen, vectors, allowed, strict=True)
+    )
+
+
 def quotients_beside_products(
     op: ChunkedOperator, vectors: Tensor, products: Tensor, *, tolerance: Tolerance
 ) -> RayleighQuotients:
@@ -152,10 +185,13 @@ def eigenpair_of_vector(op: SymmetricOperator, vector: Tensor, converged: bool) 
     """Return the Rayleigh quotient and the residual of one vector, by one product with it."""
     # Rounded to the operator's dtype first: value and residual are then those of one vector.
     y = vector.to(op.dtype)
-    y64 = y.double()
-    product = op.matvec(y).double()
+    del vector  # of a large network each vector counts
+    y64 = y.to(torch.float64, copy=True)
+    product = op.matvec(y).to(torch.float64, copy=True)
+    del y
     squared = y64 @ y64
     quotient = (y64 @ product) / squared
-    found = torch.stack([squared, quotient, (product - quotient * y64).norm()])
+    found = torch.stack([squared, quotient, product.sub_(quotient * y64).norm()])
+    del product
     norm2, value, residual = found.tolist()  # one wait for a card
-    return Eigenpair(value, y64 / norm2**0.5, residual / norm2**0.5, converged)
+    return Eigenpair(value, y64.div_(norm2**0.5), residual / norm2**0.5, converged)

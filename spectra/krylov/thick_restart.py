@@ -90,7 +90,7 @@ class ThickRestart:
         if len(self.basis) >= self.max_basis:
             self.cut_back()
         basis = self.basis
-        w = self.op.matvec(basis.last()).double()
+        w = self.op.matvec(basis.last()).to(torch.float64, copy=True)
         alpha = w @ basis.last().double()
         w = basis.orthogonalise(basis.orthogonalise(w))
         alpha_beta: list[float] = torch.stack([alpha, w.norm()]).tolist()
@@ -107,8 +107,8 @@ class ThickRestart:
             self.closed = True
             return
         self.current = grown
-        q = basis.orthogonalise(w / alpha_beta[1])
-        basis.append(q / q.norm())
+        q = basis.orthogonalise(w.div_(alpha_beta[1]))
+        basis.append(q.div_(q.norm()))
 
     def cut_back(self, *, ends: tuple[bool, bool] = (False, False)) -> None:
         """Keep the ends of the current block and the newest vector.
@@ -177,7 +177,7 @@ class ThickRestart:
             [self.basis.combine(padded[:, i]) for i in np.argsort(rising, kind="stable")[: self.k]]
             for rising in (every, -every)
         )
-        return [y / y.norm() for y in low], [y / y.norm() for y in high]
+        return [y.div_(y.norm()) for y in low], [y.div_(y.norm()) for y in high]
 
     def _combine(self, coefficients: FloatArray, *, newest: bool) -> None:
         """Replace the current block's vectors; what is locked, and the newest, stay."""

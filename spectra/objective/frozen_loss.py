@@ -31,6 +31,7 @@ from spectra.objective.samples.shares import SharedImages
 from spectra.objective.short_memory import with_smaller_chunks
 from spectra.system.allocator import give_back_free_memory
 from spectra.system.exact import check_mode, exact_products
+from spectra.system.memory.pieces import add_parts_to
 from spectra.system.precision import float32_precision
 
 T = TypeVar("T")
@@ -235,10 +236,10 @@ class FrozenLoss(SharedImages, NetworkPoint):
         total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
         lengths = []
         with exact_products(self.device):
-            for pieces in self._map(self._chunk_gradient):
-                total += (gradient := torch.cat([g.reshape(-1) for g in pieces]))
+            for parts in self._map(self._chunk_gradient):
+                length = add_parts_to(total, parts)
                 if scaled:
-                    lengths.append(gradient.double().norm())
+                    lengths.append(length())
         return total, lengths
 
     def loss(self) -> float:

@@ -60,14 +60,14 @@ class NetworkPoint:
         self._in_place = ParametersInPlace(model)
 
     @contextmanager
-    def moved(self, step: Tensor) -> Iterator[None]:
-        """Have the parameters at w + step, shape (P,), inside the block: for losses and gradients.
+    def moved(self, step: Tensor, factor: float = 1.0) -> Iterator[None]:
+        """Have the parameters at w + factor · step, (P,), inside: for losses and gradients.
 
         Products are refused there, for kept work is of w: of this operator and of all that share
         its parameters.
         """
         pieces = self.unflatten(step.to(self.device))
-        with perturbed(self.parameters, [e.to(self.dtype) for e in pieces]):
+        with perturbed(self.parameters, [e.to(self.dtype) for e in pieces], factor):
             before, self._displacement.now = self._displacement.now, True
             try:
                 yield

@@ -17,7 +17,9 @@ from spectra.objective.workers import map_in_order
 from spectra.operators.interface import SymmetricOperator
 from spectra.operators.scores import own_scores
 from spectra.products import Choice, ChunkHessian, KeptWork, Products, Tuning
+from spectra.system.allocator import collect_large_garbage
 from spectra.system.exact import exact_products
+from spectra.system.memory.pieces import add_to
 
 # Ours: images on which the primal work of a chunk is measured, and, where it may be too large for a
 # card, that of one image.
@@ -80,12 +82,12 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         self.check_point()
         if self.dtype == torch.float64:
             return self
+        collect_large_garbage(8 * self.size)  # such as another one of these
         double = self._in_float64()
-        # On a card, as many bytes in work as in float32, beside what that keeps. On a CPU, float64
-        # convolutions unfold their input, which has to stay in the cache.
+        # On a card, as many bytes in work as in float32. On a CPU, the unfolded input of float64
+        # convolutions has to stay in the cache.
         double.micro_chunk = max(1, self.micro_chunk // (2 if self.device.type == "cuda" else 16))
-        # It keeps nothing, but where memory ends, what this operator keeps gives way.
-        double._kept = self._kept.beside(keeps=False)
+        double._kept = self._kept.beside(keeps=False)  # what is kept gives way where memory ends
         double._beside_float32 = True
         double._products = double._made(self.tuning)
         return double
@@ -108,8 +110,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
     def matmat(self, vectors: Tensor) -> Tensor:
         """Return H v for each row of ``vectors``, shape (K, P): the primal work serves all of them.
 
-        Each row is, to the last bit, what :meth:`matvec` returns for it; to rounding where
-        ``tuning`` stacks vectors.
+        Each row is, to the last bit, what :meth:`matvec` returns; to rounding where it is stacked.
         """
         total = self._world.add_up(self._summed_products(vectors)[0])
         return self._decayed(total.div_(self.total_weight), vectors).to(self.dtype)
@@ -138,7 +139,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
             scales += self.decay * self.total_weight * vectors.to(total).norm(dim=1)
         for products in self._chunk_products(vectors):
             for k, product in enumerate(products):
-                total[k] += product
+                add_to(total[k], product)
                 if scaled:
                     scales[k] += product.double().norm()
         return total, scales
@@ -218,8 +219,8 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
     def make_room(self) -> None:
         """Work in chunks of half as many images from here on, and keep half as much of their work.
 
-        Asked for where memory ended: what is kept may be what took it. Beside :meth:`forget` and
-        :meth:`shrink_chunks` it is all that changes in an operator, and moves products by rounding.
+        What is kept may be what took the memory. Beside :meth:`forget` and :meth:`shrink_chunks`
+        it is all that changes in an operator, and moves products by rounding.
         """
         if self.keeps_work:  # else it was not what took the memory
             self._kept.budget = min(self.memory_budget, self._kept.held) // 2
@@ -270,8 +271,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
 
     def _groups(self, vectors: Tensor) -> list[Tensor]:
         """Return the vectors that a pass takes together, (k, P), or (P,) where it is one."""
-        vectors = vectors.to(self.device, self.dtype)
-        groups = vectors.split(self.vectors_a_pass)
+        groups = vectors.to(self.device, self.dtype).split(self.vectors_a_pass)
         return [group[0] if len(group) == 1 else group for group in groups]
 
     def _exact(self) -> contextlib.AbstractContextManager[None]:

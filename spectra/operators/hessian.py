@@ -40,7 +40,7 @@ from spectra.products import (
 )
 from spectra.products.measured import candidates, fastest, measure
 from spectra.products.tuning import DEFAULT, MEASURED
-from spectra.system.allocator import collect_large_garbage
+from spectra.system.allocator import collect_large_garbage, map_large_blocks
 from spectra.system.precision import float32_precision
 from spectra.system.seeding import make_generator
 
@@ -148,6 +148,7 @@ class HessianOperator(ChunkedOperator):
         )
         self.label = label
         self.count = ImageCount()
+        map_large_blocks(self.size * self.dtype.itemsize)
         if isinstance(tuning, str) and tuning != MEASURED:
             raise InputError(f"tuning must be a Tuning or {MEASURED!r}, got {tuning!r}")
         measured = isinstance(tuning, str)
@@ -245,11 +246,7 @@ class HessianOperator(ChunkedOperator):
             return FewImages(self, check_losses(self))
 
     def _choose(self, products: str, few: FewImages | None) -> Derivatives | None:
-        """Check derivatives, and choose how products are made, with the same product.
-
-        Returns:
-            The derivatives, where they were checked and are known.
-        """
+        """Choose how products are made by derivatives, which it returns where they are known."""
         known: Derivatives | None = None
         exact: ExactProduct | None = None
         if few is not None:
@@ -262,7 +259,8 @@ class HessianOperator(ChunkedOperator):
                     double.labels,
                     double.weights,
                     known.vector,
-                    known.product * double.total_weight,
+                    known.product,
+                    double.total_weight,
                 )
         self.choice = Choice(products)
         if products == "auto":

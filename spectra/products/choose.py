@@ -108,7 +108,8 @@ class ExactProduct:
         labels: theirs.
         weights: theirs, w_i.
         vector: shape (P,).
-        product: Σ_i w_i ∇²ℓ_i v, shape (P,).
+        product: Σ_i w_i ∇²ℓ_i v, shape (P,), over ``total_weight``.
+        total_weight: what the sum was divided by.
     """
 
     model: nn.Module
@@ -118,6 +119,7 @@ class ExactProduct:
     weights: Tensor
     vector: Tensor
     product: Tensor
+    total_weight: float = 1.0
 
 
 def choose(
@@ -190,9 +192,11 @@ def choose_by(exact: ExactProduct, tuning: Tuning = DEFAULT) -> Choice:
             for part in parts
         ]
         direction = products.direction(exact.vector)
-        found = [chunk.product(direction) for chunk in kept]
-        agree = _agree(torch.stack(found).sum(0), exact.product)
-        agree = agree and _agree(kept[-1].product(direction), found[-1])
+        last = kept[-1].product(direction)
+        total = last if len(kept) == 1 else kept[0].product(direction).add_(last)
+        agree = _agree(total / exact.total_weight, exact.product)
+        del total
+        agree = agree and _agree(kept[-1].product(direction), last)
     except Exception as error:  # whatever a stranger's operations raise
         if out_of_memory(error) or isinstance(error, SpectraError):
             raise
@@ -203,4 +207,5 @@ def choose_by(exact: ExactProduct, tuning: Tuning = DEFAULT) -> Choice:
 
 
 def _agree(found: Tensor, wanted: Tensor) -> bool:
-    return bool((found - wanted).norm() <= AGREEMENT * wanted.norm())
+    """Say whether ``found``, which it spoils, is ``wanted``."""
+    return bool(found.sub_(wanted).norm() <= AGREEMENT * wanted.norm())

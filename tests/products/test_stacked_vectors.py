@@ -13,7 +13,7 @@ from product_nets import (
 
 from spectra import InputError
 from spectra.products import WAYS, Tuning
-from spectra.products.tangent import joined_weights
+from spectra.products.tangent import reordering
 from spectra.products.tuning import LAYOUTS
 
 DOUBLE = torch.float64
@@ -44,7 +44,7 @@ def test_stacked_vectors_and_layouts_give_the_products_of_double_backward(name, 
 
 def test_weights_too_many_to_be_paired_give_the_same_products(monkeypatch):
     expected = operator("option-a", products="tangent")
-    monkeypatch.setattr(joined_weights, "LARGEST_PAIRED", 0)
+    monkeypatch.setattr(reordering, "LARGEST_PAIRED", 0)
     op = operator("option-a", products="tangent")
     assert op._products.folding._joined.layers == []
     assert_same_product(op, expected)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectra.krylov.basis.interface import Basis, without
+from spectra.krylov.basis.interface import Basis, take_out
 from spectra.krylov.tridiagonal import FloatArray
 from spectra.operators.interface import SymmetricOperator
 
@@ -44,8 +44,8 @@ class DeviceBasis(Basis):
         self._count += 1
 
     def orthogonalise(self, w: Tensor) -> Tensor:
-        """Return ``w`` less its projection on all vectors."""
-        return without(w, self._rows[: self._count])
+        """Take the projection on all vectors from ``w``, and return it."""
+        return take_out(w, self._rows[: self._count])
 
     def truncate(self, count: int) -> None:
         """Forget all vectors but the first ``count``."""

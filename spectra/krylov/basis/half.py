@@ -45,7 +45,7 @@ class HalfBasis(HostBasis):
         self._recent.append(q)
 
     def orthogonalise(self, w: Tensor) -> Tensor:
-        """Return ``w`` less its projection on the last two vectors, and then on all."""
+        """Take out of ``w`` the projection on the last two vectors, then that on all; return it."""
         return super().orthogonalise(self._recent.orthogonalise(w))
 
     def truncate(self, count: int) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from spectra.krylov.basis.interface import Basis
 from spectra.operators.interface import SymmetricOperator
+from spectra.system.memory.pieces import add_to
 
 # Ours: vectors are moved, and widened, this many bytes at a time, at most 8 vectors.
 _SLAB_BYTES, _SLAB_ROWS = 2**26, 8
@@ -48,12 +49,12 @@ class HostBasis(Basis):
         self._count += 1
 
     def orthogonalise(self, w: Tensor) -> Tensor:
-        """Return ``w`` less its projection on all vectors."""
+        """Take the projection on all vectors from ``w``, and return it."""
         narrow, projection = w.to(self.dtype), torch.zeros_like(w)
         for rows in self._blocks(self._count):
             held = rows.to(self.device, self.dtype)
-            projection += (((held @ narrow) / self.scale**2) @ held).double()
-        return w - projection
+            add_to(projection, ((held @ narrow) / self.scale**2) @ held)
+        return w.sub_(projection)
 
     def truncate(self, count: int) -> None:
         """Forget all vectors but the first ``count``."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from spectra.krylov.tridiagonal import FloatArray
 from spectra.operators.interface import SymmetricOperator
+from spectra.system.memory.pieces import take_from
 
 # Columns of the basis that are widened to float64 at a time: bounds the extra memory.
 _BLOCK = 65536
@@ -44,7 +45,7 @@ class Basis(ABC):
 
     @abstractmethod
     def orthogonalise(self, w: Tensor) -> Tensor:
-        """Return ``w`` (P,), float64, less what of it is held: one Gram-Schmidt pass."""
+        """Take out of ``w`` (P,), float64, what of it is held, and return it: one pass."""
 
     @abstractmethod
     def truncate(self, count: int) -> None:
@@ -88,6 +89,7 @@ class Basis(ABC):
         """Overwrite the columns of the first vectors by ``block``, float64."""
 
 
-def without(w: Tensor, rows: Tensor) -> Tensor:
-    """Return ``w`` (P,), float64, less its projection on ``rows`` (k, P), taken in their dtype."""
-    return w - ((rows @ w.to(rows.dtype)) @ rows).double()
+def take_out(w: Tensor, rows: Tensor) -> Tensor:
+    """Take the projection on ``rows`` (k, P), made in their dtype, from ``w`` (P,), float64."""
+    take_from(w, (rows @ w.to(rows.dtype)) @ rows)
+    return w

@@ -10,6 +10,7 @@ from spectra.krylov.basis.interface import Basis
 from spectra.krylov.basis.recent import RecentVectors
 from spectra.krylov.tridiagonal import FloatArray
 from spectra.operators.interface import SymmetricOperator
+from spectra.system.memory.pieces import pieces
 
 
 class NoBasis(Basis):
@@ -49,7 +50,7 @@ class NoBasis(Basis):
         self._count += 1
 
     def orthogonalise(self, w: Tensor) -> Tensor:
-        """Return ``w`` less its projection on the last two vectors."""
+        """Take the projection on the last two vectors from ``w``, and return it."""
         return self._recent.orthogonalise(w)
 
     def truncate(self, count: int) -> None:
@@ -77,12 +78,13 @@ class NoBasis(Basis):
         for step in range(m):
             q = twin.last()
             for row, s in zip(total, coefficients[step], strict=True):
-                row.add_(q.double(), alpha=float(s))
+                for piece in pieces(op.size):
+                    row[piece].add_(q[piece].double(), alpha=float(s))
             if step + 1 < m:
-                w = op.matvec(q).double()
-                w = twin.orthogonalise(twin.orthogonalise(w)) / betas[step]
+                w = op.matvec(q).to(torch.float64, copy=True)
+                w = twin.orthogonalise(twin.orthogonalise(w)).div_(betas[step])
                 w = twin.orthogonalise(w)
-                twin.append(w / w.norm())
+                twin.append(w.div_(w.norm()))
         return total
 
     def _columns(self, rows: int, columns: slice) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from spectra.krylov.basis.interface import without
+from spectra.krylov.basis.interface import take_out
 from spectra.operators.interface import SymmetricOperator
 
 
@@ -31,12 +31,16 @@ class RecentVectors:
 
     def append(self, q: Tensor) -> None:
         """Add a vector; the last but one goes."""
-        self._rows = torch.cat([self._rows[-1:], q.to(self._rows.dtype)[None]])
+        if len(self._rows) < 2:
+            self._rows = torch.cat([self._rows, q.to(self._rows.dtype)[None]])
+        else:
+            self._rows[0] = self._rows[1]
+            self._rows[1] = q
 
     def drop(self, count: int) -> None:
         """Forget the newest ``count`` vectors."""
         self._rows = self._rows[: max(0, len(self._rows) - count)]
 
     def orthogonalise(self, w: Tensor) -> Tensor:
-        """Return ``w`` less its projection on both."""
-        return without(w, self._rows)
+        """Take the projection on both from ``w``, and return it."""
+        return take_out(w, self._rows)

@@ -88,7 +88,7 @@ def _read_off(op: FrozenLoss, graph: GradientGraph) -> tuple[float, Tensor, Tens
 def _with_reached(op: FrozenLoss) -> tuple[float, Tensor, Tensor]:
     """Return the mean loss, its gradient (P,), and which parameters that reaches, (B,)."""
     value, reached = 0.0, torch.zeros(len(op.parameters), dtype=torch.bool)
-    gradient: Tensor | None = None
+    gradient = torch.zeros(op.size, dtype=op.dtype, device=op.device)
     with exact_products(op.device), torch.enable_grad():
         for chunk in op.chunks():
             loss = op.chunk_losses(chunk).sum()
@@ -96,15 +96,10 @@ def _with_reached(op: FrozenLoss) -> tuple[float, Tensor, Tensor]:
             if loss.requires_grad:
                 pieces = torch.autograd.grad(loss, op.parameters, allow_unused=True)
                 reached |= torch.tensor([piece is not None for piece in pieces])
-                flat = torch.cat(
-                    [
-                        (torch.zeros_like(p) if piece is None else piece).reshape(-1)
-                        for p, piece in zip(op.parameters, pieces, strict=True)
-                    ]
-                )
-                gradient = flat if gradient is None else gradient.add_(flat)
-    if gradient is None:  # no parameter reaches the loss
-        gradient = torch.zeros(op.size, dtype=op.dtype, device=op.device)
+                for slope, piece in zip(op.unflatten(gradient), pieces, strict=True):
+                    if piece is not None:
+                        slope += piece
+                del pieces
     return value / op.total_weight, gradient.div_(op.total_weight), reached.to(op.device)
 
 
@@ -113,11 +108,12 @@ def central_difference(op: FrozenLoss, vector: Tensor, step: float) -> tuple[flo
 
     Cost: two forward and backward passes.
     """
-    with op.moved(step * vector):
+    with op.moved(vector, step):
         up, gradient, _ = _with_reached(op)
-    with op.moved(-step * vector):
+    with op.moved(vector, -step):
         down, other, _ = _with_reached(op)
-    return (up - down) / (2 * step), gradient.sub_(other).div_(2 * step)
+    gradient.sub_(other)
+    return (up - down) / (2 * step), gradient.div_(2 * step)
 
 
 def block_norms(op: FrozenLoss, vector: Tensor) -> Tensor:
@@ -133,6 +129,7 @@ def _direction(
     vector = torch.rand(op.size, generator=generator).to(op.device, op.dtype).sub_(0.5)
     pieces = op.unflatten(vector)
     torch._foreach_mul_(pieces, list(reached / block_norms(op, vector)))
-    along = torch.where(slopes > 0, 0.5 / slopes, 0.0)
-    torch._foreach_add_(pieces, torch._foreach_mul(op.unflatten(gradient), list(along)))
+    along = torch.where(slopes > 0, 0.5 / slopes, 0.0).tolist()
+    for piece, slope, share in zip(pieces, op.unflatten(gradient), along, strict=True):
+        piece.add_(slope, alpha=share)
     return vector.div_(vector.norm().clamp_min(1e-300))  # 0 where no parameter is reached

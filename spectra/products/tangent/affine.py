@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spectra.products.layers.interface import Layer, Saved, inner
 from spectra.products.tangent.flat_order import AffineParts
-from spectra.products.tangent.folding import Direction, Folding, Moved
+from spectra.products.tangent.folding import Direction, Moved
 
 
 class TwoTerms(NamedTuple):
@@ -44,8 +44,8 @@ class Affine(Layer):
     def __init__(self, parts: AffineParts) -> None:
         self.parts = parts
 
-    def attach(self, folding: Folding, place: int) -> None:
-        """Take W' and b' from ``folding``, in which this is the layer number ``place``."""
+    def attach(self, folding: Any, place: int) -> None:
+        """Take W' and b' from a folding, in which this is the layer number ``place``."""
         self.place = place
         self.weight, self.bias = folding.weights[place], folding.biases[place]
         self.moves_weight, self.moves_bias = folding.moves_weight[place], folding.moves_bias[place]

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from spectra.products.tangent.flat_order import AffineParts, FlatOrder
-from spectra.products.tangent.joined_weights import JoinedWeights
-from spectra.products.tangent.reordering import Reordering
+from spectra.products.tangent.reordering import JoinedWeights, Reordering
 
 
 @dataclass

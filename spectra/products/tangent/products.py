@@ -25,6 +25,7 @@ from spectra.products.tangent.affine import Affine
 from spectra.products.tangent.convolution import Convolution
 from spectra.products.tangent.folding import Direction, Folding, Moved
 from spectra.products.tangent.rest import Rest
+from spectra.products.tangent.unfolded import Unfolded, is_worth_leaving
 from spectra.products.tangent.vector_parts import VectorParts
 from spectra.products.tuning import DEFAULT, Tuning
 
@@ -69,18 +70,26 @@ class TangentProducts(Products):
         self.leaves = [self.trained[name] for name in traced.rest_names]
         read = {name for layer in layers for name in layer.parts.names.values()}
         loose = [*traced.parameters.values(), *traced.rest_names]
-        self.vector_parts = VectorParts(shapes, read, loose)
-        self.folding = Folding(
-            [layer.parts for layer in layers],
-            {name: shape for name, shape in shapes.items() if name in read},
-            like=next(iter(self.trained.values())),
-            channels_last=tuning.channels_last,
-            paired=[
-                i
-                for i, (step, layer) in enumerate(zip(affine, layers, strict=True))
-                if layer.joins and set(step.inputs) <= self.moving
-            ],
-        )
+        parts = [layer.parts for layer in layers]
+        read_shapes = {name: shape for name, shape in shapes.items() if name in read}
+        like = next(iter(self.trained.values()))
+        self.folding: Any  # a Folding, or what stands for one
+        joined = not is_worth_leaving(parts, like.device)
+        self.vector_parts = VectorParts(shapes, read, loose, joined=joined)
+        if not joined:
+            self.folding = Unfolded(parts, read_shapes)
+        else:
+            self.folding = Folding(
+                parts,
+                read_shapes,
+                like=like,
+                channels_last=tuning.channels_last,
+                paired=[
+                    i
+                    for i, (step, layer) in enumerate(zip(affine, layers, strict=True))
+                    if layer.joins and set(step.inputs) <= self.moving
+                ],
+            )
         for place, layer in enumerate(layers):
             layer.attach(self.folding, place)
 

@@ -1,0 +1,1 @@
+"""Holding less memory: long vectors worked on in pieces."""
