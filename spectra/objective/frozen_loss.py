@@ -233,8 +233,7 @@ class FrozenLoss(SharedImages, NetworkPoint):
     @with_smaller_chunks
     def _summed_gradient(self, *, scaled: bool) -> tuple[Tensor, list[Tensor]]:
         """Return this rank's sum, and where asked for the length of what each chunk adds."""
-        total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
-        lengths = []
+        lengths, total = [], torch.zeros(self.size, dtype=torch.float64, device=self.device)
         with exact_products(self.device):
             for parts in self._map(self._chunk_gradient):
                 length = add_parts_to(total, parts)
