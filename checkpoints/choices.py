@@ -6,7 +6,7 @@ Nothing is imported here, so that help is there at once. What a word means lies 
 # Data: where the images come from, their profile, and how they are normalised.
 ARCHIVE_NAMES = ("cifar10", "cifar100")
 PROFILES = ("exp", "step", "none")
-NORMALISATION_NAMES = ("cifar", "cifar100", "imagenet")
+NORMALISATION_NAMES = ("cifar", "cifar100", "imagenet", "inaturalist18")
 SPLITS = ("train", "test")
 
 # Networks.

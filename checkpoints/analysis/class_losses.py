@@ -8,11 +8,13 @@ from torch import Tensor
 
 from checkpoints.analysis.analyzed_loss import LossTerms, loss_terms
 from checkpoints.analysis.data_of import check_taken, finished, normalisation_for
+from checkpoints.analysis.inputs.photo_memory import decode_for, photos_within
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.choices import DTYPES, REDUCTIONS
 from checkpoints.data import ImageData, ImageProtocol, Normalisation
-from checkpoints.data.dataset import Labelled
+from checkpoints.data.photos.cached import CachedPhotos
+from checkpoints.data.photos.photos import Photos
 from checkpoints.data.views import FROZEN, PLAIN
 from spectra import HessianOperator, make_generator
 from spectra.classes.chosen_images import ImageChoice, choose_images
@@ -37,6 +39,8 @@ class Losses:
         normalisation: of the images.
         terms: per-sample loss and class weights.
         protocol: which images.
+        photos: the split, where its images lie in files: each is decoded once for all losses, as
+            far as memory allows.
     """
 
     model: torch.nn.Module
@@ -45,6 +49,7 @@ class Losses:
     normalisation: Normalisation
     terms: LossTerms
     protocol: ImageProtocol
+    photos: CachedPhotos | None = None
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, data: ImageData, request: AnalysisRequest) -> "Losses":
@@ -70,7 +75,8 @@ class Losses:
             request,
             normalisation,
             loss_terms(checkpoint, request.loss, counts, request.weight_decay),
-            _image_protocol(request, checkpoint),
+            _image_protocol(request, checkpoint, data),
+            photos_within(request.memory, data.split(request.split), request.device),
         )
 
     def choose(self, classes: tuple[int, ...]) -> ImageChoice:
@@ -111,11 +117,10 @@ class Losses:
         """
         request, data, protocol = self.request, self.data, self.protocol
         choice = self.choose(classes)
-        subset = data.split(request.split).subset(choice.index)
         dtype, views = TORCH_DTYPES[request.dtype], protocol.views
         generator = make_generator(request.solver.seed, "augmentation", request.split, label)
-        images, draw = self._inputs(subset, generator)
-        labels = subset.labels.repeat_interleave(views)
+        images, draw = self._inputs(choice.index, generator)
+        labels = data.split(request.split).labels[choice.index].repeat_interleave(views)
         weights = choice.weights.repeat_interleave(views)
         factor = choice.share if request.reduction == "global" else 1.0
         prepared = functools.partial(
@@ -148,13 +153,17 @@ class Losses:
         )
         return prepared(op)
 
-    def _inputs(self, chosen: Labelled, generator: torch.Generator) -> tuple[Samples, Draw | None]:
+    def _inputs(self, index: Tensor, generator: torch.Generator) -> tuple[Samples, Draw | None]:
         """Return the images that the protocol makes of the chosen, and how to draw them anew."""
         dtype = TORCH_DTYPES[self.request.dtype]
 
         def finish(images: Tensor) -> Tensor:
             return self.normalisation(images, dtype)
 
+        if self.photos is not None:
+            decode_for(self.photos, index)
+            return self.photos.lazily(index, finish, self.request.device), None
+        chosen = self.data.split(self.request.split).subset(index)
         if self.protocol.kind == PLAIN:
             return finished(chosen, self.normalisation, dtype, self.request.device), None
         raw = chosen.images.to(self.request.device)  # a quarter of what the finished would be
@@ -164,13 +173,21 @@ class Losses:
         return draw(), draw
 
 
-def _image_protocol(request: AnalysisRequest, checkpoint: Checkpoint) -> ImageProtocol:
+def _image_protocol(
+    request: AnalysisRequest, checkpoint: Checkpoint, data: ImageData
+) -> ImageProtocol:
     """Return the choice of images, with the crops and flips that the checkpoint was trained with.
 
     Raises:
-        InputError: it reads wrong, or the recipe has no augmentation to draw from.
+        InputError: it reads wrong, or the recipe has no augmentation to draw from, or images that
+            lie in files are to be augmented.
     """
     recipe = checkpoint.recipe
+    if isinstance(data.train, Photos) and request.images != PLAIN:
+        raise InputError(
+            f"images {request.images} are of images that lie in memory, and those of {data.name} "
+            "are decoded from files; take --images plain, or give some of them as folder:PATH,SIZE"
+        )
     if recipe is None:  # the published code's, and most strangers'
         return ImageProtocol.parse(request.images)
     return ImageProtocol.parse(request.images, crop=recipe.augment_crop, flip=recipe.augment_flip)

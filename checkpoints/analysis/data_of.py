@@ -1,22 +1,22 @@
 """Finding the images that a checkpoint was trained on, and what they go through."""
 
-import shlex
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from checkpoints.analysis.inputs.known_data import known_data
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data import DataRequest, ImageData, Normalisation, load_data
 from checkpoints.data.dataset import AS_GIVEN, Labelled, LabelledInputs
 from checkpoints.data.normalisations import from_images, of_floats, parse_normalisation
-from checkpoints.data.sources import EXPECTED, WITHOUT_PLACE, data_folder
+from checkpoints.data.photos.cached import lazily_decoded
+from checkpoints.data.photos.photos import Photos
+from checkpoints.data.sources import EXPECTED
 from checkpoints.formats.foreign import NORMALISATION_UNTOLD
 from spectra.errors import InputError
 from spectra.objective.samples.forward import fit_network
 from spectra.objective.samples.input_tree import Samples, frozen
-from spectra.results.plain import from_plain
-from spectra.system.files.names import file_name
 
 
 def data_for(
@@ -36,7 +36,7 @@ def data_for(
         InputError: the checkpoint does not say and ``source`` is None, the data is not where it
             should be, or it is not what the checkpoint was trained on.
     """
-    known = _known(checkpoint)
+    known = known_data(checkpoint)
     if source is None and known is None:
         raise InputError(
             f"{checkpoint.name} does not say what it was trained on; give --data ({EXPECTED})"
@@ -202,10 +202,10 @@ def normalisation_for(
         return AS_GIVEN if asked is None else of_floats(data.train, data.name, asked)
     if asked is None:
         return checkpoint.normalisation or data.normalisation
-    images, scale = data.train.images, data.normalisation.scale
+    scale = data.normalisation.scale
     if asked == "data":
-        return from_images(images, scale)
-    return parse_normalisation(asked, channels=images.shape[1], scale=scale)
+        return from_images(data.train.images, scale)
+    return parse_normalisation(asked, channels=data.train.shape[0], scale=scale)
 
 
 def finished(
@@ -213,12 +213,16 @@ def finished(
 ) -> Samples:
     """Return what a network is given of a split: its images normalised, other inputs as they are.
 
+    Images that lie in files are decoded whenever they are asked for.
+
     Args:
         part: images or other inputs.
         normalisation: see :func:`normalisation_for`.
         dtype: of real numbers; integers stay integers.
         device: where.
     """
+    if isinstance(part, Photos):
+        return lazily_decoded(part, lambda pixels: normalisation(pixels, dtype), device)
     inputs = part.inputs
     if isinstance(part, LabelledInputs) and not normalisation.mean:
         return frozen(inputs, torch.device(device), dtype)
@@ -253,46 +257,3 @@ def with_data(
         return checkpoint
     channels = checkpoint.architecture.in_channels
     return replace(checkpoint, normalisation=parse_normalisation(normalisation, channels=channels))
-
-
-@dataclass(frozen=True)
-class _KnownData:
-    """What a checkpoint says of the images that it was trained on."""
-
-    source: str
-    name: str | None = None
-    test_name: str | None = None
-    profile: str | None = None
-    imbalance_factor: float | None = None
-    n_max: int | None = None
-    selection_seed: int = 0
-    digest: str | None = None
-
-    def found_at(self, checkpoint: str) -> str:
-        """Return the source as a request names it: no place that the user has not named.
-
-        Raises:
-            InputError: files or code that are not looked for because a checkpoint names them.
-        """
-        if self.source in WITHOUT_PLACE:
-            return self.source
-        files = [f"{name}.npz" for name in (self.name, self.test_name) if name]
-        folder = data_folder()
-        if self.source == "npz" and folder is not None:
-            plain = all(file_name(file) == file and "," not in file for file in files)
-            if files and plain and all((folder / file).is_file() for file in files):
-                return "npz:" + ",".join(str(folder / file) for file in files)
-        fetch = "; 'spectra data fetch cifar10' downloads the original"
-        hints = {"npz": f"npz:{','.join(files)}", "folder": f"folder:FOLDER/{self.name}"}
-        raise InputError(
-            f"{checkpoint} says that it was trained on {self.source} {self.name}, and neither "
-            "files, folders nor code are taken because a file names them; give it yourself, such "
-            f"as --data {shlex.quote(str(hints.get(self.source, self.name)))}"
-            f"{fetch if str(self.name).startswith('cifar10-') else ''}"
-        )
-
-
-def _known(checkpoint: Checkpoint) -> _KnownData | None:
-    if checkpoint.data is None:
-        return None
-    return from_plain(checkpoint.data, _KnownData, origin=checkpoint.name, at="data")

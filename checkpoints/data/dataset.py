@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from checkpoints.data.photos.photos import Photos
 from spectra.errors import InputError
 from spectra.objective.samples.input_tree import InputTree, Samples, forms, select
 from spectra.results.provenance import Description, PlainValue
@@ -122,7 +123,7 @@ class LabelledInputs:
         return _counts(self.labels, num_classes)
 
 
-Labelled: TypeAlias = LabelledImages | LabelledInputs
+Labelled: TypeAlias = LabelledImages | LabelledInputs | Photos
 
 
 def _counts(labels: Tensor, num_classes: int) -> tuple[int, ...]:
@@ -285,6 +286,8 @@ class ImageData:
 
 
 def _digest_of(split: Labelled) -> str:
+    if isinstance(split, Photos):
+        return split.digest()
     h = hashlib.sha256()
     for tensor in split.tensors:
         h.update(repr(tuple(tensor.shape)).encode())

@@ -1,25 +1,26 @@
 """Image files in folders, one folder a class, read by Pillow where that is installed."""
 
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
 from checkpoints.data.dataset import LabelledImages
+from checkpoints.data.photos.image_files import (
+    in_eight_bits,
+    is_coloured,
+    opened_image,
+    pillow,
+    reason,
+)
 from spectra.errors import InputError
 from spectra.system.files.limits import check_limit
 from spectra.system.foreign_text import printable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-# What the suffixes stand for, whatever the content is: for PostScript, Pillow runs a program.
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 # Ours: photographs become 50 times their files at most, and one colour becomes 1,000 times its own.
 _DENSE = 50
-_GREY = ("1", "L", "LA")
-_SIXTEEN_BITS = "I;16"  # and what follows it says the order of the bytes
-_TO_EIGHT_BITS = 257  # 65535 becomes 255
 _TRAIN, _TEST = ("train",), ("test", "val", "valid", "validation")
 
 
@@ -89,38 +90,9 @@ def _images_in(folder: Path) -> list[Path]:
     return sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
 
 
-def _pillow() -> ModuleType:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise InputError(
-            "folder:PATH needs Pillow to read images, which is not installed; pip install pillow"
-        ) from error
-    return Image
-
-
-def _opened(file: Path) -> Any:
-    pillow = _pillow()
-    its_own = pillow.MAX_IMAGE_PIXELS
-    try:
-        pillow.MAX_IMAGE_PIXELS = None  # type: ignore[attr-defined]  # ours is checked below
-        image = pillow.open(file, formats=_FORMATS)
-    except Exception as error:  # Pillow raises many things on a damaged file
-        raise InputError(f"cannot read the image {file}: {error}") from error
-    finally:
-        pillow.MAX_IMAGE_PIXELS = its_own  # type: ignore[attr-defined]
-    try:
-        check_limit("image_pixels", image.width * image.height, str(file))
-    except InputError:
-        image.close()
-        raise
-    return image
-
-
 def _is_coloured(file: Path) -> bool:
-    with _opened(file) as image:
-        mode: str = image.mode
-        return mode not in (*_GREY, "I", "F") and not mode.startswith(_SIXTEEN_BITS)
+    with opened_image(file) as image:
+        return is_coloured(image)
 
 
 def _labelled(folder: Path, classes: list[str], size: int | None, *, grey: bool) -> LabelledImages:
@@ -150,24 +122,13 @@ def _labelled(folder: Path, classes: list[str], size: int | None, *, grey: bool)
 
 
 def _pixels(file: Path, size: int | None, *, grey: bool) -> Any:
-    with _opened(file) as image:
-        if image.mode in ("I", "F"):
-            raise InputError(
-                f"{file} has pixels of 32 bits, whose black and white nothing tells; expected 8 or "
-                "16 bits: convert it, or give the images as floats in an npz file"
-            )
+    with opened_image(file) as image:
         try:
-            if image.mode.startswith(_SIXTEEN_BITS):
-                image = _in_eight_bits(image)
-            image = image.convert("L" if grey else "RGB")
-            if size is not None and image.size != (size, size):
-                image = image.resize((size, size), _pillow().Resampling.BILINEAR)
+            pixels = in_eight_bits(image, file).convert("L" if grey else "RGB")
+            if size is not None and pixels.size != (size, size):
+                pixels = pixels.resize((size, size), pillow().Resampling.BILINEAR)
+        except InputError:
+            raise
         except Exception as error:
-            raise InputError(f"cannot read the image {file}: {error}") from error
-        return np.asarray(image, dtype=np.uint8)
-
-
-def _in_eight_bits(image: Any) -> Any:
-    """Return a grey image of 16 bits in 8: Pillow's own conversion cuts what is above 255."""
-    pixels = (np.asarray(image).astype(np.uint32) + _TO_EIGHT_BITS // 2) // _TO_EIGHT_BITS
-    return _pillow().fromarray(pixels.astype(np.uint8))
+            raise InputError(f"cannot read the image {file}: {reason(error)}") from error
+        return np.asarray(pixels, dtype=np.uint8)

@@ -26,7 +26,12 @@ CIFAR100 = Normalisation(
 IMAGENET = Normalisation(name="imagenet", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """The constants of torchvision's ImageNet weights."""
 
-NORMALISATIONS = {n.name: n for n in (CIFAR, CIFAR100, IMAGENET)}
+INATURALIST18 = Normalisation(
+    name="inaturalist18", mean=(0.466, 0.471, 0.380), std=(0.195, 0.194, 0.192)
+)
+"""The constants of the published code for iNaturalist 2018."""
+
+NORMALISATIONS = {n.name: n for n in (CIFAR, CIFAR100, IMAGENET, INATURALIST18)}
 STD_FLOOR = 1e-3
 """Ours: a quarter of one grey level of 255, below the deviation of any channel with content."""
 
@@ -35,8 +40,8 @@ def parse_normalisation(text: str, *, channels: int, scale: float = 255.0) -> No
     """Return the normalisation that ``text`` names or spells out.
 
     Args:
-        text: ``cifar``, ``cifar100``, ``imagenet``, ``none`` (pixels in [0, 1]), or
-            ``m1,m2,m3/s1,s2,s3``: means and standard deviations of pixels in [0, 1].
+        text: ``cifar``, ``cifar100``, ``imagenet``, ``inaturalist18``, ``none`` (pixels in
+            [0, 1]), or ``m1,m2,m3/s1,s2,s3``: means and standard deviations of pixels in [0, 1].
         channels: of the images.
         scale: pixel value that stands for 1; the named constants are for 255.
 

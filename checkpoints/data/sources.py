@@ -19,9 +19,11 @@ from checkpoints.data.dataset import (
 )
 from checkpoints.data.image_folders import read_folder
 from checkpoints.data.longtail import class_counts, select_long_tail
-from checkpoints.data.normalisations import CIFAR, from_images
+from checkpoints.data.normalisations import CIFAR, IMAGENET, INATURALIST18, from_images
 from checkpoints.data.npz_files import read_npz
 from checkpoints.data.own_data import read_own
+from checkpoints.data.photos.named_lists import PHOTO_SOURCES, read_named_lists
+from checkpoints.data.photos.photos import Photos
 from checkpoints.own_code import NoSuchCodeError
 from spectra.errors import InputError
 from spectra.results.provenance import PlainValue
@@ -34,10 +36,11 @@ DIGITS_TEST_PER_CLASS = 50
 # SPECTRA_DATA names. A checkpoint may ask for them.
 WITHOUT_PLACE = ("digits", "cifar10", "cifar100")
 # Those that are read. Any other is code of the user's own, which runs.
-READ = (*WITHOUT_PLACE, "npz", "folder")
+READ = (*WITHOUT_PLACE, "npz", "folder", *PHOTO_SOURCES)
 EXPECTED = (
-    "digits, cifar10[:FOLDER], cifar100[:FOLDER], npz:TRAIN.npz[,TEST.npz], "
-    "folder:PATH[,SIZE] or FILE.py:FUNCTION of your own"
+    "digits, cifar10[:FOLDER], cifar100[:FOLDER], npz:TRAIN.npz[,TEST.npz], folder:PATH[,SIZE], "
+    "imagenet-lt:DIR, inaturalist18:DIR, list:TRAIN.txt,TEST.txt,ROOT or FILE.py:FUNCTION of your "
+    "own"
 )
 _FAMILY_OF_CLASSES = {100: "cifar100", 1000: "imagenet-lt", 8142: "inaturalist18"}
 
@@ -48,7 +51,9 @@ class DataRequest:
 
     Attributes:
         source: ``digits``, ``cifar10[:FOLDER]``, ``cifar100[:FOLDER]``, ``npz:TRAIN[,TEST]``,
-            ``folder:PATH[,SIZE]``, or ``FILE.py:FUNCTION`` of the user's own, which is run.
+            ``folder:PATH[,SIZE]``, ``imagenet-lt:DIR[,SIZE]``, ``inaturalist18:DIR[,SIZE]``,
+            ``list:TRAIN.txt,TEST.txt,ROOT[,SIZE]``, or ``FILE.py:FUNCTION`` of the user's own,
+            which is run.
         profile: ``exp``, ``step`` or ``none``; None: ``exp`` for digits and CIFAR, else ``none``.
         imbalance_factor: smallest over largest class; None: .05 for digits, .01 for CIFAR.
         n_max: size of the largest class; None: N / C, or the smallest class where that is less.
@@ -111,6 +116,8 @@ def load_data(request: DataRequest | str | None = None) -> ImageData:
         description |= {"imbalance_factor": factor, "n_max": n_max}
     elif request.n_max is not None or request.imbalance_factor is not None:
         raise InputError(f"{kind} data is taken as it is; give --profile to cut it to a long tail")
+    if isinstance(train, Photos):
+        description |= {"size": train.size}
     if kind == "npz":
         description |= {"test_name": found.test_name}
     return ImageData(
@@ -155,6 +162,9 @@ def _read(source: str) -> _Source:
     if kind == "folder":
         train, test, notes = read_folder(place)
         return _Source(kind, Path(place.partition(",")[0]).resolve().name, train, test, notes)
+    if kind in PHOTO_SOURCES:
+        listed = read_named_lists(kind, place, beside=data_folder())
+        return _Source(kind, listed.name, listed.train, listed.test, listed.notes)
     if not kind or not place:
         raise InputError(f"unknown data source {source!r}; expected {EXPECTED}")
     try:
@@ -168,6 +178,8 @@ def _default_normalisation(train: Labelled, kind: str) -> Normalisation:
     """Return what images of this kind go through where nobody says otherwise."""
     if isinstance(train, LabelledInputs):
         return AS_GIVEN
+    if isinstance(train, Photos):
+        return INATURALIST18 if kind == "inaturalist18" else IMAGENET
     if kind != "digits" and train.shape[0] == 3:
         return CIFAR
     return from_images(train.images, 16.0 if kind == "digits" else 255.0)

@@ -74,7 +74,7 @@ def _check_request(
     data.split(request.split)
     indexed(request.device)
     if request.normalisation not in (None, "data"):
-        parse_normalisation(request.normalisation, channels=data.train.images.shape[1])
+        parse_normalisation(request.normalisation, channels=data.train.shape[0])
     if request.parameters:
         for network in networks:
             matching([name for name, _ in network.named_parameters()], request.parameters)

@@ -12,6 +12,7 @@ import torch
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.choices import PHOTO_NETWORK
 from checkpoints.data import DataRequest, ImageData, load_data
+from checkpoints.data.photos.photos import Photos
 from checkpoints.data.sources import recipe_family
 from checkpoints.load import LoadOptions, load_checkpoint
 from checkpoints.models import Architecture
@@ -185,6 +186,16 @@ def default_architecture(family: str, image_size: int) -> str:
     return PHOTO_NETWORK if family in PHOTO_FAMILIES and image_size >= 64 else "resnet32"
 
 
+def _shape_of_images(data: ImageData) -> tuple[int, ...]:
+    """Return (channels, height, width).
+
+    Raises:
+        InputError: the inputs are no images of 8-bit pixels.
+    """
+    train = data.train
+    return train.shape if isinstance(train, Photos) else tuple(train.images.shape[1:])
+
+
 def training_job(
     request: TrainRequest, folder: Path, *, data: ImageData | None = None
 ) -> TrainingJob:
@@ -201,7 +212,14 @@ def training_job(
     data = data or load_data(request.data)
     family = recipe_family(data)
     recipe = read_recipe(request.recipe, family, request.overrides)
-    _, channels, height, width = data.train.images.shape
+    if isinstance(data.train, Photos):  # whose crops are cut out of the file
+        if request.overrides.get("augment_crop"):
+            raise InputError(
+                "augment_crop pads images that lie in memory, and those of "
+                f"{data.name} are cropped while they are decoded; leave augment_crop out"
+            )
+        recipe = recipe.with_overrides({"augment_crop": 0})
+    channels, height, width = _shape_of_images(data)
     if height != width:
         raise InputError(f"images must be square, got {height}x{width}")
     if recipe.augment_crop >= height:

@@ -19,8 +19,7 @@ from checkpoints.training.batches import Minibatch, minibatches
 from checkpoints.training.captured import CapturedStep
 from checkpoints.training.evaluation import ClassMetrics, EpochMetrics, Passes, evaluate
 from checkpoints.training.execution import Execution
-from checkpoints.training.images.in_memory import ImagesInMemory
-from checkpoints.training.images.interface import TrainingImages
+from checkpoints.training.images.choose import images_of_training
 from checkpoints.training.parallel.agreement import agree_on_buffers, check_same_network
 from checkpoints.training.parallel.norms import Presence, synchronise
 from checkpoints.training.parallel.shares import ALONE
@@ -72,16 +71,7 @@ class Trainer:
         self.forward = execution.forward(self.passes.training)
         self.counts = data.class_counts
         self.loss = training_loss(recipe, self.counts)
-        self.images: TrainingImages = ImagesInMemory(
-            data.train.images.to(device),
-            data.normalisation,
-            padding=recipe.augment_crop,
-            flip=recipe.augment_flip,
-        )
-        test = data.test
-        self.test = None
-        if test is not None:
-            self.test = (data.normalisation(test.images.to(device)), test.labels.to(device))
+        self.images, self.test = images_of_training(data, recipe, device)
         self.rule = step_rule(recipe, model, self.counts, world)
         self.captured: CapturedStep | None = None
         if execution.captured:

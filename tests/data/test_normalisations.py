@@ -39,7 +39,7 @@ def test_named_constants_of_three_channels_are_refused_for_one():
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("cifer", "must be cifar, cifar100, imagenet, none, or numbers"),
+        ("cifer", "must be cifar, cifar100, imagenet, inaturalist18, none, or numbers"),
         ("1,2,3", "must be cifar"),
         ("1,x,3/1,1,1", "must be cifar"),
         ("1,2/1,1", "needs 3 means"),

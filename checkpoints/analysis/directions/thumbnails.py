@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from checkpoints.data import ImageData
-from checkpoints.data.dataset import LabelledImages
+from checkpoints.data.dataset import Labelled, LabelledImages
+from checkpoints.data.photos.photos import Photos
 
 # Ours: what is no wider than this is a row of features, not a picture.
 _LEAST_SIDE = 4
@@ -31,7 +32,9 @@ def thumbnails(
         Empty where the inputs are no grey or colour images: token ids, rows of features, several
         tensors.
     """
-    part = data.split(split).subset(torch.tensor(list(positions), dtype=torch.int64))
+    part: Labelled = data.split(split).subset(torch.tensor(list(positions), dtype=torch.int64))
+    if isinstance(part, Photos):
+        part = LabelledImages(part.decoded(), part.labels)
     inputs = part.inputs
     if not isinstance(inputs, Tensor) or inputs.ndim != 4 or inputs.shape[1] not in (1, 3):
         return {}

@@ -84,6 +84,9 @@ class Limits:
         "what nearly empty weights become",
         "torch compresses none, and numbers of one byte take four once they are read",
     )
+    image_list: int = _bytes(
+        256 * _MIB, "a list of images", "iNaturalist 2018's JSON has 120 MiB, its text 35"
+    )
     image_pixels: int = _count(
         89_478_485, "pixels of an image", "Pillow's own limit: a quarter of a GiB in colour"
     )

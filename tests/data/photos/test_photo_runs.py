@@ -1,0 +1,123 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from written_photos import write_photos
+
+from checkpoints import AnalysisRequest, Recipe, analyze, load_data, train
+from checkpoints.data import LabelledImages
+from checkpoints.data.photos.workers import Workers
+from checkpoints.training.images.in_files import ImagesInFiles
+from spectra import SolverSettings, make_generator
+from spectra.errors import InputError
+
+CPU = torch.device("cpu")
+RECIPE = Recipe("ce", epochs=2, batch_size=4, lr=0.01, augment_crop=0)
+FEW = SolverSettings(num_probes=1, num_steps=4, max_steps=4)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = write_photos(tmp_path_factory.mktemp("photos"), (5, 4, 3))
+    return load_data(f"imagenet-lt:{root},16")
+
+
+@pytest.fixture(scope="module")
+def trained(data):
+    return train(RECIPE, data, arch="softmax")
+
+
+def epoch(data, sizes, order, draws, workers=None):
+    source = ImagesInFiles(
+        data.train, data.normalisation, flip=True, device=CPU, workers=workers or Workers(0)
+    )
+    return list(source.batches(order, draws, sizes))
+
+
+def drawn(data, sizes):
+    source = ImagesInFiles(
+        data.train, data.normalisation, flip=True, device=CPU, workers=Workers(0)
+    )
+    return source.draw(sizes, make_generator(0, "views"))
+
+
+@pytest.mark.parametrize("sizes", [[12], [5, 5, 2], [1] * 12, [4, 0, 8]])
+def test_how_images_are_put_into_batches_changes_none(data, sizes):
+    order = torch.randperm(12, generator=make_generator(0, "order"))
+    draws = drawn(data, [12])
+    found = epoch(data, sizes, order, draws)
+    assert [len(batch) for batch in found] == sizes
+    assert torch.equal(torch.cat(found), torch.cat(epoch(data, [12], order, draws)))
+
+
+def test_a_part_of_every_batch_has_the_images_that_it_has_in_the_whole(data):
+    order, draws = torch.arange(12), drawn(data, [12])
+    whole = epoch(data, [4, 4, 4], order, draws)
+    part = torch.tensor([2, 3, 6, 7, 10, 11])
+    for mine, of_all in zip(
+        epoch(data, [2, 2, 2], order[part], draws[:, part]), whole, strict=True
+    ):
+        assert torch.equal(mine, of_all[2:])
+
+
+def test_training_is_evaluated_on_the_test_photos(data, trained):
+    assert trained.epoch == 2
+    assert trained.data["source"] == "imagenet-lt"
+    assert trained.data["digest"] == data.digest()
+    assert trained.normalisation.name == "imagenet"
+    assert len(trained.metrics["test"]["accuracy"]) == 3
+
+
+def test_an_analysis_of_files_has_the_numbers_of_their_pixels_in_memory(data, trained):
+    request = AnalysisRequest(classes="0,tail", solver=FEW)
+    in_memory = replace(
+        data,
+        train=LabelledImages(data.train.decoded(), data.train.labels),
+        test=LabelledImages(data.test.decoded(), data.test.labels),
+    )
+    found, wanted = (analyze(trained, one, request) for one in (data, in_memory))
+    assert [x.lambda_min for x in found.records] == [x.lambda_min for x in wanted.records]
+    assert [x.accuracy for x in found.records] == [x.accuracy for x in wanted.records]
+
+
+@pytest.mark.parametrize("images", ["frozen:2", "fresh"])
+def test_augmented_images_of_files_are_refused_in_one_line(data, trained, images):
+    request = AnalysisRequest(classes="0", images=images, solver=FEW)
+    with pytest.raises(InputError, match=f"images {images} are of images that lie in memory"):
+        analyze(trained, data, request)
+
+
+def test_padded_crops_are_refused_of_files(tmp_path):
+    root = write_photos(tmp_path, (1, 1))
+    from checkpoints.training.request import TrainRequest, training_job
+
+    request = TrainRequest("ce", overrides={"augment_crop": 2})
+    with pytest.raises(InputError, match="augment_crop pads images that lie in memory"):
+        training_job(request, tmp_path / "run", data=load_data(f"imagenet-lt:{root},16"))
+
+
+@pytest.mark.distributed
+def test_the_number_of_processes_changes_no_byte(data):
+    order = torch.arange(12).repeat(30)  # enough for processes to be started
+    draws = drawn(data, [360])
+    alone = epoch(data, [100, 100, 100, 60], order, draws)
+    workers = [Workers(1), Workers(4)]
+    for some in workers:
+        for _ in range(2):  # of two epochs, the first of which is not taken to its end
+            found = epoch(data, [100, 100, 100, 60], order, draws, some)
+            assert all(torch.equal(a, b) for a, b in zip(found, alone, strict=True))
+            next(some.map(data.train.to_decode(order)))
+
+
+@pytest.mark.distributed
+def test_a_process_that_is_killed_is_one_line(data):
+    import os
+    import signal
+
+    workers = Workers(1)
+    pieces = workers.map(data.train.to_decode(torch.arange(12).repeat(60)))
+    next(pieces)
+    assert workers._loader is not None
+    os.kill(workers._loader._iterator._workers[0].pid, signal.SIGKILL)
+    with pytest.raises(InputError, match="a process that decodes images ended"):
+        list(pieces)
