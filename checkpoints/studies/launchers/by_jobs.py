@@ -1,5 +1,6 @@
 """Do a study by jobs: trainings first, what needs each as soon as it is done, then the whole."""
 
+import contextlib
 import functools
 import logging
 import time
@@ -59,11 +60,12 @@ def do_by_jobs(
         StepJob, steps.study, folder, steps.device, steps.execution, asdict(limits_in_force())
     )
     work = _Work(steps, queue, kept, job, on_progress)
-    work.take_up()
-    for ready in (steps.first_missing(), [None]):
-        work.do(ready)
-        if work.failed:
-            raise InputError(work.complaint())
+    with contextlib.closing(queue):
+        work.take_up()
+        for ready in (steps.first_missing(), [None]):
+            work.do(ready)
+            if work.failed:
+                raise InputError(work.complaint())
 
 
 @dataclass

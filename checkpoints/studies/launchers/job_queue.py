@@ -50,6 +50,10 @@ class JobQueue(Protocol):
         """Return what is to be said of jobs that nobody waits for any more, or end them."""
         ...
 
+    def close(self) -> None:
+        """Let go of what belongs to this process."""
+        ...
+
 
 def imported_submitit() -> Any:
     """Return submitit.

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from checkpoints.studies.launchers.job_queue import imported_submitit
 from checkpoints.studies.launchers.launcher import Launcher
 from spectra.errors import InputError, first_line
+
+# Ours: seconds in which a process ends that has nothing left to do; submitit kills after one.
+_LAST = 10.0
 
 
 class LocalQueue:
@@ -67,17 +71,23 @@ class LocalQueue:
         return Path(self._job(self._logs, job).paths.stderr)
 
     def state(self, job: str) -> str:
-        """Return how a process ended: all that is known is whether a signal ended it."""
+        """Return whether a signal ended a process, which is all that is known."""
         own = self._running.get(job)
-        return "" if own is None else str(own.state).lower()
+        return "INTERRUPTED" if own is not None and own.state == "INTERRUPTED" else ""
 
     def leave(self, jobs: Collection[str]) -> str:
-        """End the processes: on one machine nobody is to wait for them."""
+        """End the processes of this call: on one machine nobody is to wait for them."""
         for job in jobs:
-            own = self._running.get(job)
-            if own is not None:
-                own.cancel()
-        return ""
+            if job in self._running:
+                self._running[job].cancel()
+        others = sorted(set(jobs) - set(self._running))
+        return f"'kill -INT {' '.join(others)}' ends what an earlier call began" if others else ""
+
+    def close(self) -> None:
+        """Wait for the processes of this call, which have done their work or were told to end."""
+        until = time.monotonic() + _LAST
+        while self.alive(self._running) and time.monotonic() < until:
+            time.sleep(0.05)
 
     def _free_slot(self) -> int:
         taken = {slot for job, slot in self._slots.items() if job in self.alive([job])}

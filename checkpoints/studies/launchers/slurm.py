@@ -103,3 +103,6 @@ class SlurmQueue:
             f"{len(jobs)} jobs wait or run on in Slurm's queue; the same command takes up with "
             f"them, and 'scancel {' '.join(arrays)}' ends them"
         )
+
+    def close(self) -> None:
+        """Do nothing: all is Slurm's."""

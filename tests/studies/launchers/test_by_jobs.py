@@ -49,6 +49,9 @@ class Queue:
         self.left = sorted(jobs)
         return "they go on"
 
+    def close(self):
+        self.closed = True
+
 
 @pytest.fixture
 def queue(monkeypatch):
