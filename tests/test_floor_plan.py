@@ -22,7 +22,7 @@ TREES = {
 LONGEST_FILE = 300
 LARGEST_FOLDER = 12
 DEEPEST = 2
-CLI = {"__init__", "main", "options", "display", "commands", "bench"}
+CLI = {"__init__", "__main__", "main", "options", "display", "commands", "bench"}
 
 
 def python_files(tree: str) -> list[Path]:

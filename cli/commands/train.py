@@ -1,24 +1,29 @@
 """``spectra train``: train one recipe on long-tailed data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from checkpoints import choices
 from cli.display.lines import note, print_json, print_paths, say, there
 from cli.display.progress import reporting
 from cli.options import shared
 from cli.options.completion import recipe_names
-from cli.options.flags import OUTPUT, RECIPE, Flag, command
+from cli.options.flags import COMPUTING, OUTPUT, RECIPE, Flag, command
 from cli.options.values import hold, pick_device
 from spectra.errors import InputError
 from spectra.results.groups.many import are_many
 from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
+    from checkpoints.recipes.recipe import Recipe
     from checkpoints.training.evaluation import ClassMetrics, EpochMetrics
     from checkpoints.training.execution import Execution
+    from checkpoints.training.job import TrainingJob
 
 
 @command(
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     spectra train ce-drw-sam -o runs/mine
     # a network and images of your own, for 30 epochs
     spectra train vs --arch net.py:Net --data folder:photos,32 --epochs 30
+    # two processes that share every batch, on a GPU each or on the cores
+    torchrun --nproc-per-node 2 -m cli train ce-sam -o runs/by-two
     """,
 )
 @click.argument("recipe", shell_complete=recipe_names)
@@ -58,6 +65,14 @@ if TYPE_CHECKING:
 @shared.seed
 @shared.device
 @shared.execution
+@Flag(
+    "--batch-norm",
+    heading=COMPUTING,
+    type=click.Choice(choices.BATCH_NORMS),
+    default=choices.BATCH_NORMS[0],
+    show_default=True,
+    help="Of several processes: over each one's own images, or synchronised over the whole batch.",
+)
 @shared.output
 @Flag(
     "--keep",
@@ -87,6 +102,7 @@ def train(
     resume: bool,
     other_execution: bool,
     execution: "Execution",
+    batch_norm: str,
     output: Path | None,
     log_to: tuple[str, ...],
     seed: int,
@@ -94,12 +110,11 @@ def train(
     as_json: bool,
 ) -> None:
     """Train RECIPE, a name (see 'spectra recipes') or a TOML file, and keep checkpoints."""
-    from checkpoints import RECIPE_NAMES, DataRequest
-    from checkpoints.training.job import state_path
+    from checkpoints import DataRequest
     from checkpoints.training.request import TrainRequest, training_job
-    from checkpoints.training.resume import load_history
     from checkpoints.training.run import train_job
-    from spectra.results.writers.open_writers import check_places, writing_to
+    from spectra.results.writers.open_writers import check_places
+    from spectra.system.ranks import joined
 
     check_places(log_to)
     if other_execution and not resume:
@@ -114,51 +129,90 @@ def train(
         seed=seed,
         keep_epochs=None if keep is None else _numbers(keep),
         start=start,
-        execution=execution,
+        execution=replace(execution, batch_norm=batch_norm),
     )
-    chosen = pick_device(device)
-    folder = hold(output or Path("runs") / _default_name(recipe, source, seed))
-    job = training_job(request, folder)
-    if "rho" in overrides and not job.recipe.uses_ascent:
-        twin = f"{job.recipe.name}-sam"
-        advice = f"take {twin}" if twin in RECIPE_NAMES else "'spectra recipes' lists those that do"
-        raise InputError(f"{job.recipe.name} does not use ρ; leave it out, or {advice}")
-    trained = False
-    described = {"recipe": job.recipe.name, "seed": seed, "data": job.data.name}
-    with (
-        writing_to(log_to, folder.name, described) as writer,
-        reporting(f"training {job.recipe.name}") as report,
-    ):
+    with joined() as world:
+        several = world.size > 1 and device == "auto"
+        chosen = str(world.device) if several else pick_device(device)
+        folder = output or Path("runs") / _default_name(recipe, source, seed)
+        if world.first:
+            hold(folder)
+        job = training_job(request, folder)
+        if "rho" in overrides:
+            _check_rho(job.recipe)
+        done: list[EpochMetrics] = []
+        with _watched(job, log_to, done.append) if world.first else nullcontext() as hears:
+            kept = train_job(
+                job,
+                device=chosen,
+                world=world,
+                resume=resume,
+                other_execution=other_execution,
+                on_progress=hears and hears.on_progress,
+                on_epoch=hears and hears.on_epoch,
+            )
+        if world.first:
+            _print(kept, done[-1] if done else None, job, as_json)
 
-        def on_progress(what: str, epoch: int, epochs: int) -> None:
-            nonlocal trained
-            trained = True
-            report.update(f"{job.recipe.name}, {what}, epoch", epoch, epochs)
+
+class _Heard(NamedTuple):
+    """What is called after each epoch."""
+
+    on_progress: Callable[[str, int, int], None]
+    on_epoch: Callable[["EpochMetrics"], None]
+
+
+@contextmanager
+def _watched(
+    job: "TrainingJob", log_to: Sequence[str], keep: Callable[["EpochMetrics"], None]
+) -> Iterator[_Heard]:
+    """Show how far a training has come, write its curves, and ``keep`` what each epoch came to."""
+    from spectra.results.writers.open_writers import writing_to
+
+    name = job.recipe.name
+    described = {"recipe": name, "seed": job.seed, "data": job.data.name}
+    with (
+        writing_to(log_to, job.folder.name, described) as writer,
+        reporting(f"training {name}") as report,
+    ):
 
         def on_epoch(metrics: "EpochMetrics") -> None:
             writer.write_values(metrics.values())
+            keep(metrics)
 
-        kept = train_job(
-            job,
-            device=chosen,
-            resume=resume,
-            other_execution=other_execution,
-            on_progress=on_progress,
-            on_epoch=on_epoch,
+        yield _Heard(
+            lambda what, epoch, epochs: report.update(f"{name}, {what}, epoch", epoch, epochs),
+            on_epoch,
         )
-    last = load_history(state_path(folder))[-1] if trained else None
+
+
+def _print(
+    kept: Sequence[Path], last: "EpochMetrics | None", job: "TrainingJob", as_json: bool
+) -> None:
+    """Print what a training came to; ``last`` is None where nothing was left to train."""
     if as_json:
         last_epoch = None if last is None else last.to_dict()
         print_json({"checkpoints": there(kept), "last_epoch": last_epoch})
         return
     if last is None:
-        note(f"{folder} was trained already")
+        note(f"{job.folder} was trained already")
     elif last.test is not None:
         say(f"test accuracy {last.test.overall:.4f}; {_by_class(last.test, job.data.class_counts)}")
     else:
         say(f"train accuracy {last.train_accuracy:.4f}; no test images were given")
     say("checkpoints:")
     print_paths(kept)
+
+
+def _check_rho(recipe: "Recipe") -> None:
+    """Raise InputError where a radius was given to a recipe that does not climb."""
+    from checkpoints import RECIPE_NAMES
+
+    if recipe.uses_ascent:
+        return
+    twin = f"{recipe.name}-sam"
+    advice = f"take {twin}" if twin in RECIPE_NAMES else "'spectra recipes' lists those that do"
+    raise InputError(f"{recipe.name} does not use ρ; leave it out, or {advice}")
 
 
 def _by_class(found: "ClassMetrics", counts: Sequence[int]) -> str:

@@ -1,5 +1,6 @@
 """Every command shows two examples at the end of its help, and they are ones that it takes."""
 
+import re
 import shlex
 
 import click
@@ -22,10 +23,13 @@ def every_command() -> dict[str, click.Command]:
 
 
 EVERY = every_command()
+# How a command is started in several processes, in place of ``spectra``.
+SEVERAL = re.compile(r"^torchrun --nproc-per-node \d+ -m cli ")
 
 
 def lines(command: click.Command) -> list[str]:
-    return [line for line in command.examples if not line.startswith("#")]
+    """Return the examples, as one process is given them."""
+    return [SEVERAL.sub("spectra ", line) for line in command.examples if not line.startswith("#")]
 
 
 @pytest.mark.parametrize("name", EVERY)
