@@ -12,6 +12,7 @@ from torch import nn
 from checkpoints.models import build_model, initialise
 from checkpoints.training.epochs_by_execution import ComputedEpochs, go_on
 from checkpoints.training.evaluation import EpochMetrics, passes_of, with_epoch
+from checkpoints.training.images.checked_files import check_files
 from checkpoints.training.job import TrainingJob, checkpoint_path, state_path
 from checkpoints.training.kept.checkpoints_of_run import check_there, keep_checkpoint
 from checkpoints.training.kept.found_state import state_at_switch, state_of_run
@@ -71,10 +72,11 @@ def train_job(
         on_epoch: called after each epoch with what it came to, once its state is saved.
 
     Raises:
-        InputError: the folder holds another run, or a run and ``resume`` is off; or another process
-            trains into it; or what the run wrote is damaged or gone, before it or at its end; or
-            steps are to be captured and ``device`` is no GPU; or several processes cannot make
-            these steps, or hold different networks after an epoch.
+        InputError: image files are missing or broken; or the folder holds another run, or a run
+            and ``resume`` is off; or another process trains into it; or what the run wrote is
+            damaged or gone, before it or at its end; or steps are to be captured and ``device`` is
+            no GPU; or several processes cannot make these steps, or hold different networks after
+            an epoch.
         NonFiniteError: the loss became NaN or infinite; checkpoints before it stay.
         LostRanksError: another process has ended.
     """
@@ -84,6 +86,7 @@ def train_job(
     with contextlib.ExitStack() as stack:
         stack.enter_context(suitable_threads(job.data))
         by_first(world, lambda: _hold(stack, job.folder))
+        by_first(world, lambda: check_files(job.data, job.folder))
         run = _Run(job, torch.device(device), world)
         run.begin(resume, other_execution, repair)
         run.train(on_progress, on_epoch)

@@ -1,4 +1,4 @@
-"""``spectra data``: look at data, or download it."""
+"""``spectra data``: look at data, check image files, or download."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +14,12 @@ from cli.display.words import plain_text
 from cli.options import shared
 from cli.options.completion import source_names
 from cli.options.flags import GroupWithExamples, HeadedCommand
-from cli.options.values import Folder, writable
+from cli.options.values import Folder, pick_device, writable
 from spectra.errors import InputError
 from spectra.results.groups.many import are_many
+
+# Ours: of what is wrong, lines that are shown; all of them go into a file.
+_SHOWN = 20
 
 
 @click.group(
@@ -29,7 +32,7 @@ from spectra.results.groups.many import are_many
     """,
 )
 def data() -> None:
-    """Look at long-tailed data, or download CIFAR."""
+    """Look at long-tailed data, check image files, or download CIFAR."""
 
 
 @data.command(
@@ -138,3 +141,119 @@ def fetch_command(
     with reporting(f"downloading {name}", in_bytes=True) as report:
         place = fetch(name, folder, archive=archive, patience=patience, on_progress=report.update)
     say(f"{name} is in {place}; use it as --data {name}:{place}")
+
+
+@data.command(
+    "check",
+    cls=HeadedCommand,
+    examples="""
+    # is every image of ImageNet-LT there, and none of them twice
+    spectra data check imagenet-lt:/data/imagenet
+    # decode all of them as well, and compare with how fast a network trains
+    spectra data check list:train.txt,test.txt,photos --decode --against resnet50
+    """,
+)
+@click.argument("source", shell_complete=source_names)
+@click.option("--decode", is_flag=True, help="Decode all of every image, not its header alone.")
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 1024),
+    help="Processes that look and decode; 0: none.  [SPECTRA_WORKERS, else the cores, up to 16]",
+)
+@click.option(
+    "--against",
+    metavar="NETWORK",
+    help="Also measure images a second: decoded, and trained by this network.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="Images a step of --against.",
+)
+@shared.device
+@click.option(
+    "-o",
+    "--output",
+    type=Folder(),
+    help="Folder for the list of what is wrong, broken-images.txt.  [the current folder]",
+)
+@shared.as_json
+def check(
+    source: str,
+    decode: bool,
+    workers: int | None,
+    against: str | None,
+    batch_size: int,
+    device: str,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """List the image files of SOURCE that are missing, broken or there twice.
+
+    SOURCE is imagenet-lt:DIR, inaturalist18:DIR or list:TRAIN.txt,TEST.txt,ROOT. Files that cannot
+    be used end the command with exit code 2; images that are there twice do not.
+    """
+    from checkpoints import load_data
+    from checkpoints.data.photos.checking import check_photos
+    from checkpoints.data.photos.photos import Photos, faults_named
+    from checkpoints.data.photos.workers import Workers
+    from checkpoints.training.images.checked_files import BROKEN
+    from checkpoints.training.images.rates import measure_rates
+    from spectra.results.plain import to_plain
+    from spectra.system.files.writing import write_atomically
+
+    found = load_data(source)
+    parts = {"train": found.train, "test": found.test}
+    photos = {name: part for name, part in parts.items() if isinstance(part, Photos)}
+    if not photos:
+        raise InputError(
+            f"the images of {found.name} lie in memory, and were read whole; expected "
+            "imagenet-lt:DIR, inaturalist18:DIR or list:TRAIN.txt,TEST.txt,ROOT"
+        )
+    pool = Workers(workers)
+    with reporting(f"looking at the images of {found.name}") as report:
+        checked = check_photos(photos, decode=decode, workers=pool, on_progress=report.update)
+    rates = None
+    if against is not None and not checked.faults:
+        with reporting(f"decoding, then training {against}"):
+            rates = measure_rates(
+                found, against, batch_size=batch_size, device=pick_device(device), workers=pool
+            )
+    lines = checked.lines()
+    path = (output or Path()) / BROKEN
+    if lines:
+        write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+    if as_json:
+        print_json(
+            {"name": found.name, "notes": list(found.notes)}
+            | {"checked": to_plain(checked), "rates": to_plain(rates)}
+            | {"listed_in": str(path) if lines else None}
+        )
+    else:
+        for text in found.notes:
+            note(f"note: {text}")
+        say(*lines[:_SHOWN])
+        if len(lines) > _SHOWN:
+            say(f"... and {len(lines) - _SHOWN} more")
+        what = "decoded" if decode else "headers read"
+        tell(
+            f"{checked.files:,} image files, {what} in {checked.seconds:.1f} s "
+            f"({checked.files / checked.seconds:,.0f} a second, {pool.count} processes): "
+            f"{len(checked.faults)} cannot be used; {len(checked.duplicates)} images are there "
+            f"more than once ({checked.comparing:.1f} s)" + (f"; all in {path}" if lines else "")
+        )
+        if rates is not None:
+            keeps = rates.decoded >= rates.trained
+            tell(
+                f"{rates.decoded:,.0f} images a second are decoded by {rates.workers} processes, "
+                f"{rates.trained:,.0f} trained by {rates.network} on {rates.device} in batches of "
+                f"{rates.batch_size}: "
+                + ("decoding keeps up" if keeps else "the network waits for images")
+            )
+    if checked.faults:
+        raise InputError(
+            f"{len(checked.faults)} of {checked.files} image files cannot be used, all in {path}: "
+            f"{faults_named(checked.faults)}"
+        )

@@ -28,8 +28,9 @@ MOST_WORKERS = 16
 PIECE = 32
 # Ours: pieces that each worker has before it: two batches of 256 with eight workers.
 _AHEAD = 2
-# Ours: a worker takes three seconds to start, in which this process decodes as many images itself.
-_WORTH_STARTING = 256
+# Ours: a worker takes three seconds to start, in which this process decodes as many images itself,
+# or opens so many times that number.
+_WORTH_STARTING, _OPENED_MEANWHILE = 256, 40
 
 _ACTIONS: dict[type, Callable[[Any], Any]] = {Decode: decode, Look: look, Digest: digests}
 
@@ -85,7 +86,7 @@ class Workers:
         Raises:
             InputError: a worker was killed.
         """
-        few = sum(len(piece.paths) for piece in work) < _WORTH_STARTING
+        few = sum(map(_effort, work)) < _WORTH_STARTING
         if self.count == 0 or (few and self._loader is None):
             yield from map(_act, work)
             return
@@ -149,6 +150,12 @@ class _Pieces(Sampler[Any]):
 
 def _act(piece: Any) -> Any:
     return _ACTIONS[type(piece)](piece)
+
+
+def _effort(piece: Any) -> float:
+    """Return how many images decoding takes as long as a piece of work."""
+    decodes = isinstance(piece, Decode) or (isinstance(piece, Look) and piece.decode)
+    return len(piece.paths) / (1 if decodes else _OPENED_MEANWHILE)
 
 
 def _as_it_is(made: Any) -> Any:
