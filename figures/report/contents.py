@@ -22,7 +22,7 @@ class LabelStyle:
     Attributes:
         name: as rows name it: ``8``, ``tail``, ``overall``.
         text: as a person reads it: ``class 8``.
-        group: ``head``, ``mid`` or ``tail`` where a group's loss says that this class is in it.
+        group: ``head``, ``mid``, ``tail`` ..., where a result says that this class is in it.
         images: training images; None where the results do not say.
         colour: ``#rrggbb``, the same in every figure.
         colour_on_dark: of the same class on a dark page.
@@ -137,6 +137,8 @@ class Report:
         summary: what is in it, in a sentence.
         function: which function was differentiated, the same in all rows: loss, images, matrix.
         labels: classes from the most images to the fewest, groups after them.
+        groups: of classes, from the most images to the fewest; empty where no result says them.
+        samples: what random samples of classes say of their groups, a sentence each.
         runs: in the order given.
         rows: by run, epoch, split and label; where two results are of one loss at one checkpoint,
             the one with a density.
@@ -153,6 +155,8 @@ class Report:
     summary: str
     function: str
     labels: tuple[LabelStyle, ...]
+    groups: tuple[LabelStyle, ...]
+    samples: tuple[str, ...]
     runs: tuple[RunStyle, ...]
     rows: tuple[ClassRow, ...]
     axes: SharedAxes | None

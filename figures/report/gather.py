@@ -1,6 +1,6 @@
 """A report, gathered from result files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from figures.report.found_results import FoundAnalysis, FoundResults, find_resul
 from figures.report.rows import class_rows
 from figures.report.sections import compared, images_of, missing_sections
 from figures.report.sources import source_of
-from figures.report.styles import label_styles_of, run_styles, runs_of
+from figures.report.styles import group_styles_of, label_styles_of, run_styles, runs_of
 from figures.style.comparable import protocol_text, require_comparable
 from spectra import Analysis
+from spectra.results.groups.sentences import sample_sentences
+from spectra.results.groups.summary import group_summaries
 from spectra.system.foreign_text import short_name
 
 
@@ -41,6 +43,8 @@ def gather_report(runs: Iterable[str | Path | Analysis], *, title: str | None = 
         summary=_summary(rows, found),
         function=_function(analyses),
         labels=labels,
+        groups=group_styles_of(analyses),
+        samples=tuple(_samples(analyses, [styles[k].text for k in places])),
         runs=styles,
         rows=rows,
         axes=shared_axes([r for one in analyses for r in one.analysis.records]),
@@ -49,6 +53,15 @@ def gather_report(runs: Iterable[str | Path | Analysis], *, title: str | None = 
         sources=tuple(source_of(one) for one in analyses),
         missing=missing_sections(found, rows),
     )
+
+
+def _samples(analyses: Sequence[FoundAnalysis], runs: Sequence[str]) -> Iterator[str]:
+    """Say of each result whose classes were drawn at random what the draw tells of its groups."""
+    for one, run in zip(analyses, runs, strict=True):
+        protocol = one.analysis.protocol
+        if any(group.drawn for group in protocol.class_groups):
+            for text in sample_sentences(group_summaries(one.analysis), protocol.solver):
+                yield f"{run}, {one.analysis.checkpoint.title}: {text}"
 
 
 def _function(analyses: Sequence[FoundAnalysis]) -> str:
@@ -81,4 +94,4 @@ def _summary(rows: Sequence[ClassRow], found: FoundResults) -> str:
 def _counted(count: int, one: str, several: str | None = None) -> str:
     if not count:
         return ""
-    return f"{count} {one if count == 1 else several or f'{one}s'}"
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"

@@ -66,7 +66,7 @@ def label_styles_of(found: Iterable[FoundAnalysis]) -> tuple[LabelStyle, ...]:
     counts = counts_of(analyses)
     images = {label: _images(record, counts) for label, record in records.items()}
     sizes = {label: n or 0 for label, n in images.items()}
-    groups = {c: g for g in GROUPS if g in records for c in records[g].classes}
+    groups = {c: name for name, classes in _classes_of_groups(analyses).items() for c in classes}
     styles = class_styles(list(records), counts)
     on_dark = class_colours(list(records), counts, dark=True)
 
@@ -87,6 +87,42 @@ def label_styles_of(found: Iterable[FoundAnalysis]) -> tuple[LabelStyle, ...]:
         )
         for label in sorted(records, key=place)
     )
+
+
+def group_styles_of(found: Iterable[FoundAnalysis]) -> tuple[LabelStyle, ...]:
+    """Return the groups that classes are in, from the most images to the fewest."""
+    analyses = [one.analysis for one in found]
+    names = list(_classes_of_groups(analyses))
+    styles, on_dark = class_styles(names), class_colours(names, dark=True)
+    return tuple(
+        LabelStyle(
+            name=name,
+            text=short_name(name),
+            group=None,
+            images=None,
+            colour=styles[name].colour,
+            colour_on_dark=on_dark[name],
+            dash=_dash(styles[name]),
+            marker=styles[name].marker,
+        )
+        for name in names
+    )
+
+
+def _classes_of_groups(analyses: Iterable[Analysis]) -> dict[str, tuple[int, ...]]:
+    """Return the classes of each group: as results of many state them, or as groups' losses do."""
+    stated: dict[str, tuple[int, ...]] = {}
+    for analysis in analyses:
+        for group in analysis.protocol.class_groups:
+            stated.setdefault(group.name, group.classes)
+        for record in analysis.records:
+            if record.label in GROUPS:
+                stated.setdefault(record.label, record.classes)
+    return dict(sorted(stated.items(), key=lambda one: _group_place(one[0])))
+
+
+def _group_place(name: str) -> int:
+    return GROUPS.index(name) if name in GROUPS else len(GROUPS)
 
 
 def _identity(analysis: Analysis) -> tuple[object, ...]:

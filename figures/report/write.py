@@ -13,6 +13,7 @@ from figures.report.contents import Report
 from figures.report.contents_of_rows import ClassRow
 from figures.report.gather import gather_report
 from spectra import Analysis
+from spectra.results.groups.many import MANY, are_many
 from spectra.results.plain import to_plain
 from spectra.system.files.writing import write_atomically
 
@@ -108,10 +109,16 @@ def _rounded(plain: Any) -> Any:
 
 
 def _table(report: Report) -> str:
-    """Return the matrix for browsers without scripts: every loss at its last checkpoint."""
+    """Return the matrix for browsers without scripts: every loss at its last checkpoint.
+
+    Of many losses it holds those of the lowest λmin.
+    """
     last: dict[tuple[int, str | None, str], ClassRow] = {}
     for row in report.rows:
         last[row.run, row.split, row.label] = row
+    shown = list(last.values())
+    if are_many(last):
+        shown = sorted(shown, key=lambda row: row.lambda_min.value)[:MANY]
     texts = {label.name: label.text for label in report.labels}
     lines = [
         (
@@ -126,11 +133,12 @@ def _table(report: Report) -> str:
             row.verdict,
             row.sentence,
         )
-        for row in last.values()
+        for row in shown
     ]
     head = _line(_COLUMNS, "th")
     body = "".join(_line(cells, "td") for cells in lines)
-    return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+    left_out = f"<p>The {MANY} of lowest λmin, of {len(last)}.</p>" if are_many(last) else ""
+    return f"{left_out}<table><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
 def _line(cells: Sequence[str], tag: str) -> str:

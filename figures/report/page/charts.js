@@ -112,6 +112,52 @@ export function epochChart(series, {width, height, name, epochs, epoch, change, 
   });
 }
 
+/**
+ * Every class over its size, with bands of quantiles.
+ *
+ * @param groups [{text, ink, symbol, points: [{x, y, text}]}]
+ * @param bands [{x, low, median, high}]
+ * @param key `ratio`, on a log axis, or `lambda_min`, on a symlog one
+ */
+export function sizeChart(groups, bands, {width, height, name, label, key}) {
+  const all = groups.flatMap(({points}) => points);
+  const [xs, ys] = [all.map(({x}) => x).sort(ascending), all.map(({y}) => Math.abs(y)).filter(Boolean).sort(ascending)];
+  const [least, most] = [10 ** Math.floor(Math.log10(ys[Math.floor(ys.length / 20)] ?? 1)), ys.at(-1) ?? 1];
+  const powers = powersOfTen(key === "ratio" ? ys[0] ?? least : least, most);
+  const signed = [all.some(({y}) => y < 0) && -1.3 * most, all.some(({y}) => y > 0) && 1.3 * most];
+  const y = key === "ratio"
+    ? {type: "log", domain: [(ys[0] ?? least) / 1.3, 1.3 * most]}
+    : {type: "symlog", constant: least / 2, domain: [signed[0] || 0, signed[1] || least / 5]};
+  const ticks = key === "ratio" ? powers : [...powers.map((p) => -p), 0, ...powers].filter((p) => y.domain[0] <= p && p <= y.domain[1]);
+  const ofSizes = powersOfTen(xs[0], xs.at(-1));
+  const said = all.map((p) => ({...p, text: `${p.text}\n${p.x} images\n${number(p.y)}`}));
+  const ink = {stroke: "currentColor", x: "x"};
+  return picture({
+    ...MARGINS, marginLeft: 52, width, height, ariaLabel: name, className: "chart", y,
+    x: {type: "log", domain: [xs[0] / 1.2, 1.2 * xs.at(-1)]},
+    marks: [
+      gridX(ofSizes, GRID), gridY(ticks, GRID),
+      axisX(ofSizes, {...AXIS, tickFormat: tick, label: "training images of the class", labelAnchor: "center", labelOffset: 36}),
+      axisY(ticks, {...AXIS, tickFormat: tick, label, labelAnchor: "top"}),
+      ...groups.map(({points, ink: fill, symbol}) => dot(points, {x: "x", y: "y", r: 2, symbol, fill, fillOpacity: 0.5})),
+      line(bands, {...ink, y: "low", strokeWidth: 0.8}), line(bands, {...ink, y: "high", strokeWidth: 0.8}),
+      line(bands, {...ink, y: "median", strokeWidth: 2}),
+      tip(said, pointer({x: "x", y: "y", title: "text", maxRadius: 30, ...TIP})),
+    ],
+  });
+}
+
+function ascending(a, b) {
+  return a - b;
+}
+
+/** The powers of ten from `low` to `high`; both of them where there is none in between. */
+function powersOfTen(low, high) {
+  const [first, last] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
+  if (last < first) return [low, high];
+  return Array.from({length: last - first + 1}, (_, k) => 10 ** (first + k));
+}
+
 /** A chart is one image to a screen reader, which has the table beside it for the values. */
 function picture(options) {
   const chart = plot(options);

@@ -5,6 +5,9 @@ import {commonTop} from "./smoothing.js";
 
 const FORMAT = "spectra.report";
 const SCHEMA = 1;
+// Of more losses than this, groups are shown at a glance, and curves only of chosen classes; as MANY
+// in spectra/results/groups/many.py.
+const MANY = 200;
 // Dashes are given for lines of a point, and drawn twice as thick.
 const ON_SCREEN = 2;
 // How far the eigenvalue axis goes beyond the largest eigenvalue of all.
@@ -21,6 +24,7 @@ export function readReport() {
     throw new Error(`expected a document of ${FORMAT}, schema ${SCHEMA}`);
   }
   const labels = report.labels.map((label, place) => styled(label, `--label-${place}`, place));
+  const groups = report.groups.map((group, place) => styled(group, `--group-${place}`, place));
   const runs = report.runs.map((run, place) => ({...run, place}));
   const byName = new Map(labels.map((label) => [label.name, label]));
   const rows = report.rows.map((row) => ({
@@ -31,7 +35,7 @@ export function readReport() {
     density: row.density && decoded(row),
   }));
   return {
-    ...report, labels, runs, rows, byName, plane: report.axes && planeOf(rows, report.axes),
+    ...report, labels, groups, many: labels.length > MANY, runs, rows, byName, plane: report.axes && planeOf(rows, report.axes),
     splits: distinct(rows.map((row) => row.split)),
     epochs: distinct(rows.map((row) => row.epoch).filter((epoch) => epoch !== null)).sort((a, b) => a - b),
     verdicts: distinct(rows.map((row) => row.verdict)),
@@ -78,20 +82,23 @@ export function distinct(values) {
 
 /** Which labels the charts begin with: of those with a density, and of those with a trajectory. */
 export function firstShown({labels, rows}) {
-  const withDensity = labels.filter((label) => rows.some((row) => row.label === label && row.density));
-  const overEpochs = labels.filter((label) => distinct(rows.filter((row) => row.label === label).map((row) => row.epoch)).length > 1);
+  const dense = new Set(rows.filter((row) => row.density).map((row) => row.label));
+  const epochs = new Map(labels.map((label) => [label, new Set()]));
+  for (const row of rows) epochs.get(row.label).add(row.epoch);
+  const withDensity = labels.filter((label) => dense.has(label));
+  const overEpochs = labels.filter((label) => epochs.get(label).size > 1);
   return new Set([...headAndTail(withDensity), ...headAndTail(overEpochs)].map(({name}) => name));
 }
 
 /** Groups, or the classes of most and of fewest images. */
 function headAndTail(labels) {
-  const groups = labels.filter(({name}) => ["head", "tail", "overall"].includes(name));
+  const groups = labels.filter(({name}) => ["head", "many", "tail", "few", "overall"].includes(name));
   return groups.length > 1 ? groups : [...labels.slice(0, 1), ...labels.slice(-1)];
 }
 
 function styled(one, variable, place) {
   return {
-    ...one, place, variable, ink: `var(${variable})`,
+    ...one, place, variable, isClass: /^\d+$/.test(one.name), ink: `var(${variable})`,
     dashes: one.dash.map((length) => ON_SCREEN * length).join(" ") || null, symbol: SYMBOLS[one.marker] ?? "circle",
   };
 }

@@ -2,7 +2,7 @@
 
 import {densityAtTicks, densityChart, figure, fitted} from "./charts.js";
 import {rowsAt, runText} from "./contents.js";
-import {details, element, select, sentence, slider, table} from "./elements.js";
+import {details, element, freshId, select, sentence, slider, table} from "./elements.js";
 import {count, number} from "./numbers.js";
 import {swatch} from "./theme.js";
 
@@ -30,21 +30,22 @@ export function densitiesSection(report, choices) {
     return densityChart(items, {...report.plane, sigma: choices.all.sigma}, {width, height: Math.min(420, 220 + width / 4), name});
   });
   choices.follow(["split", "epoch", "densityRun", "sigma"], draw);
-  choices.follow(["shown"], overlay);
+  choices.follow(["shown"], report.many ? draw : overlay);
   return [
     element("div", {class: "filters"}, runChoice(report, choices), sigmaSlider(report, choices)),
     labelChoice(report, choices, "Classes on the first chart"),
     figure("Chosen classes on one pair of axes. Lines with a dot: resolved eigenvalues, 1/P each, as high as their Gaussian. Curve: the rest. Triangles: λmin and λmax. Crosses: nodes that carry no mass and belong to no eigenvalue.", chosen),
     caption,
-    element("h3", {}, "Every class on the same axes"),
+    element("h3", {}, report.many ? "Each chosen class on the same axes" : "Every class on the same axes"),
     panels,
     details("The same as a table", values),
   ];
 }
 
-function itemsOf(report, {split, epoch, densityRun}) {
+/** Of many classes those that are chosen; a thousand panels are seen by nobody. */
+function itemsOf(report, {split, epoch, densityRun, shown}) {
   return rowsAt(report, {split, epoch})
-    .filter((row) => row.density && row.run.place === densityRun)
+    .filter((row) => row.density && row.run.place === densityRun && (!report.many || shown.has(row.label.name)))
     .map((row) => ({row, label: row.label, text: row.label.text, ink: row.label.ink, dashes: row.label.dashes, density: row.density}));
 }
 
@@ -85,6 +86,7 @@ function sigmaSlider(report, choices) {
 
 /** Which labels the charts of curves show; shared by the sections that have such charts. */
 export function labelChoice(report, choices, title) {
+  if (report.many) return searchedChoice(report, choices, title);
   const boxes = report.labels.map((label) => {
     const box = element("input", {type: "checkbox", value: label.name, onchange: () => {
       const shown = new Set(choices.all.shown);
@@ -100,4 +102,23 @@ export function labelChoice(report, choices, title) {
     boxes.map((box, k) => element("label", {}, box, swatch(report.labels[k]), report.labels[k].text)),
     element("button", {type: "button", onclick: all(true)}, "all"),
     element("button", {type: "button", onclick: all(false)}, "none"));
+}
+
+/** The same for many: chosen labels, and a field that adds one by its name. */
+function searchedChoice(report, choices, title) {
+  const [id, list] = [freshId("add"), freshId("names")];
+  const chosen = element("span", {class: "chips"});
+  const field = element("input", {id, type: "search", list, placeholder: "class 17", onchange: () => {
+    const label = report.labels.find(({name, text}) => [name, text].includes(field.value.trim()));
+    if (!label) return;
+    field.value = "";
+    choices.change({shown: new Set([...choices.all.shown, label.name])});
+  }});
+  choices.follow(["shown"], ({shown}) => chosen.replaceChildren(...report.labels.filter(({name}) => shown.has(name)).map((label) =>
+    element("button", {type: "button", "aria-label": `Take ${label.text} away`, onclick: () =>
+      choices.change({shown: new Set([...choices.all.shown].filter((name) => name !== label.name))}),
+    }, swatch(label), label.text, " ✕"))));
+  return element("fieldset", {class: "chips"}, element("legend", {}, title), chosen,
+    element("label", {for: id}, "add"), field,
+    element("datalist", {id: list}, report.labels.map(({text}) => element("option", {value: text}))));
 }

@@ -13,7 +13,7 @@ import {defineColours, themeSwitch} from "./theme.js";
 import {trajectoriesSection} from "./trajectories.js";
 
 const report = readReport();
-defineColours(report.labels);
+defineColours([...report.labels, ...report.groups]);
 const choices = new Choices({
   split: report.splits.includes("train") ? "train" : report.splits[0],
   epoch: report.epochs.at(-1) ?? null,

@@ -1,7 +1,8 @@
 // Verdicts: recipes and classes at a glance, and the table of all that is known of each.
 
 import {byPlace, distinct, rowText, rowsAt} from "./contents.js";
-import {element, freshId, scrolled, select, sentence} from "./elements.js";
+import {element, freshId, pager, scrolled, select, sentence} from "./elements.js";
+import {groupsOverview, samples} from "./many.js";
 import {compare, count, number, percent} from "./numbers.js";
 import {swatch} from "./theme.js";
 
@@ -32,10 +33,11 @@ export function verdictsSection(report, choices) {
     return [sentence("No class was analyzed in what is shown here. 'spectra analyze CHECKPOINT' finds the extremes and the density of each.")];
   }
   const glance = element("div");
-  choices.follow(["split", "epoch"], (now) => glance.replaceChildren(overview(report, now)));
+  choices.follow(["split", "epoch"], (now) => glance.replaceChildren((report.many ? groupsOverview : overview)(report, now)));
   return [
-    sentence("What the curvature of every class is at the chosen checkpoint. A number is |λmin/λmax|, and the stronger the tint the larger it is. Choose a field to go to its line below."),
+    sentence(report.many ? "What the curvature of the classes of each group is at the chosen checkpoint, and of every class by its size." : "What the curvature of every class is at the chosen checkpoint. A number is |λmin/λmax|, and the stronger the tint the larger it is. Choose a field to go to its line below."),
     glance,
+    ...samples(report),
     element("h3", {}, "Every class in numbers"),
     ...matrix(report, choices),
   ];
@@ -66,9 +68,10 @@ function glanceCell(row) {
 }
 
 function matrix(report, choices) {
-  const now = {run: ALL, label: ALL, verdict: ALL, text: "", key: "run", up: true};
+  const now = {run: ALL, label: ALL, group: ALL, verdict: ALL, text: "", key: report.many ? "lambda_min" : "run", up: true};
   const told = element("p", {class: "told", role: "status"});
   const body = element("tbody");
+  const pages = pager((rows) => body.replaceChildren(...rows.map(matrixRow)));
   const heads = COLUMNS.map((column) => headCell(column, () => {
     now.up = now.key === column.key ? !now.up : true;
     now.key = column.key;
@@ -76,8 +79,8 @@ function matrix(report, choices) {
   }));
   const draw = () => {
     const rows = sorted(rowsAt(report, choices.all).filter((row) => fits(row, now)), now);
-    body.replaceChildren(...rows.map(matrixRow));
-    told.textContent = rows.length === 1 ? "1 line" : `${rows.length} lines`;
+    pages.show(rows);
+    told.textContent = rows.length === 1 ? "1 line" : `${count(rows.length)} lines`;
     if (!rows.length) told.textContent = "No line fits these filters.";
     COLUMNS.forEach(({key, title}, k) => {
       const order = key !== now.key ? "none" : now.up ? "ascending" : "descending";
@@ -90,7 +93,7 @@ function matrix(report, choices) {
     element("caption", {}, "Choose a heading to sort by it, and again to turn the order."),
     element("thead", {}, element("tr", {}, heads)), body));
   choices.follow(["split", "epoch"], draw);
-  return [filters(report, (changed) => { Object.assign(now, changed); draw(); }), told, shell];
+  return [filters(report, (changed) => { Object.assign(now, changed); draw(); }), told, pages.box, shell];
 }
 
 function filters(report, onChange) {
@@ -98,15 +101,18 @@ function filters(report, onChange) {
   const options = (all, ones) => [[ALL, all], ...ones];
   return element("div", {class: "filters", role: "group", "aria-label": "Filters of the table"},
     report.runs.length > 1 && select("Run", options("all runs", report.runs.map((r) => [String(r.place), r.text])), ALL, (run) => onChange({run})),
-    select("Class or group", options("all", report.labels.map((l) => [l.name, l.text])), ALL, (label) => onChange({label})),
+    report.many
+      ? report.groups.length > 0 && select("Classes of", options("all groups", report.groups.map((g) => [g.name, g.text])), ALL, (group) => onChange({group}))
+      : select("Class or group", options("all", report.labels.map((l) => [l.name, l.text])), ALL, (label) => onChange({label})),
     report.verdicts.length > 1 && select("Verdict", options("all verdicts", report.verdicts.map((v) => [v, v])), ALL, (verdict) => onChange({verdict})),
     element("div", {class: "field"}, element("label", {for: id}, "Text"),
-      element("input", {id, type: "search", placeholder: "any words", oninput: (event) => onChange({text: event.target.value.toLowerCase()})})));
+      element("input", {id, type: "search", placeholder: report.many ? "class 17, any words" : "any words", oninput: (event) => onChange({text: event.target.value.toLowerCase()})})));
 }
 
-function fits(row, {run, label, verdict, text}) {
+function fits(row, {run, label, group, verdict, text}) {
   const words = [row.run.text, row.label.text, row.verdict, row.sentence, row.reason, ...row.unusual].join(" ");
   return (run === ALL || run === String(row.run.place)) && (label === ALL || label === row.label.name)
+    && (group === ALL || group === row.label.group)
     && (verdict === ALL || verdict === row.verdict) && words.toLowerCase().includes(text);
 }
 

@@ -14,7 +14,7 @@ export function provenanceSection(report, choices) {
   if (!report.sources.length) return [sentence("No analysis of a class is here, so there is nothing to certify.")];
   const certificates = element("div");
   choices.follow(["split", "epoch"], (now) => certificates.replaceChildren(table(
-    "What is known of the extremes at the chosen checkpoint", CERTIFICATE, rowsAt(report, now).map(certificate))));
+    "What is known of the extremes at the chosen checkpoint", CERTIFICATE, rowsAt(report, now), certificate)));
   return [
     sentence(`What was differentiated: ${report.function}.`),
     element("h3", {}, "Certificates"),

@@ -11,7 +11,7 @@ export function sideBySideSection(report, choices) {
   }
   const options = report.runs.map((run) => [String(run.place), run.text]);
   const drawn = report.labels.filter((label) => report.rows.some((row) => row.label === label && row.density));
-  const lowest = (drawn.find(({name}) => name === "tail") ?? drawn.at(-1) ?? report.labels.at(-1)).name;
+  const lowest = (drawn.find(({name}) => name === "tail" || name === "few") ?? drawn.at(-1) ?? report.labels.at(-1)).name;
   const [left, right, numbers] = [element("div"), element("div"), element("div")];
   choices.change({left: 0, right: 1, facing: lowest});
   choices.follow(["split", "epoch", "left", "right", "facing", "sigma"], (now) => {
@@ -23,7 +23,7 @@ export function sideBySideSection(report, choices) {
     element("div", {class: "filters"},
       select("Left", options, "0", (place) => choices.change({left: Number(place)})),
       select("Right", options, "1", (place) => choices.change({right: Number(place)})),
-      select("Densities of", report.labels.map((l) => [l.name, l.text]), lowest, (facing) => choices.change({facing}))),
+      select("Densities of", (report.many && drawn.length ? drawn : report.labels).map((l) => [l.name, l.text]), lowest, (facing) => choices.change({facing}))),
     element("div", {class: "panels two"}, left, right),
     numbers,
   ];
@@ -44,8 +44,8 @@ function side(report, now, place) {
 }
 
 function comparison(report, now) {
-  const rows = rowsAt(report, now);
-  const of = (place, label) => rows.find((row) => row.run.place === place && row.label === label);
+  const rows = new Map(rowsAt(report, now).map((row) => [`${row.run.place} ${row.label.place}`, row]));
+  const of = (place, label) => rows.get(`${place} ${label.place}`);
   const pairs = report.labels.map((label) => [label, of(now.left, label), of(now.right, label)]).filter(([, a, b]) => a || b);
   const [a, b] = [report.runs[now.left].text, report.runs[now.right].text];
   const twice = (title) => [{title: `${title}, ${a}`, numeric: true}, {title: `${title}, ${b}`, numeric: true}];
@@ -53,12 +53,12 @@ function comparison(report, now) {
     {title: "Class", head: true}, ...twice("λmin"), ...twice("|λmin/λmax|"), {title: "ratio, right over left", numeric: true},
     ...twice("right, test %"), {title: "verdict", whole: true},
   ];
-  const body = pairs.map(([label, x, y]) => [
+  const cells = ([label, x, y]) => [
     label.text, number(x?.lambda_min.value), number(y?.lambda_min.value), number(x?.ratio), number(y?.ratio),
     x?.ratio && y?.ratio ? number(y.ratio / x.ratio) : "–",
     percent(x?.accuracy_test), percent(y?.accuracy_test), verdicts(x?.verdict, y?.verdict),
-  ]);
-  return table(`${a} beside ${b}, ${now.split ?? "given"} images`, columns, body);
+  ];
+  return table(`${a} beside ${b}, ${now.split ?? "given"} images`, columns, pairs, cells);
 }
 
 function verdicts(left = "–", right = "–") {

@@ -4,6 +4,7 @@ import {epochChart, figure, fitted} from "./charts.js";
 import {byPlace} from "./contents.js";
 import {labelChoice} from "./densities.js";
 import {details, element, sentence, table} from "./elements.js";
+import {groupSeries} from "./many.js";
 import {number} from "./numbers.js";
 
 export function trajectoriesSection(report, choices) {
@@ -27,14 +28,20 @@ export function trajectoriesSection(report, choices) {
   };
   choices.follow(["split", "epoch", "shown"], draw);
   return [
-    sentence("One line for each class over the training, runs on common axes. The broad stripe is the chosen checkpoint; a dotted line is where re-weighting set in."),
+    sentence(`${report.many ? "The median of each group of classes, and chosen classes, over the training" : "One line for each class over the training"}, runs on common axes. The broad stripe is the chosen checkpoint; a dotted line is where re-weighting set in.`),
     labelChoice(report, choices, "Classes"),
     panels,
     details("The same as a table", values),
   ];
 }
 
-function seriesOf(report, run, {split, shown}) {
+/** Of many classes the medians of groups come first, and then the classes that are chosen. */
+function seriesOf(report, run, now) {
+  const ofGroups = report.many ? groupSeries(report, run, now) : [];
+  return [...ofGroups, ...ofLabels(report, run, now)];
+}
+
+function ofLabels(report, run, {split, shown}) {
   return report.labels.filter(({name}) => shown.has(name)).map((label) => {
     const rows = report.rows.filter((r) => r.run === run && r.label === label && r.split === split && r.epoch !== null);
     const points = rows.sort((a, b) => a.epoch - b.epoch)
