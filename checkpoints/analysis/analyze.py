@@ -146,6 +146,7 @@ def _analyze(
         radius=radius,
         tau=request.tau,
         warm=warm,
+        among=len(chosen),
         on_progress=on_progress,
     ):
         label = found.label

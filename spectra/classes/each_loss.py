@@ -7,11 +7,14 @@ from typing import Protocol
 
 import torch
 
+from spectra.classes.many.one_core_each import OneCoreEach, SmallLoss
+from spectra.classes.many.small_losses import are_many, is_small, room_beside
 from spectra.engines.agreement import agreed
 from spectra.engines.analyze_fresh import analyze_fresh
 from spectra.engines.analyze_loss import analyze_loss
 from spectra.engines.memory import BENDING, BOOTSTRAP, SEARCH, room_for, within_limit
 from spectra.engines.settings import SolverSettings
+from spectra.errors import NonFiniteError
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.findings.verdict import RADIUS, TAU, check_thresholds
 from spectra.krylov.extremes import Extremes
@@ -82,12 +85,15 @@ def analyze_each(
     tau: float = TAU,
     warm: WarmExtremes | None = None,
     takes: Callable[[str], bool] = lambda _: True,
+    among: int | None = None,
     on_progress: Progress | None = None,
 ) -> Iterator[LossAnalysis]:
     """Analyze losses of one network in turn; each is yielded as soon as it is there.
 
     The network is checked with the first loss alone, and on a CPU copied for it alone. No loss's
-    kept work or vectors lie beside those of the next one, but for what the caller keeps.
+    kept work or vectors lie beside those of the next one, but for what the caller keeps. Small
+    losses of many are analyzed several at once (:mod:`spectra.classes.many.one_core_each`): where
+    one of those has no numbers, the others go on, and it is named in the end.
 
     Cost: see :func:`spectra.analyze_loss`, for each.
 
@@ -101,6 +107,8 @@ def analyze_each(
         tau: relative tolerance of the verdicts.
         warm: where to start from.
         takes: asked for each loss when its turn comes: whether it is still to be analyzed here.
+        among: number of losses that these are some of, by which it is judged whether they are many;
+            None: these.
         on_progress: called with (``class 8`` say, steps done, steps planned).
 
     Raises:
@@ -108,53 +116,91 @@ def analyze_each(
         NonFiniteError: a product held NaN or infinity; the message names class, probe and step.
     """
     check_thresholds(radius, tau)
-    check, like = True, None
-    for k, (label, classes) in enumerate(chosen.items(), 1):
-        if not takes(label):
-            continue
-        loss = prepare(label, classes, check=check, like=like)
-        if check:
-            logger.info("products by %s %s", loss.op.choice.label, loss.op.choice.reason)
-        check = False
-        if like is None and loss.op.device.type == "cpu":  # what a card has recorded is a loss's
-            like = loss.op.over_images(torch.arange(1)).with_memory_budget(0)
-        matrix: ChunkedOperator = loss.op.gauss_newton() if loss.gauss_newton else loss.op
-        op, solver = within_limit(matrix, settings, limit=memory)
-        if solver.bending and not room_for(BENDING, op, memory):
-            solver = replace(solver, bending=False)
-        if solver.stationary and not room_for(SEARCH, op, memory):
-            solver = replace(solver, stationary=False)
-        room = loss.draw is None and loss.independent and room_for(BOOTSTRAP, op, memory)
-        solver, independent = agreed(op.world, solver, room)
-        progress = within(on_progress, f"class {label}", part=k, of=len(chosen))
-        if loss.draw is not None and isinstance(op, HessianOperator):
-            record = analyze_fresh(
-                op,
-                loss.draw,
-                label=label,
-                classes=classes,
-                settings=solver,
-                factor=loss.factor,
-                radius=radius,
-                tau=tau,
-                on_progress=progress,
-            )
-        else:
-            record = analyze_loss(
-                op,
-                label=label,
-                classes=classes,
-                settings=solver,
-                factor=loss.factor,
-                radius=radius,
-                tau=tau,
-                warm=warm.load(label) if warm else None,
-                independent=independent,
-                on_progress=progress,
-            )
-        op.forget()  # or it would lie beside what the next class keeps
-        del op, matrix, loss
-        yield record
+    many = are_many(len(chosen) if among is None else among, settings)
+    beside = OneCoreEach(radius=radius, tau=tau, of=len(chosen), on_progress=on_progress)
+    check, like, largest, room = True, None, 0, None
+    try:
+        for k, (label, classes) in enumerate(chosen.items(), 1):
+            if not takes(label):
+                continue
+            loss = prepare(label, classes, check=check, like=like)
+            if check:
+                logger.info("products by %s %s", loss.op.choice.label, loss.op.choice.reason)
+            check = False
+            if like is None and loss.op.device.type == "cpu":  # what a card recorded is a loss's
+                like = loss.op.over_images(torch.arange(1)).with_memory_budget(0)
+            before = warm.load(label) if warm else None
+            plain = loss.draw is None and not loss.gauss_newton
+            if many and plain and is_small(loss.op):
+                if loss.op.num_images > largest:
+                    largest, room = loss.op.num_images, room_beside(loss.op, settings, memory)
+                if room is not None:
+                    facts = loss.factor, loss.independent, before, room
+                    yield from beside.add(SmallLoss(loss.op, label, classes, k, *facts))
+                    continue
+            yield from beside.finish()
+            progress = within(on_progress, f"class {label}", part=k, of=len(chosen))
+            asked = _Asked(label, classes, settings, memory, radius, tau, before, progress)
+            yield _analyzed(loss, asked)
+        yield from beside.finish()
+    finally:
+        beside.close()
+    if beside.failed:
+        raise NonFiniteError("; ".join(beside.failed))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of one loss."""
+
+    label: str
+    classes: tuple[int, ...]
+    settings: SolverSettings
+    memory: int | None
+    radius: float
+    tau: float
+    warm: Extremes | None
+    progress: Progress | None
+
+
+def _analyzed(loss: PreparedLoss, asked: _Asked) -> LossAnalysis:
+    """Analyze one loss with all that there is."""
+    memory = asked.memory
+    matrix: ChunkedOperator = loss.op.gauss_newton() if loss.gauss_newton else loss.op
+    op, solver = within_limit(matrix, asked.settings, limit=memory)
+    if solver.bending and not room_for(BENDING, op, memory):
+        solver = replace(solver, bending=False)
+    if solver.stationary and not room_for(SEARCH, op, memory):
+        solver = replace(solver, stationary=False)
+    room = loss.draw is None and loss.independent and room_for(BOOTSTRAP, op, memory)
+    solver, independent = agreed(op.world, solver, room)
+    if loss.draw is not None and isinstance(op, HessianOperator):
+        record = analyze_fresh(
+            op,
+            loss.draw,
+            label=asked.label,
+            classes=asked.classes,
+            settings=solver,
+            factor=loss.factor,
+            radius=asked.radius,
+            tau=asked.tau,
+            on_progress=asked.progress,
+        )
+    else:
+        record = analyze_loss(
+            op,
+            label=asked.label,
+            classes=asked.classes,
+            settings=solver,
+            factor=loss.factor,
+            radius=asked.radius,
+            tau=asked.tau,
+            warm=asked.warm,
+            independent=independent,
+            on_progress=asked.progress,
+        )
+    op.forget()  # or it would lie beside what the next class keeps
+    return record
 
 
 def those_with_images(

@@ -45,7 +45,7 @@ def map_in_order(function: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
     if workers == 1:
         yield from map(function, items)
         return
-    pool = _pool(workers)
+    pool = one_thread_each(workers)
     waiting: deque[Future[B]] = deque()
     for item in items:
         if len(waiting) == 2 * workers:
@@ -55,10 +55,11 @@ def map_in_order(function: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
         yield waiting.popleft().result()
 
 
-def _pool(size: int) -> ThreadPoolExecutor:
+def one_thread_each(size: int) -> ThreadPoolExecutor:
+    """Return ``size`` workers whose operations take one thread each; there is one such pool."""
     if size not in _pools:
         _pools[size] = ThreadPoolExecutor(size, thread_name_prefix="spectra")
-        started = threading.Barrier(size + 1)
+        before, started = torch.get_num_threads(), threading.Barrier(size + 1)
 
         def start() -> None:
             torch.get_num_threads()  # a thread's first question resets it to what others have set
@@ -68,5 +69,5 @@ def _pool(size: int) -> ThreadPoolExecutor:
         for _ in range(size):
             _pools[size].submit(start)
         started.wait()
-        torch.set_num_threads(size)  # the workers' call reaches parts of torch that are shared
+        torch.set_num_threads(before)  # the workers' call reaches parts of torch that are shared
     return _pools[size]

@@ -48,6 +48,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
     _products: Products
     _kept: KeptWork
     _beside_float32: bool = False
+    _double: Self | None = None
 
     @abstractmethod
     def _made(self, tuning: Tuning) -> Products:
@@ -74,14 +75,15 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
 
         Of its own even where images are the same: how they are cut into chunks may become another.
         """
-        return super()._copied(**{"_kept": self._kept.beside(), **changes})
+        return super()._copied(**{"_kept": self._kept.beside(), "_double": None, **changes})
 
     @with_smaller_chunks
     def in_float64(self) -> Self:
         """Return the same operator in float64, unchecked; itself if it is in float64."""
         self.check_point()
-        if self.dtype == torch.float64:
-            return self
+        known = self if self.dtype == torch.float64 else self._double
+        if known is not None:
+            return known
         collect_large_garbage(8 * self.size)  # such as another one of these
         double = self._in_float64()
         # On a card, as many bytes in work as in float32. On a CPU, the unfolded input of float64
@@ -275,10 +277,8 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         return [group[0] if len(group) == 1 else group for group in groups]
 
     def _exact(self) -> contextlib.AbstractContextManager[None]:
-        tuning = self.tuning
-        return exact_products(
-            self.device, deterministic=tuning.deterministic, benchmark=tuning.benchmark
-        )
+        t = self.tuning
+        return exact_products(self.device, deterministic=t.deterministic, benchmark=t.benchmark)
 
     def _map(self, work: Callable[[slice], T]) -> Iterator[T]:
         chunks = list(self.chunks())

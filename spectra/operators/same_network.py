@@ -1,5 +1,8 @@
 """Operators over other samples that share a network with one that was built and checked."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,6 +12,7 @@ from spectra.objective.counting import ImageCount
 from spectra.objective.samples.forward import part_of
 from spectra.objective.samples.input_tree import as_samples, frozen
 from spectra.objective.samples.inputs import check_inputs, label_tensor
+from spectra.operators.curvatures import images_are_told_apart
 from spectra.operators.hessian import HessianOperator
 from spectra.products import KeptWork
 
@@ -58,3 +62,68 @@ def over_samples(
     )
     made._take_weights(torch.ones(len(targets)) if weights is None else weights)
     return made
+
+
+# What an operator has of its network, whatever samples it is over.
+_OF_NETWORK = (
+    "model",
+    "names",
+    "parameters",
+    "parameter_slices",
+    "size",
+    "_displacement",
+    "_in_place",
+    "_products",
+)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Copies of a network that one thread has for itself, for the losses that it works on in turn.
+
+    Attributes:
+        single: an operator with the copy that products are made with.
+        double: one with the copy in float64; the same where products are in it.
+    """
+
+    single: HessianOperator
+    double: HessianOperator
+
+    @classmethod
+    def like(cls, op: HessianOperator) -> Networks:
+        """Return new copies of an operator's network, not to be made by several threads at once.
+
+        Args:
+            op: of any loss.
+        """
+        few = op.over_images(torch.arange(1, device=op.device)).with_memory_budget(0)
+        single = few.at(torch.zeros(op.size, device=op.device))
+        double = single.in_float64()
+        apart = images_are_told_apart(double)
+        single._products.tells_images_apart = double._products.tells_images_apart = apart
+        return cls(single, double)
+
+    def holding(self, op: HessianOperator, kept: int) -> HessianOperator:
+        """Return a loss with these copies in the place of its network: the same to the last bit.
+
+        Args:
+            op: of the same network; its count goes on.
+            kept: bytes of primal work that it may keep, and twice as many in float64.
+        """
+        made = op._copied(_kept=KeptWork(kept), **_of_network(self.single))
+        if self.double is self.single:
+            return made
+        made._double = op._copied(
+            dtype=self.double.dtype,
+            images=frozen(op.images, op.device, self.double.dtype),
+            weights=op.weights.to(self.double.dtype),
+            micro_chunk=self.double.micro_chunk,
+            _beside_float32=True,
+            _kept=made._kept.beside(keeps=False),
+            **_of_network(self.double),
+        )
+        return made
+
+
+def _of_network(op: HessianOperator) -> dict[str, Any]:
+    return {name: op.__dict__[name] for name in _OF_NETWORK}

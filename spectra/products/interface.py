@@ -17,10 +17,15 @@ class ChunkHessian(ABC):
         The result is not written to by later products.
         """
 
-    def second_derivatives(self, direction: Any) -> Tensor:
+    def second_derivatives(self, direction: Any, *, by_image: bool = False) -> Tensor:
         """Return vᵀHv of each of K vectors, and the sum of the sizes of its terms, (2, K), float64.
 
         Of those whose :attr:`Products.derives_twice` says so: it then costs less than a product.
+
+        Args:
+            direction: what :meth:`Products.direction` made.
+            by_image: return the same of each image, (2, K n), where
+                :attr:`Products.tells_images_apart` says that it can be.
         """
         raise NotImplementedError
 
@@ -41,6 +46,9 @@ class Products(ABC):
         on_many_cores: whether chunks may be worked on by several threads at once.
         stacks: whether several vectors may be taken through a chunk together.
         derives_twice: whether its chunks have :meth:`ChunkHessian.second_derivatives`.
+        moves_only_layers: whether no parameter moves but those of layers that are folded.
+        tells_images_apart: whether it has second derivatives by image, see
+            :func:`spectra.operators.curvatures.images_are_told_apart`; None where nobody asked.
         trained: the network's trainable parameters by name, in the order of a vector.
     """
 
@@ -48,6 +56,8 @@ class Products(ABC):
     on_many_cores: bool = False
     stacks: bool = False
     derives_twice: bool = False
+    moves_only_layers: bool = False
+    tells_images_apart: bool | None = None
 
     def __init__(self, model: nn.Module) -> None:
         self.trained = {n: p for n, p in model.named_parameters() if p.requires_grad}

@@ -7,7 +7,11 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from spectra.errors import InputError
-from spectra.system.precision import float32_precision
+from spectra.system.precision import (
+    float32_precision,
+    full_precision_held,
+    settings_are_held,
+)
 
 
 def check_mode() -> None:
@@ -37,12 +41,29 @@ def exact_products(
         InputError: it is entered in torch's inference mode.
     """
     check_mode()
+    if settings_are_held():
+        yield
+        return
     with (
         sdpa_kernel(SDPBackend.MATH),
         _no_fused_layers(),
         float32_precision(device, tf32=False),
         _cudnn_kernels(device, deterministic, benchmark),
     ):
+        yield
+
+
+@contextlib.contextmanager
+def exact_in_all_threads(device: torch.device) -> Iterator[None]:
+    """Have the settings of :func:`exact_products` hold for every thread inside the block.
+
+    They are the process's: threads that each set them and put them back would do so beneath each
+    other. Inside the block the other contexts leave them alone.
+
+    Args:
+        device: where products are made.
+    """
+    with exact_products(device), full_precision_held(device):
         yield
 
 

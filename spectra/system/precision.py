@@ -28,7 +28,8 @@ def float32_precision(device: torch.device, *, tf32: bool) -> Iterator[None]:
     answer, as they did. Inside the block the older question ``torch.backends.cudnn.allow_tf32``
     may be refused, for its answer cannot be changed without losing what it was.
 
-    The settings are the process's: not to be entered by several threads at once.
+    The settings are the process's: not to be entered by several threads at once, but within
+    :func:`full_precision_held`.
 
     Cost: some twenty calls into torch, about 10 µs.
 
@@ -36,6 +37,10 @@ def float32_precision(device: torch.device, *, tf32: bool) -> Iterator[None]:
         device: where the work is; on a CPU, what is kept away is oneDNN's TF32 and bfloat16.
         tf32: allow TF32; on a CUDA device alone.
     """
+    if _Held.now:
+        with _no_autocast(device):
+            yield
+        return
     backend = "cuda" if device.type == "cuda" else "mkldnn"
     wanted = TF32 if tf32 and backend == "cuda" else FULL
     found = {place: _take(place) for place in (*_PARENTS, *_MATMULS)}
@@ -61,6 +66,32 @@ def float32_precision(device: torch.device, *, tf32: bool) -> Iterator[None]:
             torch.set_float32_matmul_precision(older)
         for place, precision in found.items():
             _put(place, precision)
+
+
+@contextlib.contextmanager
+def full_precision_held(device: torch.device) -> Iterator[None]:
+    """Hold full float32 for all threads of the process: nothing changes the setting in the block.
+
+    Args:
+        device: where the work is.
+    """
+    with float32_precision(device, tf32=False):
+        before, _Held.now = _Held.now, True
+        try:
+            yield
+        finally:
+            _Held.now = before
+
+
+def settings_are_held() -> bool:
+    """Say whether :func:`full_precision_held` is in force."""
+    return _Held.now
+
+
+class _Held:
+    """Whether torch's settings are held for several threads."""
+
+    now = False
 
 
 def _no_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:

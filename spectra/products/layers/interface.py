@@ -130,19 +130,26 @@ class Layer(ABC):
         """Return the tangents of what :meth:`pull` returns; put the gradients into ``moved``."""
 
     def second_derivative(
-        self, saved: Saved, direction: Direction, wanted: Sequence[bool]
+        self, saved: Saved, direction: Direction, wanted: Sequence[bool], each: int = 1
     ) -> Tensor | None:
         """Return <δ, d²f/dt²> where parameters and inputs move along a direction.
+
+        Args:
+            saved: what was saved, with the tangents of the inputs.
+            direction: in parameter space.
+            wanted: inputs that move.
+            each: images whose terms are told apart; 1: none are. The first axis of every value is
+                then that of the images, and no parameter but a folded layer's moves.
 
         Where dδ is 0, :meth:`pull_tangent` returns the product with dx of the second derivatives of
         <δ, f> by the inputs; a layer with parameters of its own adds what they do.
 
         Returns:
-            It and the sum of the sizes of its terms, (2, K), float64; None where it is 0.
+            It and the sum of the sizes of its terms, (2, K each), float64; None where it is 0.
         """
         pulled = self.pull_tangent(saved, None, direction, Moved(), wanted)
         pairs = [
-            inner((dx, p), direction.count)
+            inner((dx, p), direction.count * each)
             for dx, p in zip(saved.input_tangents, pulled, strict=True)
             if dx is not None and p is not None
         ]

@@ -46,7 +46,7 @@ class Affine(Layer):
 
     def attach(self, folding: Any, place: int) -> None:
         """Take W' and b' from a folding, in which this is the layer number ``place``."""
-        self.place = place
+        self.place, self.folding = place, folding
         self.weight, self.bias = folding.weights[place], folding.biases[place]
         self.moves_weight, self.moves_bias = folding.moves_weight[place], folding.moves_bias[place]
         self.keeps_gradients = folding.needs_gradients and self.parts.norm is not None
@@ -186,17 +186,38 @@ class Affine(Layer):
         return [None if d_weight is None else self.pulled(delta, x, d_weight)]
 
     def second_derivative(
-        self, saved: Saved, direction: Direction, wanted: Sequence[bool]
+        self, saved: Saved, direction: Direction, wanted: Sequence[bool], each: int = 1
     ) -> Tensor | None:
-        """Return 2 <δ, dW' ∗ dx>."""
+        """Return 2 <δ, dW' ∗ dx>, and where images are told apart, <δ, d²W' ∗ x + d²b'> too."""
+        bent = self._bent(saved, direction, each) if each > 1 else None
         (x,), (dx,), d_weight = saved.inputs, saved.input_tangents, direction.weights[self.place]
         if dx is None or d_weight is None:
-            return None
+            return bent
         pairs = [(dx, d_weight)]
         if direction.count > 1:
             pairs = list(zip(dx.split(len(x)), d_weight, strict=True))
         moved = [self.apply(d, w, None) for d, w in pairs]
-        return 2 * torch.cat([inner((m, saved.cotangent)) for m in moved], 1)
+        found = 2 * torch.cat([inner((m, saved.cotangent), each) for m in moved], 1)
+        return found if bent is None else found + bent
+
+    def _bent(self, saved: Saved, direction: Direction, each: int) -> Tensor | None:
+        """Return <δ, d²W' ∗ x + d²b'> by image: W' and b' are bilinear in a norm and this layer."""
+        if direction.scales is None or self.parts.norm is None:
+            return None
+        along, (scales, of_weights) = direction.sections, direction.scales
+        block, as_weight = self.folding.order.blocks[self.place], self.folding.order.view
+        at, channels = block.weights, block.channels
+        weight = 2 * of_weights[..., at] * along["weight"][..., at]
+        bias = None
+        if "bias" in along:
+            bias = 2 * scales[..., channels] * along["bias"][..., channels]
+        if direction.count == 1:
+            weight, bias = weight[None], None if bias is None else bias[None]
+        moved = [
+            self.apply(saved.inputs[0], as_weight(w, block.shape), b)
+            for w, b in zip(weight, bias if bias is not None else [None] * len(weight), strict=True)
+        ]
+        return torch.cat([inner((m, saved.cotangent), each) for m in moved], 1)
 
     def _pulled(
         self, d_delta: Tensor | None, delta: Tensor, x: Tensor, d_weight: Tensor | None

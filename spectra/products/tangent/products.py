@@ -70,6 +70,7 @@ class TangentProducts(Products):
         self.leaves = [self.trained[name] for name in traced.rest_names]
         read = {name for layer in layers for name in layer.parts.names.values()}
         loose = [*traced.parameters.values(), *traced.rest_names]
+        self.moves_only_layers = not loose
         parts = [layer.parts for layer in layers]
         read_shapes = {name: shape for name, shape in shapes.items() if name in read}
         like = next(iter(self.trained.values()))
@@ -176,28 +177,30 @@ class TangentChunk(ChunkHessian):
         return self.pulled_back(d_delta, direction, found, self.gradients)
 
     @torch.no_grad()
-    def second_derivatives(self, direction: Direction) -> Tensor:
-        """Return d²/dt² of Σ_i w_i ℓ_i along each vector, and the sizes of its terms, (2, K).
+    def second_derivatives(self, direction: Direction, *, by_image: bool = False) -> Tensor:
+        """Return d²/dt² of Σ_i w_i ℓ_i along each vector, and the sizes of its terms, (2, K); or of
+        each w_i ℓ_i, (2, K n), where the network tells images apart.
 
         Cost: 3 forward units a vector: a tangent pass, and where weights and values both move one
-        more of the layer.
+        more of the layer; 4 by image where norms are folded.
         """
         products, count = self.products, direction.count
+        each = len(self.rest.features) if by_image else 1
         features = self.tangent_of_features(direction)
         along = direction.rest[len(products.own) :]
         d_delta, of_rest = self.rest.products(features, along, count)
         found = [inner(pair, count) for pair in zip(along, of_rest, strict=True)]
         if features is not None:
-            found.append(inner((features, d_delta), count))
+            found.append(inner((features, d_delta), count * each))
         for step, saved in zip(products.trace.steps, self.saved, strict=True):
             if step.output in products.moving:
                 wanted = [name in products.moving for name in step.inputs]
-                bent = step.layer.second_derivative(saved, direction, wanted)
+                bent = step.layer.second_derivative(saved, direction, wanted, each)
                 found += [] if bent is None else [bent]
         self.let_go_of_tangents()
-        if self.gradients is not None and direction.scales is not None:
+        if self.gradients is not None and direction.scales is not None and each == 1:
             found.append(sums_of(products.folding.second_derivative(direction, self.gradients)))
-        nothing = torch.zeros(2, count, dtype=torch.float64, device=d_delta.device)
+        nothing = torch.zeros(2, count * each, dtype=torch.float64, device=d_delta.device)
         return sum(found, nothing)
 
     @torch.no_grad()

@@ -1,0 +1,1 @@
+"""Many small classes: several analyzed at once, each on one core."""
