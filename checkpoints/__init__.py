@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from checkpoints.models import Architecture, build_model
     from checkpoints.recipes.families import RECIPE_NAMES, get_recipe, load_recipe
     from checkpoints.recipes.recipe import Recipe
+    from checkpoints.studies.launchers.launcher import Launcher
     from checkpoints.studies.pipeline import run_study
     from checkpoints.studies.study import Study, load_study
     from checkpoints.training.job import TrainingJob
@@ -47,6 +48,7 @@ else:  # tests/test_public_api.py holds the two equal
             "checkpoints.models": ["Architecture", "build_model"],
             "checkpoints.recipes.families": ["RECIPE_NAMES", "get_recipe", "load_recipe"],
             "checkpoints.recipes.recipe": ["Recipe"],
+            "checkpoints.studies.launchers.launcher": ["Launcher"],
             "checkpoints.studies.pipeline": ["run_study"],
             "checkpoints.studies.study": ["Study", "load_study"],
             "checkpoints.training.job": ["TrainingJob"],
@@ -75,6 +77,7 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "run_study",
     "Study",
     "load_study",
+    "Launcher",
     # Data
     "load_data",
     "ImageData",

@@ -3,9 +3,11 @@
 import contextlib
 import functools
 import logging
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 
 from checkpoints.studies.launchers.job_queue import JobQueue
 from checkpoints.studies.launchers.kept_jobs import HandedOut, KeptJobs, name_of
@@ -44,7 +46,9 @@ def do_by_jobs(
             their logs are; the others were waited for.
     """
     folder = steps.folder.absolute()
-    logs = (launcher.logs or folder / "jobs" / "logs").absolute()
+    # New for each call: a job opens the pickle that bears its number, and no stranger's is there.
+    began = f"{datetime.now():%Y-%m-%d-%H%M%S}-{secrets.token_hex(4)}"
+    logs = (launcher.logs or folder / "jobs" / "logs").absolute() / began
     if "%" in str(logs):
         raise InputError(f"{logs}: Slurm takes % for a sign of its own; choose another --logs")
     if steps.device.partition(":")[0] not in ("auto", "cpu", "cuda"):
@@ -168,7 +172,7 @@ class _Work:
             self.done += 1
             return [] if step is None else list(self.steps.missing(self.steps.after(step)))
         self.failed.append(step)
-        log = self.queue.log(job)
+        log = self.kept.handed_out[name_of(step)].log
         logger.warning("%s, job %s, failed: %s; its log is %s", name_of(step), job, error, log)
         return []
 

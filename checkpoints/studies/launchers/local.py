@@ -94,12 +94,12 @@ class LocalQueue:
         return next(slot for slot in range(len(taken) + 1) if slot not in taken)
 
     def _is_ours(self, job: str) -> bool:
-        """Say whether a process of an earlier call runs: its command names our folder of logs."""
+        """Say whether a process of an earlier call runs: its command names a folder beside ours."""
         try:
             command = Path(f"/proc/{job}/cmdline").read_bytes().split(b"\0")
         except OSError:
             return False
-        return os.fsencode(self._logs) in command
+        return any(word.startswith(os.fsencode(self._logs.parent)) for word in command)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,8 @@ _MOST_TIMEOUTS = 20
 # Ours: seconds in which a job that is stopped finishes what it writes; an epoch it does not wait
 # for. Between two epochs on a slow disk a state takes a second.
 _NOTICE = 120
+# Slurm's MaxArraySize where nobody has set it, 1001, bounds the last index.
+_LARGEST_ARRAY = 1000
 # Ours: seconds that squeue may take to answer on a busy cluster.
 _ANSWER = 60
 
@@ -64,10 +66,14 @@ class SlurmQueue:
         )
 
     def submit(self, tasks: Sequence[Callable[[], None]]) -> list[str]:
-        """Hand out ``tasks`` as one array."""
+        """Hand out ``tasks`` as one array, or as several where Slurm takes no array so large."""
+        numbers: list[str] = []
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what sbatch says
-                return [job.job_id for job in self._executor.submit_array(list(tasks))]
+                for first in range(0, len(tasks), _LARGEST_ARRAY):
+                    array = list(tasks[first : first + _LARGEST_ARRAY])
+                    numbers += [job.job_id for job in self._executor.submit_array(array)]
+                return numbers
         except (RuntimeError, OSError) as error:  # its own are RuntimeErrors
             said = short_words(first_line(error))
             raise InputError(f"sbatch has taken no jobs: {said}") from error

@@ -1,6 +1,7 @@
 """A study by jobs: which are handed out, waited for, and said to have failed."""
 
 import contextlib
+import pickle
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,16 @@ from spectra.errors import InputError
 LOCAL = Launcher("local", at_once=2)
 
 
+class Strange:
+    """Where it is unpickled it leaves a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
 class Queue:
     """Does jobs as they come, but for some that it loses or holds."""
 
@@ -23,6 +34,13 @@ class Queue:
     def __init__(self, at_once=None):
         self.at_once, self.steps = at_once, []
         self.lost, self.held, self.left = set(), {}, []
+
+    def at(self, logs):
+        self.starts_in(logs)
+        return self
+
+    def starts_in(self, logs):
+        pass
 
     def submit(self, tasks):
         numbers = []
@@ -56,7 +74,7 @@ class Queue:
 @pytest.fixture
 def queue(monkeypatch):
     queue = Queue()
-    monkeypatch.setattr(by_jobs, "LocalQueue", lambda *_, **__: queue)
+    monkeypatch.setattr(by_jobs, "LocalQueue", lambda _, logs, **__: queue.at(logs))
     monkeypatch.setattr(by_jobs, "_LOOK", 0.0)
     return queue
 
@@ -153,3 +171,19 @@ def test_a_damaged_list_of_jobs_is_refused(study, tmp_path, queue, content, comp
     with pytest.raises(InputError, match=complaint):
         run_study(study, tmp_path, launcher=LOCAL)
     assert queue.steps == []
+
+
+def test_a_pickle_that_lies_in_a_study_s_folder_is_not_opened(study, tmp_path, queue):
+    strange = Strange(str(tmp_path / "it-ran"))
+    for number in ("1", "2"):
+        for name in (f"{number}_submitted.pkl", f"{number}_0_result.pkl"):
+            path = tmp_path / "jobs" / "logs" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(pickle.dumps(strange))
+    places = []
+    queue.starts_in = places.append
+    run_study(study, tmp_path, launcher=LOCAL)
+    assert not (tmp_path / "it-ran").exists()
+    (place,) = places
+    assert place.parent == tmp_path / "jobs" / "logs"
+    assert not place.exists()

@@ -74,8 +74,7 @@ def story(slurm, long_study, tmp_path_factory):
     call()
     logging.getLogger("checkpoints").removeHandler(listener)
     told.results = (folder / "results.json").read_bytes()
-    told.log = (folder / "jobs/logs/100_0_0_log.out").read_text()
-    told.log += (folder / "jobs/logs/100_0_0_log.err").read_text()
+    told.log = "".join(path.read_text() for path in folder.glob("jobs/logs/*/100_0_0_log.*"))
     return told
 
 
@@ -111,7 +110,9 @@ def test_a_step_that_fails_is_named_with_its_job_and_log(story):
     assert story.ends[1].startswith("InputError: 1 jobs failed: training of ce-seed0, and 1 that")
     (said,) = [said for said in story.said if "failed" in said]
     assert said.startswith("training of ce-seed0, job 100_1, failed: ")
-    assert said.endswith("jobs/logs/100_1_0_log.err")
+    log = Path(said.rpartition(" ")[2])
+    assert log.name == "100_1_0_log.err"
+    assert "is no folder" in log.read_text()
 
 
 def test_a_training_whose_time_is_over_goes_on_in_the_same_job(story):
@@ -143,3 +144,12 @@ def test_what_sbatch_refuses_is_one_line(slurm, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{refusing.parent}:{os.environ['PATH']}")
     with pytest.raises(InputError, match="sbatch has taken no jobs: sbatch: error: invalid part"):
         queue.submit([print])
+
+
+def test_how_a_job_ended_without_a_word_is_what_sacct_says(slurm, tmp_path):
+    queue = SlurmQueue(LAUNCHER, tmp_path, title="x", device="cpu")
+    (slurm.home / "900_0").mkdir()
+    (slurm.home / "900_0" / "state").write_text("OUT_OF_MEMORY")
+    assert queue.state("900") == "OUT_OF_MEMORY"
+    assert queue.alive(["900"]) == set()
+    assert queue.state("901") == ""
