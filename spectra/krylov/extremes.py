@@ -13,7 +13,7 @@ from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.outer_bounds import OuterBounds
 from spectra.krylov.probes import draw_probe
 from spectra.krylov.rayleigh_quotients import Eigenpair, eigenpair_of_vector, quotients_in_float64
-from spectra.krylov.stopping.ends_of_run import EndsOfRun
+from spectra.krylov.stopping.ends_of_run import EndsOfRun, counted_once
 from spectra.krylov.thick_restart import check_max_basis, new_direction, thick_restart
 from spectra.krylov.tolerance import Tolerance
 from spectra.operators.chunked import ChunkedOperator
@@ -233,10 +233,10 @@ def extremes_of_run(
             return _judged(Extremes(low, high, cut.steps, restarts=cut.restarts), tolerance)
         else:
             break
-    coefficients = run.tridiagonal().ritz_coefficients()
-    count = min(k, len(coefficients))
+    t = counted_once(run)
+    count = min(k, len(t.ritz_values()))
     columns = [*range(count), *range(-1, -count - 1, -1)]
-    vectors, met = run.unit_ritz_vectors(coefficients[:, columns]), ends.met()
+    vectors, met = run.unit_ritz_vectors(t.ritz_coefficients()[:, columns]), ends.met()
     below, above = vectors[:count], vectors[count:]
     del vectors
     low, high = _checked(op, below, met[0]), _checked(op, above, met[1])

@@ -103,4 +103,9 @@ def negligible(beta: float, scale: float, size: int, eps: float) -> bool:
         size: P.
         eps: of the products' dtype.
     """
-    return beta <= min(product_rounding(size, eps), _ROUNDING_LIMIT) * scale
+    return beta <= noise(scale, size, eps)
+
+
+def noise(scale: float, size: int, eps: float) -> float:
+    """Return what products are uncertain by, eigenvalue units; see :func:`negligible`."""
+    return min(product_rounding(size, eps), _ROUNDING_LIMIT) * scale

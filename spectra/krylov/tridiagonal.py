@@ -85,6 +85,47 @@ class Tridiagonal:
 
 
 @dataclass(frozen=True)
+class WithoutCopies(Tridiagonal):
+    """T of a run without a basis, its Ritz pairs counted once: copies (ghosts) are left out.
+
+    Without reorthogonalisation an eigenvector that has converged comes back, and T has its value
+    again: as a second eigenvalue, with a residual as small as the first. Two neighbouring Ritz
+    values count as one where they are no further apart than their residuals and the rounding of
+    products together: then they may be of one eigenvalue, and no more is claimed. Of each group the
+    pair of the least residual stays.
+
+    Attributes:
+        rounding: of products, in eigenvalue units.
+
+    Source: Cullum & Willoughby 1985, chapter 4: eigenvalues of T that are numerically multiple are
+    eigenvalues of H, once. Departure: residuals say what is multiple, so that a copy that is only
+    coming up is none either.
+
+    >>> import numpy as np
+    >>> once = WithoutCopies(np.array([1.0, 1.0, 3.0]), np.array([1e-9, 0.5]), 0.0, False, 1e-6)
+    >>> once.ritz_values().round(3).tolist(), once.ritz_coefficients().shape
+    ([0.882, 1.0, 3.118], (3, 3))
+    """
+
+    rounding: float = 0.0
+
+    @cached_property
+    def _eigen(self) -> tuple[FloatArray, FloatArray]:
+        values, vectors = eigh_tridiagonal(self.alphas, self.betas)
+        residuals = np.abs(self.residual_beta * vectors[-1])
+        reach = residuals[1:] + residuals[:-1] + self.rounding
+        group = np.concatenate([[0], np.cumsum(np.diff(values) > reach)])
+        order = np.lexsort((residuals, group))
+        kept = order[np.unique(group[order], return_index=True)[1]]
+        return values[kept], vectors[:, kept]
+
+    def leading(self, num_steps: int) -> "WithoutCopies":
+        """Return the projection after the first ``num_steps`` steps."""
+        t = super().leading(num_steps)
+        return WithoutCopies(t.alphas, t.betas, t.residual_beta, t.closed, self.rounding)
+
+
+@dataclass(frozen=True)
 class Projection:
     """H Q = Q T + q cᵀ: a run's projected matrix and what couples it to the next vector.
 

@@ -15,11 +15,12 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from spectra.krylov.lanczos import Lanczos
 from spectra.krylov.outer_bounds import least_component, log_sum_of_squares
-from spectra.krylov.tolerance import Tolerance
-from spectra.krylov.tridiagonal import Tridiagonal
+from spectra.krylov.tolerance import Tolerance, noise
+from spectra.krylov.tridiagonal import Tridiagonal, WithoutCopies
 
 # Ours: what may be missed, relative to the larger of |θ| and ten times the floor; with that of 1e-4
 # this is 1e-3 of the largest |θ|, the tolerance of verdicts.
@@ -77,7 +78,17 @@ class EndsOfRun:
                 t.ritz_values(), t.residual_bounds(), k, closed=t.closed, largest=largest
             )
         share, size = self._random_share, run.op.size
-        return met_with_evidence(run.tridiagonal(), size, self._tolerance, k, random_share=share)
+        return met_with_evidence(counted_once(run), size, self._tolerance, k, random_share=share)
+
+
+def counted_once(run: Lanczos) -> Tridiagonal:
+    """Return T of a run; of one that nothing keeps orthogonal, with its Ritz pairs counted once."""
+    t = run.tridiagonal()
+    if run.storage != "none":
+        return t
+    scale = float(np.abs(t.alphas).max()) + float(t.betas.max(initial=0.0))
+    rounding = noise(scale, run.op.size, torch.finfo(run.op.dtype).eps)
+    return WithoutCopies(t.alphas, t.betas, t.residual_beta, t.closed, rounding)
 
 
 def met_with_evidence(
@@ -106,11 +117,10 @@ def met_with_evidence(
             continue
         ordered = values[:: 1 if end == 0 else -1][:k]
         bounded = _nothing_further_out(t, size, end, tolerance.floor, random_share)
-        at_zero = np.abs(ordered) <= tolerance.floor * largest
+        at_zero = np.zeros(k, dtype=bool)
+        at_zero[: len(ordered)] = np.abs(ordered) <= tolerance.floor * largest
         stayed = earlier[end] & ~at_zero if len(t) < STEPS_AT_ZERO else earlier[end] | at_zero
-        known = stayed.copy()
-        known[: len(at_zero)] |= bounded & (at_zero | (np.arange(len(at_zero)) == 0))
-        met[end] &= known
+        met[end] &= stayed | bounded & (at_zero | (np.arange(k) == 0))
     return met
 
 
@@ -131,7 +141,7 @@ def _earlier(t: Tridiagonal, tolerance: Tolerance, k: int) -> npt.NDArray[np.boo
     before = t.leading(steps)
     met = tolerance.met_at_ends(before.ritz_values(), before.residual_bounds(), k)
     now, then = t.ritz_values(), before.ritz_values()
-    count = min(k, steps)
+    count = min(k, len(now), len(then))
     for end, rising in ((0, 1), (1, -1)):
         new, old = now[::rising][:count], then[::rising][:count]
         sizes = np.maximum(np.abs(new), FLOORS * tolerance.floor * np.abs(now).max())
