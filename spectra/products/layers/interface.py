@@ -102,9 +102,12 @@ class Layer(ABC):
     Attributes:
         keeps: what of ``inputs``, ``output`` and ``delta`` the tangent passes read; the rest is let
             go after the backward pass.
+        keeps_the_same: whether :meth:`pull` keeps the same where an input is not wanted: then it is
+            not asked for the gradients of parameters, which nothing reads.
     """
 
     keeps: frozenset[str] = frozenset()
+    keeps_the_same = False
 
     @abstractmethod
     def value(self, *inputs: Tensor) -> Tensor:

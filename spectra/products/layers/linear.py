@@ -15,6 +15,8 @@ from spectra.products.tangent.folding import Direction, Moved
 class Linear(Layer):
     """y = x Wᵀ + b; of the values x, W and, where there is one, b."""
 
+    keeps_the_same = True
+
     def value(self, *inputs: Tensor) -> Tensor:
         """Return x Wᵀ + b."""
         return F.linear(*inputs)

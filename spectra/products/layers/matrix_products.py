@@ -16,6 +16,7 @@ class Bilinear(Layer):
     """y = x ∘ z, linear in each: dy = dx ∘ z + x ∘ dz, and the same rule for the cotangents."""
 
     keeps = frozenset({"inputs", "delta"})
+    keeps_the_same = True
 
     @abstractmethod
     def apply(self, x: Tensor, z: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ class Embedding(Layer):
     """
 
     keeps = frozenset({"inputs"})
+    keeps_the_same = True
 
     def __init__(self, padding: int | None = None) -> None:
         self.padding = padding

@@ -154,7 +154,8 @@ class TangentChunk(ChunkHessian):
                 saved.keep(frozenset())
                 continue
             saved.delta = in_order_of(cotangents.pop(step.output, None), saved.output)
-            wanted = [name in moving for name in step.inputs]
+            unread = products.own if step.layer.keeps_the_same else {}
+            wanted = [name in moving and name not in unread for name in step.inputs]
             pulled = step.layer.pull(saved, wanted)
             accumulate(cotangents, step.inputs, pulled, wanted)
             if isinstance(step.layer, Affine) and step.layer.keeps_gradients:
