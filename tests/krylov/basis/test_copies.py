@@ -20,9 +20,11 @@ SPECTRA = {
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("min_steps", [1, 80])
-@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("k", "min_steps", "dtype"),
+    [(1, 80, torch.float64), (2, 1, torch.float64), (3, 80, torch.float64), (2, 80, torch.float32)],
+    ids=str,
+)
 @pytest.mark.parametrize("name", SPECTRA)
 def test_extremes_without_a_basis_are_those_of_the_matrix(name, k, min_steps, dtype):
     op = DenseOperator(symmetric_with_spectrum(SPECTRA[name], seed=0).to(dtype))
