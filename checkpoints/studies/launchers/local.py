@@ -29,6 +29,8 @@ class LocalQueue:
         self.at_once: int | None = at_once
         self._logs = logs
         self._gpus = launcher.gpus_for(device)
+        self._slot_count = at_once
+        self._cards = _cards_of_this_process(self._gpus * at_once)
         self._executor = submitit.LocalExecutor(logs)
         self._job = submitit.LocalJob
         self._minutes = launcher.hours * 60
@@ -41,11 +43,11 @@ class LocalQueue:
         started = []
         for task in tasks:
             slot = self._free_slot()
-            first = slot * self._gpus
+            cards = self._cards[slot * self._gpus : (slot + 1) * self._gpus]
             self._executor.update_parameters(
                 timeout_min=self._minutes,
                 gpus_per_node=self._gpus,
-                visible_gpus=list(range(first, first + self._gpus)),
+                visible_gpus=cards,
             )
             try:
                 with _standard_error_in(self._logs / "submitit.log"):
@@ -90,8 +92,15 @@ class LocalQueue:
             time.sleep(0.05)
 
     def _free_slot(self) -> int:
-        taken = {slot for job, slot in self._slots.items() if job in self.alive([job])}
-        return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+        """Return which GPUs are free, once a process that has done its work has let go of them."""
+        until = time.monotonic() + _LAST
+        while time.monotonic() < until:
+            taken = {slot for job, slot in self._slots.items() if self.alive([job])}
+            free = set(range(self._slot_count)) - taken
+            if free:
+                return min(free)
+            time.sleep(0.05)
+        return 0
 
     def _is_ours(self, job: str) -> bool:
         """Say whether a process of an earlier call runs: its command names a folder beside ours."""
@@ -100,6 +109,24 @@ class LocalQueue:
         except OSError:
             return False
         return any(word.startswith(os.fsencode(self._logs.parent)) for word in command)
+
+
+def _cards_of_this_process(needed: int) -> list[int]:
+    """Return the numbers of the GPUs that jobs may have, as many as they need at once.
+
+    Raises:
+        InputError: CUDA_VISIBLE_DEVICES names fewer, or names them by other than numbers.
+    """
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not needed or given is None:
+        return list(range(needed))
+    cards = [card.strip() for card in given.split(",") if card.strip()]
+    if len(cards) < needed or not all(card.isdecimal() for card in cards):
+        raise InputError(
+            f"jobs at once need {needed} GPUs, and CUDA_VISIBLE_DEVICES is {given[:60]!r}; take "
+            "fewer --jobs, or name more, by their numbers"
+        )
+    return [int(card) for card in cards[:needed]]
 
 
 @contextlib.contextmanager
