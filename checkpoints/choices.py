@@ -35,3 +35,6 @@ LAUNCHERS = ("slurm", "local")
 # Eigenpairs from either end along which steps are searched: ours; a rank correlation of fewer says
 # nothing.
 CLAIM_PAIRS = 10
+# What the processes of a job share out: each takes losses, or all the images of each loss.
+IMAGES = "images"
+SHARED_OUT = ("losses", IMAGES)

@@ -19,8 +19,10 @@ def main() -> None:
     """Run the command line."""
     try:
         from cli.display.failures import heed_signals
+        from cli.display.ranks import hush_others
 
         heed_signals()
+        hush_others()
         from cli.options.group import cli
 
         cli.main(prog_name="spectra")

@@ -1,7 +1,9 @@
 """Analyze a checkpoint: the spectra of its per-class, group and overall losses."""
 
 import contextlib
+import functools
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from checkpoints.analysis.data_of import data_for, finished, notes_of
 from checkpoints.analysis.kept_losses import KeptLoss, KeptLosses, inputs_digest
 from checkpoints.analysis.named_classes import chosen_losses, class_groups
 from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.analysis.shared_out.sharing import Sharing
 from checkpoints.analysis.vectors import analyzed_parameters, save_vectors, vectors_path
 from checkpoints.analysis.warm import WarmStarts
 from checkpoints.checkpoint import Checkpoint
@@ -23,7 +26,7 @@ from checkpoints.recipes.schedules import ascent_radius
 from checkpoints.training.evaluation import ClassMetrics, evaluate
 from checkpoints.training.threads import suitable_threads
 from spectra import Analysis, CrossEntropy, LossAnalysis
-from spectra.classes.each_loss import analyze_each, those_with_images
+from spectra.classes.each_loss import Prepare, analyze_each, those_with_images
 from spectra.classes.identity import library_versions
 from spectra.findings.verdict import RADIUS
 from spectra.objective.samples.forward import fit_network, part_of
@@ -48,6 +51,7 @@ def analyze(
     units: Path | None = None,
     vectors: Path | None = None,
     warm: WarmStarts | None = None,
+    sharing: Sharing | None = None,
     on_progress: Progress | None = None,
 ) -> Analysis:
     """Analyze the chosen losses of one checkpoint, as ``spectra analyze`` does.
@@ -62,6 +66,8 @@ def analyze(
         vectors: folder for the eigenvectors of each loss, see
             :func:`checkpoints.analysis.vectors.save_vectors`; None: they are not kept.
         warm: eigenvectors of the checkpoint before, and where to keep this one's.
+        sharing: what the ranks of a job share out; each returns what it has found itself. See
+            :func:`checkpoints.analysis.shared_out.sharing.shared_out`. None: one process does all.
         on_progress: called with (``class 8`` say, steps done, steps planned).
 
     Raises:
@@ -88,7 +94,7 @@ def analyze(
             if folder is not None:
                 around.enter_context(locked(folder))
         request = request or AnalysisRequest()
-        return _analyze(checkpoint, data, request, units, vectors, warm, on_progress)
+        return _analyze(checkpoint, data, request, units, vectors, warm, sharing, on_progress)
 
 
 def _analyze(
@@ -98,6 +104,7 @@ def _analyze(
     units: Path | None,
     vectors: Path | None,
     warm: WarmStarts | None,
+    sharing: Sharing | None,
     on_progress: Progress | None,
 ) -> Analysis:
     counts = checkpoint.class_counts or data.class_counts
@@ -120,45 +127,77 @@ def _analyze(
     keeping = None
     if units is not None:
         keeping = KeptLosses(units, header, inputs_digest(checkpoint, data))
-        for label, kept in keeping.load(chosen, warm.given if warm else {}).items():
+
+    def take_kept(labels: Collection[str]) -> None:
+        if keeping is None:
+            return
+        for label, kept in keeping.load(labels, warm.given if warm else {}).items():
             # What was kept of a loss holds no vectors, but says which file does.
-            there = vectors is None or _is_of(kept, vectors_path(vectors, label))
+            there = vectors is None or kept.has_written(vectors_path(vectors, label))
             if there and not (warm and label in warm.again):
                 finished[label] = kept.record
                 if warm is not None:
                     warm.left[label] = kept.warm_left
+
+    @functools.cache
+    def tests() -> ClassMetrics | None:
+        return test_accuracy(checkpoint, data, normalisation, device=request.device)
+
+    def begins(label: str) -> bool:
+        """Say whether this rank is to analyze a loss, now that its turn has come."""
+        if sharing is None or not sharing.takes(label):
+            return sharing is None
+        take_kept([label])
+        if sharing.agreed(label in finished):
+            return False
+        if warm is not None:
+            warm.prepare([label])
+        tests()
+        return True
+
+    if sharing is None:
+        take_kept(chosen)
     if vectors is not None:
         parameters = analyzed_parameters(losses.model, request)
     todo = {label: classes for label, classes in chosen.items() if label not in finished}
     if "all" in request.classes:
         split_counts = data.split(request.split).counts(data.num_classes)
         todo = those_with_images(todo, split_counts, split=request.split)
-    tests = None
-    if warm is not None:
-        warm.prepare(todo)
-    if todo:
-        tests = test_accuracy(checkpoint, data, normalisation, device=request.device)
+    prepare: Prepare = losses.prepare
+    if sharing is not None:
+        todo = sharing.in_turn(todo, data.split(request.split).counts(data.num_classes))
+        prepare = sharing.preparing(prepare)
+    else:
+        if warm is not None:
+            warm.prepare(todo)
+        if todo:
+            tests()
+    keeps = sharing is None or sharing.keeps
     for found in analyze_each(
         todo,
-        losses.prepare,
+        prepare,
         settings=request.solver,
         memory=request.memory,
         radius=radius,
         tau=request.tau,
         warm=warm,
         among=len(chosen),
+        takes=begins,
         on_progress=on_progress,
     ):
         label = found.label
         written = None
-        if vectors is not None and found.extremes is not None:
+        if vectors is not None and found.extremes is not None and keeps:
             written = file_digest(save_vectors(vectors, label, found.extremes, parameters))
         if warm is not None and found.extremes is not None:
-            warm.save(label, found.extremes)
+            if keeps:
+                warm.save(label, found.extremes)
+            if sharing is not None:
+                warm.left[label] = sharing.agreed(warm.left.get(label))
         # Without its vectors: a class's basis is not to stay while the next one runs.
-        record = replace(found, accuracy=_accuracy(tests, chosen[label]), extremes=None)
+        record = replace(found, accuracy=_accuracy(tests(), chosen[label]), extremes=None)
         del found
-        if keeping is not None:
+        if keeping is not None and keeps:
             before, left = (warm.given.get(label), warm.left.get(label)) if warm else (None, None)
             keeping.keep(KeptLoss(record, before, left, written))
         finished[label] = record
@@ -169,11 +208,6 @@ def _analyze(
         protocol=replace(header.protocol, class_groups=groups),
         records=tuple(finished[x] for x in chosen if x in finished),
     )
-
-
-def _is_of(kept: KeptLoss, vectors: Path) -> bool:
-    """Say whether a file of eigenvectors is the one that a kept loss has written."""
-    return kept.vectors is not None and kept.vectors == file_digest(vectors)
 
 
 def test_accuracy(

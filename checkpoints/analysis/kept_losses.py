@@ -16,7 +16,7 @@ from spectra import Analysis, LossAnalysis, load_analysis
 from spectra.errors import InputError
 from spectra.results.analysis import analysis_to_plain
 from spectra.system.files.names import file_name
-from spectra.system.files.reading import read_bytes
+from spectra.system.files.reading import file_digest, read_bytes
 from spectra.system.files.sealed_json import is_whole, write_sealed
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,10 @@ class KeptLoss:
     warm_before: str | None = None
     warm_left: str | None = None
     vectors: str | None = None
+
+    def has_written(self, vectors: Path) -> bool:
+        """Say whether a file of eigenvectors is the one that belongs to this result."""
+        return self.vectors is not None and self.vectors == file_digest(vectors)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from checkpoints.analysis.analyze import analyze
 from checkpoints.analysis.data_of import data_for
 from checkpoints.analysis.request import AnalysisRequest
+from checkpoints.analysis.shared_out.sharing import Sharing
 from checkpoints.analysis.warm import WarmStarts
 from checkpoints.data import ImageData
 from checkpoints.load import LoadOptions, list_checkpoints, load_checkpoint
@@ -31,6 +32,7 @@ def analyze_trajectory(
     options: LoadOptions | None = None,
     epochs: Sequence[int] | None = None,
     data: ImageData | None = None,
+    sharing: Sharing | None = None,
     on_progress: Progress | None = None,
     on_analysis: Callable[[Analysis], None] | None = None,
 ) -> list[Analysis]:
@@ -51,6 +53,9 @@ def analyze_trajectory(
         options: for files of others.
         epochs: which; None: all.
         data: already read data, to save reading it again.
+        sharing: what the ranks of a job share out, see
+            :func:`checkpoints.analysis.shared_out.sharing.shared_out`: each returns what it has
+            found itself, and keeps the losses alone. None: one process does all.
         on_progress: called with (``epoch 100 class 8`` say, steps done, steps planned).
         on_analysis: called with each checkpoint's result as soon as it is there.
 
@@ -65,7 +70,7 @@ def analyze_trajectory(
             raise InputError(f"{run} has no checkpoint of epochs {missing}; train them again")
         found = [(epoch, path) for epoch, path in found if epoch in set(epochs)]
     with locked(folder):
-        along = _Trajectory(found, request, folder, source, options, data, on_progress)
+        along = _Trajectory(found, request, folder, source, options, data, sharing, on_progress)
         return along.analyze_all(on_analysis)
 
 
@@ -80,11 +85,12 @@ class _Trajectory:
         source: str | None,
         options: LoadOptions | None,
         data: ImageData | None,
+        sharing: Sharing | None,
         on_progress: Progress | None,
     ) -> None:
         self.found, self.request, self.folder = found, request, folder
         self.source, self.options = source, options
-        self.data, self.on_progress = data, on_progress
+        self.data, self.sharing, self.on_progress = data, sharing, on_progress
         self.names = [path.stem if epoch is None else f"epoch-{epoch:04d}" for epoch, path in found]
         self.analyses: dict[int, Analysis] = {}
         self.warm: dict[int, WarmStarts] = {}
@@ -92,10 +98,11 @@ class _Trajectory:
     def analyze_all(self, on_analysis: Callable[[Analysis], None] | None) -> list[Analysis]:
         for k in range(len(self.found)):
             self.analyze(k)
-            if on_analysis is not None:
+            if on_analysis is not None and self.sharing is None:
                 on_analysis(self.analyses[k])
-        for warm in self.warm.values():
-            warm.forget()
+        if self.sharing is None:  # else who gathers the results asks what the vectors are
+            for warm in self.warm.values():
+                warm.forget()
         return [self.analyses[k] for k in range(len(self.found))]
 
     def analyze(self, k: int, again: Collection[str] = ()) -> None:
@@ -113,14 +120,25 @@ class _Trajectory:
             self.request,
             units=self.folder / "units" / file_name(self.names[k]),
             warm=warm,
+            sharing=self._shared(self.names[k]),
             on_progress=within(
                 self.on_progress, f"epoch {checkpoint.epoch}", part=k + 1, of=len(self.found)
             ),
         )
-        save_analysis(self.folder / f"{file_name(self.names[k])}.json", analysis)
+        if self.sharing is None:
+            save_analysis(self.folder / f"{file_name(self.names[k])}.json", analysis)
         self.analyses[k] = analysis
         if warm is not None:
             self.warm[k] = warm
+
+    def _shared(self, name: str) -> Sharing | None:
+        """Return how a checkpoint's losses are shared out.
+
+        A loss that starts from the vectors of the checkpoint before is the same rank's throughout.
+        """
+        if self.sharing is None or self.request.solver.extremes_only:
+            return self.sharing
+        return self.sharing.of(name)
 
     def _warm(self, k: int, again: Collection[str] = ()) -> WarmStarts:
         return WarmStarts(

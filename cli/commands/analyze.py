@@ -36,13 +36,17 @@ _OPTIONAL = ("groups.csv", "layers.*", "density*.*", "vectors-*.safetensors")
     spectra analyze runs/mine@100 --class tail --num-probes 0
     # weights, network and images of your own
     spectra analyze mine.pth --arch net.py:Net --data folder:photos,32
+    # the first again by two processes, which take one class after the other
+    torchrun --nproc-per-node 2 -m cli analyze bundled:digits/ce-drw
     """,
+    over_ranks=True,
 )
 @click.argument("checkpoint", shell_complete=checkpoint_names)
 @shared.source
 @shared.profile
 @shared.loading
 @analysis_flags
+@shared.share
 @Flag(
     "--compare-protocols",
     heading=ANALYZED,
@@ -87,6 +91,7 @@ def analyze(
     profile: dict[str, Any],
     loading: "LoadOptions",
     asked: AskedAnalysis,
+    share: str,
     output: Path | None,
     save_vectors: bool,
     no_figures: bool,
@@ -131,7 +136,9 @@ def analyze(
     for text in (*notes_of_folder(checkpoint), *of_loaded, *notes):
         note(f"note: {text}")
     if compare_protocols:
-        _compare(
+        from cli.commands.protocols.compared import compare
+
+        compare(
             loaded,
             data,
             request,
@@ -142,14 +149,11 @@ def analyze(
             style=style,
         )
     else:
-        analysis, written = _analyze(
-            loaded,
-            data,
-            request,
-            folder,
-            width=None if no_figures else width,
-            keep_vectors=save_vectors,
-        )
+        analysis = _analyze(loaded, data, request, folder, share, keep_vectors=save_vectors)
+        if analysis is None:  # rank 0 has it, and writes and prints
+            return
+        sheet = None if no_figures else width
+        written = _write(analysis, request, folder, sheet, keep_vectors=save_vectors)
         rows = analysis.rows()
         if not printed_for_others(
             style,
@@ -170,12 +174,38 @@ def _analyze(
     data: "ImageData",
     request: "AnalysisRequest",
     folder: Path,
+    share: str,
     *,
-    width: str | None,
     keep_vectors: bool,
-) -> "tuple[Analysis, list[Path]]":
-    """Return what was found, and the files that hold it; without a width there are no figures."""
+) -> "Analysis | None":
+    """Return what was found, by all processes of this job; None on all but the first of them."""
     from checkpoints import analyze as analyze_checkpoint
+    from checkpoints.analysis.shared_out.sharing import shared_out
+
+    with reporting(f"analyzing {loaded.name}") as report:
+        return shared_out(
+            lambda sharing: analyze_checkpoint(
+                loaded,
+                data,
+                request,
+                units=folder / "units",
+                vectors=folder if keep_vectors else None,
+                sharing=sharing,
+                on_progress=report.update,
+            ),
+            share,
+        )
+
+
+def _write(
+    analysis: "Analysis",
+    request: "AnalysisRequest",
+    folder: Path,
+    width: str | None,
+    *,
+    keep_vectors: bool,
+) -> list[Path]:
+    """Write a result, and return its files; without a width there are no figures."""
     from checkpoints.analysis.vectors import vectors_path
     from figures import draw_analysis
     from spectra import save_analysis
@@ -183,15 +213,6 @@ def _analyze(
     from spectra.results.tables import certificate_lines, layers_to_csv, rows_to_csv, to_csv
     from spectra.system.files.writing import write_atomically
 
-    with reporting(f"analyzing {loaded.name}") as report:
-        analysis = analyze_checkpoint(
-            loaded,
-            data,
-            request,
-            units=folder / "units",
-            vectors=folder if keep_vectors else None,
-            on_progress=report.update,
-        )
     save_analysis(folder / "analysis.json", analysis)
     write_atomically(folder / "table.csv", to_csv(analysis.records).encode())
     text = "\n".join(certificate_lines(analysis.records)) + "\n"
@@ -210,7 +231,7 @@ def _analyze(
         with reporting("drawing"):
             written += draw_analysis(analysis, folder, width=width)
     _note_stale(folder, written)
-    return analysis, written
+    return written
 
 
 def _note_stale(folder: Path, written: "Sequence[Path]") -> None:
@@ -235,58 +256,6 @@ def _show(
         print_sentences(analysis.records)
     if certificates:
         say(*certificate_lines(analysis.records))
-    say("written:")
-    print_paths(written)
-
-
-def _compare(
-    checkpoint: "Checkpoint",
-    data: "ImageData",
-    request: "AnalysisRequest",
-    folder: Path,
-    compared: Sequence[str],
-    *,
-    num_steps: int | None,
-    width: str | None,
-    style: str,
-) -> None:
-    from checkpoints.analysis.compare_protocols import compare_protocols
-    from cli.display.found.protocols import protocols_table
-    from cli.display.styles import printed_for_others
-    from cli.display.tables import print_table
-    from figures import plot_protocols, save_figure
-    from figures.style.class_colours import counts_of
-    from spectra.results.plain import to_plain
-    from spectra.results.protocol_rows import protocol_rows
-    from spectra.system.files.writing import write_json
-
-    with reporting(f"analyzing {checkpoint.name}") as report:
-        found = compare_protocols(
-            checkpoint,
-            data,
-            request,
-            folder=folder,
-            protocols=compared,
-            num_steps=num_steps,
-            on_progress=report.update,
-        )
-    rows = protocol_rows(found)
-    plain = to_plain(rows)
-    written = [folder / "protocols.json"]
-    write_json(written[0], plain)
-    if width is not None:
-        figure = plot_protocols(
-            {"": rows},
-            order=compared,
-            class_counts=counts_of(found.values()),
-            title=checkpoint.name,
-            width=width,
-        )
-        written += save_figure(figure, folder / "protocols")
-    table = protocols_table(checkpoint.name, rows)
-    if printed_for_others(style, plain=plain, rows=plain, tables=[table], written=written):
-        return
-    print_table(table)
     say("written:")
     print_paths(written)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     # two processes that share every batch, on a GPU each or on the cores
     torchrun --nproc-per-node 2 -m cli train ce-sam -o runs/by-two
     """,
+    over_ranks=True,
 )
 @click.argument("recipe", shell_complete=recipe_names)
 @shared.source

@@ -19,7 +19,13 @@ from spectra.errors import InputError
 from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from checkpoints import LoadOptions
+    from checkpoints.analysis.request import AnalysisRequest
+    from checkpoints.analysis.shared_out.sharing import Sharing
+    from spectra import Analysis
+    from spectra.system.progress import Progress
 
 
 @command(
@@ -29,12 +35,16 @@ if TYPE_CHECKING:
     spectra trajectory runs/mine
     # two runs in one figure, head and tail alone
     spectra trajectory runs/one runs/two --class head,tail -o runs/both
+    # by two processes
+    torchrun --nproc-per-node 2 -m cli trajectory runs/mine
     """,
+    over_ranks=True,
 )
 @click.argument("runs", nargs=-1, required=True, shell_complete=checkpoint_names)
 @shared.source
 @shared.loading
 @analysis_flags
+@shared.share
 @shared.output
 @shared.log_to
 @shared.figure_width
@@ -44,6 +54,7 @@ def trajectory(
     source: str | None,
     loading: "LoadOptions",
     asked: AskedAnalysis,
+    share: str,
     output: Path | None,
     log_to: tuple[str, ...],
     width: str,
@@ -55,11 +66,11 @@ def trajectory(
     bundled:digits/RECIPE. Finished checkpoints are not computed again.
     """
     from checkpoints import list_checkpoints
-    from checkpoints.analysis.trajectory import analyze_trajectory, common_switch
+    from checkpoints.analysis.shared_out.sharing import shared_out
+    from checkpoints.analysis.trajectory import common_switch
     from cli.display.found.trajectories import stationary_table, trajectory_table
     from figures import draw_trajectories
-    from spectra.results.writers.open_writers import check_places, writing_to
-    from spectra.system.progress import within
+    from spectra.results.writers.open_writers import check_places
 
     check_places(log_to)
 
@@ -71,20 +82,22 @@ def trajectory(
     for run in runs:
         list_checkpoints(run)
     folder = hold(output or Path("runs") / file_name(f"trajectory-{'-'.join(names)}"))
-    series = {}
     with reporting("analyzing") as report:
-        for k, (name, run) in enumerate(zip(names, runs, strict=True), 1):
-            described = {"loss": request.loss, "split": request.split}
-            with writing_to(log_to, name, described) as writer:
-                series[name] = analyze_trajectory(
-                    run,
-                    request,
-                    folder=folder / file_name(name),
-                    source=source,
-                    options=loading,
-                    on_progress=within(report.update, name, part=k, of=len(runs)),
-                    on_analysis=writer.write,
-                )
+        series = shared_out(
+            lambda sharing: _analyze(
+                dict(zip(names, runs, strict=True)),
+                request,
+                folder,
+                source,
+                loading,
+                log_to if sharing is None else (),
+                sharing,
+                report.update,
+            ),
+            share,
+        )
+    if series is None:  # rank 0 has it, and writes and prints
+        return
     switch = common_switch(a for analyses in series.values() for a in analyses)
     with reporting("drawing"):
         written = draw_trajectories(series, folder, switch_epoch=switch, width=width)
@@ -116,6 +129,38 @@ def trajectory(
     print_paths(written)
     if log_to:
         say(*(f"  {place}" for place in log_to))
+
+
+def _analyze(
+    runs: "Mapping[str, str]",
+    request: "AnalysisRequest",
+    folder: Path,
+    source: str | None,
+    loading: "LoadOptions",
+    log_to: tuple[str, ...],
+    sharing: "Sharing | None",
+    on_progress: "Progress",
+) -> "dict[str, list[Analysis]]":
+    """Return what was found at the checkpoints of each run, by the run's name."""
+    from checkpoints.analysis.trajectory import analyze_trajectory
+    from spectra.results.writers.open_writers import writing_to
+    from spectra.system.progress import within
+
+    series = {}
+    for k, (name, run) in enumerate(runs.items(), 1):
+        described = {"loss": request.loss, "split": request.split}
+        with writing_to(log_to, name, described) as writer:
+            series[name] = analyze_trajectory(
+                run,
+                request,
+                folder=folder / file_name(name),
+                source=source,
+                options=loading,
+                sharing=None if sharing is None else sharing.of(name),
+                on_progress=within(on_progress, name, part=k, of=len(runs)),
+                on_analysis=writer.write,
+            )
+    return series
 
 
 def _name(run: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from cli.display.ranks import among_ranks
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 DATA = "Data"
@@ -69,7 +71,21 @@ class GroupWithExamples(WithExamples, click.Group):
 
 
 class HeadedCommand(WithExamples):
-    """A command whose help groups the options by heading."""
+    """A command whose help groups the options by heading.
+
+    Args:
+        settings: of :class:`WithExamples`.
+        over_ranks: whether several processes, started by ``torchrun``, can run it together.
+    """
+
+    def __init__(self, *arguments: Any, over_ranks: bool = False, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.over_ranks = over_ranks
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, as one of the processes of a job where there are several."""
+        with among_ranks(ctx.command_path, allowed=self.over_ranks):
+            return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options by heading, as the headings come; those without one are last."""

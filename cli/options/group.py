@@ -4,7 +4,6 @@ import contextlib
 import difflib
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import click
 
 from cli.display.failures import failure, heed_none, print_traceback
-from cli.display.lines import OneLine
+from cli.display.ranks import log_handler
 from cli.options.flags import GroupWithExamples
 from cli.options.going_on import goes_on
 from cli.options.limits import limit
@@ -157,6 +156,4 @@ def cli(debug: bool) -> None:
     For classifiers trained on long-tailed data: is a rare class at a saddle of its loss? The
     Hessian, the matrix of second derivatives, says how a loss bends.
     """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine("%(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[log_handler()], force=True)

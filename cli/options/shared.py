@@ -57,6 +57,15 @@ log_to = Flag(
     metavar="tensorboard:DIR|wandb:PROJECT",
     help="Write curves of every class by epoch, and densities as histograms, there too.",
 )
+share = Flag(
+    "--share",
+    heading=COMPUTING,
+    type=click.Choice(choices.SHARED_OUT),
+    default=choices.SHARED_OUT[0],
+    show_default=True,
+    help="What the processes of a torchrun share out: each takes one loss after the other, or all "
+    "work on one loss together, each on its images.",
+)
 seed = Flag(
     "--seed",
     heading=COMPUTING,

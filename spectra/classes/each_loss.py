@@ -130,7 +130,8 @@ def analyze_each(
             if like is None and loss.op.device.type == "cpu":  # what a card recorded is a loss's
                 like = loss.op.over_images(torch.arange(1)).with_memory_budget(0)
             before = warm.load(label) if warm else None
-            plain = loss.draw is None and not loss.gauss_newton
+            alone = loss.op.world.size == 1  # else its sums are those of all ranks, in turn
+            plain = loss.draw is None and not loss.gauss_newton and alone
             if many and plain and is_small(loss.op):
                 if loss.op.num_images > largest:
                     largest, room = loss.op.num_images, room_beside(loss.op, settings, memory)

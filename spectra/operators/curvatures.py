@@ -60,13 +60,13 @@ def curvatures(op: ChunkedOperator, vectors: Tensor) -> Tensor:
     if own.start < own.stop:
         part = op.on_this_rank().over_images(torch.arange(own.start, own.stop))
         part.count = counted
-        found = _on_this_rank(part, vectors)
+        # Begun again here where memory ends, not in a sum that others wait in.
+        found = with_smaller_chunks(_on_this_rank)(part, vectors)
     for each in op.world.gather(counted):
         op.count.add(each)
     return op._of_all(found)
 
 
-@with_smaller_chunks
 def _on_this_rank(op: ChunkedOperator, vectors: Tensor) -> Tensor:
     try:
         if _forward_mode_is_right(op, vectors[:1].double()):

@@ -194,6 +194,7 @@ class HessianOperator(ChunkedOperator):
         self.check_point()
         return GaussNewtonOperator(self, way=self.choice.name)
 
+    @with_smaller_chunks
     def curvatures(self, vectors: Tensor) -> Tensor:
         """Return vᵀ∇²ℓ_i v, without w_i, for each row v (K, P) and image i, shape (K, n), float64.
 

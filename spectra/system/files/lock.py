@@ -153,8 +153,11 @@ def _as_guest(folder: Path, job: Job) -> Iterator[None]:
 
 
 def _held_by(job: Job, folder: Path) -> _Held | None:
-    """Return what the first process of ``job`` holds of ``folder`` and those around it."""
-    for place in (folder.absolute(), *folder.absolute().parents):
+    """Return what the first process of ``job`` holds of ``folder`` and those around it.
+
+    The outermost: it is held until the job ends, while those within are let go one by one.
+    """
+    for place in reversed((folder.absolute(), *folder.absolute().parents)):
         content = _content(place / LOCK)
         if job.name in content.splitlines():
             return _Held(place.resolve(), place, os.getpid(), content)

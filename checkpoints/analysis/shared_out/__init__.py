@@ -1,0 +1,1 @@
+"""One analysis, shared out over the ranks of a job."""
