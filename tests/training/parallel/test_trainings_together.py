@@ -1,9 +1,13 @@
 """Several ranks train what one process trains."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import trainings_together
+from command_line import invoke
 from launching import torchrun
+from tiny_trainings import digests
 
 from checkpoints import load_checkpoint
 from checkpoints.training.job import checkpoint_path
@@ -15,6 +19,8 @@ pytestmark = pytest.mark.distributed
 ALONE = World()
 # float64, 20 steps on numbers of order 1: what is summed in another order differs by 1e-15.
 TIGHT = {"rtol": 0, "atol": 1e-8}
+# Seconds, on a machine that has other work; on two idle cores each launch takes some 15.
+LONG = 240
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +33,7 @@ def together(request, tmp_path_factory):
     """What each rank found, and the folder of their runs."""
     size, folder = request.param, tmp_path_factory.mktemp("together")
     trainings_together.begin(folder / "by one", ALONE)
-    done = torchrun(size, trainings_together.__file__, str(folder))
+    done = torchrun(size, trainings_together.__file__, str(folder), timeout=LONG)
     assert done.returncode == 0, done.stderr
     return [torch.load(folder / f"{rank}.pt") for rank in range(size)], folder
 
@@ -80,6 +86,28 @@ def test_a_run_goes_on_in_another_number_of_ranks_to_the_same_weights(together, 
         for key, value in whole.state.items():
             # float32, 20 steps, sums in another order
             torch.testing.assert_close(last.state[key], value, rtol=1e-4, atol=1e-5)
+
+
+def test_ranks_that_go_on_write_the_bytes_of_a_run_that_was_not_interrupted(together):
+    _, folder = together
+    assert digests(folder / "again") == digests(folder / "whole")
+
+
+def test_every_rank_gets_the_checkpoint_that_rank_0_has_written(together):
+    digests_of_ranks = {found["by name"] for found in together[0]}
+    assert len(digests_of_ranks) == 1
+
+
+def test_a_killed_rank_ends_the_command_which_another_number_of_ranks_goes_on_with(tmp_path):
+    words = ["train", "ce", "--n-max", "20", "--epochs", "4", "-o", str(tmp_path)]
+    script = Path(__file__).with_name("command_killed.py")
+    done = torchrun(2, str(script), *words, timeout=LONG)
+    assert done.returncode != 0
+    found = invoke(*words, "--resume")
+    assert found.exit_code == 0, found.output
+    (note,) = load_checkpoint(tmp_path).notes
+    several = "float32 on cpu by 2 processes, batch norm over each one's images"
+    assert note == f"epochs 1-2 {several}; 3-4 float32 on cpu"
 
 
 def test_a_checkpoint_says_how_many_processes_trained_it(together):

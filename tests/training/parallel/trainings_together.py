@@ -10,7 +10,7 @@ import torch
 from tiny_trainings import COUNTS, Killed, tiny_data, tiny_job, tiny_recipe
 from torch import Tensor, nn
 
-from checkpoints import Recipe, TrainingJob
+from checkpoints import DataRequest, Recipe, TrainingJob, train
 from checkpoints.recipes.recipe import OPTIMIZERS
 from checkpoints.training.evaluation import EpochMetrics
 from checkpoints.training.execution import EXACT, Execution
@@ -137,6 +137,12 @@ def main(folder: Path) -> None:
         found: dict[str, object] = dict(cases(world))
         begin(folder / "by several", world)
         train_job(run_of_four_epochs(folder / "by one"), world=world, resume=True)
+        train_job(run_of_four_epochs(folder / "whole"), world=world)
+        begin(folder / "again", world)
+        train_job(run_of_four_epochs(folder / "again"), world=world, resume=True)
+        found["by name"] = train(
+            "ce-sam", DataRequest("digits", n_max=20), epochs=1, world=world
+        ).digest()
         found["in use"] = refused(folder / "by one", world)
         found["compiled"] = refused(folder / "no", world, execution=Execution(compiled=True))
         several = short(optimizer="sam", rho=0.1, sam_shards=5)
