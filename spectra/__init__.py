@@ -68,7 +68,9 @@ if TYPE_CHECKING:
     )
     from spectra.operators.matrices import DenseOperator, LambdaOperator
     from spectra.results.analysis import Analysis, load_analysis, save_analysis
-    from spectra.results.frames.many_results import to_dataframe, to_xarray
+    from spectra.results.frames.arrays_file import load_arrays, save_arrays
+    from spectra.results.frames.labelled import LabelledArrays
+    from spectra.results.frames.many_results import to_arrays, to_dataframe, to_xarray
     from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
     from spectra.results.study_result import StudyResult, load_study_result
     from spectra.results.writers.to_tensorboard import TensorBoardWriter
@@ -138,7 +140,9 @@ else:  # tests/test_public_api.py holds the two equal
             ],
             "spectra.operators.matrices": ["DenseOperator", "LambdaOperator"],
             "spectra.results.analysis": ["Analysis", "load_analysis", "save_analysis"],
-            "spectra.results.frames.many_results": ["to_dataframe", "to_xarray"],
+            "spectra.results.frames.arrays_file": ["load_arrays", "save_arrays"],
+            "spectra.results.frames.labelled": ["LabelledArrays"],
+            "spectra.results.frames.many_results": ["to_arrays", "to_dataframe", "to_xarray"],
             "spectra.results.provenance": ["AnalysisProtocol", "CheckpointIdentity"],
             "spectra.results.study_result": ["StudyResult", "load_study_result"],
             "spectra.results.writers.to_tensorboard": ["TensorBoardWriter"],
@@ -182,6 +186,10 @@ __all__ = [  # noqa: RUF022 - in the order in which somebody meets them
     "load_study_result",
     "to_dataframe",
     "to_xarray",
+    "to_arrays",
+    "save_arrays",
+    "load_arrays",
+    "LabelledArrays",
     # Where trainings are watched
     "TensorBoardWriter",
     "WandbWriter",

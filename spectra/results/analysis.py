@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spectra.findings.loss_analysis import LossAnalysis
+from spectra.results.frames.labelled import Placed, labelled_arrays
 from spectra.results.frames.pandas_frame import data_frame
-from spectra.results.frames.xarray_set import Placed, data_set
 from spectra.results.groups.many import are_many
 from spectra.results.plain import from_plain, read_document, to_plain
 from spectra.results.provenance import AnalysisProtocol, CheckpointIdentity
@@ -101,7 +101,7 @@ class Analysis:
         Raises:
             InputError: xarray is not installed; nothing else needs it.
         """
-        return data_set([Placed((), self.records)], attrs=self.described())
+        return labelled_arrays([Placed((), self.records)], attrs=self.described()).to_xarray()
 
     def to_markdown(self) -> str:
         """Return the short table as GitHub-flavoured Markdown, for an issue or a note."""

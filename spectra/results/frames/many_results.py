@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from spectra.errors import InputError
 from spectra.results.analysis import Analysis
 from spectra.results.frames.columns import CHECKPOINT_COLUMNS
+from spectra.results.frames.labelled import LabelledArrays, Placed, labelled_arrays
 from spectra.results.frames.pandas_frame import data_frame
-from spectra.results.frames.xarray_set import Placed, data_set
 
 if TYPE_CHECKING:
     import pandas
@@ -47,6 +47,50 @@ def to_dataframe(analyses: Iterable[Analysis]) -> pandas.DataFrame:
     return data_frame(rows)
 
 
+def to_arrays(analyses: Iterable[Analysis], dims: Sequence[str] | None = None) -> LabelledArrays:
+    """Return an array for each quantity, with the dimensions ``dims`` and ``class``.
+
+    NumPy is enough for them; :func:`spectra.to_xarray` returns the same as a data set of xarray.
+
+    Args:
+        analyses: as for :func:`spectra.to_dataframe`.
+        dims: what sets the results apart: ``checkpoint``, ``recipe``, ``seed``, ``epoch``,
+            ``split``; None: those in which they differ, and the epoch.
+
+    Raises:
+        InputError: a dimension is none of these, or two results have the same place.
+
+    Example:
+        >>> import torch, spectra
+        >>> data = torch.linspace(-1, 1, 24).view(6, 4), [0, 1, 2, 0, 1, 2]
+        >>> model, recorder = torch.nn.Linear(4, 3), spectra.ClassSpectra(data, num_steps=3)
+        >>> over = spectra.to_arrays(recorder.record(model, epoch) for epoch in (5, 10))
+        >>> over.arrays["ratio"].dims, over.arrays["ratio"].values.shape
+        (('epoch', 'class'), (2, 3))
+    """
+    found = list(analyses)
+    dims = _differing(found) if dims is None else dims
+    unknown = [name for name in dims if name not in CHECKPOINT_COLUMNS]
+    if unknown:
+        raise InputError(
+            f"dims must be some of {', '.join(CHECKPOINT_COLUMNS)}, got {', '.join(unknown)}"
+        )
+    placed = [Placed(tuple(_place(a, name) for name in dims), a.records) for a in found]
+    return labelled_arrays(placed, dims, attrs=found[0].described() if found else {})
+
+
+def _differing(analyses: Sequence[Analysis]) -> tuple[str, ...]:
+    """Return what sets results apart: the checkpoint's name only where nothing else does."""
+    known = {name: [_of(a, name) for a in analyses] for name in CHECKPOINT_COLUMNS}
+    dims = [name for name in ("recipe", "seed", "split", "epoch") if len(set(known[name])) > 1]
+    if None not in known["epoch"] and "epoch" not in dims:
+        dims.append("epoch")
+    told = [tuple(known[name][k] for name in dims) for k in range(len(analyses))]
+    if len(set(told)) < len(told) or not dims:
+        dims.insert(0, "checkpoint")
+    return tuple(dims)
+
+
 def to_xarray(analyses: Iterable[Analysis], dims: Sequence[str] = ("epoch",)) -> xarray.Dataset:
     """Return an array for each quantity, with the dimensions ``dims`` and ``class``.
 
@@ -73,14 +117,7 @@ def to_xarray(analyses: Iterable[Analysis], dims: Sequence[str] = ("epoch",)) ->
         >>> float(over["ratio"].sel({"class": 2}).max()) > 0
         True
     """
-    unknown = [name for name in dims if name not in CHECKPOINT_COLUMNS]
-    if unknown:
-        raise InputError(
-            f"dims must be some of {', '.join(CHECKPOINT_COLUMNS)}, got {', '.join(unknown)}"
-        )
-    found = list(analyses)
-    placed = [Placed(tuple(_place(a, name) for name in dims), a.records) for a in found]
-    return data_set(placed, dims, attrs=found[0].described() if found else {})
+    return to_arrays(analyses, dims).to_xarray()
 
 
 def _of(analysis: Analysis, name: str) -> Any:

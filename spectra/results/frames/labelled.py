@@ -1,4 +1,4 @@
-"""Results as an xarray data set: an array for each quantity, by class and by what else varies."""
+"""Results as labelled arrays: one for each quantity, over the class and what else varies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from spectra.errors import InputError
 from spectra.findings.loss_analysis import LossAnalysis
@@ -16,13 +17,14 @@ from spectra.results.record import RowValue, class_key, row
 if TYPE_CHECKING:
     import xarray
 
+Array = npt.NDArray[Any]
 # What places a value, and lists of labels, are no quantities.
 _PLACES = ("class", "classes")
 
 
 @dataclass(frozen=True)
 class Placed:
-    """The records of one checkpoint, and where they belong in a data set.
+    """The records of one checkpoint, and where they belong among the arrays.
 
     Attributes:
         place: a coordinate for each dimension beside the class.
@@ -33,10 +35,61 @@ class Placed:
     records: tuple[LossAnalysis, ...]
 
 
-def data_set(
+@dataclass(frozen=True)
+class LabelledArray:
+    """One quantity.
+
+    Attributes:
+        dims: names of its dimensions.
+        values: numbers, NaN where nothing is known; or words, empty there.
+        units: ``loss / parameter²``, say; empty for words.
+        says: what it holds, in a line.
+    """
+
+    dims: tuple[str, ...]
+    values: Array
+    units: str
+    says: str
+
+
+@dataclass(frozen=True)
+class LabelledArrays:
+    """All quantities of several results, over common dimensions.
+
+    Attributes:
+        coords: the labels along each dimension, such as ``epoch`` and ``class``.
+        arrays: by the names of :data:`spectra.results.frames.columns.COLUMNS`, and
+            ``density_nodes``, ``density_weights`` where there are densities.
+        attrs: what the results are of, in words.
+    """
+
+    coords: Mapping[str, Array]
+    arrays: Mapping[str, LabelledArray]
+    attrs: Mapping[str, str]
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return them as an xarray data set.
+
+        Raises:
+            InputError: xarray is not installed; nothing else needs it.
+        """
+        try:
+            import xarray
+        except ImportError as error:
+            raise InputError(
+                "a data set needs xarray: pip install xarray, or take rows() or to_arrays()"
+            ) from error
+        arrays = {
+            name: (one.dims, one.values, {"units": one.units, "long_name": one.says})
+            for name, one in self.arrays.items()
+        }
+        return xarray.Dataset(arrays, dict(self.coords), dict(self.attrs))
+
+
+def labelled_arrays(
     placed: Sequence[Placed], dims: Sequence[str] = (), *, attrs: Mapping[str, str]
-) -> xarray.Dataset:
-    """Return a data set with the dimensions ``dims`` and ``class``.
+) -> LabelledArrays:
+    """Return arrays with the dimensions ``dims`` and ``class``.
 
     Numbers that are not known, or not there, are NaN, words empty. ``density_nodes`` and
     ``density_weights`` have the dimensions ``probe`` and ``node`` besides, where there are
@@ -45,15 +98,11 @@ def data_set(
     Args:
         placed: the results, each with one coordinate for each of ``dims``.
         dims: names of the dimensions before the class.
-        attrs: of the data set.
+        attrs: what they are of.
 
     Raises:
-        InputError: xarray is not installed, or two results have one place.
+        InputError: two results have one place.
     """
-    try:
-        import xarray
-    except ImportError as error:
-        raise InputError("a data set needs xarray: pip install xarray, or take rows()") from error
     coords: dict[str, list[Any]] = {
         name: _in_order([one.place[k] for one in placed]) for k, name in enumerate(dims)
     }
@@ -65,12 +114,14 @@ def data_set(
     rows = {index: row(record) for index, record in cells.items()}
     names = tuple(coords)
     arrays = {
-        name: (names, _column(name, rows, shape), {"units": column.unit, "long_name": column.says})
+        name: LabelledArray(names, _column(name, rows, shape), column.unit, column.says)
         for name, column in COLUMNS.items()
         if name not in _PLACES
     }
     arrays |= _densities(names, cells, shape)
-    return xarray.Dataset(arrays, coords, dict(attrs))
+    return LabelledArrays(
+        {name: np.array(values) for name, values in coords.items()}, arrays, attrs
+    )
 
 
 def _in_order(values: Sequence[Any]) -> list[Any]:
@@ -83,13 +134,13 @@ def _cells(
     placed: Sequence[Placed], coords: Mapping[str, list[Any]]
 ) -> dict[tuple[int, ...], LossAnalysis]:
     """Return each record by its place in the arrays."""
-    *dims, classes = coords.values()
+    *dims, classes = ({value: k for k, value in enumerate(ones)} for ones in coords.values())
     found: dict[tuple[int, ...], LossAnalysis] = {}
     for one in placed:
-        before = [dim.index(value) for dim, value in zip(dims, one.place, strict=True)]
+        before = [dim[value] for dim, value in zip(dims, one.place, strict=True)]
         for record in one.records:
             key = class_key(record.label)
-            index = (*before, classes.index(key if key in classes else str(key)))
+            index = (*before, classes[key if key in classes else str(key)])
             if index in found:
                 where = ", ".join(map(str, (*one.place, f"class {record.label}")))
                 raise InputError(f"two results are of {where}; take them apart, or name more dims")
@@ -99,7 +150,7 @@ def _cells(
 
 def _column(
     name: str, rows: Mapping[tuple[int, ...], Mapping[str, RowValue]], shape: tuple[int, ...]
-) -> np.ndarray[Any, Any]:
+) -> Array:
     values = {index: one[name] for index, one in rows.items()}
     there = [value for value in values.values() if value is not None]
     whole = len(there) == int(np.prod(shape))
@@ -119,7 +170,7 @@ def _column(
 
 def _densities(
     names: tuple[str, ...], cells: Mapping[tuple[int, ...], LossAnalysis], shape: tuple[int, ...]
-) -> dict[str, tuple[tuple[str, ...], np.ndarray[Any, Any], dict[str, str]]]:
+) -> dict[str, LabelledArray]:
     spectra = {index: r.spectrum for index, r in cells.items() if r.spectrum is not None}
     if not spectra:
         return {}
@@ -133,8 +184,6 @@ def _densities(
     dims = (*names, "probe", "node")
     said = "of Gauss quadrature, of each probe"
     return {
-        "density_nodes": (dims, values, {"units": CURVATURE, "long_name": f"nodes {said}"}),
-        "density_weights": (
-            dims, weights, {"units": NUMBER, "long_name": f"weights {said}, which sum to 1"},
-        ),
-    }  # fmt: skip
+        "density_nodes": LabelledArray(dims, values, CURVATURE, f"nodes {said}"),
+        "density_weights": LabelledArray(dims, weights, NUMBER, f"weights {said}, which sum to 1"),
+    }
