@@ -74,7 +74,13 @@ class CachedPhotos:
         """
         with self._lock:
             wanted = positions.tolist()
-            return torch.stack([self._one(p) for p in wanted])
+            there = self._kept.keys() | self._ahead.keys()
+            if missing := [p for p in dict.fromkeys(wanted) if p not in there]:
+                self._fetch(missing)
+            images = [self._kept[p] if p in self._kept else self._ahead[p] for p in wanted]
+            for p in wanted:
+                self._ahead.pop(p, None)
+            return torch.stack(images)
 
     def lazily(
         self, index: Tensor, finish: Finish, device: torch.device | str = "cpu"
@@ -90,30 +96,41 @@ class CachedPhotos:
         made = LazyImages(lambda which: finish(self.take(index[which]).to(device)), len(index))
         return made.to(device, made.dtype)
 
-    def _one(self, position: int) -> Tensor:
-        if position in self._kept:
-            return self._kept[position]
-        if position not in self._ahead:
-            place = self._places.get(position)
-            if place is None:
-                return self.photos.subset(torch.tensor([position])).decoded(self.workers)[0]
-            if not self._reach(place):
-                order = self._order[place:]
-                self._next, self._ahead = place, {}
-                self._stream = self._decoded([p for p in order if p not in self._kept])
-                self._reach(place)
-        return self._ahead.pop(position)
+    def _fetch(self, missing: list[int]) -> None:
+        """Decode images; where they come next in the order, those that follow as well."""
+        places = [self._places.get(p, -1) for p in missing]
+        first, last = places[0], places[-1]
+        if not self._in_order(places):
+            self._ahead.update(self._decoded(missing))
+            self._next, self._stream = last + 1, iter(())
+            return
+        for anew in (not self._comes_next(first), True):
+            if anew:
+                order = [p for p in self._order[first:] if p not in self._kept]
+                self._next, self._stream = first, self._decoded(order)
+            self._advance(last)
+            if all(p in self._ahead for p in missing):
+                return
 
-    def _reach(self, place: int) -> bool:
-        """Go on with what is decoded ahead as far as ``place`` in the order; say whether it can."""
-        if not 0 <= place - self._next <= _FAR:
-            return False
-        for found, image in self._stream:
+    def _in_order(self, places: list[int]) -> bool:
+        """Say whether images are asked for in the order that was expected, and not at random."""
+        first, last = places[0], places[-1]
+        near = first >= 0 and places == sorted(places) and last - first <= _FAR
+        return near and (len(places) > 1 or first == 0 or self._comes_next(first))
+
+    def _comes_next(self, place: int) -> bool:
+        return 0 <= place - self._next <= _FAR
+
+    def _advance(self, place: int) -> None:
+        """Go on with what is decoded ahead as far as ``place`` in the order."""
+        while self._next <= place:
+            found, image = next(self._stream, (None, None))
+            if found is None or image is None:
+                return
             self._ahead[found] = image
             self._next = self._places[found] + 1
-            if self._next > place:
-                return True
-        return False
+        while len(self._ahead) > 2 * _FAR:  # of images that were passed over
+            del self._ahead[next(iter(self._ahead))]
 
     def _decoded(self, positions: list[int]) -> Iterator[tuple[int, Tensor]]:
         index = torch.tensor(positions, dtype=torch.int64)

@@ -175,3 +175,23 @@ def test_the_digest_knows_lists_labels_sizes_of_files_and_of_images(data, tmp_pa
     digests.add(load_data(f"imagenet-lt:{root},16").train.digest())
     assert len(digests) == 4
     assert load_data(f"imagenet-lt:{root},16").train.digest() in digests
+
+
+def test_images_without_room_are_decoded_once_a_pass_and_at_random_alone(data, monkeypatch):
+    seen = []
+    cached = CachedPhotos(data.train, room=0, workers=Workers(0))
+    decode_all = cached.workers.map
+
+    def watched(pieces):
+        for piece in decode_all(pieces):
+            seen.extend(range(len(piece.images)))
+            yield piece
+
+    monkeypatch.setattr(cached.workers, "map", watched)
+    cached.expect(torch.arange(12))
+    for _ in range(2):
+        for start in range(0, 12, 4):
+            cached.take(torch.arange(start, start + 4))
+    assert len(seen) == 24
+    cached.take(torch.tensor([9, 2]))
+    assert len(seen) == 26
