@@ -23,7 +23,9 @@ CLASS_WORDS = {
     "tail": "the classes of fewest images",
 }
 # The kinds of --data.
-SOURCES = ("digits", "cifar10", "cifar100", "npz:", "folder:")
+SOURCES = (
+    "digits", "cifar10", "cifar100", "npz:", "folder:", "imagenet-lt:", "inaturalist18:", "list:",
+)  # fmt: skip
 
 
 def checkpoint_names(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:

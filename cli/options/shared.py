@@ -87,8 +87,9 @@ source = Flag(
     heading=DATA,
     shell_complete=source_names,
     help="digits, cifar10[:FOLDER], cifar100[:FOLDER], npz:TRAIN.npz[,TEST.npz], "
-    "folder:PATH[,SIZE] (one folder of images a class), or FILE.py:FUNCTION of your own; missing "
-    "places are looked up in SPECTRA_DATA.",
+    "folder:PATH[,SIZE] (one folder of images a class), imagenet-lt:DIR[,SIZE], "
+    "inaturalist18:DIR[,SIZE], list:TRAIN.txt,TEST.txt,ROOT[,SIZE] (a path and a label a line), or "
+    "FILE.py:FUNCTION of your own; missing places are looked up in SPECTRA_DATA.",
 )
 normalisation = Flag(
     "--normalisation",

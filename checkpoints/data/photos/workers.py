@@ -1,6 +1,8 @@
 """Worker processes that open, decode and hash image files, while this one does something else."""
 
+import contextlib
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
@@ -56,9 +58,8 @@ def default_workers() -> int:
 class Workers:
     """Processes that work through pieces and hand them back in order, whoever is done first.
 
-    They are started when there is work for them, stay for the next, and end with this process. As
-    with every use of :mod:`multiprocessing` here, a script keeps its own work below
-    ``if __name__ == "__main__":``. How many there are changes no byte.
+    They are started when there is work for them, stay for the next, and end with this process. How
+    many there are changes no byte.
 
     Args:
         count: how many; 0: this process does it itself; None: see :func:`default_workers`.
@@ -98,19 +99,18 @@ class Workers:
                 yield made
                 if call != self._call:  # the processes are at other work by now
                     return
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+        except (RuntimeError, EOFError, OSError) as error:
+            if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
                 raise
             self._loader = None
             raise InputError(
                 "a process that decodes images ended (out of memory, or killed); use fewer with "
-                f"{WORKERS_VARIABLE}, or 0 for none. A script of your own must keep its work below "
-                'if __name__ == "__main__":'
+                f"{WORKERS_VARIABLE}, or 0 for none"
             ) from error
 
     def _begun(self) -> Iterator[Any]:
         """Begin with the pieces, in processes that are there or are started."""
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _main_left_alone():
             # Of more processes than cores, which is what somebody asked for.
             warnings.filterwarnings("ignore", message="This DataLoader will create")
             if self._loader is None:
@@ -127,6 +127,24 @@ class Workers:
                     generator=torch.Generator(),  # else torch's own is drawn from
                 )
             return iter(self._loader)
+
+
+@contextlib.contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """Start processes that do not run the caller's script once more, which they have no use for.
+
+    A process that is spawned imports what ``__main__`` says it was made of; a script that trains
+    without ``if __name__ == "__main__":`` would begin to train in every one of them.
+    """
+    main = sys.modules["__main__"]
+    said = vars(main)
+    made_of = dict(said)
+    try:
+        said["__spec__"] = None
+        said.pop("__file__", None)
+        yield
+    finally:
+        said.update({name: made_of[name] for name in ("__spec__", "__file__") if name in made_of})
 
 
 class _Actions(Dataset[Any]):

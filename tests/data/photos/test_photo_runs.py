@@ -1,3 +1,7 @@
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -110,10 +114,24 @@ def test_the_number_of_processes_changes_no_byte(data):
 
 
 @pytest.mark.distributed
-def test_a_process_that_is_killed_is_one_line(data):
-    import os
-    import signal
+def test_a_script_without_a_guard_is_run_once(data, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import torch\n"
+        "from checkpoints import load_data\n"
+        "from checkpoints.data.photos.workers import Workers\n"
+        "print('begins')\n"
+        f"split = load_data('imagenet-lt:{data.train.root},16').train\n"
+        "images = split.subset(torch.arange(300) % 12).decoded(Workers(2))\n"
+        "print(len(images), __file__)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["begins", f"300 {script}"]
+    assert done.stderr == ""
 
+
+@pytest.mark.distributed
+def test_a_process_that_is_killed_is_one_line(data):
     workers = Workers(1)
     pieces = workers.map(data.train.to_decode(torch.arange(12).repeat(60)))
     next(pieces)
