@@ -138,7 +138,10 @@ SHOWN: Mapping[str, Shown | Flag] = {
     "device": shared.device,
     "dtype": Shown(COMPUTING, choices=choices.DTYPES),
     "basis": Shown(
-        COMPUTING, "Where Lanczos keeps its vectors; none: a second pass instead.", STORAGES
+        COMPUTING,
+        "Where Lanczos keeps its vectors; sharded: a piece of each on every process of a torchrun, "
+        "with --share images; none: a second pass instead.",
+        STORAGES,
     ),
     "micro_chunk": Shown(COMPUTING, "Images in one piece of work. [by image size]"),
     "memory": Shown(

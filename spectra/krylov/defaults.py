@@ -4,7 +4,7 @@ Nothing is imported here: requests, and the help of the command line, read it wi
 """
 
 PROBES = ("rademacher", "normal")
-STORAGES = ("device", "host", "half", "none")
+STORAGES = ("device", "host", "half", "sharded", "none")
 
 # Nodes: ours, because 80 resolve the densities of the test nets to the width of a plotted line;
 # the paper's code uses 100. Probes: ours, the fewest that give a standard error; it uses 1.

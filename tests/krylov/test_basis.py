@@ -9,7 +9,7 @@ from spectra.krylov.defaults import STORAGES
 
 # Of the largest eigenvalue. device, host: rounding; half: float16 has 11 bits, and the values are
 # far better than its vectors; none: extremes are right though copies of them appear.
-TOLERANCES = {"device": 1e-10, "host": 1e-10, "half": 1e-3, "none": 1e-8}
+TOLERANCES = {"device": 1e-10, "host": 1e-10, "half": 1e-3, "sharded": 1e-10, "none": 1e-8}
 SPECTRA = {
     "outliers": torch.cat(
         [torch.tensor([-3.0]), torch.linspace(-0.5, 1, 196), torch.tensor([6.0, 8.0, 20.0])]
@@ -152,7 +152,7 @@ def test_replace_combines_in_place_and_leaves_the_newest(op, storage):
 
 
 def test_unknown_storage_is_refused(op):
-    with pytest.raises(InputError, match="device, host, half, none, got 'disk'"):
+    with pytest.raises(InputError, match="device, host, half, sharded, none, got 'disk'"):
         Lanczos(op, torch.ones(op.size), basis="disk")
 
 

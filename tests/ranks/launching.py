@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
+LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -21,9 +22,8 @@ def torchrun(
     size: int, *command: str, timeout: float = 60, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run ``command``, a script or ``-m`` and a module, in ``size`` ranks on this machine."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     process = subprocess.Popen(
-        [*launcher, "--nproc-per-node", str(size), *command],
+        [*LAUNCHER, "--nproc-per-node", str(size), *command],
         env=environment(),
         cwd=cwd,
         stdout=subprocess.PIPE,

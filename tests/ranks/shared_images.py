@@ -10,6 +10,8 @@ from torch import nn
 
 from spectra import HessianOperator, SolverSettings, analyze_loss, make_generator, slq
 from spectra.engines.analyze_fresh import analyze_fresh
+from spectra.krylov.extremes import extreme_eigenpairs
+from spectra.krylov.lanczos import Lanczos
 from spectra.system.ranks import World, joined
 
 
@@ -63,6 +65,12 @@ def analyses(op: HessianOperator) -> dict[str, torch.Tensor]:
 
 def densities(op: HessianOperator) -> dict[str, torch.Tensor]:
     """Return the nodes of a density, over images that stay and over images drawn anew."""
+    start = torch.ones(op.size, dtype=torch.float64)
+    run = Lanczos(op, start, basis="sharded").run(12).tridiagonal()
+    restarted = extreme_eigenpairs(
+        op, 1, generator=make_generator(5), basis="sharded", max_basis=14, tol=1e-8
+    )
+    ends = [restarted.smallest.value, restarted.largest.value]
     density = slq(op, num_probes=2, num_steps=12, generator=make_generator(3))
     draws = make_generator(4, "draws")
 
@@ -73,6 +81,8 @@ def densities(op: HessianOperator) -> dict[str, torch.Tensor]:
     fresh = analyze_fresh(op, draw, settings=settings, label="0", classes=(0,))
     return {
         "nodes": torch.from_numpy(density.nodes),
+        "sharded": torch.from_numpy(run.ritz_values()),
+        "sharded, restarted": torch.tensor(ends).double(),
         "fresh": torch.tensor([fresh.lambda_min, fresh.lambda_max, fresh.loss]).double(),
     }
 

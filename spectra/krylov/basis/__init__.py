@@ -1,7 +1,8 @@
 """Where a Lanczos run keeps its vectors.
 
 ``device``: in the operator's dtype, where the operator is. ``host``: in CPU memory, moved a few
-vectors at a time. ``half``: in float16, at half or a quarter of the memory. ``none``: not at all.
+vectors at a time. ``half``: in float16, at half or a quarter of the memory. ``sharded``: in pieces,
+one on each rank of a job. ``none``: not at all.
 """
 
 from spectra.krylov.basis.choose import bytes_per_vector, fixed_bytes, make_basis
@@ -10,6 +11,7 @@ from spectra.krylov.basis.half import HalfBasis
 from spectra.krylov.basis.host import HostBasis
 from spectra.krylov.basis.interface import Basis
 from spectra.krylov.basis.none import NoBasis
+from spectra.krylov.basis.sharded import ShardedBasis
 
 __all__ = [
     "Basis",
@@ -17,6 +19,7 @@ __all__ = [
     "HalfBasis",
     "HostBasis",
     "NoBasis",
+    "ShardedBasis",
     "bytes_per_vector",
     "fixed_bytes",
     "make_basis",

@@ -1,0 +1,98 @@
+"""Commands over ranks: one process's bytes, and what is left where a rank is killed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from launching import LAUNCHER, environment, torchrun
+
+pytestmark = pytest.mark.distributed
+
+_ASKED = (
+    *("-m", "cli", "analyze", "bundled:digits/ce-drw", "--class", "6,7,8,9", "--num-probes", "1"),
+    *("--num-steps", "12", "--no-bending", "--no-figures"),
+)
+# The issue's bar is a minute; what a machine under other load takes to start is not counted.
+_END_WITHIN = 60
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return the files that one process writes."""
+    folder = tmp_path_factory.mktemp("alone") / "out"
+    subprocess.run(
+        [sys.executable, *_ASKED, "-o", str(folder)],
+        env=environment(),
+        check=True,
+        capture_output=True,
+    )
+    return _bytes(folder)
+
+
+def _children(process: int) -> list[int]:
+    try:
+        return [
+            int(p) for p in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        ]
+    except FileNotFoundError:
+        return []
+
+
+def test_two_ranks_write_the_bytes_of_one_process(alone, tmp_path: Path):
+    done = torchrun(2, *_ASKED, "-o", str(tmp_path / "out"), timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert _bytes(tmp_path / "out") == alone
+    assert done.stdout.count("written:") == 1
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SPECTRA_KILLS", "2"))))
+def test_a_killed_rank_ends_the_job_in_one_line_and_a_restart_makes_the_rest(alone, tmp_path, seed):
+    draw = random.Random(seed)
+    victim, again = seed % 2, draw.choice([1, 3])
+    job = subprocess.Popen(
+        [*LAUNCHER, "--nproc-per-node", "2", *_ASKED, "-o", str(tmp_path / "out")],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    units = tmp_path / "out" / "units"
+    begun, enough = False, draw.randint(0, 3)
+    while job.poll() is None and not (begun and len(list(units.glob("*.json"))) >= enough):
+        begun = units.exists()  # both have joined by then
+        time.sleep(0.05)
+    time.sleep(draw.uniform(0, 1))
+    ranks = _children(job.pid)
+    assert len(ranks) == 2, job.communicate()
+    os.kill(ranks[victim], signal.SIGKILL)
+    killed = time.monotonic()
+    _, said = job.communicate(timeout=2 * _END_WITHIN)
+    assert time.monotonic() - killed < _END_WITHIN
+    assert job.returncode != 0
+    lines = [line for line in said.splitlines() if line.startswith("Error: ")]
+    assert len(lines) == 1, said
+    assert f"rank {victim} (process {ranks[victim]} on " in lines[0]
+    assert "has died" in lines[0]
+    kept = len(list(units.glob("*.json")))
+    print(f"rank {victim} killed, ended in {time.monotonic() - killed:.1f} s, {kept} losses kept")
+    command = [sys.executable] if again == 1 else [*LAUNCHER, "--nproc-per-node", str(again)]
+    subprocess.run(
+        [*command, *_ASKED, "-o", str(tmp_path / "out")],
+        env=environment(),
+        check=True,
+        capture_output=True,
+    )
+    assert _bytes(tmp_path / "out") == alone
