@@ -51,7 +51,7 @@ class DataRequest:
 
     Attributes:
         source: ``digits``, ``cifar10[:FOLDER]``, ``cifar100[:FOLDER]``, ``npz:TRAIN[,TEST]``,
-            ``folder:PATH[,SIZE]``, ``imagenet-lt:DIR[,SIZE]``, ``inaturalist18:DIR[,SIZE]``,
+            ``folder:PATH[,SIZE]``, ``imagenet-lt:DIR[,SIZE][,sorted]``, ``inaturalist18:DIR...``,
             ``list:TRAIN.txt,TEST.txt,ROOT[,SIZE]``, or ``FILE.py:FUNCTION`` of the user's own,
             which is run.
         profile: ``exp``, ``step`` or ``none``; None: ``exp`` for digits and CIFAR, else ``none``.

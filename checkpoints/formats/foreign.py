@@ -16,6 +16,7 @@ from checkpoints.formats.contents import Found, Place, find_weights
 from checkpoints.formats.fitting import Fitted, fit_to_network, is_beside
 from checkpoints.formats.folders import library_named_in, normalisation_in, read_folder
 from checkpoints.formats.native import read_plain
+from checkpoints.formats.photo_run_names import read_photo_names
 from checkpoints.formats.recognise import (
     HOLDERS,
     WRAPPERS,
@@ -112,12 +113,9 @@ def load_foreign(
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     architecture = network.architecture
-    names = read_names(
-        path.absolute().parent.name,
-        path.name,
-        head=architecture.head,
-        num_classes=architecture.num_classes,
-    )
+    called = (path.absolute().parent.name, path.name)
+    weights: dict[str, Any] = {"head": architecture.head, "num_classes": architecture.num_classes}
+    names = read_photo_names(*called, **weights) or read_names(*called, **weights)
     notes = [*network.notes, *found.notes, *names.notes]
     normalisation = normalisation or names.normalisation or normalisation_in(path)
     if normalisation is None:

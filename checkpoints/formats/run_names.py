@@ -57,7 +57,7 @@ def read_names(folder: str, file: str, *, head: str, num_classes: int) -> ToldBy
     match = _STORE_NAME.fullmatch(folder)
     if match is None:
         return ToldByNames(notes=_loose_claims(folder, file, head))
-    notes = _chosen_on_test_images(file)
+    notes = chosen_on_test_images(file)
     if num_classes != (100 if match["data"] == "cifar100" else 10):
         notes += (
             f"the folder name {folder} speaks of {match['data']}, the weights of {num_classes} "
@@ -117,7 +117,8 @@ def _recipe(match: re.Match[str], head: str) -> tuple[Recipe | None, list[str]]:
     ]
 
 
-def _chosen_on_test_images(file: str) -> tuple[str, ...]:
+def chosen_on_test_images(file: str) -> tuple[str, ...]:
+    """Return a note where the published code chose the weights by their test accuracy."""
     if file.startswith("ckpt.best."):
         return (
             "ckpt.best: the published code chose this epoch by its accuracy on the test images",
@@ -134,7 +135,7 @@ def _loose_claims(folder: str, file: str, head: str) -> tuple[str, ...]:
     """Note what other names claim; nothing is taken over from them."""
     text = f"{folder}/{file}".lower()
     claims = [word for word in re.split(r"[^a-z]+", text) if word in _CLAIMS]
-    notes = _chosen_on_test_images(file) if file.startswith("ckpt.best.") else ()
+    notes = chosen_on_test_images(file) if file.startswith("ckpt.best.") else ()
     if claims:
         rho = re.search(r"rho[_=-]?(\d*\.\d+|\d+)", text)
         notes += (

@@ -53,7 +53,7 @@ class Family:
         return {"rho_schedule": rho} if isinstance(rho, tuple) else {"rho": rho}
 
 
-def _steps_of_90(*radii: float) -> tuple[tuple[float, float], ...]:
+def steps_of_90(*radii: float) -> tuple[tuple[float, float], ...]:
     """Return the schedule of four radii as the published code has it.
 
     It counts epochs from 1 and gives the first radius to those up to 5, the second to those up to
@@ -76,7 +76,7 @@ _PHOTOS: dict[str, Any] = {
     "vs_tau": 1.0,
 }
 _NO_VS = "VS: the code's defaults (never published for these data: SAM's radius is LDAM+DRW's)"
-_CAUTIOUS, _BOLD = _steps_of_90(0.05, 0.1, 0.1, 0.2), _steps_of_90(0.05, 0.1, 0.5, 0.5)
+_CAUTIOUS, _BOLD = steps_of_90(0.05, 0.1, 0.1, 0.2), steps_of_90(0.05, 0.1, 0.5, 0.5)
 
 FAMILIES = {
     "cifar10": Family(

@@ -1,13 +1,18 @@
 """Where the lists of a source lie: those published of ImageNet-LT and iNaturalist 2018, or any."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
 
 from checkpoints.data.photos.lists import read_list
 from checkpoints.data.photos.photos import SIDE, Photos
+from checkpoints.data.photos.published_order import published_order
 from spectra.errors import InputError
 
 LIST = "list"
+# Classes are numbered as in networks of the paper's code.
+SORTED = "sorted"
 # Names of the lists that were published, training and test; the first one that is there is read.
 PUBLISHED = {
     "imagenet-lt": (("ImageNet_LT_train.txt",), ("ImageNet_LT_test.txt",)),
@@ -17,8 +22,8 @@ PUBLISHED = {
     ),
 }
 PHOTO_SOURCES = (*PUBLISHED, LIST)
-_FORMS = {kind: f"{kind}:DIR[,SIZE]" for kind in PUBLISHED} | {
-    LIST: "list:TRAIN.txt,TEST.txt,ROOT[,SIZE]"
+_FORMS = {kind: f"{kind}:DIR[,SIZE][,{SORTED}]" for kind in PUBLISHED} | {
+    LIST: f"list:TRAIN.txt,TEST.txt,ROOT[,SIZE][,{SORTED}]"
 }
 # Ours: twice what the largest networks for photographs take.
 _LARGEST_SIDE = 1024
@@ -48,13 +53,14 @@ def read_named_lists(kind: str, place: str, *, beside: Path | None = None) -> Li
     Args:
         kind: one of :data:`PHOTO_SOURCES`.
         place: what follows the colon: ``DIR[,SIZE]``, or ``TRAIN.txt,TEST.txt,ROOT[,SIZE]``; TEST
-            may be empty.
+            may be empty. ``,sorted`` behind it numbers the classes from the one of most training
+            images down, as :func:`published_order` does, and not as the lists do.
         beside: folder in which places are looked up that are not there.
 
     Raises:
         InputError: a list or folder is missing, or not what it should be.
     """
-    parts, size = _size_of(kind, place)
+    parts, size, renumbered = _read_place(kind, place)
     if kind == LIST:
         train, test, root = (_place(part, beside) for part in parts)
         if train is None or root is None:
@@ -72,12 +78,26 @@ def read_named_lists(kind: str, place: str, *, beside: Path | None = None) -> Li
         None if path is None else Photos(root, *read_list(path), size=size, origin=str(path))
         for path in (train, test)
     ]
+    notes = _about(*read)
+    if renumbered:
+        read = _renumbered(*read)
     assert read[0] is not None
-    return ListedSource(name, read[0], read[1], _about(*read))
+    return ListedSource(name, read[0], read[1], notes)
 
 
-def _size_of(kind: str, place: str) -> tuple[list[str], int]:
+def _renumbered(train: Photos | None, test: Photos | None) -> list[Photos | None]:
+    assert train is not None
+    highest = max(int(part.labels.max()) for part in (train, test) if part is not None)
+    order = torch.tensor(published_order(train.counts(highest + 1)))
+    numbers = torch.empty_like(order)
+    numbers[order] = torch.arange(len(order))
+    return [part and replace(part, labels=numbers[part.labels]) for part in (train, test)]
+
+
+def _read_place(kind: str, place: str) -> tuple[list[str], int, bool]:
     parts = place.split(",")
+    if renumbered := parts[-1] == SORTED:
+        parts.pop()
     wanted = 3 if kind == LIST else 1
     size = str(SIDE)
     if len(parts) == wanted + 1:
@@ -89,7 +109,7 @@ def _size_of(kind: str, place: str) -> tuple[list[str], int]:
             f"expected {_FORMS[kind]} with SIZE from {_SMALLEST_SIDE} to {_LARGEST_SIDE} pixels, "
             f"got {size!r}"
         )
-    return parts, int(size)
+    return parts, int(size), renumbered
 
 
 def _place(text: str, beside: Path | None) -> Path | None:
