@@ -26,7 +26,7 @@ from checkpoints.training.parallel.shares import ALONE
 from checkpoints.training.steps.choose import step_rule
 from checkpoints.training.steps.interface import Batch
 from checkpoints.training.steps.sam import frozen_batch_norm
-from spectra.errors import NonFiniteError
+from spectra.errors import InputError, NonFiniteError
 from spectra.objective.per_sample import CrossEntropy
 from spectra.system.progress import work_on_images
 from spectra.system.ranks import World
@@ -136,7 +136,7 @@ class Trainer:
             total += loss.double() * batch.count
             right += hits
             shown += batch.count
-            work_on_images(len(batch.labels))
+            work_on_images(batch.count)  # by all ranks: one of them says how fast it goes
         finite = all_finite(self.model.state_dict().values())
         found = self.world.add_up(torch.stack([total, right.double(), finite.double()])).tolist()
         return found[0] / shown, found[1] / shown, found[2] == self.world.size
@@ -177,7 +177,16 @@ class Trainer:
 
     def _descend(self, batch: Batch) -> tuple[Tensor, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
-        self.rule.fill(batch, self.noise)
+        try:
+            self.rule.fill(batch, self.noise)
+        except ValueError as error:  # of torch's batch norm
+            if batch.share is None or "more than 1 value per channel" not in str(error):
+                raise
+            raise InputError(
+                f"rank {self.world.rank} has 1 image of a batch of {len(batch.labels_of_whole)}, "
+                "too few for the network's batch norm; take fewer processes, another batch_size, "
+                "or --batch-norm synchronised"
+            ) from error
         self.optimizer.step()
         return batch.seen
 

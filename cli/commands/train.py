@@ -115,7 +115,7 @@ def train(
     from checkpoints.training.request import TrainRequest, training_job
     from checkpoints.training.run import train_job
     from spectra.results.writers.open_writers import check_places
-    from spectra.system.ranks import joined
+    from spectra.system.ranks import world_here
 
     check_places(log_to)
     if other_execution and not resume:
@@ -132,28 +132,27 @@ def train(
         start=start,
         execution=replace(execution, batch_norm=batch_norm),
     )
-    with joined() as world:
-        several = world.size > 1 and device == "auto"
-        chosen = str(world.device) if several else pick_device(device)
-        folder = output or Path("runs") / _default_name(recipe, source, seed)
-        if world.first:
-            hold(folder)
-        job = training_job(request, folder)
-        if "rho" in overrides:
-            _check_rho(job.recipe)
-        done: list[EpochMetrics] = []
-        with _watched(job, log_to, done.append) if world.first else nullcontext() as hears:
-            kept = train_job(
-                job,
-                device=chosen,
-                world=world,
-                resume=resume,
-                other_execution=other_execution,
-                on_progress=hears and hears.on_progress,
-                on_epoch=hears and hears.on_epoch,
-            )
-        if world.first:
-            _print(kept, done[-1] if done else None, job, as_json)
+    world = world_here()
+    chosen = pick_device(device)
+    folder = output or Path("runs") / _default_name(recipe, source, seed)
+    if world.first:
+        hold(folder)
+    job = training_job(request, folder)
+    if "rho" in overrides:
+        _check_rho(job.recipe)
+    done: list[EpochMetrics] = []
+    with _watched(job, log_to, done.append) if world.first else nullcontext() as hears:
+        kept = train_job(
+            job,
+            device=chosen,
+            world=world,
+            resume=resume,
+            other_execution=other_execution,
+            on_progress=hears and hears.on_progress,
+            on_epoch=hears and hears.on_epoch,
+        )
+    if world.first:
+        _print(kept, done[-1] if done else None, job, as_json)
 
 
 class _Heard(NamedTuple):

@@ -118,17 +118,24 @@ def writable(folder: Path, *files: str) -> Path:
 def pick_device(text: str) -> str:
     """Return the torch device that ``text`` means, and make a card the current one.
 
-    ``cuda`` is the current card. So is ``auto`` where torch sees one, which is said on standard
-    error; else it is the CPU. What other libraries send to the current card then goes there too.
+    ``cuda`` is the current card: of several processes, each one's own. So is ``auto`` where torch
+    sees one, which is said on standard error; else it is the CPU. What other libraries send to the
+    current card then goes there too.
 
     Raises:
-        InputError: there is no such device here.
+        InputError: there is no such device here, or several processes are to share a card.
     """
     import torch
 
     from spectra.objective.placement import indexed
     from spectra.system.cards import card
+    from spectra.system.ranks import world_here
 
+    if text.startswith("cuda:") and (size := world_here().size) > 1:
+        raise InputError(
+            f"--device {text} puts {size} processes on one card; leave it out, and each takes its "
+            "own"
+        )
     if text == "auto" and not torch.cuda.is_available():
         return "cpu"
     kind = text.partition(":")[0]

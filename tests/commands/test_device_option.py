@@ -9,6 +9,7 @@ from cli.main import cli
 from cli.options.values import pick_device
 from spectra import InputError
 from spectra.system.cards import cards
+from spectra.system.ranks import World
 
 GIB = 2**30
 
@@ -52,6 +53,13 @@ def test_a_card_that_is_asked_for_becomes_the_current_one(two, text, wanted, cap
     assert pick_device(text) == wanted
     assert two.current[-1] == torch.device(wanted)
     assert capsys.readouterr() == ("", "")
+
+
+def test_several_processes_do_not_share_a_card(two, monkeypatch):
+    monkeypatch.setattr("spectra.system.ranks.joining._here", World(rank=1, size=2))
+    assert pick_device("cuda") == "cuda:1"
+    with pytest.raises(InputError, match="--device cuda:0 puts 2 processes on one card"):
+        pick_device("cuda:0")
 
 
 def test_a_cpu_that_is_asked_for_is_taken_beside_cards(two):

@@ -1,11 +1,14 @@
 import pytest
 import torch
 from tiny_trainings import COUNTS, SCALE, images_of
+from torch import nn
+from trainings_together import short, weights
 
 from checkpoints.training.batches import Minibatch, minibatches
 from checkpoints.training.images.in_memory import ImagesInMemory
 from checkpoints.training.steps.interface import Batch
 from spectra import make_generator
+from spectra.errors import InputError
 from spectra.system.ranks import World
 
 ORDER = torch.randperm(17, generator=make_generator(0, "order"))
@@ -47,6 +50,12 @@ def test_a_rank_without_an_image_holds_the_first_with_weight_0():
     assert last.share.stands_in
     assert torch.equal(last.images, whole.images[:1])
     assert last.weights.tolist() == [0]
+
+
+def test_a_part_of_one_image_is_too_small_for_some_norms_which_is_one_line():
+    norm = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(6))
+    with pytest.raises(InputError, match="rank 0 has 1 image of a batch of 3, too few for th"):
+        weights(short(batch_size=3), World(0, 2), norm)
 
 
 def batch(count: int) -> Batch:
