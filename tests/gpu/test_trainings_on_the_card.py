@@ -69,3 +69,9 @@ def test_evaluation_on_the_card_is_that_of_the_cpu(facts, rounding):
     assert found["differs by"] <= rounding
     assert found["same accuracy"]
     assert found["waits"] <= EVALUATION_WAITS, found["waits_at"]
+
+
+def test_training_on_images_in_files_gives_the_weights_of_the_cpu(facts, rounding):
+    found = facts("photos")
+    assert found["differs by"] <= rounding
+    assert found["evaluation differs by"] <= rounding

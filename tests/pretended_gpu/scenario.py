@@ -60,6 +60,7 @@ def parts() -> dict[str, Callable[[Any], dict[str, Any]]]:
             for name in trainings.CAPTURED
         },
         "evaluation": trainings.evaluation,
+        "photos": trainings.photos,
         "recording": recordings.recording,
         "demo": commands.demo,
         "bench": commands.bench,

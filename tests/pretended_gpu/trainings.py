@@ -8,8 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from PIL import Image
 
-from checkpoints import Architecture, ImageData, TrainingJob, load_checkpoint
+from checkpoints import (
+    Architecture,
+    ImageData,
+    TrainingJob,
+    load_checkpoint,
+    load_data,
+    train,
+)
 from checkpoints.data import LabelledImages, Normalisation
 from checkpoints.recipes.families import get_recipe
 from checkpoints.training.evaluation import evaluate
@@ -175,4 +183,27 @@ def evaluation(stage: Stage) -> Facts:
         "differs by": max(relative(a, b) for a, b in zip(found.loss, wanted.loss, strict=True)),
         "same accuracy": found.accuracy == wanted.accuracy,
         "finite": math.isfinite(found.overall),
+    }
+
+
+def photos(stage: Stage) -> Facts:
+    """Train on images that lie in files, on the card and on the CPU, and evaluate there."""
+    root = stage.folder / "photos"
+    root.mkdir()
+    images = images_of(2, size=24, channels=3).train
+    for i, image in enumerate(images.images):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(root / f"{i}.png")
+    listed = "".join(f"{i}.png {label}\n" for i, label in enumerate(images.labels.tolist()))
+    (root / "list.txt").write_text(listed)
+    data = load_data(f"list:{root}/list.txt,{root}/list.txt,{root},16")
+    recipe = get_recipe("ce", "digits").with_overrides(
+        {"epochs": 1, "batch_size": BATCH, "augment_crop": 0}
+    )
+    there, here = (
+        train(recipe, data, arch="digits-resnet", device=device) for device in (stage.device, "cpu")
+    )
+    losses = [found.metrics["test"]["loss"] for found in (there, here)]
+    return {
+        "differs by": max(difference(there.state[k], w) for k, w in here.state.items() if w.ndim),
+        "evaluation differs by": max(relative(a, b) for a, b in zip(*losses, strict=True)),
     }

@@ -5,6 +5,7 @@ changed on the device, a batch at once. A draw does not know how large its image
 has opened the file yet: it says everything as fractions.
 """
 
+import functools
 import itertools
 import math
 
@@ -65,6 +66,12 @@ def crop_box(draw: npt.NDArray[np.float32], width: int, height: int) -> tuple[in
     return left, top, left + w, top + h
 
 
+@functools.lru_cache(maxsize=16)
+def _constants(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the orders of the three blends and the weights of grey: kept, for uploads wait."""
+    return torch.tensor(_ORDERS, device=device), torch.tensor(_GREY, device=device).view(1, 3, 1, 1)
+
+
 def change_colours(images: Tensor, draws: Tensor, *, flip: bool) -> Tensor:
     """Return crops flipped, and with other brightness, contrast and saturation.
 
@@ -83,8 +90,8 @@ def change_colours(images: Tensor, draws: Tensor, *, flip: bool) -> Tensor:
     mirrored, factors, order = draws[CROP_ROWS], draws[CROP_ROWS + 1 : ROWS - 1], draws[ROWS - 1]
     if flip:
         made = torch.where((mirrored < 0.5)[:, None, None, None], made.flip(3), made)
-    orders = torch.tensor(_ORDERS, device=images.device)[(order * len(_ORDERS)).long()]
-    grey = torch.tensor(_GREY, device=images.device).view(1, 3, 1, 1)
+    known, grey = _constants(images.device)
+    orders = known[(order * len(known)).long()]
     for k in range(3):
         kind = orders[:, k]
         strength = 1 + JITTER * (2 * factors.gather(0, kind[None])[0] - 1)
