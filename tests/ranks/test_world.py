@@ -8,6 +8,9 @@ import torch
 from launching import torchrun
 
 from spectra.errors import InputError
+from spectra.system.files import lock
+from spectra.system.files.lock import Job, holding_for, locked
+from spectra.system.files.writing import write_atomically
 from spectra.system.ranks import World, joined, world_here
 from spectra.system.ranks.launched import launched
 
@@ -75,3 +78,24 @@ def test_three_ranks_add_up_gather_and_copy(tmp_path: Path):
         assert found["here"]
         assert (found["on machine"], found["after"]) == (3, 1)
     assert world_here() == World()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_processes_of_a_job_share_the_folder_that_its_first_one_holds(tmp_path: Path, first):
+    held, inner = tmp_path / "out", tmp_path / "out" / "units"
+    with holding_for(Job("a", first=True)), locked(held), holding_for(Job("a", first=first)):
+        with locked(inner):
+            write_atomically(inner / "9.json", b"{}")
+        assert (inner / "9.json").exists()
+
+
+def test_a_job_is_kept_out_of_a_folder_that_another_one_holds(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(lock, "_ADMISSION", 0.1)
+    with (
+        holding_for(Job("a", first=True)),
+        locked(tmp_path),
+        holding_for(Job("b", first=False)),
+        pytest.raises(InputError, match="do not see one folder"),
+        locked(tmp_path / "units"),
+    ):
+        pass

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import signal
+import threading
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -78,7 +80,8 @@ def joined(*, timeout: float = TIMEOUT) -> Iterator[World]:
             yield _here
             meeting.come_together()
     except BaseException as error:
-        _leave(meeting, beats, error)
+        with _undisturbed():
+            _leave(meeting, beats, error)
         raise
     else:
         meeting.say(LEFT)
@@ -86,6 +89,25 @@ def joined(*, timeout: float = TIMEOUT) -> Iterator[World]:
         dist.destroy_process_group()
     finally:
         _here = World()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Have signals that ask the process to end change nothing in the block: it is ending.
+
+    torchrun sends one as soon as a rank has died, while this one finds out which it was.
+    """
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # else it was none of Python's, and cannot be put back
+                signal.signal(number, handler)
 
 
 def _leave(meeting: Meeting, beats: Heartbeats, error: BaseException) -> None:

@@ -1,0 +1,1 @@
+"""How much faster several processes make the products of one loss."""
