@@ -59,5 +59,5 @@ def _radius(recipe: Recipe) -> str:
     """Return ρ, or the smallest and the largest of its schedule; ``-`` where there is none."""
     steps = sorted(rho for _, rho in recipe.rho_schedule)
     if steps:
-        return f"{number(steps[0])} to {number(steps[-1])}"
+        return f"{number(steps[0])}–{number(steps[-1])}"  # a word, which no table breaks
     return number(recipe.rho) if recipe.rho else "-"

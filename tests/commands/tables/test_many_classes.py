@@ -54,6 +54,14 @@ def test_data_are_shown_by_group(thousand):
     assert sizes == {"many": ["390", "390"], "medium": ["445", "445"], "few": ["165", "165"]}
 
 
+def test_a_radius_in_steps_is_shown_from_the_smallest_to_the_largest():
+    rows = [
+        line.split() for line in invoke("recipes", "--family", "imagenet-lt").stdout.splitlines()
+    ]
+    radii = {row[0]: row[4] for row in rows if len(row) > 4}
+    assert (radii["ldam-drw-sam"], radii["ldam-drw"]) == ("0.05–0.5", "-")
+
+
 def test_many_classes_are_no_curves_of_their_own():
     def curves(n):
         found = ClassMetrics((0.5,) * n, (1.0,) * n, 0.5)
