@@ -25,7 +25,16 @@ from checkpoints.formats.torch_files import read_torch
 from checkpoints.recipes.families import load_recipe
 from checkpoints.studies.study import Study
 from checkpoints.training.resume import TrainingState, load_history, load_state
-from spectra import Analysis, Extremes, load_analysis
+from spectra import (
+    Analysis,
+    Extremes,
+    LabelledArrays,
+    load_analysis,
+    load_arrays,
+    save_arrays,
+    to_arrays,
+)
+from spectra.results.analysis import analysis_to_plain
 from spectra.results.claims.best_steps_result import BestStepsResult, load_best_steps
 from spectra.results.claims.class_outliers_result import ClassOutliersResult, load_class_outliers
 from spectra.results.claims.negative_share_result import NegativeShareResult, load_negative_share
@@ -34,6 +43,7 @@ from spectra.results.directions.sam_result import SamResult, load_sam
 from spectra.results.directions.theorem_result import TheoremResult, load_theorem
 from spectra.results.protocols.recurrences_result import RecurrencesResult, load_recurrences
 from spectra.results.spectrum_file import check_spectrum_file
+from spectra.results.stored.by_column import to_columns
 from spectra.results.study_result import StudyResult, load_study_result
 
 _STUDIES = Path(__file__).parents[2] / "checkpoints" / "studies"
@@ -123,6 +133,17 @@ def _header() -> Analysis:
     return load_analysis(valid.DOCS / "study/ce-drw-0060/plain.json")
 
 
+def _by_column() -> bytes:
+    plain = analysis_to_plain(_header())
+    columns = {"count": len(plain["records"]), "columns": to_columns(plain["records"])}
+    return _json({**plain, "schema": 3, "records": columns})
+
+
+def _arrays(folder: Path) -> bytes:
+    save_arrays(folder / "a.npz", to_arrays([_header()]))
+    return (folder / "a.npz").read_bytes()
+
+
 def _unit(folder: Path) -> bytes:
     record = _header().records[0]
     KeptLosses(folder, _header(), "inputs").keep(KeptLoss(record))
@@ -184,6 +205,10 @@ READERS = {
         # Results.
         Reader("analysis", "a.json", load_analysis, Analysis,
                lambda: valid.stored("study/ce-drw-0060/p*.json"), "json"),
+        Reader("analysis-by-column", "a.json", load_analysis, Analysis,
+               lambda: [_by_column()], "json"),
+        Reader("arrays", "a.npz", load_arrays, LabelledArrays,
+               lambda: _in_a_folder(_arrays)),
         Reader("results", "results.json", load_study_result, StudyResult,
                lambda: _in_a_folder(valid.study_result), "json"),
         Reader("theorem", "a.json", load_theorem, TheoremResult,
