@@ -23,7 +23,7 @@ from spectra.engines.memory import check_room_to_build
 from spectra.errors import InputError
 from spectra.objective.samples.input_tree import Samples
 from spectra.operators.fresh import Draw
-from spectra.operators.same_network import over_samples
+from spectra.operators.many_losses.same_network import over_samples
 
 TORCH_DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPES}
 

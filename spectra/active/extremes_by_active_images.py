@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from spectra.active.choose import IS_LIKE_ALL, ActiveImages, choose_active
 from spectra.active.cold_check import steps_are_free
-from spectra.active.jacobi_davidson import PartModel
-from spectra.active.refining import Refining
+from spectra.active.jacobi_davidson import PartModel, Subspace
+from spectra.active.refining import Refining, orthonormal
 from spectra.errors import InputError
 from spectra.krylov.defaults import ACTIVE_TOLERANCE, MAX_STEPS
 from spectra.krylov.extremes import Extremes
@@ -165,7 +166,9 @@ def _on_all(op: ChunkedOperator, how: _How) -> Extremes:
         generator=None if known else how.generator,
         on_made=counted(how.on_progress, how.limit, before=len(run)),
     )
-    settled = refining.settle(None)
+    # One pass then gives all that is asked of float64, and no product is made for a residual.
+    one_pass = how.proof and op.tells_images_apart
+    settled = refining.settle(ends_with_products(run) if one_pass else None)
     outer = None
     if share == 1 or op.size >= LEAST_SIZE:
         ends = settled.pairs[0].value, settled.pairs[1].value
@@ -180,6 +183,7 @@ def _on_all(op: ChunkedOperator, how: _How) -> Extremes:
         refinements=refining.made,
         proven=settled.proven,
         outer_bounds=outer,
+        exact=settled.exact,
     )
 
 
@@ -206,3 +210,22 @@ def _lanczos(op: ChunkedOperator, how: _How, *, refined: bool = False) -> tuple[
 
     run.run_until(converged, how.limit, on_step=counted(how.on_progress, how.limit))
     return run, start.random_share
+
+
+def ends_with_products(run: Lanczos) -> Subspace:
+    """Return both ends of a run with their products, which its recurrence gives: none is made.
+
+    H Q s = Q T s + β s_m q, q the vector after the last step: to the rounding of the products.
+    """
+    t = run.tridiagonal()
+    s = t.ritz_coefficients()[:, [0, -1]]
+    images = t.matrix() @ s
+    rows = [*s.T, *images.T]
+    vectors = [run.basis.combine(np.ascontiguousarray(row)) for row in rows]
+    if not run.closed:
+        following = run.basis.last().double()
+        for k in (0, 1):
+            vectors[2 + k] = vectors[2 + k] + t.residual_beta * float(s[-1, k]) * following
+    sub = Subspace(run.op)
+    sub.add(*orthonormal(torch.stack(vectors[:2]).double(), torch.stack(vectors[2:]).double()))
+    return sub

@@ -78,7 +78,7 @@ class Refining:
         others[middle] = False
         rest = self.op.over_images(others.nonzero()[:, 0])
         vectors, products = part.ends()
-        sub.add(*_orthonormal(vectors, products + rest.matmat(vectors).double()))
+        sub.add(*orthonormal(vectors, products + rest.matmat(vectors).double()))
         rest.forget()
         return sub
 
@@ -176,7 +176,7 @@ class Refining:
         """Return a subspace of both ends alone."""
         sub = Subspace(self.op)
         vectors = torch.stack([pair.vector for pair in seen.pairs])
-        sub.add(*_orthonormal(vectors, seen.products))
+        sub.add(*orthonormal(vectors, seen.products))
         return sub
 
     def _seen(self, sub: Subspace) -> RayleighQuotients:
@@ -192,7 +192,7 @@ class Refining:
         return quotients_beside_products(self.op, *sub.ends(), tolerance=self.tolerance)
 
 
-def _orthonormal(vectors: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:
+def orthonormal(vectors: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:
     """Return orthonormal vectors of the same span, and their products."""
     kept, images = [vectors[0] / vectors[0].norm()], [products[0] / vectors[0].norm()]
     overlap = kept[0] @ vectors[1]

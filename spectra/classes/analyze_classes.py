@@ -22,7 +22,7 @@ from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.plain_model import plain_model
 from spectra.objective.samples.forward import Forward
 from spectra.operators.hessian import HessianOperator
-from spectra.operators.same_network import over_samples
+from spectra.operators.many_losses.same_network import over_samples
 from spectra.results.analysis import Analysis
 from spectra.results.provenance import (
     GAUSS_NEWTON,

@@ -26,6 +26,7 @@ from spectra.landscape.search import MAX_PRODUCTS, find_stationary_point
 from spectra.landscape.stationary_point import StationaryPoint
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.hessian import HessianOperator
+from spectra.operators.many_losses.exact_pass import ExactPass
 from spectra.system.progress import Progress, within
 from spectra.system.seeding import make_generator
 
@@ -105,7 +106,8 @@ def analyze_loss(
         raise NonFiniteError(f"class {label}: {error}") from error
     if counted is not None:
         result = replace(result, extremes=_further_out(result.extremes, counted))
-    gradient, grad_error = _gradient(op, proof=settings.proof)
+    exact = result.extremes.exact
+    gradient, grad_error = _gradient(op, exact, proof=settings.proof)
     grad_norm = float(gradient.norm())
     small, large = result.extremes.smallest, result.extremes.largest
     converged = result.extremes.converged
@@ -131,7 +133,8 @@ def analyze_loss(
         )
     small_class = 2 <= op.num_images <= BOOTSTRAP_IMAGES
     if isinstance(op, HessianOperator) and independent and settings.proof and small_class:
-        bootstrap = _bootstrap(op, label, settings, (small.vector, large.vector), factor)
+        ends = small.vector, large.vector
+        bootstrap = _bootstrap(op, label, settings, ends, factor, exact)
     if isinstance(op, HessianOperator) and settings.bending:
         bending = measure_bending(
             op,
@@ -183,12 +186,17 @@ def analyze_loss(
     )
 
 
-def _gradient(op: ChunkedOperator, *, proof: bool) -> tuple[Tensor, float | None]:
+def _gradient(
+    op: ChunkedOperator, known: ExactPass | None, *, proof: bool
+) -> tuple[Tensor, float | None]:
     """Return the gradient and what rounding did to its length at most; None in float32."""
-    exact = op.in_float64() if proof else op
-    gradient, scale = exact.scaled_gradient()
-    if exact.dtype != torch.float64:
-        return gradient, None
+    if known is None:
+        judge = op.in_float64() if proof else op
+        gradient, scale = judge.scaled_gradient()
+        if judge.dtype != torch.float64:
+            return gradient, None
+    else:
+        gradient, scale = known.gradient, known.gradient_size
     return gradient, rounding_bound(scale, float(gradient.norm()))
 
 
@@ -267,12 +275,15 @@ def _bootstrap(
     settings: SolverSettings,
     vectors: tuple[Tensor, Tensor],
     factor: float,
+    known: ExactPass | None,
 ) -> ImageBootstrap | None:
     """Return what other images would give; None: a loss that is flat has no ratio to vary."""
     rows = torch.stack([vector.to(op.dtype) for vector in vectors])
-    found = op.curvatures(rows).double()
+    found = None if known is None else known.curvatures
+    if found is None:
+        found = op.curvatures(rows).double()
     if op.weight_decay:
-        found += op.weight_decay * rows.double().square().sum(1, keepdim=True)
+        found = found + op.weight_decay * rows.double().square().sum(1, keepdim=True)
     low, high = found * factor
     generator = make_generator(settings.seed, "image bootstrap", label)
     if not high.any():

@@ -18,6 +18,7 @@ from spectra.krylov.thick_restart import check_max_basis, new_direction, thick_r
 from spectra.krylov.tolerance import Tolerance
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.interface import SymmetricOperator
+from spectra.operators.many_losses.exact_pass import ExactPass
 from spectra.system.progress import Progress, counted
 from spectra.system.seeding import make_generator
 
@@ -41,6 +42,7 @@ class Extremes:
         outer_bounds: what bounds the spectrum from outside; None where nothing does.
         missed: probability that an eigenvalue twice as far out as the lower end, and as the upper
             one, was missed by a cold check, see :mod:`spectra.active.cold_check`; None without one.
+        exact: what a float64 pass has given beside the values; None where it gave nothing.
     """
 
     lowest: tuple[Eigenpair, ...]
@@ -54,6 +56,7 @@ class Extremes:
     restarts: int = 0
     outer_bounds: OuterBounds | None = None
     missed: tuple[float, float] | None = None
+    exact: ExactPass | None = None
 
     @property
     def smallest(self) -> Eigenpair:

@@ -24,7 +24,6 @@ from spectra.system.memory.pieces import add_to
 # Ours: images on which the primal work of a chunk is measured, and, where it may be too large for a
 # card, that of one image.
 _MEASURED_IMAGES, _FEW_IMAGES = 64, 8
-
 T = TypeVar("T")
 
 
@@ -98,6 +97,11 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
     def on_many_cores(self) -> bool:
         """Whether several chunks are worked on at once, each on one core."""
         return self.device.type == "cpu" and self._products.on_many_cores
+
+    @property
+    def tells_images_apart(self) -> bool:
+        """Whether a pass has second derivatives by image, as an exact pass over all takes."""
+        return bool(self._products.tells_images_apart)
 
     @property
     def vectors_a_pass(self) -> int:  # type: ignore[override]

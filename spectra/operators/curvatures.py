@@ -32,7 +32,7 @@ def curvatures(op: ChunkedOperator, vectors: Tensor) -> Tensor:
     Their mean, weighted by w_i, is vᵀHv, but for the c vᵀv of weight decay, which is no image's. In
     forward mode where the network's operations have one and it agrees with products on the first
     image, else by products of one image each. Where the operator has its network in float64 beside
-    it, as several threads have (:class:`spectra.operators.same_network.Networks`), as
+    it, as several threads have (:class:`spectra.operators.many_losses.same_network.Networks`), as
     :func:`by_second_derivatives`.
 
     Cost: for each vector 13 forward passes, else a product of each image; 4 passes by second

@@ -29,6 +29,10 @@ class ChunkHessian(ABC):
         """
         raise NotImplementedError
 
+    def gradient(self) -> Tensor:
+        """Return the gradient of Σ w_i ℓ_i, (P,), where :attr:`Products.moves_only_layers`."""
+        raise NotImplementedError
+
     @property
     @abstractmethod
     def nbytes(self) -> int:

@@ -5,7 +5,7 @@ import torch
 from oracles import build_net, images_and_labels, random_vector
 
 from spectra import HessianOperator, InputError, NonFiniteError
-from spectra.operators.same_network import over_samples
+from spectra.operators.many_losses.same_network import over_samples
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from spectra.findings.loss_analysis import LossAnalysis
 from spectra.krylov.extremes import Extremes
 from spectra.objective.workers import one_thread_each
 from spectra.operators.hessian import HessianOperator
-from spectra.operators.same_network import Networks
+from spectra.operators.many_losses.same_network import Networks
 from spectra.system.exact import exact_in_all_threads
 from spectra.system.progress import Progress, within
 

@@ -111,6 +111,22 @@ class Affine(Layer):
             saved.extra["bias"] = self.bias_gradient(delta)
         return [self.pulled(delta, x, self.weight) if wanted[0] else None]
 
+    def put_gradients(
+        self, saved: Saved, known: tuple[Tensor, Tensor] | None, moved: Moved
+    ) -> None:
+        """Put the gradients of W' and b' into ``moved``; ``known`` are those that were kept."""
+        if self.keeps_gradients and known is not None:
+            block = self.folding.order.blocks[self.place]
+            weight = self.folding.order.view(known[0][block.weights], block.shape)
+            bias = known[1][block.channels]
+        else:
+            weight = self.gradient(saved.cotangent, saved.inputs[0])
+            bias = self.bias_gradient(saved.cotangent)
+        if self.moves_weight:
+            moved.weights[self.place] = [weight]
+        if self.moves_bias or self.moves_weight:
+            moved.biases[self.place] = bias
+
     def tangent(self, saved: Saved, direction: Direction) -> Tensor | None:
         """Return W' ∗ dx + dW' ∗ x + db'."""
         (x,), (dx,) = saved.inputs, saved.input_tangents

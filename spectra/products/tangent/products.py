@@ -182,8 +182,7 @@ class TangentChunk(ChunkHessian):
         """Return d²/dt² of Σ_i w_i ℓ_i along each vector, and the sizes of its terms, (2, K); or of
         each w_i ℓ_i, (2, K n), where the network tells images apart.
 
-        Cost: 3 forward units a vector: a tangent pass, and where weights and values both move one
-        more of the layer; 4 by image where norms are folded.
+        Cost: 3 forward units a vector; 4 by image where norms are folded.
         """
         products, count = self.products, direction.count
         each = len(self.rest.features) if by_image else 1
@@ -261,6 +260,16 @@ class TangentChunk(ChunkHessian):
         found.rest = own + found.rest
         part = self.products.folding.unfold(direction, found, gradients)
         return self.products.vector_parts.put(part, found.rest)
+
+    @torch.no_grad()
+    def gradient(self) -> Tensor:
+        """Return the gradient of Σ w_i ℓ_i, where no parameter but the layers' is trained."""
+        moved = Moved()
+        for step, saved in zip(self.products.trace.steps, self.saved, strict=True):
+            if isinstance(step.layer, Affine) and step.output in self.products.moving:
+                step.layer.put_gradients(saved, self.gradients, moved)
+        part = self.products.folding.unfold(self.products.folding.still(), moved, None)
+        return self.products.vector_parts.put(part, [])
 
     def let_go_of_tangents(self) -> None:
         """Have no layer hold a tangent of its inputs."""

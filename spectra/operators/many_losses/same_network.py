@@ -15,6 +15,9 @@ from spectra.objective.samples.inputs import check_inputs, label_tensor
 from spectra.operators.curvatures import images_are_told_apart
 from spectra.operators.hessian import HessianOperator
 from spectra.products import KeptWork
+from spectra.products.as_read import NetworkAsRead
+from spectra.products.tangent.convolution import Convolution
+from spectra.products.tangent.products import TangentProducts
 
 
 def over_samples(
@@ -64,6 +67,9 @@ def over_samples(
     return made
 
 
+# Ours: in float64 a chunk of a few images unfolds to what a core's cache holds; 4 of 32x32 pixels
+# took 5 to 20 % less time than 2 or 8.
+_EXACT_PART = 8
 # What an operator has of its network, whatever samples it is over.
 _OF_NETWORK = (
     "model",
@@ -100,6 +106,12 @@ class Networks:
         single = few.at(torch.zeros(op.size, device=op.device))
         double = single.in_float64()
         apart = images_are_told_apart(double)
+        if isinstance(double._products, TangentProducts):
+            for step in double._products.trace.steps:
+                if isinstance(step.layer, Convolution):
+                    step.layer.turn()
+            double = double._copied(model=NetworkAsRead(double.model, double._products))
+            double.micro_chunk = max(1, single.micro_chunk // _EXACT_PART)
         single._products.tells_images_apart = double._products.tells_images_apart = apart
         return cls(single, double)
 
