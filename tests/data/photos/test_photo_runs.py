@@ -9,6 +9,7 @@ import torch
 from written_photos import write_photos
 
 from checkpoints import AnalysisRequest, Recipe, analyze, load_data, train
+from checkpoints.analysis.inputs import photo_memory
 from checkpoints.data import LabelledImages
 from checkpoints.data.photos.workers import Workers
 from checkpoints.training.images.in_files import ImagesInFiles
@@ -82,6 +83,18 @@ def test_an_analysis_of_files_has_the_numbers_of_their_pixels_in_memory(data, tr
     found, wanted = (analyze(trained, one, request) for one in (data, in_memory))
     assert [x.lambda_min for x in found.records] == [x.lambda_min for x in wanted.records]
     assert [x.accuracy for x in found.records] == [x.accuracy for x in wanted.records]
+
+
+def test_an_analysis_without_room_for_its_images_says_so_and_has_the_same_numbers(
+    data, trained, monkeypatch, caplog
+):
+    request = AnalysisRequest(classes="0", solver=FEW)
+    wanted = analyze(trained, data, request)
+    monkeypatch.setattr(photo_memory, "_SHARE", 0.0)
+    found = analyze(trained, data, request)
+    ends = [(x.lambda_min, x.lambda_max) for one in (found, wanted) for x in one.records]
+    assert ends[0] == ends[1]
+    assert "5 of 5 images have no room in memory and are decoded anew" in caplog.text
 
 
 @pytest.mark.parametrize("images", ["frozen:2", "fresh"])
