@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from checkpoints.choices import ANALYZED_LOSSES, DTYPES, OBJECTIVE, REDUCTIONS
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
+from spectra.krylov.defaults import AUTO
 from spectra.findings.verdict import TAU
 
 if TYPE_CHECKING:
@@ -111,10 +112,10 @@ class AnalysisRequest:
             if count is not None and count < 1:
                 raise InputError(f"{name} must be at least 1, got {count}")
         tuning = self.parsed_tuning
-        if solver.basis == "none" and (isinstance(tuning, str) or not tuning.deterministic):
+        if solver.basis in ("none", AUTO) and (isinstance(tuning, str) or not tuning.deterministic):
             raise InputError(
-                "basis none repeats the products of a run, for which a tuning must give the same "
-                f"bytes each time; leave out --basis none or --tuning {self.tuning}"
+                f"basis {solver.basis} may repeat the products of a run, for which a tuning must give "
+                f"the same bytes each time; leave out --basis {solver.basis} or --tuning {self.tuning}"
             )
         fresh = ImageProtocol.parse(self.images).kind == FRESH
         if fresh and solver.certify_below:

@@ -44,12 +44,14 @@ class Place:
         state: dense tensors on the CPU, under the keys of the file.
         aside: keys beside the way that lead to other weights.
         ignored: keys among them that lead to no tensors.
+        widened: types of less than 32 bits that the file has, such as ``bfloat16``.
     """
 
     keys: tuple[str, ...]
     state: Mapping[str, Tensor]
     aside: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    widened: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -62,6 +64,11 @@ class Place:
         if self.ignored:
             notes.append(
                 f"ignored what is no tensor among the weights: {', '.join(self.ignored[:3])}"
+            )
+        if self.widened:
+            notes.append(
+                f"the weights are stored in {', '.join(self.widened)}: they are held and computed "
+                "with in float32, which has each of them exactly"
             )
         return tuple(notes)
 
@@ -221,7 +228,7 @@ def _dense(path: Path, places: Sequence[Place]) -> tuple[Place, ...]:
     plain: dict[int, Tensor] = {}
     made = []
     for place in places:
-        state = {}
+        state, widened = {}, set()
         for key, value in place.state.items():
             if key.rpartition(".")[2] in COUNTERS:
                 continue
@@ -229,7 +236,9 @@ def _dense(path: Path, places: Sequence[Place]) -> tuple[Place, ...]:
             if id(value) not in plain:
                 plain[id(value)] = _plain(path, key, value)
             state[key] = plain[id(value)]
-        made.append(replace(place, state=state))
+            if value.dtype != state[key].dtype:
+                widened.add(str(value.dtype).removeprefix("torch."))
+        made.append(replace(place, state=state, widened=tuple(sorted(widened))))
     return tuple(made)
 
 

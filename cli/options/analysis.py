@@ -15,7 +15,7 @@ from cli.options.flags import ANALYZED, CERTIFICATES, COMPUTING, SOLVER, Flag, b
 from cli.options.values import parse_memory, pick_device
 from spectra.engines.settings import ENGINES, SolverSettings
 from spectra.errors import InputError
-from spectra.krylov.defaults import NUM_PROBES, NUM_STEPS, PROBES, PUBLISHED_STEPS, STORAGES
+from spectra.krylov.defaults import AUTO, NUM_PROBES, NUM_STEPS, PROBES, PUBLISHED_STEPS, STORAGES
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ SHOWN: Mapping[str, Shown | Flag] = {
     "basis": Shown(
         COMPUTING,
         "Where Lanczos keeps its vectors; sharded: a piece of each on every process of a torchrun, "
-        "with --share images; none: a second pass instead.",
-        STORAGES,
+        "with --share images; none: a second pass instead; auto: as memory allows.",
+        (*STORAGES, AUTO),
     ),
     "micro_chunk": Shown(COMPUTING, "Images in one piece of work. [by image size]"),
     "memory": Shown(

@@ -12,7 +12,8 @@ from spectra.classes.many.small_losses import are_many, is_small, room_beside
 from spectra.engines.agreement import agreed
 from spectra.engines.analyze_fresh import analyze_fresh
 from spectra.engines.analyze_loss import analyze_loss
-from spectra.engines.memory import BENDING, BOOTSTRAP, SEARCH, room_for, within_limit
+from spectra.engines.forecasts.needed import BENDING, BOOTSTRAP, SEARCH
+from spectra.engines.memory import room_for, within_limit
 from spectra.engines.settings import SolverSettings
 from spectra.errors import NonFiniteError
 from spectra.findings.loss_analysis import LossAnalysis

@@ -210,7 +210,7 @@ def _counted(
         floor=settings.tolerance.floor,
         max_steps=settings.max_steps,
         generator=make_generator(settings.seed, "counted", label),
-        basis=settings.basis,
+        basis=settings.storage,
         max_basis=settings.max_basis,
         proof=settings.proof,
         on_progress=on_progress,

@@ -1,16 +1,24 @@
 """What a run will need of memory, and what it may take."""
 
 import logging
-import math
 from dataclasses import replace
 
 import torch
 
 from spectra.engines.forecasts.memory_forecast import MemoryForecast, in_gib
+from spectra.engines.forecasts.needed import (
+    building_bytes,
+    following_bytes,
+    judging_bytes,
+    needed_bytes,
+    vector_bytes,
+    working_bytes,
+)
+from spectra.engines.own import LEAST_ACTIVE
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.krylov.basis import bytes_per_vector, fixed_bytes
-from spectra.objective.short_memory import chunk_share
+from spectra.krylov.defaults import AUTO
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.interface import SymmetricOperator
 from spectra.system.allocator import (
@@ -25,17 +33,8 @@ logger = logging.getLogger(__name__)
 
 # Fewer vectors than this restart so often that a run takes several times as many products.
 LEAST_BASIS = 12
-# Ours: vectors in work beside a worker's own: w, its projection, start, total, two products.
-_WORK_VECTORS = 6
-# Measured on fully connected networks, whose weights are nearly all that they hold: vectors of
-# float64 that judging λmin and λmax takes, with a network in float64 and what its products hold;
-# for each further eigenpair; and vectors of float32 that an operator takes while it is built.
-_JUDGING_VECTORS, _VECTORS_A_PAIR, _BUILDING_VECTORS = 15, 4, 34
-# What follows the float64 pass where there is room for it, and vectors of float64 that it takes; of
-# a search, those of its longest Lanczos run, 200 steps, and what is beside them.
-BOOTSTRAP, BENDING = "bootstrap over the images", "measure of what bending does"
-SEARCH = "search for a stationary point"
-_VECTORS_OF = {BOOTSTRAP: 18, BENDING: 22, SEARCH: 230}
+# Ours: with so many vectors, extremes by thick restarts take little more products than without.
+_ENOUGH_BASIS = 2 * LEAST_BASIS
 # Ours: of a limit this part is left to the holes between an allocator's blocks.
 _HOLES = 32
 # Ours: what may be taken of the CPU memory that is free, which others need too, and of a card's,
@@ -62,6 +61,7 @@ def forecast(
     limit: int,
     basis: str = "device",
     judging: int = 0,
+    following: int = 0,
 ) -> MemoryForecast:
     """Say what a run of ``num_vectors`` Lanczos vectors takes, and adapt it to ``limit``.
 
@@ -79,6 +79,7 @@ def forecast(
             where the operator is on one.
         basis: where vectors are kept, see :data:`spectra.krylov.defaults.STORAGES`.
         judging: bytes of the float64 pass that follows the run.
+        following: bytes of what follows that pass, where they fit.
 
     Raises:
         InputError: not even one chunk and 12 vectors fit, or the float64 pass does not.
@@ -101,7 +102,7 @@ def forecast(
         needed = resident + working + fixed + least * each
         raise InputError(
             f"memory for one chunk and {least} vectors is {in_gib(needed)} GiB, the limit is "
-            f"{in_gib(limit)} GiB; raise --memory, lower --micro-chunk, or use --basis none"
+            f"{in_gib(limit)} GiB; raise --memory, lower --micro-chunk, or use --basis auto"
         )
     if resident + judging > limit:
         raise InputError(
@@ -110,10 +111,12 @@ def forecast(
         )
     fit = wanted if each == 0 else min(wanted, free // each)
     taken = fixed + fit * each
-    kept = limit - resident - max(working + taken, judging)
+    kept = limit - resident - max(working + taken, judging, following)
     if fit < wanted:  # kept work goes first
         kept = 0
-    return MemoryForecast(resident, working, taken, kept, limit, fit, judging)
+    return MemoryForecast(
+        resident, working, taken, kept, limit, fit, judging, following, storage=basis
+    )
 
 
 def planned_memory(
@@ -121,19 +124,55 @@ def planned_memory(
 ) -> MemoryForecast:
     """Say what a run by ``settings`` takes, see :func:`forecast`.
 
+    Of basis ``auto``: the vectors are kept where the operator is if all of them fit, or a density's
+    and enough for thick restarts; else in CPU memory, in half precision, or not at all.
+
     Args:
         op: the operator, built.
         settings: what is wanted.
         limit: bytes that may be taken in all; None: :func:`default_limit`.
     """
     limit = default_limit(op.device) if limit is None else limit
-    return forecast(
-        op,
-        num_vectors=max(settings.num_steps, settings.max_steps),
-        limit=limit - limit // _HOLES,
-        basis=settings.basis,
-        judging=_judging_bytes(op, settings),
-    )
+    limit -= limit // _HOLES
+    wanted = max(settings.num_steps, settings.max_steps)
+    if settings.on_active_images:
+        wanted = max(wanted, LEAST_ACTIVE)
+    judging = judging_bytes(op, settings)
+    following = following_bytes(op, settings, limit - resident_bytes(op.device))
+
+    def planned(basis: str) -> MemoryForecast:
+        return forecast(
+            op,
+            num_vectors=wanted,
+            limit=limit,
+            basis=basis,
+            judging=judging,
+            following=following,
+        )
+
+    if settings.basis != AUTO:
+        return planned(settings.basis)
+    least = min(wanted, _ENOUGH_BASIS)
+    if settings.num_probes:
+        least = max(least, settings.num_steps + 1)
+    for basis in _storages(op, settings):
+        try:
+            plan = planned(basis)
+        except InputError:
+            continue
+        if plan.max_basis >= min(least, op.size + 1):
+            return plan
+    return planned("none")
+
+
+def _storages(op: SymmetricOperator, settings: SolverSettings) -> list[str]:
+    """Return where vectors may be kept, the best place first."""
+    found = ["device"]
+    if op.device.type != "cpu":
+        found.append("host")
+    if not settings.certify_below:
+        found.append("half")
+    return found
 
 
 def within_limit(
@@ -158,13 +197,16 @@ def within_limit(
     # other, which a limit of the basis says.
     others = (settings.num_probes - 1) * min(settings.num_steps + 1, op.size + 1) if together else 0
     plan = planned_memory(op, settings, limit=limit)
-    beside = others * bytes_per_vector(op, settings.basis)
+    beside = others * bytes_per_vector(op, plan.storage)
     fits = plan.max_basis >= min(wanted, op.size + 1) and plan.kept >= beside
     logger.info("memory: %s", plan.describe())
     if not fits:
         _check_few_vectors(op, settings, plan)
     op = op.with_memory_budget(plan.kept - beside if fits else plan.kept)
-    return op, replace(settings, max_basis=None if fits else plan.max_basis)
+    if settings.basis == AUTO:
+        logger.info("Lanczos vectors are kept by basis %s", plan.storage)
+    fewer = None if fits or plan.storage == "none" else plan.max_basis
+    return op, replace(settings, max_basis=fewer, basis=plan.storage)
 
 
 def check_room_to_build(size: int, limit: int | None, device: torch.device | str) -> None:
@@ -175,7 +217,7 @@ def check_room_to_build(size: int, limit: int | None, device: torch.device | str
         limit: bytes that may be taken in all; None: whatever there is.
         device: where it is going to be.
     """
-    needed = resident_bytes(device) + _BUILDING_VECTORS * 4 * size
+    needed = resident_bytes(device) + building_bytes(size)
     if limit is not None and needed > limit:
         raise InputError(
             f"memory for building a matrix of {size:,} parameters with its checks is "
@@ -193,7 +235,7 @@ def room_for(what: str, op: SymmetricOperator, limit: int | None) -> bool:
         limit: bytes that may be taken in all; None: :func:`default_limit`.
     """
     limit = default_limit(op.device) if limit is None else limit
-    needed = resident_bytes(op.device) + _VECTORS_OF[what] * 8 * op.size
+    needed = resident_bytes(op.device) + needed_bytes(what, op)
     if needed > limit:
         logger.warning(
             "no %s, for which %s GiB are needed and %s may be held",
@@ -212,7 +254,7 @@ def _check_few_vectors(
     if settings.num_probes and plan.max_basis <= steps:
         raise InputError(
             f"a density of {steps} steps holds {steps + 1} vectors, and memory has room for "
-            f"{plan.max_basis}; raise --memory, lower --num-steps, use --basis none, or find the "
+            f"{plan.max_basis}; raise --memory, lower --num-steps, use --basis auto, or find the "
             "extremes alone with --num-probes 0"
         )
     if settings.top and plan.max_basis < 4 * settings.top + 2:
@@ -222,48 +264,12 @@ def _check_few_vectors(
         )
 
 
-def _judging_bytes(op: ChunkedOperator, settings: SolverSettings) -> int:
-    """Return what judging the extremes in float64 takes: a network, its pass, and the vectors."""
-    if not settings.proof:
-        return 0
-    vectors = _JUDGING_VECTORS + _VECTORS_A_PAIR * 2 * settings.top
-    in_work = chunk_share(op.vectors_a_pass) * _chunk_nbytes(op)
-    return math.ceil(in_work) + vectors * 8 * op.size
-
-
 def _working_within(op: SymmetricOperator, room: int) -> int:
     """Return what the chunks in work take; on a card, smaller ones where they exceed ``room``."""
-    working = _working_bytes(op)
+    working = working_bytes(op)
     shrink = getattr(op, "shrink_chunks", None)
     if working <= room or shrink is None or op.device.type != "cuda":
         return working
-    shrink(max(0, room - _vector_bytes(op)) // _CHUNK_SHARE)
+    shrink(max(0, room - vector_bytes(op)) // _CHUNK_SHARE)
     give_back_free_memory(op.device)
-    return _working_bytes(op)
-
-
-def _working_bytes(op: SymmetricOperator) -> int:
-    """Return what the chunks in work take, and vectors beside them.
-
-    One chunk where they are worked through one after the other, on a card say; else those of each
-    worker and waiting ones.
-    """
-    workers = _workers(op)
-    chunks = 2 * workers + 1 if workers > 1 else 1
-    in_work = chunks * chunk_share(op.vectors_a_pass) * _chunk_nbytes(op)
-    return math.ceil(in_work) + _vector_bytes(op)
-
-
-def _vector_bytes(op: SymmetricOperator) -> int:
-    return (_WORK_VECTORS + 2 * _workers(op)) * op.size * 8
-
-
-def _workers(op: SymmetricOperator) -> int:
-    """Return how many chunks are worked on at once."""
-    return torch.get_num_threads() if getattr(op, "on_many_cores", False) else 1
-
-
-def _chunk_nbytes(op: SymmetricOperator) -> int:
-    """Return the primal work of one chunk; 0 for an operator that has no chunks."""
-    measure = getattr(op, "chunk_nbytes", None)
-    return 0 if measure is None else int(measure())
+    return working_bytes(op)

@@ -72,11 +72,11 @@ def run_spectra(
     def begin(k: int) -> Lanczos:
         generator = make_generator(settings.seed, "probe", label, k)
         start = draw_probe(op.size, probe=probe, generator=generator)
-        return Lanczos(op, start, basis=settings.basis, capacity=capacity)
+        return Lanczos(op, start, basis=settings.storage, capacity=capacity)
 
     # Where memory holds the vectors of one run alone, the runs follow each other. So they do
     # without a basis: the pass that makes vectors repeats each product, to the last bit.
-    together = op.vectors_a_pass > 1 and settings.max_basis is None and settings.basis != "none"
+    together = op.vectors_a_pass > 1 and settings.max_basis is None and settings.storage != "none"
     runs = probe_runs(
         begin, num_probes=probes, num_steps=steps, together=together, on_progress=on_progress
     )
@@ -126,7 +126,7 @@ def _extremes_in_few_vectors(
     known = () if warm is None else (warm.smallest.vector, warm.largest.vector)
     start = draw_start(op, generator, known)
     share = start.random_share
-    run = Lanczos(op, start.vector, basis=settings.basis, capacity=settings.max_basis)
+    run = Lanczos(op, start.vector, basis=settings.storage, capacity=settings.max_basis)
     del start
     found = _ends_of(run, settings, settings.max_steps, share, on_progress)
     if settings.proof:

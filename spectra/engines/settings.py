@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from spectra.errors import InputError, check_count, check_integer, is_number
 from spectra.krylov.defaults import (
     ACTIVE_TOLERANCE,
+    AUTO,
     FLOOR,
     MAX_STEPS,
     MOST_STEPS,
@@ -43,7 +44,8 @@ class SolverSettings:
         seed: of the probes.
         proof: take the extremes' values and residuals from float64 products.
         certify_below: carry a cold run over all images on until it bounds λmin from below.
-        basis: where Lanczos keeps its vectors, see :data:`spectra.krylov.defaults.STORAGES`.
+        basis: where Lanczos keeps its vectors, see :data:`spectra.krylov.defaults.STORAGES`;
+            ``auto``: as memory allows, see :func:`spectra.engines.memory.planned_memory`.
         max_basis: Lanczos vectors that fit into memory; None: any number.
         density_images: ``all``, or ``auto``: those of most curvature, where a stated bound on the
             error allows it (:mod:`spectra.active.density_by_active_images`).
@@ -91,7 +93,7 @@ class SolverSettings:
         self.tolerance  # noqa: B018 - raises where it is none, before any work
         if self.density_images not in ("all", "auto"):
             raise InputError(f"density_images must be all or auto, got {self.density_images!r}")
-        for name, words in (("engine", ENGINES), ("probe", PROBES), ("basis", STORAGES)):
+        for name, words in (("engine", ENGINES), ("probe", PROBES), ("basis", (*STORAGES, AUTO))):
             if getattr(self, name) not in words:
                 raise InputError(
                     f"{name} must be one of {', '.join(words)}, got {getattr(self, name)!r}"
@@ -115,6 +117,11 @@ class SolverSettings:
                 "a basis in half precision bounds nothing from below; "
                 "use basis device, host or none"
             )
+
+    @property
+    def storage(self) -> str:
+        """Where a run keeps its vectors: ``basis``, or where the operator is if nobody chose."""
+        return "device" if self.basis == AUTO else self.basis
 
     @property
     def extremes_only(self) -> bool:

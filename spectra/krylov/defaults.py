@@ -5,6 +5,8 @@ Nothing is imported here: requests, and the help of the command line, read it wi
 
 PROBES = ("rademacher", "normal")
 STORAGES = ("device", "host", "half", "sharded", "none")
+# By the memory that there is: see spectra.engines.memory.planned_memory.
+AUTO = "auto"
 
 # Nodes: ours, because 80 resolve the densities of the test nets to the width of a plotted line;
 # the paper's code uses 100. Probes: ours, the fewest that give a standard error; it uses 1.

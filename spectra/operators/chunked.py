@@ -85,8 +85,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
             return known
         collect_large_garbage(8 * self.size)  # such as another one of these
         double = self._in_float64()
-        # On a card, as many bytes in work as in float32. On a CPU, the unfolded input of float64
-        # convolutions has to stay in the cache.
+        # As many bytes in work as in float32; on a CPU, what convolutions unfold fits the cache.
         double.micro_chunk = max(1, self.micro_chunk // (2 if self.device.type == "cuda" else 16))
         double._kept = self._kept.beside(keeps=False)  # what is kept gives way where memory ends
         double._beside_float32 = True
@@ -246,13 +245,13 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
             self.micro_chunk = chunk
             self.forget()
 
-    def chunk_nbytes(self) -> int:
-        """Return the bytes that the primal work of one chunk takes.
+    def chunk_nbytes(self, images: int | None = None) -> int:
+        """Return the bytes that the primal work of one chunk takes, or that of the first images.
 
-        Cost: that of 64 images at most, which are measured.
+        Cost: that of 64 images at most.
         """
-        images = min(self.micro_chunk, self.num_images)
-        return self._primal_nbytes(_MEASURED_IMAGES, images)
+        images = images or min(self.micro_chunk, self.num_images)
+        return self._primal_nbytes(min(images, _MEASURED_IMAGES), images)
 
     def _primal_nbytes(self, measured: int, images: int = 1) -> int:
         """Return the primal work of ``images``, as it is for ``measured`` of them at most."""

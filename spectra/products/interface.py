@@ -50,6 +50,7 @@ class Products(ABC):
         on_many_cores: whether chunks may be worked on by several threads at once.
         stacks: whether several vectors may be taken through a chunk together.
         derives_twice: whether its chunks have :meth:`ChunkHessian.second_derivatives`.
+        folds_norms: whether weights with batch norms folded in are held beside the network's own.
         moves_only_layers: whether no parameter moves but those of layers that are folded.
         tells_images_apart: whether it has second derivatives by image, see
             :func:`spectra.operators.curvatures.images_are_told_apart`; None where nobody asked.
@@ -60,6 +61,7 @@ class Products(ABC):
     on_many_cores: bool = False
     stacks: bool = False
     derives_twice: bool = False
+    folds_norms: bool = False
     moves_only_layers: bool = False
     tells_images_apart: bool | None = None
 

@@ -11,10 +11,8 @@ from oracles import hessian_of
 from torch import nn
 
 from spectra import HessianOperator, InputError, SolverSettings, analyze_classes, analyze_loss
+from spectra.engines.forecasts.needed import BENDING, BOOTSTRAP, SEARCH
 from spectra.engines.memory import (
-    BENDING,
-    BOOTSTRAP,
-    SEARCH,
     check_room_to_build,
     forecast,
     room_for,
@@ -38,6 +36,45 @@ net = torch.nn.Sequential(
 analyze_classes(net, (images, labels), [0], num_probes=0, memory=MEMORY)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
+
+
+# What is forecast for the same network, and what it then took at the most.
+FORECAST = """
+import torch
+torch.set_num_threads(1)
+from spectra import HessianOperator, SolverSettings, analyze_loss
+from spectra.engines.forecasts.needed import usual_peak
+from spectra.engines.memory import planned_memory, within_limit
+draw = torch.Generator().manual_seed(0)
+images, labels = torch.randn(20, 3072, generator=draw), torch.arange(20) % 2
+net = torch.nn.Sequential(
+    torch.nn.Linear(3072, 3768), torch.nn.ReLU(), torch.nn.Linear(3768, 3768), torch.nn.ReLU(),
+    torch.nn.Linear(3768, 10),
+)
+settings = SolverSettings(OPTIONS)
+op = HessianOperator(net, images, labels, memory_budget=0)
+print(usual_peak(op, settings, planned_memory(op, settings, limit=MEMORY)))
+op, settings = within_limit(op, settings, limit=MEMORY)
+analyze_loss(op, label="x", classes=(0, 1), settings=settings)
+print([1024 * int(x.split()[1]) for x in open("/proc/self/status") if x.startswith("VmHWM")][0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("memory", "options"),
+    [
+        (FOUR, "num_probes=1, num_steps=10, max_steps=20"),
+        (FOUR, "num_probes=0, max_steps=300"),
+        (3 * FOUR // 4, "num_probes=1, num_steps=30, max_steps=40, basis='auto', bending=False"),
+    ],
+    ids=["density", "extremes", "half"],
+)
+def test_what_is_forecast_is_within_a_fifth_of_what_was_taken(memory, options):
+    text = FORECAST.replace("MEMORY", str(memory)).replace("OPTIONS", options)
+    run = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    said, taken = map(int, run.stdout.split()[-2:])
+    assert 0.8 * taken <= said <= 1.2 * taken
 
 
 @pytest.fixture
@@ -81,8 +118,9 @@ def test_a_float64_pass_that_does_not_fit_is_refused_with_what_to_do(net, settle
 
 def test_without_proof_no_float64_pass_is_counted(net, settled):
     op, limit = hessian_of(net, dtype=torch.float32), 2048 * MIB
-    judged, _ = within_limit(op, SolverSettings(max_steps=1, num_steps=1), limit=limit)
-    alone, _ = within_limit(op, SolverSettings(max_steps=1, num_steps=1, proof=False), limit=limit)
+    asked = {"max_steps": 1, "num_steps": 1, "bending": False}
+    judged, _ = within_limit(op, SolverSettings(**asked, top=2), limit=limit)
+    alone, _ = within_limit(op, SolverSettings(**asked, top=2, proof=False), limit=limit)
     assert judged.memory_budget < alone.memory_budget
 
 

@@ -18,6 +18,7 @@ from checkpoints.load import load_checkpoint
 from checkpoints.training.threads import suitable_threads
 from spectra.classes.each_loss import those_with_images
 from spectra.classes.over_training import IMAGES_PER_CLASS
+from spectra.engines.forecasts.needed import usual_peak
 from spectra.engines.forecasts.planned_products import PlannedProducts, planned_products
 from spectra.engines.memory import planned_memory
 from spectra.engines.settings import SolverSettings
@@ -102,7 +103,8 @@ class AnalysisForecast:
         slow_because: why not by the fast way; empty where they are.
         seconds_a_product: of one image, measured.
         building: seconds to build and check the first operator, measured.
-        memory: bytes that the largest loss takes in all, libraries included.
+        memory: bytes that the largest loss takes at its peak, libraries included: the most that is
+            resident, as VmHWM of Linux counts it.
         memory_limit: bytes that may be taken.
         keeps_all: whether all work fits that can be kept between products, which makes them a
             third faster.
@@ -249,7 +251,7 @@ def _forecast(
         slow_because=op.choice.reason,
         seconds_a_product=an_image + fixed / images[largest],
         building=building,
-        memory=plan.total - plan.kept + min(plan.kept, needed),
+        memory=usual_peak(op, request.solver, plan) + min(plan.kept, needed),
         memory_limit=plan.limit,
         keeps_all=kept == 1.0,
         faster=tuple(f for f in faster if f.seconds < usual(images, solver) / 2),

@@ -6,13 +6,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from spectra.engines.memory import (
-    BENDING,
-    BOOTSTRAP,
-    default_limit,
-    planned_memory,
-    room_for,
-)
+from spectra.engines.forecasts.needed import BENDING, BOOTSTRAP
+from spectra.engines.memory import default_limit, planned_memory, room_for
 from spectra.engines.settings import SolverSettings
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.hessian import HessianOperator

@@ -18,6 +18,8 @@ class MemoryForecast:
         limit: what may be taken in all.
         max_basis: Lanczos vectors that fit when no primal work is kept; those wanted where they
             all do.
+        following: by what follows that pass, as far as there is room for it.
+        storage: where the Lanczos vectors are kept.
     """
 
     resident: int
@@ -27,11 +29,14 @@ class MemoryForecast:
     limit: int
     max_basis: int
     judging: int = 0
+    following: int = 0
+    storage: str = "device"
 
     @property
     def total(self) -> int:
         """Bytes in all, at most ``limit``."""
-        return self.resident + max(self.working + self.basis, self.judging) + self.kept
+        in_turn = max(self.working + self.basis, self.judging, self.following)
+        return self.resident + in_turn + self.kept
 
     def describe(self) -> str:
         """Return one line for people."""

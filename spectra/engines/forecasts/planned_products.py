@@ -17,7 +17,7 @@ _BOOTSTRAP, _BOOTSTRAP_TRIAL = 2 * 13 / 6, 13 / 6 + 2
 # on the bundled networks.
 _BENDING = (3, 9, 16)
 # Ours: both ends of every bundled network have converged by then most often.
-_USUAL_STEPS = 40
+USUAL_STEPS = 40
 # Ours: passes over the images that extremes without a density took on the bundled networks, bending
 # included: 17 to 37. A class of a few images takes the most.
 _EXTREMES = (8, 22, 45)
@@ -99,7 +99,7 @@ def _by_probes(settings: SolverSettings, size: int) -> PlannedProducts:
     """Return the products of a density, of the run that is carried on, and of its checks."""
     steps = min(settings.num_steps, size)
     longest = min(max(settings.max_steps, settings.num_steps), size)
-    usual = max(steps, min(longest, longest if settings.certify_below else _USUAL_STEPS))
+    usual = max(steps, min(longest, longest if settings.certify_below else USUAL_STEPS))
     checks = _CHECKED + (_PROVEN if settings.proof else 0)
     before = settings.num_probes * steps + checks
     least = before if settings.density_images == "all" else _EXTREMES[0]

@@ -77,6 +77,7 @@ class TangentProducts(Products):
         self.folding: Any  # a Folding, or what stands for one
         joined = not is_worth_leaving(parts, like.device)
         self.vector_parts = VectorParts(shapes, read, loose, joined=joined)
+        self.folds_norms = any(layer.norm is not None for layer in parts)
         if not joined:
             self.folding = Unfolded(parts, read_shapes)
         else:

@@ -121,6 +121,7 @@ def test_half_precision_is_widened(save):
     weights = {k: v.half() if v.is_floating_point() else v for k, v in state().items()}
     loaded = load_foreign(save(weights))
     assert loaded.state["conv1.weight"].dtype == torch.float32
+    assert any("stored in float16" in note for note in loaded.notes)
 
 
 def test_weights_saved_as_parameters_come_back_without_gradients(save):

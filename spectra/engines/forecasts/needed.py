@@ -1,0 +1,146 @@
+"""What the phases of a run need of memory beside what is taken when they begin.
+
+Counted in vectors of float64, 8 P bytes each, and in the primal work of a chunk. Measured on fully
+connected networks, a GPT-2 and a vision transformer of 22 to 124 million parameters, on a CPU;
+``docs/how-to/large-networks.md`` has the table.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from spectra.engines.forecasts.memory_forecast import MemoryForecast
+from spectra.engines.forecasts.planned_products import BOOTSTRAP_IMAGES, USUAL_STEPS
+from spectra.engines.settings import SolverSettings
+from spectra.krylov.basis import bytes_per_vector
+from spectra.objective.short_memory import chunk_share
+from spectra.operators.chunked import ChunkedOperator
+from spectra.operators.hessian import HessianOperator
+from spectra.operators.interface import SymmetricOperator
+
+# While an operator is built and checked: the network in float64, gradient, direction and product
+# that are compared, and two more products beside them; and where nothing is known of the network
+# yet, the graphs of a gradient, which may be as large as it.
+_BUILDING, _GRAPHS = 8, 3
+# While Lanczos runs and its ends are made vectors, beside a worker's own two: the sum, both ends,
+# and what a product holds on its way.
+_WORK = 3
+# While both ends are judged in float64: the network, both ends, the sum, and what a product holds;
+# for each further eigenpair four.
+_JUDGING, _A_PAIR = 6, 4
+# What follows where there is room for it, both ends and the gradient included; of a search, its
+# longest Lanczos run, 200 steps, and what is beside it.
+BOOTSTRAP, BENDING = "bootstrap over the images", "measure of what bending does"
+SEARCH = "search for a stationary point"
+_FOLLOWING = {BOOTSTRAP: 11, BENDING: 14, SEARCH: 230}
+# Folded norms hold and make as many vectors again: a ResNet-50's judging took 18.
+_FOLDED = 2
+# Ours: vectors of a usual run on active images, its model, and a subspace of ten in float64 with
+# their products.
+_ACTIVE = 100
+# In float64, chunks of a sixteenth of the images and twice the bytes, at least one image.
+_IMAGES_LESS, _WIDER = 16, 2
+
+
+def building_bytes(size: int) -> int:
+    """Return what building an operator of ``size`` parameters with its checks takes at most."""
+    return (_BUILDING + _GRAPHS) * 8 * size
+
+
+def usual_peak(op: ChunkedOperator, settings: SolverSettings, plan: MemoryForecast) -> int:
+    """Return the most that is going to be taken at a time, kept work left out, in bytes.
+
+    Of building, of Lanczos with as many vectors as runs usually make, of the float64 pass, and of
+    what follows.
+
+    Args:
+        op: the operator, built.
+        settings: of the solver.
+        plan: for both.
+    """
+    each = bytes_per_vector(op, plan.storage)
+    usual = max(settings.num_steps if settings.num_probes else 0, USUAL_STEPS) + 1
+    if settings.on_active_images:
+        usual = max(usual, _ACTIVE)
+    usual = min(usual, plan.max_basis)
+    if plan.storage == "device" and plan.max_basis > usual:  # room that grows is held twice
+        usual = max(usual, 2 ** (usual - 1).bit_length())
+    basis = plan.basis - (plan.max_basis - min(usual, plan.max_basis)) * each
+    in_turn = max(plan.working + basis, plan.judging, plan.following, _in_float64(op, _BUILDING))
+    return plan.resident + in_turn
+
+
+def working_bytes(op: SymmetricOperator) -> int:
+    """Return what the chunks in work take, and the vectors beside them.
+
+    One chunk where they are worked through one after the other, on a card say; else those of each
+    worker and waiting ones.
+    """
+    workers = _workers(op)
+    chunks = 2 * workers + 1 if workers > 1 else 1
+    in_work = chunks * chunk_share(op.vectors_a_pass) * _chunk_nbytes(op)
+    return math.ceil(in_work) + vector_bytes(op)
+
+
+def vector_bytes(op: SymmetricOperator) -> int:
+    """Return what the vectors in work take, those of a basis left out."""
+    return (_folded(op) * _WORK + 2 * _workers(op)) * op.size * 8
+
+
+def judging_bytes(op: ChunkedOperator, settings: SolverSettings) -> int:
+    """Return what judging the extremes in float64 takes: a network, its pass, and the vectors."""
+    if not settings.proof:
+        return 0
+    return _in_float64(op, _JUDGING + _A_PAIR * 2 * settings.top)
+
+
+def needed_bytes(what: str, op: SymmetricOperator) -> int:
+    """Return what :data:`BOOTSTRAP`, :data:`BENDING` or :data:`SEARCH` takes."""
+    if isinstance(op, ChunkedOperator):
+        return _in_float64(op, _FOLLOWING[what])
+    return _FOLLOWING[what] * 8 * op.size
+
+
+def following_bytes(op: ChunkedOperator, settings: SolverSettings, room: int) -> int:
+    """Return what is needed by what follows the float64 pass, as far as it fits into ``room``."""
+    if not isinstance(op, HessianOperator):
+        return 0
+    asked = []
+    if settings.proof and 2 <= op.num_images <= BOOTSTRAP_IMAGES:
+        asked.append(BOOTSTRAP)
+    if settings.bending:
+        asked.append(BENDING)
+    needed = [needed_bytes(what, op) for what in asked]
+    return max((nbytes for nbytes in needed if nbytes <= room), default=0)
+
+
+def _in_float64(op: ChunkedOperator, vectors: int) -> int:
+    """Return the bytes of so many vectors, and of a chunk in float64."""
+    if op.dtype == torch.float64:
+        in_work = float(_chunk_nbytes(op))
+    else:
+        one, all_of_them = op.chunk_nbytes(images=1), _chunk_nbytes(op)
+        more = min(op.micro_chunk, op.num_images) - 1
+        each = max(0, all_of_them - one) / max(1, more)
+        in_work = _WIDER * (one + each * max(0, op.micro_chunk // _IMAGES_LESS - 1))
+    vectors *= _folded(op)
+    return math.ceil(chunk_share(op.vectors_a_pass) * in_work) + vectors * 8 * op.size
+
+
+def _folded(op: SymmetricOperator) -> int:
+    """Return how many times as many vectors there are where products have norms folded in."""
+    folds = getattr(getattr(op, "_products", None), "folds_norms", False)
+    return _FOLDED if folds else 1
+
+
+def _workers(op: SymmetricOperator) -> int:
+    """Return how many chunks are worked on at once."""
+    return torch.get_num_threads() if getattr(op, "on_many_cores", False) else 1
+
+
+def _chunk_nbytes(op: SymmetricOperator) -> int:
+    """Return the primal work of one chunk; 0 for an operator that has no chunks."""
+    measure = getattr(op, "chunk_nbytes", None)
+    return 0 if measure is None else int(measure())
