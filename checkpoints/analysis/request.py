@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from checkpoints.choices import ANALYZED_LOSSES, DTYPES, OBJECTIVE, REDUCTIONS
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
-from spectra.krylov.defaults import AUTO
 from spectra.findings.verdict import TAU
+from spectra.krylov.defaults import AUTO
 
 if TYPE_CHECKING:
     from spectra.products import Tuning
@@ -114,8 +114,9 @@ class AnalysisRequest:
         tuning = self.parsed_tuning
         if solver.basis in ("none", AUTO) and (isinstance(tuning, str) or not tuning.deterministic):
             raise InputError(
-                f"basis {solver.basis} may repeat the products of a run, for which a tuning must give "
-                f"the same bytes each time; leave out --basis {solver.basis} or --tuning {self.tuning}"
+                f"basis {solver.basis} may repeat the products of a run, for which a tuning must "
+                f"give the same bytes each time; leave out --basis {solver.basis} or "
+                f"--tuning {self.tuning}"
             )
         fresh = ImageProtocol.parse(self.images).kind == FRESH
         if fresh and solver.certify_below:
