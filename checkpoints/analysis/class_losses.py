@@ -21,6 +21,7 @@ from spectra.classes.chosen_images import ImageChoice, choose_images
 from spectra.classes.each_loss import PreparedLoss
 from spectra.engines.memory import check_room_to_build
 from spectra.errors import InputError
+from spectra.objective.parameter_slices import trained_and_held
 from spectra.objective.samples.input_tree import Samples
 from spectra.operators.fresh import Draw
 from spectra.operators.many_losses.same_network import over_samples
@@ -133,8 +134,8 @@ class Losses:
         if like is not None:
             return prepared(over_samples(like, images, labels, weights=weights, label=label))
         if check:
-            size = sum(p.numel() for p in self.model.parameters())
-            check_room_to_build(size, request.memory, request.device)
+            size, held = trained_and_held(self.model, request.parameters or None)
+            check_room_to_build(size, request.memory, request.device, held=held)
         op = HessianOperator(
             self.model,
             images,

@@ -17,7 +17,7 @@ from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.findings.verdict import RADIUS, TAU
 from spectra.krylov.defaults import MAX_STEPS, NUM_PROBES, NUM_STEPS
-from spectra.objective.parameter_slices import as_patterns
+from spectra.objective.parameter_slices import as_patterns, trained_and_held
 from spectra.objective.per_sample import PerSampleLoss
 from spectra.objective.plain_model import plain_model
 from spectra.objective.samples.forward import Forward
@@ -256,7 +256,8 @@ def analyze_chosen(
     first_check = check
     where = computing_device(model, device, chosen.images)
     if check:
-        check_room_to_build(sum(p.numel() for p in model.parameters()), memory, where)
+        size, held = trained_and_held(model, parameters)
+        check_room_to_build(size, memory, where, held=held)
     with caller_left_alone():
         records = [
             replace(record, extremes=None)  # a class's vectors are not to stay

@@ -209,15 +209,18 @@ def within_limit(
     return op, replace(settings, max_basis=fewer, basis=plan.storage)
 
 
-def check_room_to_build(size: int, limit: int | None, device: torch.device | str) -> None:
+def check_room_to_build(
+    size: int, limit: int | None, device: torch.device | str, *, held: int = 0
+) -> None:
     """Raise InputError where the checks of an operator would take more than may be held.
 
     Args:
         size: P.
         limit: bytes that may be taken in all; None: whatever there is.
         device: where it is going to be.
+        held: numbers of the network that the matrix is not by.
     """
-    needed = resident_bytes(device) + building_bytes(size)
+    needed = resident_bytes(device) + building_bytes(size, held)
     if limit is not None and needed > limit:
         raise InputError(
             f"memory for building a matrix of {size:,} parameters with its checks is "

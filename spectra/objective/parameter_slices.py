@@ -133,6 +133,26 @@ def train_alone(model: nn.Module, patterns: str | Sequence[str]) -> None:
         parameter.requires_grad_(id(parameter) in chosen)
 
 
+def trained_and_held(
+    model: nn.Module, patterns: str | Sequence[str] | None = None
+) -> tuple[int, int]:
+    """Return how many numbers a matrix is by, and how many of the network are held fixed.
+
+    Args:
+        model: the network.
+        patterns: see :func:`matching`; None: all that have ``requires_grad``.
+
+    >>> trained_and_held(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)), "1.*")
+    (10, 16)
+    """
+    every = list(model.named_parameters(remove_duplicate=False))
+    names = [name for name, _ in every]
+    chosen = set(names if patterns is None else matching(names, patterns))
+    trained = {id(p): p.numel() for n, p in every if p.requires_grad and n in chosen}
+    size = sum(trained.values())
+    return size, sum(p.numel() for p in model.parameters()) - size
+
+
 def _matches(name: str, pattern: str) -> bool:
     return any(fnmatchcase(called, pattern) for called in _called(name))
 

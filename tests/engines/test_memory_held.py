@@ -139,6 +139,12 @@ def test_building_is_refused_before_it_takes_more_than_the_limit(settled):
         check_room_to_build(10 * MIB, 1024 * MIB, "cpu")
 
 
+def test_parameters_that_are_held_fixed_take_little_of_building(settled):
+    check_room_to_build(MIB, 512 * MIB, "cpu", held=9 * MIB)
+    with pytest.raises(InputError, match=r"1,048,576 parameters with its checks is 0\.543 GiB"):
+        check_room_to_build(MIB, 512 * MIB, "cpu", held=14 * MIB)
+
+
 def test_an_analysis_that_cannot_be_built_within_memory_is_refused_before_any_work():
     net, data = nn.Linear(4, 3), (torch.ones(6, 4), [0, 1, 2] * 2)
     with pytest.raises(InputError, match="memory for building"):

@@ -44,9 +44,14 @@ _ACTIVE = 100
 _IMAGES_LESS, _WIDER = 16, 2
 
 
-def building_bytes(size: int) -> int:
-    """Return what building an operator of ``size`` parameters with its checks takes at most."""
-    return (_BUILDING + _GRAPHS) * 8 * size
+def building_bytes(size: int, held: int = 0) -> int:
+    """Return what building an operator of ``size`` parameters with its checks takes at most.
+
+    Args:
+        size: P.
+        held: numbers of the network that the matrix is not by: in float32 and in float64.
+    """
+    return (_BUILDING + _GRAPHS) * 8 * size + (4 + 8) * held
 
 
 def usual_peak(op: ChunkedOperator, settings: SolverSettings, plan: MemoryForecast) -> int:
