@@ -233,7 +233,7 @@ def room_for(what: str, op: SymmetricOperator, limit: int | None) -> bool:
     """Say whether something that follows the float64 pass fits; log where it does not.
 
     Args:
-        what: :data:`BOOTSTRAP`, :data:`BENDING` or :data:`SEARCH`.
+        what: such as :data:`spectra.engines.forecasts.needed.BENDING`.
         op: the operator.
         limit: bytes that may be taken in all; None: :func:`default_limit`.
     """
