@@ -134,8 +134,8 @@ class Losses:
         if like is not None:
             return prepared(over_samples(like, images, labels, weights=weights, label=label))
         if check:
-            size, held = trained_and_held(self.model, request.parameters or None)
-            check_room_to_build(size, request.memory, request.device, held=held)
+            sizes = trained_and_held(self.model, request.parameters or None)
+            check_room_to_build(sizes, request.memory, request.device)
         op = HessianOperator(
             self.model,
             images,

@@ -256,8 +256,7 @@ def analyze_chosen(
     first_check = check
     where = computing_device(model, device, chosen.images)
     if check:
-        size, held = trained_and_held(model, parameters)
-        check_room_to_build(size, memory, where, held=held)
+        check_room_to_build(trained_and_held(model, parameters), memory, where)
     with caller_left_alone():
         records = [
             replace(record, extremes=None)  # a class's vectors are not to stay

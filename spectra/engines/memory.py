@@ -210,16 +210,16 @@ def within_limit(
 
 
 def check_room_to_build(
-    size: int, limit: int | None, device: torch.device | str, *, held: int = 0
+    sizes: tuple[int, int], limit: int | None, device: torch.device | str
 ) -> None:
     """Raise InputError where the checks of an operator would take more than may be held.
 
     Args:
-        size: P.
+        sizes: P, and how many numbers of the network the matrix is not by.
         limit: bytes that may be taken in all; None: whatever there is.
         device: where it is going to be.
-        held: numbers of the network that the matrix is not by.
     """
+    size, held = sizes
     needed = resident_bytes(device) + building_bytes(size, held)
     if limit is not None and needed > limit:
         raise InputError(

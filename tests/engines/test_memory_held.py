@@ -133,16 +133,16 @@ def test_what_there_is_no_room_for_is_left_out_and_that_is_said(what, net, settl
 
 
 def test_building_is_refused_before_it_takes_more_than_the_limit(settled):
-    check_room_to_build(10 * MIB, 2048 * MIB, "cpu")
-    check_room_to_build(10 * MIB, None, "cpu")
+    check_room_to_build((10 * MIB, 0), 2048 * MIB, "cpu")
+    check_room_to_build((10 * MIB, 0), None, "cpu")
     with pytest.raises(InputError, match=r"10,485,760 parameters with its checks is .* --param"):
-        check_room_to_build(10 * MIB, 1024 * MIB, "cpu")
+        check_room_to_build((10 * MIB, 0), 1024 * MIB, "cpu")
 
 
 def test_parameters_that_are_held_fixed_take_little_of_building(settled):
-    check_room_to_build(MIB, 512 * MIB, "cpu", held=9 * MIB)
+    check_room_to_build((MIB, 9 * MIB), 512 * MIB, "cpu")
     with pytest.raises(InputError, match=r"1,048,576 parameters with its checks is 0\.543 GiB"):
-        check_room_to_build(MIB, 512 * MIB, "cpu", held=14 * MIB)
+        check_room_to_build((MIB, 14 * MIB), 512 * MIB, "cpu")
 
 
 def test_an_analysis_that_cannot_be_built_within_memory_is_refused_before_any_work():
