@@ -71,9 +71,8 @@ class TangentProducts(Products):
         read = {name for layer in layers for name in layer.parts.names.values()}
         loose = [*traced.parameters.values(), *traced.rest_names]
         self.moves_only_layers = not loose
-        parts = [layer.parts for layer in layers]
+        parts, like = [layer.parts for layer in layers], next(iter(self.trained.values()))
         read_shapes = {name: shape for name, shape in shapes.items() if name in read}
-        like = next(iter(self.trained.values()))
         self.folding: Any  # a Folding, or what stands for one
         joined = not is_worth_leaving(parts, like.device)
         self.vector_parts = VectorParts(shapes, read, loose, joined=joined)
