@@ -115,7 +115,7 @@ class _Work:
         alive = self.queue.alive(set(numbers.values())) if numbers else set()
         self.running.update({step: job for step, job in numbers.items() if job in alive})
         if self.running:
-            logger.warning("%d jobs of an earlier call are taken up", len(self.running))
+            logger.warning("taken up from an earlier call: %s", _jobs(len(self.running)))
 
     def do(self, ready: Sequence[Step | None]) -> None:
         """Do some steps and what follows from them; return when all have ended."""
@@ -140,9 +140,10 @@ class _Work:
         """Return what is said at the end where steps failed."""
         left = len(self.steps.missing(self.steps.in_order())) - len(self.failed)
         behind = f", and {left} that need them were not begun" if left > 0 else ""
+        names = ", ".join(map(name_of, self.failed))
         return (
-            f"{len(self.failed)} jobs failed: {', '.join(map(name_of, self.failed))}{behind}; what "
-            "is finished is kept: mend that and give the same command again"
+            f"{_jobs(len(self.failed))} failed: {names}{behind}; what is finished is kept: mend "
+            "that and give the same command again"
         )
 
     def _hand_out(self, waiting: list[Step | None]) -> list[Step | None]:
@@ -198,3 +199,7 @@ class _Work:
         if self.on_progress:
             planned = len(self.steps.in_order()) + 1
             self.on_progress(f"jobs ({len(self.running)} handed out)", self.done, planned)
+
+
+def _jobs(number: int) -> str:
+    return f"{number} job{'s' * (number != 1)}"

@@ -19,7 +19,7 @@ _MOST_TIMEOUTS = 20
 _NOTICE = 120
 # Slurm's MaxArraySize where nobody has set it, 1001, bounds the last index.
 _LARGEST_ARRAY = 1000
-# Ours: seconds that squeue may take to answer on a busy cluster.
+# Ours: seconds that squeue and sacct may take to answer on a busy cluster.
 _ANSWER = 60
 
 
@@ -80,17 +80,10 @@ class SlurmQueue:
 
     def alive(self, jobs: Collection[str]) -> set[str]:
         """Return which of ``jobs`` squeue lists among the user's."""
-        command = ["squeue", "--noheader", "--array", "--format=%i", f"--user={getpass.getuser()}"]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=True, timeout=_ANSWER
-            )
-        except subprocess.CalledProcessError as error:
-            said = short_words(error.stderr.strip().partition("\n")[0])
-            raise InputError(f"squeue does not say which jobs run: {said}") from error
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise InputError(f"squeue does not say which jobs run: {first_line(error)}") from error
-        return set(done.stdout.split()) & set(jobs)
+        listed = _answer(
+            "squeue", "--noheader", "--array", "--format=%i", f"--user={getpass.getuser()}"
+        )
+        return set(listed.split()) & set(jobs)
 
     def log(self, job: str) -> Path:
         """Return the file of what a job says."""
@@ -98,9 +91,13 @@ class SlurmQueue:
 
     def state(self, job: str) -> str:
         """Return the state that sacct knows; empty where the cluster keeps no accounts."""
-        with contextlib.redirect_stderr(io.StringIO()):
-            found = str(self._job(self._logs, job).state)
-        return "" if found == "UNKNOWN" else short_words(found)
+        try:
+            known = _answer(
+                "sacct", "--noheader", "--parsable2", "--allocations", "--format=State", f"-j{job}"
+            )
+        except InputError:
+            return ""
+        return short_words(known.strip().partition("\n")[0])
 
     def leave(self, jobs: Collection[str]) -> str:
         """Say how to end the jobs, which go on."""
@@ -112,3 +109,21 @@ class SlurmQueue:
 
     def close(self) -> None:
         """Do nothing: all is Slurm's."""
+
+
+def _answer(program: str, *options: str) -> str:
+    """Return what a command of Slurm prints.
+
+    Raises:
+        InputError: it fails, is not there, or takes too long.
+    """
+    try:
+        done = subprocess.run(
+            [program, *options], capture_output=True, text=True, check=True, timeout=_ANSWER
+        )
+    except subprocess.CalledProcessError as error:
+        said = short_words(error.stderr.strip().partition("\n")[0])
+        raise InputError(f"{program} does not say which jobs run: {said}") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"{program} does not say which jobs run: {first_line(error)}") from error
+    return done.stdout

@@ -102,8 +102,7 @@ elif command == "squeue":
         sys.exit("slurm_load_jobs error: Unable to contact slurm controller")
     print(*(shown[job] for job in jobs if state_of(job) not in ENDED), sep="\\n")
 elif command == "sacct":
-    print("JobID|State|NodeList", *(f"{{shown[job]}}|{{state_of(job)}}|here" for job in jobs),
-          sep="\\n")
+    print(*(state_of(job) for job in jobs if f"-j{{shown[job]}}" in arguments), sep="\\n")
 elif command == "scontrol":
     (HOME / named(arguments[1]) / "requeue").touch()
 else:

@@ -106,7 +106,7 @@ def test_a_step_that_fails_is_named_others_go_on_and_the_same_command_does_it(
     (tmp_path / "training").mkdir()
     in_the_way = tmp_path / "training" / "ce-drw-seed0"
     in_the_way.touch()
-    with pytest.raises(InputError, match=r"1 jobs failed: training of ce-drw-seed0, and 1 that"):
+    with pytest.raises(InputError, match=r"1 job failed: training of ce-drw-seed0, and 1 that"):
         run_study(study, tmp_path, launcher=LOCAL)
     assert "training of ce-drw-seed0, job 1, failed: " in caplog.text
     assert "is no folder" in caplog.text
@@ -150,7 +150,7 @@ def test_a_job_of_an_earlier_call_is_waited_for_and_not_handed_out_again(
     task = queue.held["ce-drw"]
     queue.held = {"ce-drw": task}
     run_study(study, tmp_path, launcher=LOCAL, on_progress=let_go)
-    assert "1 jobs of an earlier call are taken up" in caplog.text
+    assert "taken up from an earlier call: 1 job" in caplog.text
     assert kinds(queue).count("training ce-drw") == 1
     assert (tmp_path / "results.json").read_bytes() == alone
 

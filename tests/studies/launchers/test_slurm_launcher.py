@@ -102,12 +102,12 @@ def test_ctrl_c_says_what_goes_on_and_how_to_end_it(story):
 
 
 def test_the_same_command_takes_up_with_jobs_that_wait(story):
-    assert "2 jobs of an earlier call are taken up" in story.said
+    assert "taken up from an earlier call: 2 jobs" in story.said
     assert [script.count("array=") for script in story.scripts[1]] == [0]  # analyses of one run
 
 
 def test_a_step_that_fails_is_named_with_its_job_and_log(story):
-    assert story.ends[1].startswith("InputError: 1 jobs failed: training of ce-seed0, and 1 that")
+    assert story.ends[1].startswith("InputError: 1 job failed: training of ce-seed0, and 1 that")
     (said,) = [said for said in story.said if "failed" in said]
     assert said.startswith("training of ce-seed0, job 100_1, failed: ")
     log = Path(said.rpartition(" ")[2])
