@@ -103,6 +103,8 @@ def test_a_killed_rank_ends_the_command_which_another_number_of_ranks_goes_on_wi
     script = Path(__file__).with_name("command_killed.py")
     done = torchrun(2, str(script), *words, timeout=LONG)
     assert done.returncode != 0
+    (line,) = [line for line in done.stderr.splitlines() if "rank 1 (process" in line]
+    assert "has died" in line
     found = invoke(*words, "--resume")
     assert found.exit_code == 0, found.output
     (note,) = load_checkpoint(tmp_path).notes
