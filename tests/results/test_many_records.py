@@ -52,7 +52,7 @@ def changed(path, **records):
     return path
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(RECORDS)
 def test_records_by_column_become_the_same_records(records):
     again = from_columns(to_columns(records), len(records), origin="file")

@@ -66,15 +66,15 @@ def test_bands_hold_classes_of_about_one_size_and_all_of_them():
     assert bands_by_size([1, 2, 3], [0.1, 0.2, 0.3]) == []
 
 
-@pytest.mark.parametrize(("label", "drawn"), [("100", []), ("259", ["density.png"])])
+@pytest.mark.parametrize(("label", "drawn"), [("100", []), ("259", ["density.svg"])])
 def test_many_classes_get_one_figure_and_densities_of_those_at_the_ends(
     record, tmp_path, label, drawn
 ):
     one = found()
     density = record(label).spectrum
     records = [replace(r, spectrum=density if r.label == label else None) for r in one.records]
-    written = draw_analysis(replace(one, records=tuple(records)), tmp_path, formats=("png",))
-    assert [path.name for path in written] == ["classes.png", *drawn]
+    written = draw_analysis(replace(one, records=tuple(records)), tmp_path, formats=("svg",))
+    assert [path.name for path in written] == ["classes.svg", *drawn]
 
 
 def test_a_trajectory_of_many_classes_has_a_line_and_a_band_for_each_group(tmp_path):
@@ -84,8 +84,9 @@ def test_a_trajectory_of_many_classes_has_a_line_and_a_band_for_each_group(tmp_p
     assert many.get_xdata().tolist() == [100, 200]
     assert many.get_ydata() == pytest.approx([0.1005, 0.1015])
     assert len(panel.collections) == 2
-    written = draw_trajectories(series, tmp_path, formats=("png",))
-    assert [path.name for path in written] == ["trajectory.png"]
+    assert [path.name for path in draw_trajectories(series, tmp_path, formats=("svg",))] == [
+        "trajectory.svg"
+    ]
 
 
 def test_two_results_of_one_epoch_are_refused():
