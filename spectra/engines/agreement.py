@@ -6,6 +6,9 @@ from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.system.ranks import World
 
+# Where vectors lie, by how much memory they take there, the most first.
+_STORAGES = ("device", "sharded", "host", "half", "none")
+
 
 def agreed(
     world: World, settings: SolverSettings, independent: bool
@@ -30,12 +33,16 @@ def agreed(
             f"engine {settings.engine} makes its products in one process; take --engine spectra, "
             "or --share losses"
         )
-    seen = world.gather((settings.max_basis, settings.bending, settings.stationary, independent))
-    rooms, bending, stationary, bootstraps = zip(*seen, strict=True)
+    seen = world.gather(
+        (settings.storage, settings.max_basis, settings.bending, settings.stationary, independent)
+    )
+    storages, rooms, bending, stationary, bootstraps = zip(*seen, strict=True)
+    storage = max(storages, key=_STORAGES.index)
     limited = [room for room in rooms if room is not None]
     made = replace(
         settings,
-        max_basis=min(limited) if limited else None,
+        basis=storage,
+        max_basis=min(limited) if limited and storage != "none" else None,
         bending=all(bending),
         stationary=stationary[0] if all(stationary) else False,
     )

@@ -10,7 +10,7 @@ class _Seen(World):
     """A rank of three that is told what the others have room for."""
 
     def gather(self, value):
-        return [value, (40, True, False, True), (None, False, True, True)]
+        return [value, ("half", 40, True, False, True), ("device", None, False, True, True)]
 
 
 def test_a_loss_is_taken_once_and_stays_with_who_took_it():
@@ -35,6 +35,7 @@ def test_ranks_make_what_all_of_them_have_room_for():
     settings = SolverSettings(bending=True, stationary=True, max_basis=None)
     made, bootstrap = agreed(_Seen(0, 3), settings, True)
     assert (made.max_basis, made.bending, made.stationary, bootstrap) == (40, False, False, True)
+    assert made.basis == "half"  # or one would restart where the others go on
 
 
 def test_one_process_agrees_with_itself():
