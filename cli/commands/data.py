@@ -241,8 +241,9 @@ def check(
         tell(
             f"{checked.files:,} image files, {what} in {checked.seconds:.1f} s "
             f"({checked.files / checked.seconds:,.0f} a second, {pool.count} processes): "
-            f"{len(checked.faults)} cannot be used; {len(checked.duplicates)} images are there "
-            f"more than once ({checked.comparing:.1f} s)" + (f"; all in {path}" if lines else "")
+            f"{len(checked.faults)} cannot be used; there more than once: "
+            f"{len(checked.duplicates)} ({checked.comparing:.1f} s)"
+            + (f"; all in {path}" if lines else "")
         )
         if rates is not None:
             keeps = rates.decoded >= rates.trained

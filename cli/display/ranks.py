@@ -47,15 +47,17 @@ def among_ranks(command: str, *, allowed: bool) -> Iterator[None]:
     Raises:
         InputError: they cannot; or see :func:`spectra.system.ranks.joined`.
     """
-    if not _rank():
+    if not (os.environ.get("RANK") or os.environ.get("WORLD_SIZE")):
         yield
         return
     from spectra.system.ranks import SaidElsewhereError, joined
+    from spectra.system.ranks.launched import launched
 
-    if not allowed:
+    found = launched(os.environ)
+    if found is not None and found.size > 1 and not allowed:
         raise InputError(
             f"{command} works in one process, and torchrun has started "
-            f"{os.environ['WORLD_SIZE']}; give the command without torchrun"
+            f"{found.size}; give the command without torchrun"
         )
     try:
         with joined():

@@ -43,8 +43,8 @@ class Shown:
 SHOWN: Mapping[str, Shown | Flag] = {
     "classes": Shown(
         ANALYZED,
-        "all, overall, head, mid, tail, labels such as 0,9 or 0-3; joined by commas. tail:20 draws "
-        "20 classes of the tail at random, sample:20 of each group.",
+        "all, overall, head, mid, tail (or many, medium, few), labels such as 0,9 or 0-3; joined "
+        "by commas. tail:20 draws 20 classes of the tail at random, sample:20 of each group.",
         by_command=True,
         also="--class",
     ),

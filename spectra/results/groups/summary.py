@@ -116,9 +116,10 @@ def group_summaries(analysis: Analysis) -> list[GroupSummary]:
         if members:
             chosen = [single[c] for c in members]
             found.append(_summary(group.name, chosen, len(group.classes), how))
-    if single and all(group.how == ALL for group in found):
-        with_images = max(sum(map(bool, counts)), len(single))
-        how = ALL if with_images == len(single) else SOME
+    with_images = max(sum(map(bool, counts)), len(single))
+    how = ALL if with_images == len(single) else SOME
+    # Whole groups say what there is to say; of all classes they say nothing more.
+    if single and (how == ALL or not found):
         found.append(_summary(EVERY_CLASS, list(single.values()), with_images, how))
     return found
 
