@@ -21,9 +21,10 @@ from spectra.system.allocator import collect_large_garbage
 from spectra.system.exact import exact_products
 from spectra.system.memory.pieces import add_to
 
-# Ours: images on which the primal work of a chunk is measured, and, where it may be too large for a
-# card, that of one image.
+# Ours: images on which a chunk's primal work is measured, and, on a card, that of one image.
 _MEASURED_IMAGES, _FEW_IMAGES = 64, 8
+_NO_SIZES = torch.zeros(0)
+
 T = TypeVar("T")
 
 
@@ -139,7 +140,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         """Return Σ w_i M_i v of this rank, (K, P), and where asked for the sizes of terms, (K,)."""
         self.check_vectors(vectors)
         total = torch.zeros(vectors.shape, dtype=torch.float64, device=self.device)
-        scales = total.new_zeros(len(vectors))
+        scales = total.new_zeros(len(vectors)) if scaled else _NO_SIZES
         if scaled and self._world.first:
             scales += self.decay * self.total_weight * vectors.to(total).norm(dim=1)
         for products in self._chunk_products(vectors):

@@ -25,13 +25,13 @@ def add_to(total: Tensor, part: Tensor) -> None:
     Torch would widen all of ``part`` first. Each entry comes out the same.
     """
     for piece in pieces(len(total)):
-        total[piece] += part[piece]
+        total[piece].add_(part[piece])  # += would write the piece back besides
 
 
 def take_from(total: Tensor, part: Tensor) -> None:
     """Take ``part`` (P,) from ``total`` (P,); see :func:`add_to`."""
     for piece in pieces(len(total)):
-        total[piece] -= part[piece]
+        total[piece].sub_(part[piece])
 
 
 def add_parts_to(total: Tensor, parts: Sequence[Tensor]) -> Callable[[], Tensor]:
