@@ -12,6 +12,8 @@ from checkpoints.studies.pipeline import run_study
 from checkpoints.studies.steps import Step
 from spectra.errors import InputError
 
+pytestmark = pytest.mark.distributed
+
 LOCAL = Launcher("local", at_once=2)
 
 
