@@ -107,11 +107,8 @@ class Losses:
     ) -> PreparedLoss:
         """Return the Hessian of one loss, and where images are drawn anew, how.
 
-        Args:
-            label: names the loss; the draws of augmentations depend on it.
-            classes: whose images.
-            check: probe the operator, see :class:`spectra.HessianOperator`.
-            like: an operator of another loss of the same request, whose network is shared.
+        See :class:`spectra.classes.each_loss.Prepare`. The draws of augmentations depend on the
+        label.
 
         Raises:
             InputError: the classes have no images.

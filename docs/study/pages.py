@@ -55,7 +55,7 @@ def rendered(template: str, values: Mapping[str, Any]) -> str:
         raise InputError(f"expected expressions over stored results, got {', '.join(by_hand)}")
     filters = (
         wording.sig, wording.fixed, wording.percent, wording.listed, wording.mean,
-        wording.deviation,
+        wording.deviation, wording.masses,
     )  # fmt: skip
     try:
         return filled(template, values, {f.__name__: f for f in filters})

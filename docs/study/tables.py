@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from stored import Measured, Network, StoredResults
-from wording import NONE, sig
+from wording import NONE, mass, sig
 
 from spectra.results.protocol_rows import ProtocolRow
 
@@ -105,7 +105,7 @@ def _headline(of: Mapping[str, Measured]) -> list[str]:
     if fresh is not None:
         ends = f"{sig(fresh.row.lambda_min)} to {sig(fresh.row.lambda_max)}"
         published = f"{sig(fresh.row.ratio)} ({ends})"
-        carried = f"{sig(fresh.check.lowest.mass, 1)}, {sig(fresh.check.highest.mass, 1)}"
+        carried = f"{mass(fresh.check.lowest.mass)}, {mass(fresh.check.highest.mass)}"
     return [
         f"{record.n:,}", sig(record.loss), sig(record.lambda_min), sig(plain.lambda_min_at_least),
         sig(record.lambda_max), interval, published, carried,

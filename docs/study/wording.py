@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 
 NONE = "–"
+# Of a float64's square, times a million parameters: masses below it are rounding, which is another
+# on another processor.
+_ROUNDING = 1e-25
 
 
 def sig(value: float | None, digits: int = 3) -> str:
@@ -41,8 +44,17 @@ def percent(fraction: float, places: int = 0) -> str:
 
 def listed(values: Sequence[float], digits: int = 3) -> str:
     """Return numbers as a sentence has them: ``.92, .85 and .96``."""
-    written = [sig(value, digits) for value in values]
-    return " and ".join(filter(None, (", ".join(written[:-1]), written[-1])))
+    return _sentence([sig(value, digits) for value in values])
+
+
+def mass(value: float) -> str:
+    """Return P × weight of a node with one digit, or that it is under what rounding makes."""
+    return f"under {sig(_ROUNDING, 1)}" if value < _ROUNDING else sig(value, 1)
+
+
+def masses(values: Sequence[float]) -> str:
+    """Return masses as a sentence has them: ``under 1e-25, 9e-4 and .7``."""
+    return _sentence([mass(value) for value in values])
 
 
 def mean(values: Sequence[float]) -> float:
@@ -54,6 +66,10 @@ def deviation(values: Sequence[float]) -> float:
     """Return the standard deviation over a sample, n - 1 in the denominator."""
     centre = mean(values)
     return math.sqrt(sum((x - centre) ** 2 for x in values) / (len(values) - 1))
+
+
+def _sentence(written: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(written[:-1]), written[-1])))
 
 
 def _signed(written: str) -> str:

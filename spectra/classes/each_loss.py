@@ -1,5 +1,6 @@
 """Losses of one network, one after the other: each within the memory that there is."""
 
+import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -177,30 +178,18 @@ def _analyzed(loss: PreparedLoss, asked: _Asked) -> LossAnalysis:
     room = loss.draw is None and loss.independent and room_for(BOOTSTRAP, op, memory)
     solver, independent = agreed(op.world, solver, room)
     if loss.draw is not None and isinstance(op, HessianOperator):
-        record = analyze_fresh(
-            op,
-            loss.draw,
-            label=asked.label,
-            classes=asked.classes,
-            settings=solver,
-            factor=loss.factor,
-            radius=asked.radius,
-            tau=asked.tau,
-            on_progress=asked.progress,
-        )
+        analyze = functools.partial(analyze_fresh, op, loss.draw)
     else:
-        record = analyze_loss(
-            op,
-            label=asked.label,
-            classes=asked.classes,
-            settings=solver,
-            factor=loss.factor,
-            radius=asked.radius,
-            tau=asked.tau,
-            warm=asked.warm,
-            independent=independent,
-            on_progress=asked.progress,
-        )
+        analyze = functools.partial(analyze_loss, op, warm=asked.warm, independent=independent)
+    record = analyze(
+        label=asked.label,
+        classes=asked.classes,
+        settings=solver,
+        factor=loss.factor,
+        radius=asked.radius,
+        tau=asked.tau,
+        on_progress=asked.progress,
+    )
     op.forget()  # or it would lie beside what the next class keeps
     return record
 

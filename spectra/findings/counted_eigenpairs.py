@@ -15,6 +15,7 @@ from spectra.krylov.rayleigh_quotients import Eigenpair, eigenpairs_of_products
 from spectra.krylov.tolerance import Tolerance
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.interface import SymmetricOperator
+from spectra.operators.matrices import check_operator
 from spectra.system.progress import Progress, within
 from spectra.system.seeding import make_generator
 
@@ -113,7 +114,7 @@ def counted_eigenpairs(
         residual is within the tolerance and every run has converged at its end.
 
     Raises:
-        InputError: a number is out of range.
+        InputError: ``op`` is no operator, or a number is out of range.
         NonFiniteError: a product held NaN or infinity.
 
     Source: deflation, Parlett, The Symmetric Eigenvalue Problem, section 5.1.
@@ -124,6 +125,7 @@ def counted_eigenpairs(
         >>> [round(pair.value, 6) for pair in found.highest]
         [2.0, 2.0]
     """
+    check_operator(op)
     check_count("k", k, op.size)
     tolerance, run = Tolerance(tol, floor), 1
     source = make_generator(seed, "counted", op.label) if generator is None else generator

@@ -130,7 +130,7 @@ def layer_spectra(
         >>> [(layer.name, layer.size) for layer in spectra.layer_spectra(H)]
         [('0', 16), ('2', 10)]
     """
-    slices = op.parameter_slices
+    slices = getattr(op, "parameter_slices", None)
     if slices is None:
         raise InputError(f"layers are those of a network, got {type(op).__name__}")
     if num_probes < 2 or max_steps < 1:

@@ -19,6 +19,7 @@ from spectra.krylov.tolerance import Tolerance
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.interface import SymmetricOperator
 from spectra.operators.many_losses.exact_pass import ExactPass
+from spectra.operators.matrices import check_operator
 from spectra.system.progress import Progress, counted
 from spectra.system.seeding import make_generator
 
@@ -141,7 +142,7 @@ def extreme_eigenpairs(
         there were fewer steps.
 
     Raises:
-        InputError: a number is out of range.
+        InputError: ``op`` is no operator, or a number is out of range.
         NonFiniteError: a product held NaN or infinity.
 
     Source: Parlett, The Symmetric Eigenvalue Problem, chapter 13.
@@ -288,6 +289,7 @@ def _judged(found: Extremes, tolerance: Tolerance) -> Extremes:
 
 
 def _check(op: SymmetricOperator, k: int, max_steps: int, max_basis: int | None) -> None:
+    check_operator(op)
     check_count("k", k, op.size)
     check_count("max_steps", max_steps)
     if max_basis is not None:

@@ -11,6 +11,7 @@ from spectra.krylov.basis import Basis, NoBasis, make_basis
 from spectra.krylov.tolerance import negligible
 from spectra.krylov.tridiagonal import FloatArray, Tridiagonal
 from spectra.operators.interface import SymmetricOperator
+from spectra.operators.matrices import check_operator
 
 # Ours: a late check loses at most 4 products of the tens that a run makes.
 _CUDA_CHECK_EVERY = 5
@@ -52,6 +53,7 @@ class Lanczos:
         capacity: int | None = None,
         check_every: int | None = None,
     ) -> None:
+        check_operator(op)
         op.check_vector(v0)
         norm = float(v0.double().norm())
         if not (np.isfinite(norm) and norm > 0):
@@ -286,13 +288,13 @@ def lanczos_tridiag(op: SymmetricOperator, v0: Tensor, *, num_steps: int) -> Tri
         InputError: v0 or num_steps violates the above.
         NonFiniteError: a matvec returned NaN or inf.
 
-    Source: Golub & Van Loan, Matrix Computations, 4th ed., chapter 10. Departure: Gram-Schmidt
-    twice.
+    Source: Golub & Van Loan, Matrix Computations, 4th ed., ch. 10. Departure: Gram-Schmidt twice.
 
     Example:
         >>> H = spectra.DenseOperator(torch.diag(torch.tensor([1.0, 2.0, 4.0]).double()))
         >>> spectra.lanczos_tridiag(H, torch.ones(3), num_steps=3).ritz_values().round(6).tolist()
         [1.0, 2.0, 4.0]
     """
+    check_operator(op)
     check_count("num_steps", num_steps, op.size)
     return Lanczos(op, v0).run(num_steps).tridiagonal()

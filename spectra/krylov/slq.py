@@ -9,6 +9,7 @@ from spectra.krylov.probes import draw_probe, probe_runs
 from spectra.krylov.quadrature.deflated import deflated_quadrature
 from spectra.krylov.spectrum import Spectrum
 from spectra.operators.interface import SymmetricOperator
+from spectra.operators.matrices import check_operator
 from spectra.system.progress import Progress
 from spectra.system.seeding import make_generator
 
@@ -51,8 +52,8 @@ def slq(
         ``figures.plot_density``.
 
     Raises:
-        InputError: a number is out of range, ``generator`` is no torch.Generator, or ``deflate``
-            has one probe, or signs.
+        InputError: ``op`` is no operator, a number is out of range, ``generator`` is no
+            torch.Generator, or ``deflate`` has one probe, or signs.
         NonFiniteError: a product held NaN or infinity; the message names probe and step.
 
     Source: Ubaru, Chen & Saad 2017; Golub & Meurant; for networks Ghorbani et al. 2019.
@@ -63,9 +64,9 @@ def slq(
         >>> [round(node) for node in spectrum.nodes], round(spectrum.weights.sum())
         ([-1, 0, 5], 1)
     """
+    check_operator(op)
     check_count("num_probes", num_probes)
     check_count("num_steps", num_steps)
-
     if deflate and (num_probes < 2 or probe != "normal"):
         raise InputError(
             f"deflate needs at least 2 probes that are normal, got {num_probes} that are {probe}"

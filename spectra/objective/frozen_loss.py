@@ -253,12 +253,6 @@ class FrozenLoss(SharedImages, NetworkPoint):
         with float32_precision(self.device, tf32=False):
             return list(self._map(self._chunk_loss))
 
-    def _sum(self, numbers: list[Tensor]) -> float:
-        """Return the sum of numbers of this rank's chunks, in their order, over all ranks."""
-        own = sum(torch.stack(numbers).tolist()) if numbers else 0.0
-        summed = torch.tensor([own], dtype=torch.float64, device=self.device)
-        return float(self._world.add_up(summed))
-
     def accuracy(self) -> float:
         """Return the fraction of the frozen images whose largest output is at their label.
 

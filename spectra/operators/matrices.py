@@ -68,3 +68,12 @@ class LambdaOperator(SymmetricOperator):
         """Return H v for ``v`` of shape (P,)."""
         self.check_vector(v)
         return self.function(v)
+
+
+def check_operator(op: object) -> None:
+    """Raise InputError unless ``op`` is an operator: where a matrix was given, for instance."""
+    if not isinstance(op, SymmetricOperator):
+        raise InputError(
+            f"op must be an operator, got {type(op).__name__}; spectra.DenseOperator(matrix) makes "
+            "one of a matrix, spectra.LambdaOperator of a product"
+        )

@@ -11,7 +11,10 @@ from spectra import (
     Lanczos,
     NonFiniteError,
     SymmetricOperator,
+    counted_eigenpairs,
+    extreme_eigenpairs,
     lanczos_tridiag,
+    slq,
 )
 
 
@@ -257,3 +260,18 @@ def test_a_closed_space_ends_a_run_unasked():
     run = Lanczos(DenseOperator(torch.eye(6, dtype=torch.float64)), torch.ones(6))
     assert not run.run_until(lambda run: bool(asked.append(len(run))), 5)
     assert (len(run), asked) == (1, [0])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        extreme_eigenpairs,
+        slq,
+        lambda op: counted_eigenpairs(op, 1),
+        lambda op: lanczos_tridiag(op, torch.ones(3), num_steps=2),
+    ],
+    ids=["extremes", "density", "counted", "tridiagonal"],
+)
+def test_a_matrix_that_is_no_operator_yet_is_refused_by_name(asked):
+    with pytest.raises(InputError, match=r"got Tensor; spectra.DenseOperator\(matrix\)"):
+        asked(torch.eye(3))

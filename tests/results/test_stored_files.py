@@ -4,6 +4,8 @@ import json
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from spectra import SolverSettings, load_analysis, save_analysis
@@ -23,12 +25,36 @@ ANALYSES = sorted(
 ONE = STORED / "ce-drw-0060" / "plain.json"
 
 
+# What is worked out of a run's α and β when a file is read: the same to the last bit on a processor
+# like the one that wrote it, and to rounding on one whose linear algebra sums in another order.
+WORKED_OUT = {
+    "nodes", "weights", "node_min", "node_max", "trace", "trace_error", "negative_mass",
+    "negative_mass_low", "negative_mass_high", "below_tau", "below_tau_low", "below_tau_high",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("folder", sorted({path.parent for path in ANALYSES}), ids=lambda p: p.name)
 def test_every_stored_result_is_written_again_with_its_bytes(folder, tmp_path):
     for path in ANALYSES:
         if path.parent == folder:
             save_analysis(tmp_path / "again.json", load_analysis(path))
-            assert compact(tmp_path / "again.json") == compact(path)
+            (again, found), (stored, wanted) = map(worked_out, (tmp_path / "again.json", path))
+            assert again == stored
+            for values, those in zip(found, wanted, strict=True):
+                assert values == pytest.approx(those, rel=0, abs=1e-11 * np.abs(those).max())
+
+
+def worked_out(path: Path) -> tuple[str, list[npt.NDArray[np.float64]]]:
+    """Return a file without what is worked out, compactly, and the numbers that are."""
+    numbers = []
+
+    def without(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        taken = {name: value for name, value in pairs if name in WORKED_OUT and value is not None}
+        numbers.extend(np.atleast_1d(value) for value in taken.values())
+        return {name: "worked out" if name in taken else value for name, value in pairs}
+
+    text = path.read_text(encoding="utf-8")
+    return json.dumps(json.loads(text, object_pairs_hook=without)), numbers
 
 
 def test_the_stored_theorem_is_written_again_with_its_bytes(tmp_path):

@@ -75,3 +75,11 @@ class SharedImages:
         whole = own.new_zeros((*own.shape[:-1], self.num_images))
         whole[..., self.own_images] = own
         return self._world.add_up(whole)
+
+    def _sum(self, numbers: list[Tensor]) -> float:
+        """Return the sum of numbers of this rank's chunks, in their order, over all ranks."""
+        own: float = sum(torch.stack(numbers).tolist()) if numbers else 0.0
+        if self._world.size == 1:
+            return own
+        summed = torch.tensor([own], dtype=torch.float64, device=self.device)
+        return float(self._world.add_up(summed))

@@ -129,7 +129,7 @@ def _direction(
     vector = torch.rand(op.size, generator=generator).to(op.device, op.dtype).sub_(0.5)
     pieces = op.unflatten(vector)
     torch._foreach_mul_(pieces, list(reached / block_norms(op, vector)))
-    along = torch.where(slopes > 0, 0.5 / slopes, 0.0).tolist()
+    along = torch.where(slopes > 0, 0.5 / slopes, 0.0)
     for piece, slope, share in zip(pieces, op.unflatten(gradient), along, strict=True):
-        piece.add_(slope, alpha=share)
+        piece.addcmul_(slope, share)  # without a copy of the gradient, or a wait for a card
     return vector.div_(vector.norm().clamp_min(1e-300))  # 0 where no parameter is reached
