@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import logging
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -39,8 +38,6 @@ from spectra.results.provenance import (
 from spectra.system.files.lock import locked
 from spectra.system.files.reading import file_digest
 from spectra.system.progress import Progress
-
-logger = logging.getLogger(__name__)
 
 
 def analyze(
@@ -123,6 +120,8 @@ def _analyze(
         records=(),
         versions=library_versions(),
     )
+    if sharing is not None:
+        sharing.check_same(header.checkpoint, data.test_digest(), header.versions)
     finished: dict[str, LossAnalysis] = {}
     keeping = None
     if units is not None:

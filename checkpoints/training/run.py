@@ -30,7 +30,7 @@ from checkpoints.training.trainer import Trainer, descent
 from spectra.system.files.lock import locked
 from spectra.system.files.places import writing_under
 from spectra.system.progress import Progress
-from spectra.system.ranks import World
+from spectra.system.ranks import World, check_same
 from spectra.system.seeding import derive_seed, make_generator
 
 
@@ -111,6 +111,7 @@ class _Run:
     def __init__(self, job: TrainingJob, device: torch.device, world: World) -> None:
         self.job, self.device, self.world = job, device, world
         self.identity = job.identity()
+        check_same(world, {name.replace("_", " "): fact for name, fact in self.identity.items()})
         self.common = None
         if job.shared and job.shares:
             self.common = shared_path(job.shared, self.identity)

@@ -11,7 +11,8 @@ from checkpoints.choices import IMAGES, SHARED_OUT
 from spectra.classes.each_loss import Prepare, PreparedLoss
 from spectra.errors import InputError
 from spectra.operators.hessian import HessianOperator
-from spectra.system.ranks import World, world_here
+from spectra.results.provenance import CheckpointIdentity
+from spectra.system.ranks import World, check_same, world_here
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -67,10 +68,29 @@ class Sharing:
     what: str
     part: str = ""
     _taken: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
+    _compared: list[str] = field(default_factory=list, repr=False, compare=False)
 
     def of(self, part: str) -> Sharing:
         """Return the same of another analysis, such as of another checkpoint."""
-        return Sharing(self.world, self.what, f"{self.part}/{part}")
+        return replace(self, part=f"{self.part}/{part}", _taken={})
+
+    def check_same(
+        self, checkpoint: CheckpointIdentity, test_digest: str | None, versions: Mapping[str, str]
+    ) -> None:
+        """Raise InputError, on every rank, where one was given something else than rank 0.
+
+        Of the first analysis of a job alone: for every later one, ranks would wait for each other.
+        """
+        if self._compared:
+            return
+        self._compared.append(self.part)
+        facts = {
+            "weights": checkpoint.digest,
+            "training images": checkpoint.data,
+            "test images": test_digest,
+            "versions of libraries": dict(versions),
+        }
+        check_same(self.world, facts)
 
     @property
     def of_images(self) -> bool:

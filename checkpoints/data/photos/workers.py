@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -125,6 +126,7 @@ class Workers:
                     multiprocessing_context="spawn",
                     collate_fn=_as_it_is,
                     generator=torch.Generator(),  # else torch's own is drawn from
+                    worker_init_fn=_heed_no_signal,
                 )
             return iter(self._loader)
 
@@ -145,6 +147,16 @@ def _main_left_alone() -> Iterator[None]:
         yield
     finally:
         said.update({name: made_of[name] for name in ("__spec__", "__file__") if name in made_of})
+
+
+def _heed_no_signal(_: int) -> None:
+    """Leave it to the process that has the work done to end by a signal, and this one after it.
+
+    Ctrl-C, and ``scancel`` of Slurm, reach all processes of a command at once; the first to end
+    would be taken for one that was killed.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Actions(Dataset[Any]):

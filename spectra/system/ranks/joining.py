@@ -86,6 +86,7 @@ def joined(*, timeout: float = TIMEOUT) -> Iterator[World]:
     else:
         meeting.say(LEFT)
         beats.stop()
+        beats.leave()
         dist.destroy_process_group()
     finally:
         _here = World()
@@ -128,6 +129,8 @@ def _leave(meeting: Meeting, beats: Heartbeats, error: BaseException) -> None:
             return
     except RuntimeError:  # the place where ranks meet is gone
         return
+    finally:
+        beats.leave()
     raise SaidElsewhereError("another rank says why this job ends") from error
 
 
@@ -156,24 +159,65 @@ def _meet(given: Launched, timeout: float) -> tuple[Meeting, Heartbeats]:
             given.port,
             None if given.meets_at_agent else given.size,
             is_master=given.rank == 0 and not given.meets_at_agent,
+            wait_for_workers=False,
             timeout=timedelta(seconds=_MEETING),
         )
         store = names.PrefixStore(f"spectra/{given.attempt}", store)
         meeting = Meeting(store, given.rank, given.size)
         beats = Heartbeats(meeting)
-        dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-            store=names.PrefixStore("sums", store),
-            rank=given.rank,
-            world_size=given.size,
-            timeout=timedelta(seconds=timeout),
-        )
-        meeting.come_together()
+        _await_all(meeting)
+        beats.start()
+        try:
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+                store=names.PrefixStore("sums", store),
+                rank=given.rank,
+                world_size=given.size,
+                timeout=timedelta(seconds=timeout),
+            )
+            meeting.come_together()
+        except BaseException:
+            beats.stop()
+            beats.leave()
+            raise
+    except SpectraError:
+        raise
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"rank {given.rank} of {given.size} did not find the others at {given.address}:"
             f"{given.port} ({first_line(error)}); check that every machine reaches that address, "
             "and that GLOO_SOCKET_IFNAME names the network between them where there are several"
         ) from error
-    beats.start()
     return meeting, beats
+
+
+def _await_all(meeting: Meeting) -> None:
+    """Return once every rank has begun; say which has not where this one is told to end."""
+    try:
+        absent = meeting.all_here(_MEETING)
+    except KeyboardInterrupt as error:
+        absent = meeting.absent()
+        if signal.SIGTERM not in error.args or not absent:
+            raise
+        line = (
+            f"{_named(absent)} ended before joining the others; what it said, if anything, stands "
+            "above, and torchrun's report below says how it ended"
+        )
+        raise _of_one(meeting, line) from error
+    if absent:
+        line = (
+            f"{_named(absent)} did not come within {_MEETING:.0f} s; start as many processes as "
+            "torchrun was told, on every machine, and look at what the machine of the missing says"
+        )
+        raise _of_one(meeting, line)
+
+
+def _of_one(meeting: Meeting, line: str) -> SpectraError:
+    """Return what this rank ends with, so that one of all says a line."""
+    if meeting.first_to("speak"):
+        return InputError(line)
+    return SaidElsewhereError("another rank says why this job ends")
+
+
+def _named(ranks: list[int]) -> str:
+    return " and ".join(f"rank {rank}" for rank in ranks)

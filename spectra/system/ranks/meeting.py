@@ -33,6 +33,13 @@ class Meeting:
         """Say whether this rank is the first one to ask that of ``what``, in the whole job."""
         return int(self._store.add(f"first/{what}", 1)) == 1
 
+    def all_here(self, seconds: float) -> list[int]:
+        """Wait until every rank has introduced itself; return those that have not by then."""
+        until = time.monotonic() + seconds
+        while (absent := self.absent()) and time.monotonic() < until:
+            time.sleep(_LOOK)
+        return absent
+
     def come_together(self) -> None:
         """Return once every rank is here, however long that takes: the dead are seen elsewhere."""
         self._waits += 1
@@ -41,6 +48,13 @@ class Meeting:
         while here < self.size:
             time.sleep(_LOOK)
             here = int(self._store.add(key, 0))
+
+    def absent(self) -> list[int]:
+        """Return the ranks that have not introduced themselves yet."""
+        keys = [f"who/{rank}" for rank in range(self.size)]
+        if self._store.check(keys):
+            return []
+        return [rank for rank, key in enumerate(keys) if not self._store.check([key])]
 
     def say(self, state: str) -> None:
         """Leave word of how this rank is: a heartbeat, or how it ends."""
