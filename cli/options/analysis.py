@@ -153,7 +153,7 @@ SHOWN: Mapping[str, Shown | Flag] = {
     "tuning": Shown(
         COMPUTING,
         "How products are computed: measured (whatever is fastest here), or contiguous, "
-        "benchmark, no-graphs and stacked:K joined by commas. For GPUs; see docs/gpu.md.",
+        "benchmark, no-graphs, stacked:K and losses:B joined by commas. For GPUs; see docs/gpu.md.",
     ),
     "deterministic": Shown(COMPUTING, "Refuse a tuning that may give other bytes each time."),
 }

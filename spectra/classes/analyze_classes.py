@@ -258,8 +258,8 @@ def analyze_chosen(
     if check:
         check_room_to_build(trained_and_held(model, parameters), memory, where)
     with caller_left_alone():
-        records = [
-            replace(record, extremes=None)  # a class's vectors are not to stay
+        records = {
+            record.label: replace(record, extremes=None)  # a class's vectors are not to stay
             for record in analyze_each(
                 chosen.losses,
                 prepare,
@@ -269,7 +269,7 @@ def analyze_chosen(
                 tau=tau,
                 on_progress=on_progress,
             )
-        ]
+        }
     state = model.state_dict()
     return Analysis(
         checkpoint=CheckpointIdentity(
@@ -295,6 +295,6 @@ def analyze_chosen(
             tau=tau,
             solver=settings,
         ),
-        records=tuple(records),
+        records=tuple(records[label] for label in chosen.losses if label in records),
         versions=library_versions(),
     )

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 
+from spectra.classes.many.in_blocks import InBlocks
 from spectra.classes.many.one_core_each import OneCoreEach, SmallLoss
 from spectra.classes.many.small_losses import are_many, is_small, room_beside
 from spectra.engines.agreement import agreed
@@ -94,8 +95,11 @@ def analyze_each(
 
     The network is checked with the first loss alone, and on a CPU copied for it alone. No loss's
     kept work or vectors lie beside those of the next one, but for what the caller keeps. Small
-    losses of many are analyzed several at once (:mod:`spectra.classes.many.one_core_each`): where
-    one of those has no numbers, the others go on, and it is named in the end.
+    losses of many are analyzed several at once, on a CPU one a core
+    (:mod:`spectra.classes.many.one_core_each`), on a card in one pass
+    (:mod:`spectra.classes.many.in_blocks`): where one of those has no numbers, the others go on,
+    and it is named in the end. Results in one pass come as they are ready, not in the order of
+    ``chosen``, and larger losses after them.
 
     Cost: see :func:`spectra.analyze_loss`, for each.
 
@@ -121,6 +125,14 @@ def analyze_each(
     many = are_many(len(chosen) if among is None else among, settings)
     beside = OneCoreEach(radius=radius, tau=tau, of=len(chosen), on_progress=on_progress)
     check, like, largest, room = True, None, 0, None
+    blocks = InBlocks(settings, memory, radius=radius, tau=tau, of=len(chosen), told=on_progress)
+    later: list[tuple[int, str]] = []
+
+    def usual(loss: PreparedLoss, k: int, label: str, before: Extremes | None) -> LossAnalysis:
+        progress = within(on_progress, f"class {label}", part=k, of=len(chosen))
+        given = chosen[label], settings, memory, radius, tau, before, progress
+        return _analyzed(loss, _Asked(label, *given))
+
     try:
         for k, (label, classes) in enumerate(chosen.items(), 1):
             if not takes(label):
@@ -129,27 +141,41 @@ def analyze_each(
             if check:
                 logger.info("products by %s %s", loss.op.choice.label, loss.op.choice.reason)
             check = False
-            if like is None and loss.op.device.type == "cpu":  # what a card recorded is a loss's
-                like = loss.op.over_images(torch.arange(1)).with_memory_budget(0)
-            before = warm.load(label) if warm else None
             alone = loss.op.world.size == 1  # else its sums are those of all ranks, in turn
             plain = loss.draw is None and not loss.gauss_newton and alone
+            in_block = many and plain and blocks.take(loss.op)
+            # What a card recorded is a loss's; what is in a block records nothing by itself.
+            if like is None and (loss.op.device.type == "cpu" or in_block):
+                few = torch.arange(1, device=loss.op.device)
+                like = loss.op.over_images(few).with_memory_budget(0)
+            before = warm.load(label) if warm else None
+            if in_block:
+                facts = loss.factor, loss.independent, before
+                yield from blocks.add(SmallLoss(loss.op, label, classes, k, *facts))
+                continue
+            if blocks.began:  # what the others hold is to be gone by then
+                later.append((k, label))
+                continue
             if many and plain and is_small(loss.op):
                 if loss.op.num_images > largest:
                     largest, room = loss.op.num_images, room_beside(loss.op, settings, memory)
                 if room is not None:
-                    facts = loss.factor, loss.independent, before, room
-                    yield from beside.add(SmallLoss(loss.op, label, classes, k, *facts))
+                    facts = loss.factor, loss.independent, before
+                    yield from beside.add(SmallLoss(loss.op, label, classes, k, *facts), room)
                     continue
             yield from beside.finish()
-            progress = within(on_progress, f"class {label}", part=k, of=len(chosen))
-            asked = _Asked(label, classes, settings, memory, radius, tau, before, progress)
-            yield _analyzed(loss, asked)
+            yield usual(loss, k, label, before)
         yield from beside.finish()
+        yield from blocks.finish()
+        for k, label in later:
+            on_cpu = like is not None and like.device.type == "cpu"
+            loss = prepare(label, chosen[label], check=False, like=like if on_cpu else None)
+            yield usual(loss, k, label, warm.load(label) if warm else None)
     finally:
         beside.close()
-    if beside.failed:
-        raise NonFiniteError("; ".join(beside.failed))
+        blocks.close()
+    if beside.failed or blocks.failed:
+        raise NonFiniteError("; ".join(beside.failed + blocks.failed))
 
 
 @dataclass(frozen=True)

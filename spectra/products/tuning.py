@@ -14,6 +14,8 @@ LAYOUTS = ("channels-last", "contiguous")
 MEASURED = "measured"
 # Ours: no analysis has more vectors at once, and memory is planned for as many as are allowed.
 MOST_STACKED = 64
+# Ours: of tiny images, so many losses of 20 each are a card's chunk of some hundred images.
+MOST_LOSSES = 16
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,11 @@ class Tuning:
             where products are a tangent pass on a CUDA device; what cannot be recorded, or is not
             the product when it is replayed, is made without, which the log says.
         stacked: vectors that a pass takes together; 1: one after the other.
+        losses: small losses that share a pass where there are many, at most; 1: one after the
+            other. None: 16 on CUDA, 1 on a CPU, which analyzes one a core.
 
     Raises:
-        InputError: the layout is unknown, or ``stacked`` is no integer of 1 to 64.
+        InputError: the layout is unknown, or ``stacked`` or ``losses`` is no integer of 1 to 64.
     """
 
     layout: str = "channels-last"
@@ -43,14 +47,18 @@ class Tuning:
     benchmark: bool = False
     graphs: bool | None = None
     stacked: int = 1
+    losses: int | None = None
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
             raise InputError(f"layout must be one of {', '.join(LAYOUTS)}, got {self.layout!r}")
-        if not (isinstance(self.stacked, int) and 1 <= self.stacked <= MOST_STACKED):
-            raise InputError(
-                f"stacked must be an integer of 1 to {MOST_STACKED}, got {self.stacked!r}"
-            )
+        for name, number in (("stacked", self.stacked), ("losses", self.losses)):
+            if number is None and name == "losses":
+                continue
+            if not (isinstance(number, int) and 1 <= number <= MOST_STACKED):
+                raise InputError(
+                    f"{name} must be an integer of 1 to {MOST_STACKED}, got {number!r}"
+                )
 
     @property
     def channels_last(self) -> bool:
@@ -81,7 +89,7 @@ def parse_tuning(text: str, *, deterministic: bool = False) -> Tuning | str:
     """Read ``default``, ``measured``, or words joined by commas.
 
     Words: a layout; ``benchmark``, which takes the fastest kernels, deterministic or not;
-    ``graphs`` and ``no-graphs``; ``stacked:K``.
+    ``graphs`` and ``no-graphs``; ``stacked:K`` vectors a pass; ``losses:B`` a pass.
 
     Args:
         text: such as ``contiguous,graphs,stacked:4``.
@@ -109,10 +117,13 @@ def parse_tuning(text: str, *, deterministic: bool = False) -> Tuning | str:
             changes["graphs"] = word == "graphs"
         elif kind == "stacked" and number.isdecimal():
             changes["stacked"] = int(number)
+        elif kind == "losses" and number.isdecimal():
+            changes["losses"] = int(number)
         elif word != "default" or len(words) > 1:
             raise InputError(
                 f"tuning must be default, {MEASURED}, or words among {', '.join(LAYOUTS)}, "
-                f"benchmark, graphs, no-graphs and stacked:K joined by commas, got {text!r}"
+                f"benchmark, graphs, no-graphs, stacked:K and losses:B joined by commas, "
+                f"got {text!r}"
             )
     if not words:
         raise InputError(f"tuning must be default, {MEASURED} or words, got {text!r}")

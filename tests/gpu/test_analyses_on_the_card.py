@@ -71,3 +71,16 @@ def test_a_model_on_the_card_is_recorded_there_over_images_of_the_cpu(facts, rou
     assert found["device"] == "cuda"
     assert found["epochs"] == [2, 4]
     assert found["differs by"] <= rounding
+
+
+def test_small_classes_in_a_block_are_those_of_one_after_the_other(facts, rounding):
+    found = facts("analyses in blocks")
+    assert found["block"]["products"] == ["tangent, block of 4 losses"] * 4
+    assert found["in turn"]["products"] == ["tangent"] * 4
+    assert found["differs by"] <= rounding
+
+
+@pytest.mark.usefixtures("counted")
+def test_small_classes_in_a_block_launch_less(facts):
+    found = facts("analyses in blocks")
+    assert 2 * found["block"]["launches"] <= found["in turn"]["launches"]

@@ -75,6 +75,21 @@ def test_products_are_recorded_by_default_and_a_replay_gives_the_same_bytes(fact
 
 
 @pytest.mark.usefixtures("counted")
+def test_a_pass_of_sixteen_small_losses_launches_hardly_more_than_one_product(facts):
+    found = facts("blocks")
+    assert found["made"]["launches"] <= 1.5 * found["alone"]["launches"], found
+    assert found["made"]["waits"] == 0, found["made"]["waits_at"]
+    assert found["replayed"]["launches"] <= REPLAYED_PRODUCT
+
+
+@pytest.mark.parametrize("how", ["made", "replayed"])
+def test_a_shared_pass_gives_each_loss_the_product_of_the_cpu(facts, rounding, how):
+    found = facts("blocks")[how]
+    assert not found["refused"]
+    assert found["differs by"] <= rounding
+
+
+@pytest.mark.usefixtures("counted")
 def test_nothing_is_recorded_without_graphs_or_a_tangent_pass(facts):
     assert facts("graphs")["replayed of others"] == 0
 

@@ -206,7 +206,7 @@ class Graph:
 
 def _place() -> str:
     """Return file and line of the toolkit's innermost frame."""
-    if threading.current_thread() is not threading.main_thread():
+    if isinstance(threading.current_thread(), threading._DummyThread):
         return "a backward pass"  # torch's own thread
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:

@@ -23,7 +23,7 @@ from pretended_gpu.build import load_card
 def parts() -> dict[str, Callable[[Any], dict[str, Any]]]:
     """Return every part by its name, in the order in which they run."""
     from checkpoints.recipes.families import RECIPE_NAMES
-    from pretended_gpu import analyses, commands, products, recordings, refusals, trainings
+    from pretended_gpu import analyses, blocks, commands, products, recordings, refusals, trainings
 
     return {
         "refusals": refusals.refusals,
@@ -34,6 +34,8 @@ def parts() -> dict[str, Callable[[Any], dict[str, Any]]]:
         "tf32": products.tf32,
         "graphs": products.graphs,
         "places": products.places,
+        "blocks": blocks.blocks,
+        "analyses in blocks": blocks.analyses_in_blocks,
         "extremes": analyses.extremes,
         **{
             f"analysis: {name}": partial(analyses.analysis, name=name) for name in analyses.REQUESTS

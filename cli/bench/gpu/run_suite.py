@@ -7,6 +7,7 @@ from dataclasses import asdict
 import torch
 
 from checkpoints.training.threads import one_thread
+from cli.bench.gpu import small_losses
 from cli.bench.gpu.summary_table import summary_rows
 from cli.bench.gpu_ledger.ledger import Ledger
 from cli.bench.gpu_ledger.pack import pack
@@ -31,9 +32,10 @@ from cli.bench.gpu_steps import (
 from spectra.classes.identity import library_versions
 from spectra.errors import InputError
 
-# The seconds that each step gets of 540; of more or fewer it gets the same share, and what one
+# The seconds that each step gets of 570; of more or fewer it gets the same share, and what one
 # leaves the next ones have. The first four are what they took on an H100, and so is the training: a
-# recipe's 200 epochs of 1.75 s. What it gave is to be analyzed while the card is there.
+# recipe's 200 epochs of 1.75 s. Small losses were never run on a card: 30 s are a guess. What a
+# training gave is to be analyzed while the card is there.
 STEPS: tuple[tuple[str, float, Callable[[Suite, Step], None]], ...] = (
     ("card", 5, card.run),
     ("correctness", 18, correctness.run),
@@ -41,6 +43,7 @@ STEPS: tuple[tuple[str, float, Callable[[Suite, Step], None]], ...] = (
     ("executions", 11, executions.run),
     ("products", 43, products.run),
     ("extremes", 40, extremes.run),
+    ("small losses", 30, small_losses.run),
     ("trainings", 365, trainings.run),
     ("networks", 21, networks.run),
     ("densities", 10, densities.run),

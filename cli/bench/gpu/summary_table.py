@@ -20,6 +20,7 @@ def summary_rows(ledger: Ledger) -> Rows:
         ("executions", _executions),
         ("products", _products),
         ("extremes", _classes),
+        ("small losses", _small_losses),
         ("densities", _classes),
         ("trainings", _trainings),
         ("networks", _networks),
@@ -117,6 +118,18 @@ def _classes(step: Step) -> Rows:
             f"{len(items)} classes, {images} images",
             f"{seconds:.1f} s, {converged} converged",
         ]
+    ]
+
+
+def _small_losses(step: Step) -> Rows:
+    return [
+        [
+            "small losses",
+            f"{item['losses']} of {key.partition(' a ')[0]}",
+            f"{item['block_seconds']:.3g} s each in a block, {item['in_turn_seconds']:.3g} s one "
+            f"after the other; λmax differs by {item['lambda_max_differs']:.1e}",
+        ]
+        for key, item in _done(step).items()
     ]
 
 

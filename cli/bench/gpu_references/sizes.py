@@ -27,6 +27,8 @@ class Sizes:
         product_architecture: of the network in these.
         nodes: Lanczos steps of a density.
         float64_classes: whose float64 products are timed.
+        small_losses: images of the losses that share a pass.
+        many_losses: how many of them.
         recipes: whose losses are referred to, and that may be trained.
         trained: those that are, one after the other, unless the request says otherwise.
         train_architecture: of their network.
@@ -47,6 +49,8 @@ class Sizes:
     product_architecture: str
     nodes: int
     float64_classes: tuple[int, ...]
+    small_losses: tuple[int, ...]
+    many_losses: int
     recipes: tuple[str, ...]
     trained: tuple[str, ...]
     train_architecture: str
@@ -84,6 +88,8 @@ FULL = Sizes(
     product_architecture="resnet32",
     nodes=100,
     float64_classes=(8, 3, 0),
+    small_losses=(5, 20),
+    many_losses=48,
     recipes=("ce-drw-sam", "ce-drw"),
     trained=("ce-drw-sam",),  # another one would take as long again
     train_architecture="resnet32",
@@ -104,6 +110,8 @@ TOY = Sizes(
     product_architecture="resnet8",
     nodes=4,
     float64_classes=(8,),
+    small_losses=(2,),
+    many_losses=5,
     recipes=("ce-drw-sam", "ce-drw"),
     trained=("ce-drw-sam", "ce-drw"),
     train_architecture="resnet8",

@@ -1,4 +1,4 @@
-"""Step 9: the density of every class, over all of its images; several probes at once."""
+"""Step 10: the density of every class, over all of its images; several probes at once."""
 
 import time
 from functools import partial

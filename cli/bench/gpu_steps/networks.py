@@ -1,4 +1,4 @@
-"""Step 8: what the trainings gave: plain, with bounds from below, and as published."""
+"""Step 9: what the trainings gave: plain, with bounds from below, and as published."""
 
 import importlib.util
 import itertools

@@ -1,4 +1,4 @@
-"""Step 7: the paper's trainings, a process each, one after the other."""
+"""Step 8: the paper's trainings, a process each, one after the other."""
 
 import os
 import statistics

@@ -37,7 +37,6 @@ class SmallLoss:
         factor: of the loss.
         independent: whether its images are draws of their own.
         warm: where to start from.
-        room: what it may take.
     """
 
     op: HessianOperator
@@ -47,7 +46,6 @@ class SmallLoss:
     factor: float
     independent: bool
     warm: Extremes | None
-    room: Room
 
 
 class OneCoreEach:
@@ -71,9 +69,9 @@ class OneCoreEach:
         self._made = 0
         self._settings = contextlib.ExitStack()
 
-    def add(self, loss: SmallLoss) -> Iterator[LossAnalysis]:
-        """Have ``loss`` analyzed; yield results that are due."""
-        workers = loss.room.workers
+    def add(self, loss: SmallLoss, room: Room) -> Iterator[LossAnalysis]:
+        """Have ``loss`` analyzed, which may take ``room``; yield results that are due."""
+        workers = room.workers
         if not self._waiting:  # torch's settings are the process's: not for each thread to change
             self._settings.enter_context(exact_in_all_threads(loss.op.device))
         while self._made < workers:
@@ -81,7 +79,7 @@ class OneCoreEach:
             self._made += 1
         if len(self._waiting) >= 2 * workers:
             yield from self._next()
-        future = one_thread_each(workers).submit(self._analyzed, loss)
+        future = one_thread_each(workers).submit(self._analyzed, loss, room)
         self._waiting.append((loss, future))
 
     def finish(self) -> Iterator[LossAnalysis]:
@@ -112,20 +110,20 @@ class OneCoreEach:
             told("", 1, 1)
         yield found
 
-    def _analyzed(self, loss: SmallLoss) -> LossAnalysis:
+    def _analyzed(self, loss: SmallLoss, room: Room) -> LossAnalysis:
         networks = self._free.get()
         try:
-            op = networks.holding(loss.op, loss.room.kept)
+            op = networks.holding(loss.op, room.kept)
             found = analyze_loss(
                 op,
                 label=loss.label,
                 classes=loss.classes,
-                settings=loss.room.settings,
+                settings=room.settings,
                 factor=loss.factor,
                 radius=self.radius,
                 tau=self.tau,
                 warm=loss.warm,
-                independent=loss.independent and loss.room.bootstrap,
+                independent=loss.independent and room.bootstrap,
             )
         finally:
             self._free.put(networks)

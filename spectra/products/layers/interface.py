@@ -104,10 +104,13 @@ class Layer(ABC):
             go after the backward pass.
         keeps_the_same: whether :meth:`pull` keeps the same where an input is not wanted: then it is
             not asked for the gradients of parameters, which nothing reads.
+        adds_in_place: whether passes write over memory of their own, which a map over several
+            losses (:mod:`spectra.products.block`) cannot.
     """
 
     keeps: frozenset[str] = frozenset()
     keeps_the_same = False
+    adds_in_place = True
 
     @abstractmethod
     def value(self, *inputs: Tensor) -> Tensor:

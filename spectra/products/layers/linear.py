@@ -51,7 +51,7 @@ class Linear(Layer):
         elif bias is not None:
             found = bias.expand(*[count] * (count > 1), len(x), len(weight))
         if own is not None and count == 1:
-            found = F.linear(x, own, bias) if dx is None else _plus(found, x, own.T)
+            found = F.linear(x, own, bias) if dx is None else self._plus(found, x, own.T)
         elif own is not None:
             found = total(found, x @ own.mT)
         return None if found is None else found.reshape(shape)
@@ -77,20 +77,21 @@ class Linear(Layer):
             of_weight = d_delta.mT @ x if wanted[1] else None
             of_bias = below(d_delta.sum(-2), count) if wanted[-1] else None
         if d_weight is not None and wanted[0]:
-            of_x = _plus(of_x, delta, d_weight)
+            of_x = self._plus(of_x, delta, d_weight)
         if dx is not None and wanted[1]:
-            of_weight = _plus(of_weight, delta.T, dx)
+            of_weight = self._plus(of_weight, delta.T, dx)
         if of_x is not None:
             of_x = of_x.reshape(-1, *saved.shapes[0][1:])
         return [of_x, below(of_weight, count), of_bias][: len(wanted)]
 
+    def _plus(self, before: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+        """Return before + left right; the right one may be of several directions."""
+        if before is None:
+            return left @ right
+        if right.ndim == 2 and self.adds_in_place:
+            return before.addmm_(left, right)
+        return before + left @ right
+
 
 def _rows(values: Tensor) -> Tensor:
     return values.reshape(-1, values.shape[-1])
-
-
-def _plus(before: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
-    """Return before + left right; the right one may be of several directions."""
-    if before is None:
-        return left @ right
-    return before.addmm_(left, right) if right.ndim == 2 else before + left @ right

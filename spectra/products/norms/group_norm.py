@@ -71,21 +71,22 @@ class GroupNorm(Layer):
         """Return r γ dx + (dγ - γ B₁) x̂ + dβ - γ A₁."""
         kept, count = saved.extra, direction.count
         dx, d_weight, d_bias = self._tangents(saved, count)
-        values, of_values, shift = kept["values"], d_weight, d_bias
+        values, of_values, shift, reuses = kept["values"], d_weight, d_bias, False
         found: Tensor | None = None
         if dx is not None:
-            found = torch.empty_like(dx)
+            reuses = self.adds_in_place
+            found = torch.empty_like(dx) if self.adds_in_place else None
             kept["moved_sum"] = _sum(dx, values.ndim)
             kept["moved_along"] = _sum_of_product(values, dx, values.ndim, found)
             kept["moved_shift"] = kept["rate"] * self._mean(kept["moved_sum"], values)
             kept["moved_turn"] = kept["rate"] * self._mean(kept["moved_along"], values)
             shift = plus_product(d_bias, kept["gamma"], -kept["moved_shift"])
             of_values = plus_product(d_weight, kept["gamma"], -kept["moved_turn"])
-            torch.addcmul(shift, kept["scale"], dx, out=found)
+            found = torch.addcmul(shift, kept["scale"], dx, out=found)
         elif d_bias is not None:
             found = d_bias.expand(*d_bias.shape[: count > 1], *values.shape)
         if of_values is not None:
-            found = plus_product(found, of_values, values, out=None if dx is None else found)
+            found = plus_product(found, of_values, values, out=found if reuses else None)
         return below(found, count)
 
     def pull_tangent(
@@ -104,7 +105,9 @@ class GroupNorm(Layer):
         zero = rate.new_zeros([count] * (count > 1) + list(rate.shape))
         d_sum = d_along = shift = turn = of_delta = zero
         # One piece of memory for all passes: a fresh one costs as much as what is written to it.
-        bent = torch.empty_like(delta if d_delta is None else d_delta)
+        bent = None
+        if self.adds_in_place:
+            bent = torch.empty_like(delta if d_delta is None else d_delta)
         if count > 1 and d_delta is None:
             bent = delta.new_empty((count, *delta.shape))
         if d_delta is not None:
@@ -128,12 +131,12 @@ class GroupNorm(Layer):
             d_along = d_along + rate * crossed - da * kept["sum"] - db * kept["along"]
         found: list[Tensor | None] = [None]
         if wanted[0]:
-            torch.addcmul(shift, turn, values, out=bent)
-            bent.addcmul_(rate * of_delta, delta)
+            bent = torch.addcmul(shift, turn, values, out=bent)
+            bent = self._plus(bent, rate * of_delta, delta)
             if d_delta is not None:
-                bent.addcmul_(kept["scale"], d_delta)
+                bent = self._plus(bent, kept["scale"], d_delta)
             if dx is not None:
-                bent.addcmul_(rate * kept["turn"], dx, value=-1)
+                bent = self._plus(bent, rate * kept["turn"], dx, value=-1)
             found = [below(bent, count)]
         for i, sums in enumerate([d_along] * self.has_weight + [d_sum] * self.has_bias, 1):
             found.append(over_images(sums, count) if wanted[i] else None)
@@ -148,6 +151,11 @@ class GroupNorm(Layer):
         d_weight = of_channels(given[1], count, values.ndim) if self.has_weight else None
         d_bias = of_channels(given[-1], count, values.ndim) if self.has_bias else None
         return dx, d_weight, d_bias
+
+    def _plus(self, before: Tensor, left: Tensor, right: Tensor, *, value: int = 1) -> Tensor:
+        """Return before + value left right, in the memory of ``before`` where that may be."""
+        add = before.addcmul_ if self.adds_in_place else before.addcmul
+        return add(left, right, value=value)
 
     def _mean(self, sums: Tensor, x: Tensor) -> Tensor:
         """Return the mean over each group of what is summed over the places, one a channel."""
@@ -166,8 +174,8 @@ def _sum(x: Tensor, ndim: int) -> Tensor:
     return x.sum(tuple(range(2 - ndim, 0)), keepdim=True) if ndim > 2 else x
 
 
-def _sum_of_product(left: Tensor, right: Tensor, ndim: int, scratch: Tensor) -> Tensor:
-    """Return the sum over the places of left right; ``scratch`` is overwritten."""
+def _sum_of_product(left: Tensor, right: Tensor, ndim: int, scratch: Tensor | None) -> Tensor:
+    """Return the sum over the places of left right; ``scratch``, if any, is overwritten."""
     product = torch.mul(left, right, out=scratch)
     return _sum(product, ndim) if ndim > 2 else product.clone()
 

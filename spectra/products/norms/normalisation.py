@@ -119,9 +119,13 @@ class Normalisation(Layer):
             values, back = kept["values"], kept["back"]
             if found is None:
                 found = torch.zeros_like(d_values)
-            found.addcmul_(kept["turn"], d_values, value=-1)
-            found.addcmul_(back, self.rows.sum(values * dx, values.ndim), value=-1)
-            found.addcmul_(values, self.rows.sum(back * dx, values.ndim), value=-1)
+            for left, right in (
+                (kept["turn"], d_values),
+                (back, self.rows.sum(values * dx, values.ndim)),
+                (values, self.rows.sum(back * dx, values.ndim)),
+            ):
+                add = found.addcmul_ if self.adds_in_place else found.addcmul
+                found = add(left, right, value=-1)
         pulled[0] = below(found, count)
         return pulled
 
