@@ -35,6 +35,9 @@ _AHEAD = 2
 # or opens so many times that number.
 _WORTH_STARTING, _OPENED_MEANWHILE = 256, 40
 
+# Ours: seconds that a worker outlives a signal that asks it to end.
+_OUTLIVES = 1.0
+
 _ACTIONS: dict[type, Callable[[Any], Any]] = {Decode: decode, Look: look, Digest: digests}
 
 
@@ -126,7 +129,7 @@ class Workers:
                     multiprocessing_context="spawn",
                     collate_fn=_as_it_is,
                     generator=torch.Generator(),  # else torch's own is drawn from
-                    worker_init_fn=_heed_no_signal,
+                    worker_init_fn=_end_after_the_others,
                 )
             return iter(self._loader)
 
@@ -136,27 +139,35 @@ def _main_left_alone() -> Iterator[None]:
     """Start processes that do not run the caller's script once more, which they have no use for.
 
     A process that is spawned imports what ``__main__`` says it was made of; a script that trains
-    without ``if __name__ == "__main__":`` would begin to train in every one of them.
+    without ``if __name__ == "__main__":`` would begin to train in every one of them. Ctrl-C, which
+    reaches all processes of a command, is left to the caller: what is blocked here is so in them.
     """
     main = sys.modules["__main__"]
     said = vars(main)
     made_of = dict(said)
+    blocked = None
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         said["__spec__"] = None
         said.pop("__file__", None)
         yield
     finally:
         said.update({name: made_of[name] for name in ("__spec__", "__file__") if name in made_of})
+        if blocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def _heed_no_signal(_: int) -> None:
-    """Leave it to the process that has the work done to end by a signal, and this one after it.
+def _end_after_the_others(_: int) -> None:
+    """Let the process that has the work done end by a signal first.
 
-    Ctrl-C, and ``scancel`` of Slurm, reach all processes of a command at once; the first to end
-    would be taken for one that was killed.
+    SIGTERM of Slurm's ``scancel`` reaches all processes of a command at once; one that decodes
+    would be taken for one that was killed. It is also how they are ended when all is done.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "setitimer"):  # not on Windows
+        # Not by the signal itself, which torch reports as the end of a process that was killed.
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+        signal.signal(signal.SIGTERM, lambda *_: signal.setitimer(signal.ITIMER_REAL, _OUTLIVES))
 
 
 class _Actions(Dataset[Any]):

@@ -144,6 +144,35 @@ def test_a_script_without_a_guard_is_run_once(data, tmp_path):
 
 
 @pytest.mark.distributed
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_ends_the_first_one_alone(data, tmp_path, number):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, signal, time, torch\n"
+        "from checkpoints import load_data\n"
+        "from checkpoints.data.photos.workers import Workers\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        f"split = load_data('imagenet-lt:{data.train.root},16').train\n"
+        "pieces = Workers(2).map(split.to_decode(torch.arange(60_000) % 12))\n"
+        "for _ in range(6): next(pieces)\n"  # both have begun by then
+        "try:\n"
+        f"    os.killpg(0, {int(number)})\n"
+        "    list(pieces)\n"
+        "except KeyboardInterrupt:\n"
+        "    time.sleep(0.5)\n"
+        "    print('ended')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("ended\n", "")
+
+
+@pytest.mark.distributed
 def test_a_process_that_is_killed_is_one_line(data):
     workers = Workers(1)
     pieces = workers.map(data.train.to_decode(torch.arange(12).repeat(60)))
