@@ -1,5 +1,6 @@
 import contextlib
 import contextvars
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 
 from spectra.system.files.lock import locked
 
+# Matrices are tiny too, and so is what commands do with them that run in processes of their own: a
+# thread of OpenBLAS for each core would wait, spinning, for those of the other workers.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # The nets here are tiny: a second thread costs far more in hand-overs than it computes.
 torch.set_num_threads(1)
 

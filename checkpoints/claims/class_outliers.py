@@ -7,7 +7,7 @@ from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.directions.class_directions import measured_at
 from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.checkpoint import Checkpoint
-from checkpoints.claims.losses_of import ends_of, fixed_losses
+from checkpoints.claims.losses_of import check_fixed, ends_of, fixed_losses
 from checkpoints.data import ImageData
 from checkpoints.training.threads import suitable_threads
 from spectra import Extremes, HessianOperator, cross_class_means, resolve, slq
@@ -43,6 +43,7 @@ def measure_class_outliers(
         InputError: the request does not fit, the loss is no cross-entropy, or there are more than
             16 classes.
     """
+    check_fixed(request)
     losses = Losses.of(checkpoint, data, request)
     classes, solver = data.num_classes, request.solver
     with suitable_threads(data):

@@ -4,11 +4,21 @@ from collections.abc import Iterator
 
 from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.named_classes import chosen_losses
+from checkpoints.analysis.request import AnalysisRequest
 from checkpoints.checkpoint import Checkpoint
 from checkpoints.data.views import FRESH, ImageProtocol
 from spectra import Extremes, HessianOperator, InputError, SolverSettings, extreme_eigenpairs
 from spectra.krylov.defaults import TOLERANCE
 from spectra.system.progress import Progress
+
+
+def check_fixed(request: AnalysisRequest) -> None:
+    """Raise InputError where a request asks for something that is no Hessian of fixed images."""
+    if request.gauss_newton or ImageProtocol.parse(request.images).kind == FRESH:
+        raise InputError(
+            "this is of the Hessian of fixed images; leave out --gauss-newton, and take --images "
+            "plain or frozen:K"
+        )
 
 
 def fixed_losses(checkpoint: Checkpoint, losses: Losses) -> Iterator[tuple[str, HessianOperator]]:
@@ -17,13 +27,8 @@ def fixed_losses(checkpoint: Checkpoint, losses: Losses) -> Iterator[tuple[str, 
     Raises:
         InputError: it asks for something that is no Hessian of fixed images.
     """
-    request = losses.request
-    if request.gauss_newton or ImageProtocol.parse(request.images).kind == FRESH:
-        raise InputError(
-            "this is of the Hessian of fixed images; leave out --gauss-newton, and take --images "
-            "plain or frozen:K"
-        )
-    chosen = chosen_losses(request, checkpoint, losses.data)
+    check_fixed(losses.request)
+    chosen = chosen_losses(losses.request, checkpoint, losses.data)
     for k, (label, classes) in enumerate(chosen.items()):
         op = losses.prepare(label, classes, check=k == 0).op
         yield label, op

@@ -35,14 +35,14 @@ def records(analysis):
 
 def test_numbers_are_those_of_the_command_line_to_the_last_bit():
     checkpoint, data = checkpoints.load_checkpoint("bundled:digits/ce-drw"), checkpoints.load_data()
-    request = checkpoints.AnalysisRequest(classes="8,9,overall", images_per_class=20)
+    request = checkpoints.AnalysisRequest(classes="8,overall", images_per_class=4)
     expected = checkpoints.analyze(checkpoint, data, request)
     images = checkpoint.normalisation(data.train.images)
     found = analyze_classes(
         checkpoint.model(),
         (images, data.train.labels),
-        [8, 9, "overall"],
-        images_per_class=20,
+        [8, "overall"],
+        images_per_class=4,
     )
     # Test images are the command's own.
     without = [replace(record, accuracy=None) for record in expected.records]

@@ -35,17 +35,17 @@ keep_epochs = [1, 2]
 
 [analyze]
 splits = ["train", "test"]
-classes = "0,9,tail"
+classes = "9,tail"
 num_probes = 1
 num_steps = 6
 max_steps = 20
-images_per_class = 8
+images_per_class = 4
 
 [trajectory]
 classes = "9"
 
 [figures]
-density_classes = ["0", "tail"]
+density_classes = ["tail"]
 """
 
 

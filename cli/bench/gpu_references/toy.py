@@ -8,7 +8,7 @@ from checkpoints.data.normalisations import CIFAR
 from checkpoints.models import initialise
 from spectra import make_generator
 
-SIDE = 16
+SIDE = 8
 COUNTS = (20, 18, 16, 14, 13, 12, 11, 10, 9, 8)
 TEST_PER_CLASS = 2
 
