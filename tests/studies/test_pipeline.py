@@ -107,11 +107,13 @@ def _resumed(study: Path, folder: Path) -> bytes:
     return (folder / "results.json").read_bytes()
 
 
+@pytest.mark.distributed
 def test_a_killed_study_ends_in_the_same_bytes(short_file, tmp_path, whole):
     _kill_once("analyses/ce-drw-seed0/train/epoch-*.json", short_file, tmp_path / "out")
     assert _resumed(short_file, tmp_path / "out") == whole
 
 
+@pytest.mark.distributed
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are read from /proc")
 def test_processes_side_by_side_end_with_a_killed_one_and_go_on_to_the_same_bytes(
     short_file, tmp_path, whole

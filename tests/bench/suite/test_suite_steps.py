@@ -43,8 +43,8 @@ def test_an_error_that_is_no_number_is_wrong_too(tmp_path, error):
 
 def test_a_training_that_the_limit_cuts_goes_on_where_it_stood(prepared_folder, tmp_path):
     longer = dataclasses.replace(
-        sizes.TOY, trained=("ce-drw",), train_overrides={"epochs": 40, "batch_size": 32},
-        keep_epochs=(40,),
+        sizes.TOY, trained=("ce-drw",), train_overrides={"epochs": 12, "batch_size": 32},
+        keep_epochs=(12,),
     )  # fmt: skip
     asked = SuiteRequest(tmp_path, prepared_folder, device="cpu", sizes=longer)
     book = ledger(tmp_path)
@@ -61,14 +61,14 @@ def test_a_training_that_the_limit_cuts_goes_on_where_it_stood(prepared_folder, 
     trainings.run(suite, cut)
     item = cut.items["ce-drw"]
     assert item.status == "stopped"
-    assert 1 <= item.found["epochs"] < 40
+    assert 1 <= item.found["epochs"] < 12
     step.items = {}
     trainings.run(suite, step)
     assert step.items["ce-drw"].status == "done"
     epochs = [line.epoch for line in trainings.read_history(history.parent)]
     # The epoch whose state had been saved but not its line is in no line; none is trained twice.
     assert len(set(epochs)) == len(epochs)
-    assert epochs[-1] == 40
+    assert epochs[-1] == 12
 
 
 def test_a_card_too_small_for_two_ways_compares_the_default_one(monkeypatch):
