@@ -26,7 +26,7 @@ from spectra.engines.memory import available_bytes, forecast, resident_bytes
 from spectra.results.directions.image_curvatures import ENDS, ImageCurvatures
 from spectra.results.directions.theorem_result import DirectionReport
 
-CARDS = (8, 12, 16, 24)
+CARDS = (8, 24)
 GIB = 2**30
 IMAGES = 5000
 

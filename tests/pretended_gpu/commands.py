@@ -34,7 +34,7 @@ epochs = 2
 keep_epochs = [1, 2]
 
 [analyze]
-splits = ["train", "test"]
+splits = ["train"]
 classes = "9,tail"
 num_probes = 1
 num_steps = 6
