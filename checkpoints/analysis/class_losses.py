@@ -15,7 +15,8 @@ from checkpoints.choices import DTYPES, REDUCTIONS
 from checkpoints.data import ImageData, ImageProtocol, Normalisation
 from checkpoints.data.photos.cached import CachedPhotos
 from checkpoints.data.photos.photos import Photos
-from checkpoints.data.views import FROZEN, PLAIN
+from checkpoints.data.photos.views import fresh, frozen, with_views
+from checkpoints.data.views import FRESH, FROZEN, PLAIN
 from spectra import HessianOperator, make_generator
 from spectra.classes.chosen_images import ImageChoice, choose_images
 from spectra.classes.each_loss import PreparedLoss
@@ -153,11 +154,19 @@ class Losses:
 
     def _inputs(self, index: Tensor, generator: torch.Generator) -> tuple[Samples, Draw | None]:
         """Return the images that the protocol makes of the chosen, and how to draw them anew."""
-        dtype = TORCH_DTYPES[self.request.dtype]
+        dtype, flip = TORCH_DTYPES[self.request.dtype], self.protocol.flip
 
         def finish(images: Tensor) -> Tensor:
             return self.normalisation(images, dtype)
 
+        if self.photos is not None and self.protocol.kind == FRESH:
+            draw = fresh(self.photos, index, finish, generator, self.request.device, flip=flip)
+            return draw(), draw
+        if self.photos is not None and self.protocol.kind == FROZEN:
+            some = with_views(self.photos.photos.subset(index), self.protocol.views, generator)
+            views = self.photos.beside(some)
+            decode_for(views, torch.arange(len(views.photos)))
+            return frozen(views, finish, self.request.device, flip=flip), None
         if self.photos is not None:
             decode_for(self.photos, index)
             return self.photos.lazily(index, finish, self.request.device), None
@@ -177,15 +186,22 @@ def _image_protocol(
     """Return the choice of images, with the crops and flips that the checkpoint was trained with.
 
     Raises:
-        InputError: it reads wrong, or the recipe has no augmentation to draw from, or images that
-            lie in files are to be augmented.
+        InputError: it reads wrong, or the recipe has no augmentation to draw from, or every view of
+            images that lie in files is asked for.
     """
     recipe = checkpoint.recipe
-    if isinstance(data.train, Photos) and request.images != PLAIN:
-        raise InputError(
-            f"images {request.images} are of images that lie in memory, and those of {data.name} "
-            "are decoded from files; take --images plain, or give some of them as folder:PATH,SIZE"
-        )
+    if isinstance(data.train, Photos):  # whose crops have no padding
+        return _protocol_of_photos(request, data, flip=recipe is None or recipe.augment_flip)
     if recipe is None:  # the published code's, and most strangers'
         return ImageProtocol.parse(request.images)
     return ImageProtocol.parse(request.images, crop=recipe.augment_crop, flip=recipe.augment_flip)
+
+
+def _protocol_of_photos(request: AnalysisRequest, data: ImageData, *, flip: bool) -> ImageProtocol:
+    protocol = ImageProtocol.parse(request.images, flip=flip)
+    if protocol.kind == FROZEN and protocol.draws is None:
+        raise InputError(
+            f"images {request.images} are every crop and flip, and the crops of {data.name} are "
+            "cut at random places and sizes; take --images frozen:K"
+        )
+    return protocol

@@ -29,8 +29,9 @@ class CachedPhotos:
     """
 
     def __init__(self, photos: Photos, *, room: int, workers: Workers | None = None) -> None:
-        self.photos = photos
+        self.photos, self.room = photos, room
         self.workers = workers or Workers()
+        self._beside: CachedPhotos | None = None
         channels, height, width = photos.shape
         self.most = max(0, room // (channels * height * width))
         self._kept: dict[int, Tensor] = {}
@@ -65,6 +66,23 @@ class CachedPhotos:
             self._kept.update(self._decoded(fitting))
             self._next = len(self._order)
             return len(missing) - len(fitting)
+
+    def beside(self, photos: Photos) -> "CachedPhotos":
+        """Return others with the same room and workers, such as random crops of some of these.
+
+        Those of the call before are dropped, unless they are few: losses of few images are analyzed
+        several at once, one of many alone.
+        """
+        if self._beside is not None and len(self._beside.photos) > _FAR:
+            self._beside.drop()
+        self._beside = CachedPhotos(photos, room=self.room, workers=self.workers)
+        return self._beside
+
+    def drop(self) -> None:
+        """Keep nothing; what is asked for from now on is decoded when it is."""
+        with self._lock:
+            self.most = 0
+            self._kept, self._ahead, self._stream = {}, {}, iter(())
 
     def take(self, positions: Tensor) -> Tensor:
         """Return images at positions in the split, int64 (k,), as uint8 (k, 3, size, size).

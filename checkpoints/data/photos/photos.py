@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from checkpoints.data.photos.crops import CROP_ROWS
 from checkpoints.data.photos.decoding import CUT, WHOLE, Decode, Decoded, Fault, Look
 from checkpoints.data.photos.workers import PIECE, Workers
 from spectra.errors import InputError
@@ -38,6 +39,9 @@ class Photos:
         labels: int64 (n,).
         size: pixels of a side of the images that are made of them.
         origin: the list that names them, for people.
+        draws: what is random about each, a column of
+            :func:`checkpoints.data.photos.crops.draw_views`, where they are random crops, drawn
+            once; None: they stand for themselves.
     """
 
     root: Path
@@ -45,6 +49,7 @@ class Photos:
     labels: Tensor
     size: int = SIDE
     origin: str = "the list"
+    draws: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -78,7 +83,8 @@ class Photos:
     def subset(self, index: Tensor) -> "Photos":
         """Return the images at the positions ``index`` (n,), in that order."""
         paths = tuple(self.paths[i] for i in index.tolist())
-        return replace(self, paths=paths, labels=self.labels[index])
+        draws = None if self.draws is None else self.draws[:, index]
+        return replace(self, paths=paths, labels=self.labels[index], draws=draws)
 
     def counts(self, num_classes: int) -> tuple[int, ...]:
         """Return the number of images of each class."""
@@ -125,9 +131,11 @@ class Photos:
         Args:
             index: positions, int64 (n,); None: all.
             draws: random crops, see :func:`checkpoints.data.photos.crops.draw_views`, (k, n);
-                None: images as evaluation sees them.
+                None: the images' own, else images as evaluation sees them.
         """
         chosen = range(len(self)) if index is None else index.tolist()
+        if draws is None and self.draws is not None:
+            draws = (self.draws if index is None else self.draws[:, index])[:CROP_ROWS]
         paths = [self.paths[i] for i in chosen]
         crops = None if draws is None else draws.numpy()
         pixels = limit("image_pixels")

@@ -9,8 +9,10 @@ import torch
 from written_photos import write_photos
 
 from checkpoints import AnalysisRequest, Recipe, analyze, load_data, train
+from checkpoints.analysis.class_losses import Losses
 from checkpoints.analysis.inputs import photo_memory
 from checkpoints.data import LabelledImages
+from checkpoints.data.photos.crops import draw_views
 from checkpoints.data.photos.workers import Workers
 from checkpoints.training.images.in_files import ImagesInFiles
 from spectra import SolverSettings, make_generator
@@ -97,10 +99,50 @@ def test_an_analysis_without_room_for_its_images_says_so_and_has_the_same_number
     assert "5 of 5 images have no room in memory and are decoded anew" in caplog.text
 
 
-@pytest.mark.parametrize("images", ["frozen:2", "fresh"])
-def test_augmented_images_of_files_are_refused_in_one_line(data, trained, images):
+def hessian_over(data, trained, images):
+    """The Hessian of class 0 over some choice of images, and what draws them anew."""
     request = AnalysisRequest(classes="0", images=images, solver=FEW)
-    with pytest.raises(InputError, match=f"images {images} are of images that lie in memory"):
+    made = Losses.of(trained, data, request).prepare("0", (0,), check=False)
+    return made.op, made.draw
+
+
+def test_frozen_images_of_files_are_the_crops_that_training_would_show(data, trained):
+    op, _ = hessian_over(data, trained, "frozen:3")
+    draws = draw_views(15, make_generator(0, "augmentation", "train", "0"))
+    order = torch.arange(5).repeat_interleave(3)  # class 0 comes first
+    assert torch.equal(op.images[:], torch.cat(epoch(data, [15], order, draws)))
+    some = torch.tensor([11, 3])
+    assert torch.equal(op.images[some], op.images[:][some])
+    assert op.labels.tolist() == [0] * 15
+
+
+def test_crops_that_memory_has_no_room_for_are_decoded_anew(data, trained, monkeypatch, caplog):
+    wanted, _ = hessian_over(data, trained, "frozen:3")
+    monkeypatch.setattr(photo_memory, "_SHARE", 0.0)
+    found, _ = hessian_over(data, trained, "frozen:3")
+    assert torch.equal(found.images[:], wanted.images[:])
+    assert "15 of 15 images have no room in memory" in caplog.text
+
+
+def test_fresh_images_of_files_are_drawn_at_every_product(data, trained):
+    op, draw = hessian_over(data, trained, "fresh")
+    again, repeated = hessian_over(data, trained, "fresh")
+    assert torch.equal(op.images[:], again.images[:])
+    first = draw()
+    assert not torch.equal(first, op.images[:])
+    assert torch.equal(first, repeated())
+
+
+def test_an_analysis_takes_random_crops_of_files(data, trained):
+    for images, n in (("frozen:2", 10), ("fresh", 5)):
+        request = AnalysisRequest(classes="0", images=images, solver=FEW)
+        (record,) = analyze(trained, data, request).records
+        assert record.n == n
+
+
+def test_every_view_of_images_of_files_is_refused_in_one_line(data, trained):
+    request = AnalysisRequest(classes="0", images="frozen:all", solver=FEW)
+    with pytest.raises(InputError, match="images frozen:all are every crop and flip, and the"):
         analyze(trained, data, request)
 
 
