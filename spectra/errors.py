@@ -15,7 +15,14 @@ class InputError(SpectraError, ValueError):
 
 
 class NonFiniteError(SpectraError, ArithmeticError):
-    """A loss, a gradient or a Hessian-vector product held NaN or infinity."""
+    """A loss, a gradient or a Hessian-vector product held NaN or infinity.
+
+    Attributes:
+        found: of several losses, a :class:`spectra.Analysis` of those that had numbers; None where
+            none had, or a single one was asked for.
+    """
+
+    found: object = None
 
 
 class OperatorError(SpectraError, ValueError):

@@ -15,9 +15,11 @@ from checkpoints.data import ImageData
 from spectra import Analysis, LossAnalysis, load_analysis
 from spectra.errors import InputError
 from spectra.results.analysis import analysis_to_plain
+from spectra.results.provenance import CheckpointIdentity
 from spectra.system.files.names import file_name
 from spectra.system.files.reading import file_digest, read_bytes
 from spectra.system.files.sealed_json import is_whole, write_sealed
+from spectra.system.files.writing import to_json
 
 logger = logging.getLogger(__name__)
 
@@ -58,12 +60,22 @@ class KeptLosses:
     inputs: str
 
     def keep(self, kept: KeptLoss) -> None:
-        """Write ``LABEL.json``: a result, what it is of, the code that found it, and a digest."""
-        analysis = replace(self.header, records=(kept.record,), versions=self._versions())
+        """Write ``LABEL.json``: a result, what it is of, the code that found it, and a digest.
+
+        Of the checkpoint it has the name, the epoch and the digest: what else a header says may be
+        long (8,142 classes have as many sizes), and is known by its digest.
+        """
+        analysis = replace(
+            self.header,
+            checkpoint=self._in_short,
+            records=(kept.record,),
+            versions=self._versions(),
+        )
         write_sealed(
             self._path(kept.record.label),
             {
                 **analysis_to_plain(analysis),
+                "header": self._header_digest,
                 "inputs": self.inputs,
                 "warm_before": kept.warm_before,
                 "warm_left": kept.warm_left,
@@ -115,7 +127,8 @@ class KeptLosses:
         except (InputError, ValueError, RecursionError):
             return None
         same = (
-            kept.checkpoint == self.header.checkpoint
+            kept.checkpoint == self._in_short
+            and plain.get("header") == self._header_digest
             and kept.protocol == self.header.protocol
             and kept.versions == self._versions()
             and len(kept.records) == 1
@@ -126,6 +139,18 @@ class KeptLosses:
         if not same:
             return None
         return KeptLoss(kept.records[0], warm_before, plain.get("warm_left"), plain.get("vectors"))
+
+    @functools.cached_property
+    def _in_short(self) -> CheckpointIdentity:
+        """What a file says of the checkpoint itself."""
+        whole = self.header.checkpoint
+        return CheckpointIdentity(whole.name, epoch=whole.epoch, digest=whole.digest)
+
+    @functools.cached_property
+    def _header_digest(self) -> str:
+        """SHA-256 of all that the header says."""
+        plain = analysis_to_plain(replace(self.header, records=()))
+        return hashlib.sha256(to_json(plain).encode()).hexdigest()
 
     def _path(self, label: str) -> Path:
         return self.folder / f"{file_name(label)}.json"

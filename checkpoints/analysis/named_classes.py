@@ -89,6 +89,27 @@ def drawn_classes(text: str, groups: Groups, *, seed: int) -> dict[str, tuple[in
     return {name: _drawn(name, groups[name], number, seed) for name, number in asked.items()}
 
 
+def smaller_groups(
+    request: AnalysisRequest, checkpoint: Checkpoint, data: ImageData
+) -> tuple[str, ...]:
+    """Return a line for each group that is to give more classes than it has, as ``tail:50`` may.
+
+    ``sample:50`` asks for as many as there are, of groups of any size.
+    """
+    groups = request.groups_of(checkpoint.class_counts or data.class_counts)
+    groups, said = _with_images(groups, request, data), []
+    for part in filter(None, request.classes.replace(" ", "").split(",")):
+        word, colon, number = part.partition(":")
+        name = in_words_of(groups, word)
+        if not colon or name == SAMPLE:
+            continue
+        there = len(drawn_classes(part, groups, seed=_seed(request))[name])
+        if there < int(number):
+            classes = "1 class" if there == 1 else f"{there} classes"
+            said.append(f"{part}: group {name} has {classes} with images; all are analyzed")
+    return tuple(said)
+
+
 def _drawn(name: str, classes: tuple[int, ...], number: int, seed: int) -> tuple[int, ...]:
     generator = make_generator(seed, "sample of classes", name)
     order = torch.randperm(len(classes), generator=generator).tolist()

@@ -111,6 +111,7 @@ def analyze(
     from checkpoints import DataRequest, load_checkpoint
     from checkpoints.analysis.compare_protocols import PROTOCOLS, parse_protocols
     from checkpoints.analysis.data_of import data_for, notes_of
+    from checkpoints.analysis.named_classes import smaller_groups
     from checkpoints.data.views import FRESH, ImageProtocol
     from checkpoints.load import notes_of_folder
     from cli.display.analyses import analysis_tables
@@ -133,7 +134,8 @@ def analyze(
     wanted = DataRequest(source or "digits", **profile) if profile else None
     data, notes = data_for(loaded, source, request=wanted)
     of_loaded = notes_of(loaded, data, request.normalisation)
-    for text in (*notes_of_folder(checkpoint), *of_loaded, *notes):
+    fewer = smaller_groups(request, loaded, data)
+    for text in (*notes_of_folder(checkpoint), *of_loaded, *notes, *fewer):
         note(f"note: {text}")
     if compare_protocols:
         from cli.commands.protocols.compared import compare

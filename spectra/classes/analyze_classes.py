@@ -1,7 +1,6 @@
 """The spectra of single classes of a model that a caller has in hand."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from spectra.classes.chosen_images import ChosenImages, choose_of_data
 from spectra.classes.each_loss import PreparedLoss, analyze_each
 from spectra.classes.identity import library_versions, loss_name, weights_digest
 from spectra.classes.labels import Classes, check_label_of_data
+from spectra.classes.many.those_with_numbers import those_with_numbers
 from spectra.engines.memory import check_room_to_build
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
@@ -96,14 +96,10 @@ def analyze_classes(
         tol: relative residual asked of the extremes; None: .01 beside a density, else .03.
         max_steps: limit on the steps of the run that the extremes come from.
         certify_below: go on until λmin is bounded from below too.
-        top: eigenvalues wanted at each end, copies counted; 0: λmin and λmax alone. Vectors are
-            those of :func:`spectra.counted_eigenpairs`.
-        per_layer: find λmin, λmax and trace of every layer's block too, see
-            :func:`spectra.layer_spectra`.
-        bending: measure what negative curvature does within ``radius``, see
-            :func:`spectra.measure_bending`.
-        stationary: search for a stationary point near by, see
-            :func:`spectra.find_stationary_point`.
+        top: eigenvalues wanted at each end, copies counted; see :func:`spectra.counted_eigenpairs`.
+        per_layer: look at every layer's block too, see :func:`spectra.layer_spectra`.
+        bending: measure what negative curvature does, see :func:`spectra.measure_bending`.
+        stationary: search for a stationary point, see :func:`spectra.find_stationary_point`.
         weight_decay: c of ½ c ‖w‖², which is part of what training minimises, and so of the loss
             of classes ``overall`` alone.
         images_per_class: limit on the images of a class, drawn at random; None: every image.
@@ -127,6 +123,7 @@ def analyze_classes(
     Raises:
         InputError: an argument is not as above, or does not fit into the memory.
         NonFiniteError: a product held NaN or infinity; the message names class, probe and step.
+            Its ``found``, an :class:`Analysis`, has the others: of 32 or more small ones all.
         OperatorError: the loss is no function of the weights alone, or not a mean over images.
 
     >>> import torch, spectra
@@ -258,9 +255,8 @@ def analyze_chosen(
     if check:
         check_room_to_build(trained_and_held(model, parameters), memory, where)
     with caller_left_alone():
-        records = {
-            record.label: replace(record, extremes=None)  # a class's vectors are not to stay
-            for record in analyze_each(
+        records, failed = those_with_numbers(
+            analyze_each(
                 chosen.losses,
                 prepare,
                 settings=settings,
@@ -268,16 +264,16 @@ def analyze_chosen(
                 radius=radius,
                 tau=tau,
                 on_progress=on_progress,
-            )
-        }
-    state = model.state_dict()
-    return Analysis(
+            ),
+            list(chosen.losses),
+        )
+    found = Analysis(
         checkpoint=CheckpointIdentity(
             name=str(name or type(model).__name__),
             epoch=epoch,
             architecture={"name": type(model).__name__},
             class_counts=chosen.class_counts,
-            digest=weights_digest(state),
+            digest=weights_digest(model.state_dict()),
             data=chosen.description(),
         ),
         protocol=AnalysisProtocol(
@@ -295,6 +291,10 @@ def analyze_chosen(
             tau=tau,
             solver=settings,
         ),
-        records=tuple(records[label] for label in chosen.losses if label in records),
+        records=records,
         versions=library_versions(),
     )
+    if failed is None:
+        return found
+    failed.found = found if records else None
+    raise failed

@@ -34,10 +34,14 @@ def within(
 def counted(
     on_progress: Progress | None, planned: int, *, before: int = 0
 ) -> Callable[[int], None] | None:
-    """Return a callback for steps alone, which reports ("", ``before`` + steps, ``planned``)."""
+    """Return a callback for steps alone, which reports ("", ``before`` + steps, ``planned``).
+
+    Where more steps are made than were planned, as corrections are after the last Lanczos step
+    that was allowed, so many were.
+    """
     if on_progress is None:
         return None
-    return lambda steps: on_progress("", before + steps, planned)
+    return lambda steps: on_progress("", before + steps, max(planned, before + steps))
 
 
 def same_whole(before: str, after: str) -> bool:

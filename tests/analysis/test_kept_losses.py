@@ -60,6 +60,15 @@ def test_what_other_code_has_kept_is_computed_again(kept, code):
     assert json.loads(kept.read_text())["versions"]["code"] == code_digest()
 
 
+def test_of_many_classes_a_kept_loss_does_not_repeat_what_is_of_all(kept):
+    unit = json.loads(kept.read_text())
+    assert unit["checkpoint"]["name"]
+    assert not {"class_counts", "data"} & {k for k, v in unit["checkpoint"].items() if v}
+    unit["header"] = "0" * 64
+    sealed_again(kept, unit)
+    assert analyzed(kept.parent).loss != TAMPERED
+
+
 def test_the_result_itself_does_not_name_the_code(kept):
     request = AnalysisRequest(classes="9", images_per_class=2)
     assert "code" not in analyze(DIGITS, request=request, units=kept.parent / "other").versions

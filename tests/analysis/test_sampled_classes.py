@@ -4,8 +4,12 @@ from collections import Counter
 
 import pytest
 
-from checkpoints import AnalysisRequest, analyze
-from checkpoints.analysis.named_classes import drawn_classes, parse_selection
+from checkpoints import AnalysisRequest, analyze, load_checkpoint, load_data
+from checkpoints.analysis.named_classes import (
+    drawn_classes,
+    parse_selection,
+    smaller_groups,
+)
 from spectra import InputError, SolverSettings
 from spectra.results.groups.summary import group_summaries
 
@@ -74,3 +78,9 @@ def test_the_word_of_another_kind_of_data_names_the_same_group():
     groups = {"many": (0, 1), "medium": (2,), "few": (3, 4, 5)}
     assert list(drawn_classes("tail:2", groups, seed=0)) == ["few"]
     assert len(parse_selection("tail:2,head", groups, num_classes=6)) == 3
+
+
+def test_a_group_of_fewer_classes_than_are_asked_for_is_named():
+    trained, data = load_checkpoint("bundled:digits/ce-drw"), load_data()
+    said = smaller_groups(AnalysisRequest(classes="tail:50,mid:2,sample:9"), trained, data)
+    assert said == ("tail:50: group tail has 3 classes with images; all are analyzed",)

@@ -17,6 +17,12 @@ def test_counted_reports_steps_after_those_before():
     assert seen == [("", 85, 160)]
 
 
+def test_more_steps_than_were_planned_are_as_many():
+    seen = []
+    counted(lambda *row: seen.append(row), 12, before=12)(6)
+    assert seen == [("", 18, 18)]
+
+
 def test_there_is_no_callback_of_none():
     assert within(None, "class 8") is None
     assert counted(None, 80) is None

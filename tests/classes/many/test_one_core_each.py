@@ -90,8 +90,10 @@ def test_a_class_without_numbers_is_named_when_the_others_are_there(model, data,
     usual, seen = one_core_each.analyze_loss, []
     monkeypatch.setattr(one_core_each, "analyze_loss", fails_for_one)
     told = {"on_progress": lambda what, *_: seen.append(what), "bending": False}
-    with pytest.raises(NonFiniteError, match=r"class 1: .*NaN or infinity"):
+    with pytest.raises(NonFiniteError, match=r"class 1: .*NaN or infinity") as caught:
         analyzed(model, data, **told)
+    assert isinstance(caught.value.found, Analysis)
+    assert [record.label for record in caught.value.found.records] == ["0", "2", "3"]
     assert {"class 0 (1 of 4)", "class 2 (3 of 4)"} <= set(seen)
     assert not settings_are_held()
 
