@@ -129,7 +129,7 @@ CASES = [
 ]
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=CASES, scope="module")
 def case(request, trained_nets) -> Case:
     kind, _, name = request.param.partition(" of ")
     return PLAIN[kind]() if not name else (NETWORKS | MORE)[kind](trained_nets[name])

@@ -64,9 +64,7 @@ def assert_products(op: HessianOperator, model: nn.Module, weights: Tensor) -> N
     assert relative_error(op.gauss_newton().matmat(vectors), expected) <= ROUNDING
 
 
-@pytest.mark.parametrize("kind", ["smooth_mlp", "conv_resnet"])
-def test_the_rest_of_the_hessian_is_the_dense_one_without_it(trained_nets, kind):
-    net = trained_nets[kind]
+def test_the_rest_of_the_hessian_is_the_dense_one_without_it(net):
     op = HessianOperator(net.model, net.images, net.labels, dtype=DOUBLE, micro_chunk=5)
     matrix = dense_gauss_newton(net.model, net.images, net.labels)
     rest = (op - op.gauss_newton()).dense()

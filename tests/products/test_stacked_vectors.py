@@ -1,5 +1,7 @@
 """Several vectors at once, and the layouts of memory."""
 
+import functools
+
 import pytest
 import torch
 from oracles import random_vector
@@ -31,14 +33,20 @@ def test_rows_of_matmat_are_matvecs_to_the_bit(way, dtype):
     assert all(torch.equal(row, op.matvec(v)) for row, v in zip(rows, vectors, strict=True))
 
 
+@functools.cache
+def by_double_backward(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    op = operator(make_net(name), products="double-backward")
+    vectors = torch.stack([random_vector(op.size, i) for i in range(5)])
+    return vectors, op.matmat(vectors)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("stacked", [1, 2, 5])
 @pytest.mark.parametrize("name", sorted(TANGENT))
 def test_stacked_vectors_and_layouts_give_the_products_of_double_backward(name, stacked, layout):
-    model, tuning = make_net(name), Tuning(layout=layout, stacked=stacked)
-    op = operator(model, products="tangent", tuning=tuning)
-    vectors = torch.stack([random_vector(op.size, i) for i in range(5)])
-    expected = operator(model, products="double-backward").matmat(vectors)
+    vectors, expected = by_double_backward(name)
+    tuning = Tuning(layout=layout, stacked=stacked)
+    op = operator(make_net(name), products="tangent", tuning=tuning)
     assert float((op.matmat(vectors) - expected).norm()) <= ROUNDING * float(expected.norm())
 
 
