@@ -12,9 +12,9 @@ from spectra.engines.forecasts.needed import (
     judging_bytes,
     needed_bytes,
     vector_bytes,
+    wanted_vectors,
     working_bytes,
 )
-from spectra.engines.own import LEAST_ACTIVE
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
 from spectra.krylov.basis import bytes_per_vector, fixed_bytes
@@ -86,7 +86,7 @@ def forecast(
     """
     if num_vectors < 1:
         raise InputError(f"num_vectors must be at least 1, got {num_vectors}")
-    collect_large_garbage(8 * op.size)
+    collect_large_garbage(8 * getattr(op, "network_size", op.size))
     give_back_free_memory(op.device)
     resident = resident_bytes(op.device)
     wanted = min(num_vectors, op.size + 1)
@@ -134,9 +134,7 @@ def planned_memory(
     """
     limit = default_limit(op.device) if limit is None else limit
     limit -= limit // _HOLES
-    wanted = max(settings.num_steps, settings.max_steps)
-    if settings.on_active_images:
-        wanted = max(wanted, LEAST_ACTIVE)
+    wanted = wanted_vectors(settings)
     judging = judging_bytes(op, settings)
     following = following_bytes(op, settings, limit - resident_bytes(op.device))
 
@@ -191,7 +189,7 @@ def within_limit(
         InputError: not even one chunk and 12 vectors fit, or not what the settings ask for: the
             float64 pass, the vectors of a density, those of ``top`` eigenpairs.
     """
-    wanted = max(settings.num_steps, settings.max_steps)
+    wanted = wanted_vectors(settings)
     together = op.vectors_a_pass > 1 and settings.num_probes > 1
     # Probes that step together have their vectors at once; where those do not fit, they follow each
     # other, which a limit of the basis says.

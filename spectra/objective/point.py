@@ -31,6 +31,7 @@ class NetworkPoint:
         parameters: the trainable ones, in the order of a vector.
         parameter_slices: which entries of a vector belong to which parameter.
         size: P.
+        network_size: numbers in all its parameters, those that are held fixed too.
     """
 
     model: nn.Module
@@ -40,6 +41,7 @@ class NetworkPoint:
     parameters: list[nn.Parameter]
     parameter_slices: ParameterSlices
     size: int
+    network_size: int
 
     def _take_network(self, model: nn.Module) -> None:
         """Have ``model``, which nobody else has, as the network, and a point of its own."""
@@ -56,6 +58,7 @@ class NetworkPoint:
             tuple(self.names), tuple(p.shape for p in self.parameters)
         )
         self.size = self.parameter_slices.size
+        self.network_size = sum(p.numel() for p in model.parameters())
         self._displacement = _Displacement()
         self._in_place = ParametersInPlace(model)
 

@@ -84,7 +84,7 @@ class ChunkedOperator(FrozenLoss, SymmetricOperator):
         known = self if self.dtype == torch.float64 else self._double
         if known is not None:
             return known
-        collect_large_garbage(8 * self.size)  # such as another one of these
+        collect_large_garbage(8 * self.network_size)  # such as another one of these
         double = self._in_float64()
         # As many bytes in work as in float32; on a CPU, what convolutions unfold fits the cache.
         double.micro_chunk = max(1, self.micro_chunk // (2 if self.device.type == "cuda" else 16))

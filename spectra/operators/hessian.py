@@ -148,7 +148,7 @@ class HessianOperator(ChunkedOperator):
         )
         self.label = label
         self.count = ImageCount()
-        map_large_blocks(self.size * self.dtype.itemsize)
+        map_large_blocks(self.network_size * self.dtype.itemsize)
         if isinstance(tuning, str) and tuning != MEASURED:
             raise InputError(f"tuning must be a Tuning or {MEASURED!r}, got {tuning!r}")
         measured = isinstance(tuning, str)
@@ -163,7 +163,7 @@ class HessianOperator(ChunkedOperator):
             with self._exact():
                 check_as_given(self, plain_model(model))
         known = self._choose(products, few)
-        collect_large_garbage(8 * self.size)  # of the copies that were compared
+        collect_large_garbage(8 * self.network_size)  # of the copies that were compared
         self._products = self._made(self.tuning)
         if micro_chunk is None and self.device.type == "cuda":
             self.shrink_chunks(largest_chunk(self.device))
@@ -172,7 +172,7 @@ class HessianOperator(ChunkedOperator):
         self.choice = replace(self.choice, tuning=self.tuning.describe())
         if few is not None:
             self._check_products(few, known, may_change=products == "auto")
-            collect_large_garbage(8 * self.size)
+            collect_large_garbage(8 * self.network_size)
         self._take_weight_decay(weight_decay)  # no check is of it
 
     @passes_of_network()

@@ -11,7 +11,13 @@ from oracles import hessian_of
 from torch import nn
 
 from spectra import HessianOperator, InputError, SolverSettings, analyze_classes, analyze_loss
-from spectra.engines.forecasts.needed import BENDING, BOOTSTRAP, SEARCH
+from spectra.engines.forecasts.needed import (
+    BENDING,
+    BOOTSTRAP,
+    SEARCH,
+    judging_bytes,
+    needed_bytes,
+)
 from spectra.engines.memory import (
     check_room_to_build,
     forecast,
@@ -52,7 +58,7 @@ net = torch.nn.Sequential(
     torch.nn.Linear(3768, 10),
 )
 settings = SolverSettings(OPTIONS)
-op = HessianOperator(net, images, labels, memory_budget=0)
+op = HessianOperator(net, images, labels, memory_budget=0, parameters=PARAMETERS)
 print(usual_peak(op, settings, planned_memory(op, settings, limit=MEMORY)))
 op, settings = within_limit(op, settings, limit=MEMORY)
 analyze_loss(op, label="x", classes=(0, 1), settings=settings)
@@ -62,16 +68,22 @@ print([1024 * int(x.split()[1]) for x in open("/proc/self/status") if x.startswi
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("memory", "options"),
+    ("memory", "options", "parameters"),
     [
-        (FOUR, "num_probes=1, num_steps=10, max_steps=20"),
-        (FOUR, "num_probes=0, max_steps=300"),
-        (3 * FOUR // 4, "num_probes=1, num_steps=30, max_steps=40, basis='auto', bending=False"),
+        (FOUR, "num_probes=1, num_steps=10, max_steps=20", None),
+        (FOUR, "num_probes=0, max_steps=300", None),
+        (
+            3 * FOUR // 4,
+            "num_probes=1, num_steps=30, max_steps=40, basis='auto', bending=False",
+            None,
+        ),
+        (FOUR, "num_probes=1, num_steps=10, max_steps=20", "4"),
     ],
-    ids=["density", "extremes", "half"],
+    ids=["density", "extremes", "half", "subset"],
 )
-def test_what_is_forecast_is_within_a_fifth_of_what_was_taken(memory, options):
+def test_what_is_forecast_is_within_a_fifth_of_what_was_taken(memory, options, parameters):
     text = FORECAST.replace("MEMORY", str(memory)).replace("OPTIONS", options)
+    text = text.replace("PARAMETERS", repr(parameters))
     run = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     said, taken = map(int, run.stdout.split()[-2:])
     assert 0.8 * taken <= said <= 1.2 * taken
@@ -143,6 +155,14 @@ def test_parameters_that_are_held_fixed_take_little_of_building(settled):
     check_room_to_build((MIB, 9 * MIB), 512 * MIB, "cpu")
     with pytest.raises(InputError, match=r"1,048,576 parameters with its checks is 0\.543 GiB"):
         check_room_to_build((MIB, 14 * MIB), 512 * MIB, "cpu")
+
+
+def test_what_a_subset_holds_fixed_is_counted_in_float64():
+    net = nn.Sequential(nn.Linear(50, 50), nn.Tanh(), nn.Linear(50, 3))
+    op = HessianOperator(net, torch.ones(6, 50), [0, 1, 2] * 2, parameters="2", check=False)
+    assert op.network_size == op.size + 50 * 51
+    assert judging_bytes(op, SolverSettings()) > 8 * op.network_size
+    assert needed_bytes(BOOTSTRAP, op) > 8 * op.network_size
 
 
 def test_an_analysis_that_cannot_be_built_within_memory_is_refused_before_any_work():

@@ -103,8 +103,12 @@ def test_the_second_pass_of_none_takes_as_many_products(op):
     assert len(seen) == 30 + 29  # the last vector needs no product
 
 
+@pytest.mark.parametrize("entries", [None, 64], ids=["whole", "in pieces"])
 @pytest.mark.parametrize("storage", ["host", "half"])
-def test_storages_in_several_slabs_equal_one(op, storage):
+def test_storages_in_several_slabs_equal_one(op, storage, entries, monkeypatch):
+    if entries:  # as large vectors are worked on
+        monkeypatch.setattr("spectra.krylov.basis.host.PIECE", 0)
+        monkeypatch.setattr("spectra.krylov.basis.host._ENTRIES", entries)
     lanczos = run(op, storage, 21)
     basis = lanczos.basis
     rows = basis._columns(22, slice(None))

@@ -5,7 +5,7 @@ import torch
 from image_data import Compiled
 from torch import nn
 
-from spectra import class_hessian
+from spectra import OperatorError, class_hessian
 from spectra.objective.network.own_calls import OwnCalls
 from spectra.objective.network.own_copy import own_copy
 
@@ -105,3 +105,21 @@ def test_gradients_and_backward_hooks_of_the_caller_are_no_part_of_a_copy():
     assert not called
     assert all(parameter.grad is None for parameter in op.parameters)
     assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+class MovesItsWeight(nn.Linear):
+    """A forward pass that changes a parameter in place, unseen by torch's version counter."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.weight.data.copy_(self.weight.data.flip(0))
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("large", [2**26, 0], ids=["copied", "by fingerprints"])
+def test_a_pass_that_changes_a_parameter_is_refused_by_its_name(large, monkeypatch):
+    monkeypatch.setattr("spectra.objective.network.forward_state._LARGE", large)
+    images = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    fixed = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    torch.testing.assert_close(own_copy(fixed, torch.float32)(images), fixed(images))
+    with pytest.raises(OperatorError, match=r"changes the parameter 1\.weight in place"):
+        own_copy(nn.Sequential(nn.Linear(3, 2), MovesItsWeight(2, 2)), DOUBLE)(images.double())

@@ -13,6 +13,7 @@ import torch
 
 from spectra.engines.forecasts.memory_forecast import MemoryForecast
 from spectra.engines.forecasts.planned_products import BOOTSTRAP_IMAGES, USUAL_STEPS
+from spectra.engines.own import LEAST_ACTIVE
 from spectra.engines.settings import SolverSettings
 from spectra.krylov.basis import bytes_per_vector
 from spectra.objective.short_memory import chunk_share
@@ -20,26 +21,29 @@ from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.hessian import HessianOperator
 from spectra.operators.interface import SymmetricOperator
 
+# Of each phase, and the same where batch norms are folded into weights, which holds W' and its
+# factors beside the network and makes more on the way.
+#
 # While an operator is built and checked: the network in float64, gradient, direction and product
 # that are compared, and two more products beside them; and where nothing is known of the network
 # yet, the graphs of a gradient, which may be as large as it.
-_BUILDING, _GRAPHS = 8, 3
+_BUILDING, _GRAPHS = (8, 15), 3
 # While Lanczos runs and its ends are made vectors, beside a worker's own two: the sum, both ends,
 # and what a product holds on its way.
-_WORK = 3
+_WORK = (3, 6)
 # While both ends are judged in float64: the network, both ends, the sum, and what a product holds;
 # for each further eigenpair four.
-_JUDGING, _A_PAIR = 6, 4
+_JUDGING, _A_PAIR = (7, 17), 4
 # What follows where there is room for it, both ends and the gradient included; of a search, its
 # longest Lanczos run, 200 steps, and what is beside it.
 BOOTSTRAP, BENDING = "bootstrap over the images", "measure of what bending does"
 SEARCH = "search for a stationary point"
-_FOLLOWING = {BOOTSTRAP: 11, BENDING: 14, SEARCH: 230}
-# Folded norms hold and make as many vectors again: a ResNet-50's judging took 18.
-_FOLDED = 2
+_FOLLOWING = {BOOTSTRAP: (11, 19), BENDING: (14, 18), SEARCH: (230, 240)}
 # Ours: vectors of a usual run on active images, its model, and a subspace of ten in float64 with
 # their products.
 _ACTIVE = 100
+# Ours: vectors in work beside those of Lanczos, less those that there are while room grows.
+_IN_WORK_LESS = 8
 # In float64, chunks of a sixteenth of the images and twice the bytes, at least one image.
 _IMAGES_LESS, _WIDER = 16, 2
 
@@ -51,7 +55,7 @@ def building_bytes(size: int, held: int = 0) -> int:
         size: P.
         held: numbers of the network that the matrix is not by: in float32 and in float64.
     """
-    return (_BUILDING + _GRAPHS) * 8 * size + (4 + 8) * held
+    return (_BUILDING[0] + _GRAPHS) * 8 * size + (4 + 8) * held
 
 
 def usual_peak(op: ChunkedOperator, settings: SolverSettings, plan: MemoryForecast) -> int:
@@ -66,15 +70,25 @@ def usual_peak(op: ChunkedOperator, settings: SolverSettings, plan: MemoryForeca
         plan: for both.
     """
     each = bytes_per_vector(op, plan.storage)
-    usual = max(settings.num_steps if settings.num_probes else 0, USUAL_STEPS) + 1
-    if settings.on_active_images:
+    steps = max(settings.num_steps if settings.num_probes else 0, settings.max_steps)
+    usual = max(settings.num_steps if settings.num_probes else 0, min(steps, USUAL_STEPS)) + 1
+    in_few = plan.max_basis < min(wanted_vectors(settings), op.size + 1)
+    if settings.on_active_images and not in_few:
         usual = max(usual, _ACTIVE)
     usual = min(usual, plan.max_basis)
-    if plan.storage == "device" and plan.max_basis > usual:  # room that grows is held twice
-        usual = max(usual, 2 ** (usual - 1).bit_length())
+    if plan.storage == "device" and not in_few:
+        # While room for 32 becomes room for 64, the 32 are held twice, and less is in work.
+        usual = max(usual, 2 ** (usual - 1).bit_length() - _IN_WORK_LESS)
     basis = plan.basis - (plan.max_basis - min(usual, plan.max_basis)) * each
-    in_turn = max(plan.working + basis, plan.judging, plan.following, _in_float64(op, _BUILDING))
+    building = _in_float64(op, _of_phase(op, _BUILDING))
+    in_turn = max(plan.working + basis, plan.judging, plan.following, building)
     return plan.resident + in_turn
+
+
+def wanted_vectors(settings: SolverSettings) -> int:
+    """Return how many Lanczos vectors a run may come to hold."""
+    wanted = max(settings.num_steps, settings.max_steps)
+    return max(wanted, LEAST_ACTIVE) if settings.on_active_images else wanted
 
 
 def working_bytes(op: SymmetricOperator) -> int:
@@ -91,21 +105,21 @@ def working_bytes(op: SymmetricOperator) -> int:
 
 def vector_bytes(op: SymmetricOperator) -> int:
     """Return what the vectors in work take, those of a basis left out."""
-    return (_folded(op) * _WORK + 2 * _workers(op)) * op.size * 8
+    return (_of_phase(op, _WORK) + 2 * _workers(op)) * op.size * 8
 
 
 def judging_bytes(op: ChunkedOperator, settings: SolverSettings) -> int:
     """Return what judging the extremes in float64 takes: a network, its pass, and the vectors."""
     if not settings.proof:
         return 0
-    return _in_float64(op, _JUDGING + _A_PAIR * 2 * settings.top)
+    return _in_float64(op, _of_phase(op, _JUDGING) + _A_PAIR * 2 * settings.top)
 
 
 def needed_bytes(what: str, op: SymmetricOperator) -> int:
     """Return what :data:`BOOTSTRAP`, :data:`BENDING` or :data:`SEARCH` takes."""
     if isinstance(op, ChunkedOperator):
-        return _in_float64(op, _FOLLOWING[what])
-    return _FOLLOWING[what] * 8 * op.size
+        return _in_float64(op, _of_phase(op, _FOLLOWING[what]))
+    return _FOLLOWING[what][0] * 8 * op.size
 
 
 def following_bytes(op: ChunkedOperator, settings: SolverSettings, room: int) -> int:
@@ -130,14 +144,14 @@ def _in_float64(op: ChunkedOperator, vectors: int) -> int:
         more = min(op.micro_chunk, op.num_images) - 1
         each = max(0, all_of_them - one) / max(1, more)
         in_work = _WIDER * (one + each * max(0, op.micro_chunk // _IMAGES_LESS - 1))
-    vectors *= _folded(op)
-    return math.ceil(chunk_share(op.vectors_a_pass) * in_work) + vectors * 8 * op.size
+    held = op.network_size - op.size  # which the matrix is not by
+    numbers = vectors * op.size + held
+    return math.ceil(chunk_share(op.vectors_a_pass) * in_work) + 8 * numbers
 
 
-def _folded(op: SymmetricOperator) -> int:
-    """Return how many times as many vectors there are where products have norms folded in."""
-    folds = getattr(getattr(op, "_products", None), "folds_norms", False)
-    return _FOLDED if folds else 1
+def _of_phase(op: SymmetricOperator, vectors: tuple[int, int]) -> int:
+    """Return the vectors of a phase: the second number where products have norms folded in."""
+    return vectors[bool(getattr(getattr(op, "_products", None), "folds_norms", False))]
 
 
 def _workers(op: SymmetricOperator) -> int:

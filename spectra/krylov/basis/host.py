@@ -7,10 +7,12 @@ from torch import Tensor
 
 from spectra.krylov.basis.interface import Basis
 from spectra.operators.interface import SymmetricOperator
-from spectra.system.memory.pieces import add_to
+from spectra.system.memory.pieces import PIECE, add_to, pieces
 
 # Ours: vectors are moved, and widened, this many bytes at a time, at most 8 vectors.
 _SLAB_BYTES, _SLAB_ROWS = 2**26, 8
+# Ours: entries of a large vector that are widened at a time: what is made of them fits a cache.
+_ENTRIES = 2**19
 
 
 class HostBasis(Basis):
@@ -45,16 +47,35 @@ class HostBasis(Basis):
         if slab == len(self._slabs):
             shape = (self._slab_rows, self.size)
             self._slabs.append(torch.empty(shape, dtype=self.stored_dtype, device=self.stored_on))
-        self._slabs[slab][row] = (q * self.scale).to(self.stored_on, self.stored_dtype)
+        held = self._slabs[slab][row]
+        for piece in pieces(self.size):
+            held[piece] = (q[piece] * self.scale).to(self.stored_on, self.stored_dtype)
         self._count += 1
 
     def orthogonalise(self, w: Tensor) -> Tensor:
         """Take the projection on all vectors from ``w``, and return it."""
+        if self.size > PIECE and self.stored_on == self.device:
+            return self._orthogonalise_in_place(w)
         narrow, projection = w.to(self.dtype), torch.zeros_like(w)
         for rows in self._blocks(self._count):
             held = rows.to(self.device, self.dtype)
             add_to(projection, ((held @ narrow) / self.scale**2) @ held)
         return w.sub_(projection)
+
+    def _orthogonalise_in_place(self, w: Tensor) -> Tensor:
+        """Do the same for large vectors: no copy of one is made, and each is read twice."""
+        parts = [slice(at, at + _ENTRIES) for at in range(0, self.size, _ENTRIES)]
+        along = torch.zeros(self._count, dtype=torch.float64, device=self.device)
+        for part in parts:
+            narrow = w[part].to(self.dtype)
+            held = self._blocks(self._count, part)
+            along += torch.cat([rows.to(self.dtype) @ narrow for rows in held]).double()
+        factors = (along / self.scale**2).to(self.dtype).split(self._slab_rows)
+        for part in parts:
+            held = self._blocks(self._count, part)
+            for some, rows in zip(factors, held, strict=True):
+                w[part].sub_((some @ rows.to(self.dtype)).double())
+        return w
 
     def truncate(self, count: int) -> None:
         """Forget all vectors but the first ``count``."""

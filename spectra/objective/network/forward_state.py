@@ -14,11 +14,15 @@ from torch import Tensor, nn
 from torch._C._functorch import maybe_current_level
 
 from spectra.errors import OperatorError
+from spectra.system.memory.fingerprints import fingerprint
 
 # Of a module: what torch keeps there for itself, and tables that have their own place below.
 _TORCHS_OWN = frozenset(vars(nn.Module())) | {"forward"}
 # How far lists within lists are looked at. Objects of other types are left to themselves.
 _DEPTH = 3
+# Ours: parameters of more bytes in all are not copied to see whether a pass changes them: what
+# comparing takes would be three more networks beside the operator's.
+_LARGE = 2**26
 
 
 class ForwardState:
@@ -51,7 +55,11 @@ class ForwardState:
             if isinstance(value, Tensor) and value.layout == torch.strided
         ]
         self._pristine = {id(t): t.detach().clone() for *_, t in self._places}
-        self._parameters = [(name, p, p.detach().clone()) for name, p in module.named_parameters()]
+        named = list(module.named_parameters())
+        whole = sum(p.nbytes for _, p in named) <= _LARGE
+        self._parameters = [(n, p, p.detach().clone()) for n, p in named] if whole else []
+        seen = whole or maybe_current_level() is not None  # torch differentiates: no plain numbers
+        self._prints = [] if seen else [(n, p, fingerprint(p)) for n, p in named]
 
     def _take_module(self, module: nn.Module, found: set[int]) -> None:
         if isinstance(module, torch.jit.ScriptModule):
@@ -116,11 +124,18 @@ class ForwardState:
         for (name, parameter, before), equal in zip(self._parameters, same, strict=True):
             if not equal:
                 parameter.copy_(before)
-                raise OperatorError(
-                    f"the forward pass changes the parameter {name} in place; a Hessian needs "
-                    "fixed parameters: change it once, before, or compute a new value from it"
-                )
-        self._parameters = []
+                raise _changed(name)
+        for name, parameter, known in self._prints:
+            if fingerprint(parameter) != known:
+                raise _changed(name)
+        self._parameters, self._prints = [], []
+
+
+def _changed(name: str) -> OperatorError:
+    return OperatorError(
+        f"the forward pass changes the parameter {name} in place; a Hessian needs fixed "
+        "parameters: change it once, before, or compute a new value from it"
+    )
 
 
 def _items(content: Any) -> list[tuple[Any, Any]]:

@@ -151,12 +151,13 @@ class Folding:
             zero = self._zero if vectors.ndim == 1 else self._zero.expand(len(vectors), 1)
             source = torch.cat([vectors, zero], -1)
         sections = order.sections(self._gather(source))
+        del source  # of a large network each vector counts, here and below
         along = sections["weight"]
         weights, scales, of_weights = along, None, None
         if self.needs_gradients:
             scales = sections["gamma"] * self._inverse_deviation
             of_weights = scales.index_select(-1, self._channel)
-            weights = torch.addcmul(along * self._scale_of_weight, self._unscaled, of_weights)
+            weights = (along * self._scale_of_weight).addcmul_(self._unscaled, of_weights)
         elif self._has_norms:
             weights = along * self._scale_of_weight
         biases = _sum_of_products(
@@ -216,7 +217,7 @@ class Folding:
 
         Args:
             direction: of the product.
-            moved: tangents of the gradients of W' and b'.
+            moved: tangents of the gradients of W' and b'; it is emptied.
             known: the gradients of W' and b' in flat order; None where they are not read, or for a
                 direction that moves nothing.
         """
@@ -224,9 +225,10 @@ class Folding:
         terms = [
             {i: found[k] for i, found in moved.weights.items() if len(found) > k} for k in (0, 1)
         ]
-        of_weights, of_biases = self.collect(terms[0], moved.biases, count)
-        if terms[1]:
-            of_weights = of_weights + self.collect(terms[1], {}, count)[0]
+        moved.weights.clear()
+        of_weights, of_biases = self.collect(terms.pop(0), moved.biases, count)
+        if terms[0]:
+            of_weights += self.collect(terms.pop(), {}, count)[0]
         sections = {"weight": of_weights, "beta": of_biases, "bias": of_biases}
         if self._has_norms:
             sections["weight"] = of_weights * self._scale_of_weight
@@ -235,16 +237,17 @@ class Folding:
         if known is not None and direction.scales is not None:
             gradient, bias_gradient = known
             along, (scales, scales_of_weights) = direction.sections, direction.scales
-            sections["weight"] = sections["weight"].addcmul(gradient, scales_of_weights)
-            of_filters = (of_weights * self._unscaled).addcmul(gradient, along["weight"])
-            gamma = self._sum_filters(of_filters).addcmul(of_biases, self._shift)
+            sections["weight"].addcmul_(gradient, scales_of_weights)
+            of_weights.mul_(self._unscaled).addcmul_(gradient, along["weight"])
+            gamma = self._sum_filters(of_weights).addcmul(of_biases, self._shift)
             if "bias" in order.kinds:
                 gamma = gamma.addcmul(along["bias"], bias_gradient)
                 sections["bias"] = sections["bias"].addcmul(bias_gradient, scales)
             sections["gamma"] = gamma * self._inverse_deviation
         elif self.needs_gradients:
-            gamma = self._sum_filters(of_weights * self._unscaled).addcmul(of_biases, self._shift)
-            sections["gamma"] = gamma * self._inverse_deviation
+            gamma = self._sum_filters(of_weights.mul_(self._unscaled))
+            sections["gamma"] = gamma.addcmul(of_biases, self._shift) * self._inverse_deviation
+        del of_weights
         flat = torch.cat([sections[kind] for kind in order.kinds], -1)
         found = self._inverse(flat)
         for entries, places in self._again:

@@ -1,0 +1,1 @@
+"""What networks of 100 million weights take, against what is forecast."""
