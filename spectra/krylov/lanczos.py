@@ -23,14 +23,12 @@ class Lanczos:
     The basis is stored, and its projections are taken, in the operator's dtype; α, β and the vector
     in work are float64. Each new vector is orthogonalised against all former ones, twice, which
     leaves them orthogonal to the rounding of that dtype. Storages that do otherwise:
-    :mod:`spectra.krylov.basis`.
+    :mod:`spectra.krylov.basis`. ``basis="device"`` takes one vector of the operator's dtype a step.
 
     α and β stay where they are computed until they are asked for, and are checked when they are
     read: after every ``check_every`` steps, and by whatever gives a result. Where a check comes
     late, the run is cut back to the step that closed the space or failed; ``len`` counts steps
     that were not checked yet, and up to ``check_every`` - 1 products are lost.
-
-    Memory: one vector of the operator's dtype a step, for ``basis="device"``.
 
     Args:
         op: operator on R^P; its symmetry is trusted, not checked.
@@ -74,10 +72,7 @@ class Lanczos:
 
     @property
     def pending(self) -> int:
-        """Steps that were not checked yet: asking for what they found makes a card's queue wait.
-
-        Always 0 where each step is checked, as on a CPU.
-        """
+        """Steps not checked yet, 0 on a CPU: asking what they found makes a card's queue wait."""
         return len(self._unread)
 
     @property
@@ -117,7 +112,11 @@ class Lanczos:
         """
         if not self.can_step:
             return False
-        self.advance(self.op.matvec(self.basis.last()))
+        if (found := self.basis.stepped(self.op)) is None:
+            self.advance(self.op.matvec(self.basis.last()))
+        else:
+            self._unread.append(found)
+            self._read()
         return True
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class SymmetricOperator(ABC):
         vectors_a_pass: how many vectors :meth:`matmat` takes together; 1: one after the other.
         parameter_slices: which entries of a vector belong to which parameter; None where it is of
             no network.
+        makes_basis: returns where a Lanczos run keeps its vectors; None: as its storage says.
 
     Example:
         >>> import spectra
@@ -46,6 +47,7 @@ class SymmetricOperator(ABC):
     label: str = ""
     vectors_a_pass: int = 1
     parameter_slices: ParameterSlices | None = None
+    makes_basis: Callable[[SymmetricOperator, int | None], Any] | None = None
     # NumPy's numbers leave their products with operators to these.
     __array_ufunc__ = None
 

@@ -13,23 +13,26 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from spectra.classes.many.in_turn import InTurn
 from spectra.classes.many.one_core_each import SmallLoss
+from spectra.classes.many.questions import Question, first_run_beside
 from spectra.engines.analyze_loss import analyze_loss
 from spectra.engines.forecasts.needed import BENDING, BOOTSTRAP
 from spectra.engines.memory import default_limit, planned_memory, room_for
 from spectra.engines.settings import SolverSettings
 from spectra.errors import NonFiniteError
 from spectra.findings.loss_analysis import LossAnalysis
+from spectra.krylov.basis.rows_of_runs import RowsOfRuns
 from spectra.operators.curvatures import images_are_told_apart
 from spectra.operators.hessian import HessianOperator
 from spectra.operators.many_losses.same_network import Networks
 from spectra.products import Products
-from spectra.products.block.shared_pass import LossChunk, LossProducts, SharedPass
+from spectra.products.block.shared_pass import LossProducts, SharedPass
 from spectra.products.block.ways import CannotShareError, Way, block_products, ways_of
 from spectra.products.tangent.products import TangentProducts
 from spectra.products.tuning import MOST_LOSSES
@@ -40,8 +43,7 @@ from spectra.system.recording import CudaRecorder
 
 logger = logging.getLogger(__name__)
 
-Asked = tuple[LossChunk, Tensor]
-Running = InTurn[Asked, Tensor, LossAnalysis]
+Running = InTurn[Question, Any, LossAnalysis]
 
 # Ours: rows of fewer losses save too little; rows of fewer images are not told apart by size.
 _LEAST_LOSSES, _LEAST_IMAGES = 4, 4
@@ -53,9 +55,16 @@ _WORK = 6
 
 @dataclass
 class _Block:
-    """One shared pass and the analyses whose products it makes, by row."""
+    """One shared pass and the analyses whose products it makes, by row.
+
+    Attributes:
+        shared: the pass.
+        rows: room for the vectors of a Lanczos run of each.
+        running: the analyses.
+    """
 
     shared: SharedPass
+    rows: RowsOfRuns
     running: dict[int, tuple[SmallLoss, Running]]
 
     @property
@@ -182,8 +191,12 @@ class InBlocks:
         wanted = min(max(self.asked.num_steps, self.asked.max_steps), op.size + 1)
         if plan.max_basis < wanted:
             return None
-        vectors = min(_VECTORS, plan.max_basis) * plan.basis // max(1, plan.max_basis)
-        each = vectors + 2 * op.chunk_nbytes(images) + _WORK * 8 * op.size
+        vectors = min(_VECTORS, op.size + 1)
+        each = (
+            vectors * op.size * op.dtype.itemsize
+            + 2 * op.chunk_nbytes(images)
+            + _WORK * 8 * op.size
+        )
         held = resident_bytes(op.device) + max(plan.working, plan.judging)
         count = min(most, (limit - held) // max(1, each))
         if count < 2:
@@ -195,19 +208,23 @@ class InBlocks:
         made = self._made(op)
         shared = SharedPass(made, self._ways, count=count, images=images, recorder=recorder)
         logger.info("losses of at most %d images share a pass, %d at a time", images, count)
-        return _Block(shared, {})
+        return _Block(shared, RowsOfRuns(op, count, vectors), {})
 
     def _begin(self, block: _Block, row: int, loss: SmallLoss) -> Iterator[LossAnalysis]:
-        running: Running = InTurn(lambda ask: self._analyzed(block, loss, ask))
+        running: Running = InTurn(lambda ask: self._analyzed(block, row, loss, ask))
         block.running[row] = loss, running
         yield from self._ended(block)
 
     def _round(self, block: _Block) -> Iterator[LossAnalysis]:
         """Make the products that the block's losses ask for, and let each go on with its own."""
         asked = {row: r.question for row, (_, r) in sorted(block.running.items()) if r.question}
-        products = block.shared.products_of(asked)
-        for row, product in products.items():
-            block.running[row][1].answer(product)
+        answers: dict[int, Any] = {}
+        answers |= block.shared.products_of({k: (q.chunk, q.vector) for k, q in asked.items()})
+        steps = {row: q.step for row, q in asked.items() if q.step is not None}
+        if steps:
+            answers |= block.rows.step(steps, answers)
+        for row, answer in answers.items():
+            block.running[row][1].answer(answer)
         yield from self._ended(block)
 
     def _ended(self, block: _Block) -> Iterator[LossAnalysis]:
@@ -228,13 +245,14 @@ class InBlocks:
             yield running.result
 
     def _analyzed(
-        self, block: _Block, loss: SmallLoss, ask: Callable[[Asked], Tensor]
+        self, block: _Block, row: int, loss: SmallLoss, ask: Callable[[Question], Any]
     ) -> LossAnalysis:
         assert self._networks is not None
         op = self._networks.holding(loss.op, 0)
         alone = self._networks.single._products
         assert isinstance(alone, TangentProducts)
-        op._products = LossProducts(alone, lambda chunk, vector: ask((chunk, vector)))
+        op._products = LossProducts(alone, lambda chunk, vector: ask(Question(chunk, vector)))
+        op.makes_basis = first_run_beside(block.rows, row, ask)
         bending = self.asked.bending and room_for(BENDING, op, self.memory)
         found = analyze_loss(
             op,

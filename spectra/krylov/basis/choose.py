@@ -43,6 +43,9 @@ def make_basis(op: SymmetricOperator, storage: str, capacity: int | None = None)
     Raises:
         InputError: there is no such storage.
     """
+    if storage == "device" and op.makes_basis is not None:
+        made: Basis = op.makes_basis(op, capacity)
+        return made
     if storage in ("device", "sharded"):
         return (DeviceBasis if storage == "device" else ShardedBasis)(op, capacity)
     kinds: dict[str, type[Basis]] = {"host": HostBasis, "half": HalfBasis, "none": NoBasis}

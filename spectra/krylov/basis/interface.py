@@ -51,6 +51,16 @@ class Basis(ABC):
     def truncate(self, count: int) -> None:
         """Forget all vectors but the first ``count``."""
 
+    def stepped(self, op: SymmetricOperator) -> Tensor | None:
+        """Have the next step made by whoever makes those of several runs; return its α and β, (2,).
+
+        The next vector is then held. None: nobody does, and the caller makes it.
+
+        Args:
+            op: whose matrix it is a step with.
+        """
+        return None
+
     def combine(self, coefficients: FloatArray) -> Tensor:
         """Return Q s, shape (P,), float64, not normalised, for s of shape (m,)."""
         s = torch.from_numpy(np.ascontiguousarray(coefficients)).to(self.device)
