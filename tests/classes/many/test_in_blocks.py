@@ -87,6 +87,22 @@ def test_ends_are_those_of_one_loss_after_the_other_and_of_the_dense_hessian(mod
         assert other.lambda_max == pytest.approx(float(exact[-1]), rel=0.01)
 
 
+@pytest.mark.parametrize("kind", ["group norm", "fully connected"])
+def test_other_networks_share_passes_too(kind, data):
+    layers = {
+        "group norm": (nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4), nn.GELU(), nn.Flatten()),
+        "fully connected": (nn.Flatten(), nn.Linear(32, 4), nn.Tanh(), nn.Linear(4, 16)),
+    }
+    model = refill(nn.Sequential(*layers[kind], nn.Linear(16, 3)), kind).eval()
+    few = {label: data[label] for label in ("0", "2", "4")}
+    found, after = analyzed(model, few, 4), analyzed(model, few, None)
+    for label, one in after.items():
+        assert found[label].products == "tangent, block of 4 losses"
+        assert found[label].lambda_max == pytest.approx(one.lambda_max, rel=1e-10)
+        scale = 1e-10 * one.lambda_max
+        assert found[label].lambda_min == pytest.approx(one.lambda_min, abs=scale)
+
+
 def test_who_shares_a_pass_changes_no_bit(model, data, together):
     few = analyzed(model, {label: data[label] for label in ("0", "3", "5")}, 4)
     assert [repr(few[label]) for label in few] == [repr(together[label]) for label in few]
@@ -123,9 +139,19 @@ def test_a_pass_that_is_wrong_is_not_believed(model, data, together, monkeypatch
     assert found["2"].lambda_max == pytest.approx(together["2"].lambda_max, rel=1e-10)
 
 
+def test_memory_limits_how_many_share_a_pass(model, data, monkeypatch):
+    size = sum(p.numel() for p in model.parameters())
+    monkeypatch.setattr(in_blocks, "_WORK", 2**28 // (8 * size))  # a quarter of a GiB for each
+    monkeypatch.setattr(in_blocks, "default_limit", lambda device: 2**34)
+    monkeypatch.setattr(in_blocks, "resident_bytes", lambda device: 2**34 - 7 * 2**27)
+    found = analyzed(model, {label: data[label] for label in ("0", "3", "5")}, 4)
+    assert {record.products for record in found.values()} == {"tangent, block of 3 losses"}
+
+
 def test_losses_that_memory_has_no_room_for_go_one_after_the_other(model, data, monkeypatch):
     monkeypatch.setattr(in_blocks, "resident_bytes", lambda device: 2**62)
-    assert "block" not in analyzed(model, {"0": data["0"]}, 4)["0"].products
+    found = analyzed(model, {label: data[label] for label in ("0", "3", "5")}, 4)
+    assert not [record.products for record in found.values() if "block" in record.products]
 
 
 def test_work_in_turn_goes_on_with_each_answer_and_ends_where_it_is_stopped():
