@@ -20,7 +20,7 @@ from spectra.results.record import row
 
 EVERY = pytest.mark.parametrize("engine", sorted(ENGINES))
 PEERS = pytest.mark.parametrize("engine", sorted(set(ENGINES) - {"spectra"}))
-SMALL = {"num_probes": 2, "num_steps": 20}
+SMALL = {"num_probes": 2, "num_steps": 20, "bending": False}
 
 
 def analyze(net, engine, *, label="8", dtype=torch.float32, model=None, **options):
