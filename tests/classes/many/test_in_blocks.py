@@ -50,7 +50,7 @@ def analyzed(
         tuning = Tuning(losses=losses)
         op = HessianOperator(
             *(model, images, labels),
-            check=check, memory_budget=0, micro_chunk=32, label=label, tuning=tuning, **given,
+            check=False, memory_budget=0, micro_chunk=32, label=label, tuning=tuning, **given,
         )  # fmt: skip
         return PreparedLoss(op)
 
@@ -72,16 +72,16 @@ def test_a_record_says_how_many_losses_shared_a_pass_and_larger_ones_share_none(
 
 
 def test_ends_are_those_of_one_loss_after_the_other_and_of_the_dense_hessian(model, data, together):
-    after = analyzed(model, data, None)
+    after = analyzed(model, {label: data[label] for label in ("0", "2", "4", "7")}, None)
     for label, one in after.items():
         other = together[label]
         images, labels = data[label]
-        exact = torch.linalg.eigvalsh(dense_hessian(model, images, labels))
         scale = one.lambda_max
         assert (other.n, other.steps, other.converged) == (one.n, one.steps, True)
         assert other.lambda_max == pytest.approx(one.lambda_max, rel=1e-10)
         assert other.lambda_min == pytest.approx(one.lambda_min, abs=1e-10 * scale)
         assert other.loss == one.loss
+        exact = torch.linalg.eigvalsh(dense_hessian(model, images, labels))
         # A residual of 3 %, the error of an eigenvalue being some square of that.
         assert other.lambda_min == pytest.approx(float(exact[0]), abs=0.01 * scale)
         assert other.lambda_max == pytest.approx(float(exact[-1]), rel=0.01)
