@@ -65,6 +65,17 @@ def collect_large_garbage(nbytes: int) -> None:
         gc.collect()
 
 
+def untouched_room() -> int:
+    """Return the bytes that may be asked for at once and count only where they are written to.
+
+    Half of the machine's memory, where the system (Linux) promises more than it has; 0 elsewhere.
+    """
+    policy = Path("/proc/sys/vm/overcommit_memory")
+    if not policy.exists() or policy.read_text().strip() == "2":
+        return 0
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Say whether ``error`` means that memory was short, on a card or on the CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

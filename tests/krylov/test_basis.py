@@ -118,6 +118,15 @@ def test_storages_in_several_slabs_equal_one(op, storage, entries, monkeypatch):
     torch.testing.assert_close(basis.orthogonalise(w), whole, rtol=0, atol=TOLERANCES[storage])
 
 
+def test_large_vectors_have_room_at_once_and_the_bytes_of_a_room_that_grows(op, monkeypatch):
+    grown = run(op, "device", 30)
+    monkeypatch.setattr("spectra.krylov.basis.device._LARGE", 0)
+    whole = run(op, "device", 30)
+    assert len(whole.basis._rows) == op.size + 1
+    assert whole.alphas == grown.alphas
+    assert torch.equal(whole.basis._rows[:31], grown.basis._rows[:31])
+
+
 def test_memory_held_is_as_stated():
     size = 10_000
     op = LambdaOperator(lambda v: v, size, dtype=torch.float32)

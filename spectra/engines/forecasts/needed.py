@@ -16,6 +16,7 @@ from spectra.engines.forecasts.planned_products import BOOTSTRAP_IMAGES, USUAL_S
 from spectra.engines.own import LEAST_ACTIVE
 from spectra.engines.settings import SolverSettings
 from spectra.krylov.basis import bytes_per_vector
+from spectra.krylov.basis.device import first_room
 from spectra.objective.short_memory import chunk_share
 from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.hessian import HessianOperator
@@ -76,7 +77,7 @@ def usual_peak(op: ChunkedOperator, settings: SolverSettings, plan: MemoryForeca
     if settings.on_active_images and not in_few:
         usual = max(usual, _ACTIVE)
     usual = min(usual, plan.max_basis)
-    if plan.storage == "device" and not in_few:
+    if plan.storage == "device" and not in_few and usual > first_room(op):
         # While room for 32 becomes room for 64, the 32 are held twice, and less is in work.
         usual = max(usual, 2 ** (usual - 1).bit_length() - _IN_WORK_LESS)
     basis = plan.basis - (plan.max_basis - min(usual, plan.max_basis)) * each

@@ -7,8 +7,19 @@ from torch import Tensor
 from spectra.krylov.basis.interface import Basis, take_out
 from spectra.krylov.tridiagonal import FloatArray
 from spectra.operators.interface import SymmetricOperator
+from spectra.system.allocator import untouched_room
 
 _FIRST_ROOM = 8
+# Ours: bytes of a vector from which on copies count for more than a reservation.
+_LARGE = 2**24
+
+
+def first_room(op: SymmetricOperator) -> int:
+    """Return how many vectors of ``op`` there is room for before it grows."""
+    each = op.size * op.dtype.itemsize
+    if each < _LARGE or op.device.type != "cpu":
+        return _FIRST_ROOM
+    return max(_FIRST_ROOM, untouched_room() // each)
 
 
 class DeviceBasis(Basis):
@@ -17,12 +28,14 @@ class DeviceBasis(Basis):
     Args:
         op: what the vectors belong to.
         capacity: vectors to make room for at once; None: room grows by doubling, and is held twice
-            while it does.
+            while it does; of large vectors, where memory counts when it is written to, there is
+            room for many at once.
     """
 
     def __init__(self, op: SymmetricOperator, capacity: int | None = None) -> None:
         super().__init__(op)
-        self._rows = self._room(_FIRST_ROOM if capacity is None else min(capacity, op.size + 1))
+        first = first_room(op) if capacity is None else capacity
+        self._rows = self._room(min(first, op.size + 1))
 
     @property
     def bytes(self) -> int:
