@@ -204,6 +204,8 @@ def within_limit(
     if settings.basis == AUTO:
         logger.info("Lanczos vectors are kept by basis %s", plan.storage)
     fewer = None if fits or plan.storage == "none" else plan.max_basis
+    if plan.storage == "none" and settings.basis == AUTO and settings.extremes_only:
+        fewer = None if settings.top else LEAST_BASIS  # a run on active images would keep its own
     return op, replace(settings, max_basis=fewer, basis=plan.storage)
 
 

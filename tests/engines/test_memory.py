@@ -145,12 +145,16 @@ def test_a_chunk_a_core_and_those_that_wait_are_counted_where_cores_share_the_wo
     trained_nets, monkeypatch
 ):
     net = trained_nets["conv_resnet"]
-    op = HessianOperator(net.model, net.images, net.labels, check=False)
+    whole = HessianOperator(net.model, net.images, net.labels, check=False)
+    op = HessianOperator(net.model, net.images, net.labels, check=False, micro_chunk=1)
+    assert op.num_images >= 5
+    one_chunk = forecast(whole, num_vectors=40, limit=2048 * MIB).working
     alone = forecast(op, num_vectors=40, limit=2048 * MIB).working
     assert op.on_many_cores
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     shared = forecast(op, num_vectors=40, limit=2048 * MIB).working
-    primal = op._products.linearise(op.images, op.labels, op.weights).nbytes
+    assert forecast(whole, num_vectors=40, limit=2048 * MIB).working == one_chunk
+    primal = op._products.linearise(op.images[:1], op.labels[:1], op.weights[:1]).nbytes
     vector = op.size * 8
     # Its norms are folded: twice the vectors in work.
     assert alone == math.ceil(2.5 * primal) + 8 * vector

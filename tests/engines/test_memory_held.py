@@ -185,6 +185,14 @@ def test_what_needs_more_vectors_than_there_is_room_for_is_refused(net, monkeypa
         within_limit(op, SolverSettings(**asked), limit=2**40)
 
 
+def test_extremes_without_room_for_vectors_do_not_run_on_active_images(net, monkeypatch):
+    op = hessian_of(net)
+    plan = forecast(op, num_vectors=15, limit=2**40, basis="none")
+    monkeypatch.setattr("spectra.engines.memory.planned_memory", lambda *a, **k: plan)
+    _, settings = within_limit(op, SolverSettings(num_probes=0, max_steps=15, basis="auto"))
+    assert (settings.basis, settings.max_basis) == ("none", 12)  # which keep no vector at all
+
+
 @pytest.mark.parametrize("room", [12, LEAST_ACTIVE])
 def test_extremes_within_few_vectors_are_the_dense_ones(net, room):
     settings = SolverSettings(num_probes=0, tol=1e-9, floor=1e-11, max_steps=3000, max_basis=room)

@@ -99,7 +99,7 @@ def working_bytes(op: SymmetricOperator) -> int:
     worker and waiting ones.
     """
     workers = _workers(op)
-    chunks = 2 * workers + 1 if workers > 1 else 1
+    chunks = min(2 * workers + 1, _chunks(op)) if workers > 1 else 1
     in_work = chunks * chunk_share(op.vectors_a_pass) * _chunk_nbytes(op)
     return math.ceil(in_work) + vector_bytes(op)
 
@@ -157,7 +157,11 @@ def _of_phase(op: SymmetricOperator, vectors: tuple[int, int]) -> int:
 
 def _workers(op: SymmetricOperator) -> int:
     """Return how many chunks are worked on at once."""
-    return torch.get_num_threads() if getattr(op, "on_many_cores", False) else 1
+    return min(torch.get_num_threads(), _chunks(op)) if getattr(op, "on_many_cores", False) else 1
+
+
+def _chunks(op: SymmetricOperator) -> int:
+    return -(-op.num_images // op.micro_chunk) if isinstance(op, ChunkedOperator) else 1
 
 
 def _chunk_nbytes(op: SymmetricOperator) -> int:
