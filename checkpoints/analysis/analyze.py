@@ -27,6 +27,7 @@ from checkpoints.training.threads import suitable_threads
 from spectra import Analysis, CrossEntropy, LossAnalysis
 from spectra.classes.each_loss import Prepare, analyze_each, those_with_images
 from spectra.classes.identity import library_versions
+from spectra.classes.many.those_with_numbers import ThoseWithNumbers
 from spectra.findings.verdict import RADIUS
 from spectra.objective.samples.forward import fit_network, part_of
 from spectra.results.provenance import (
@@ -70,7 +71,7 @@ def analyze(
     Raises:
         InputError: the request does not fit checkpoint or data, or another process writes to the
             same folders.
-        NonFiniteError: a product held NaN or infinity.
+        NonFiniteError: a product held NaN or infinity; its ``found`` has the other losses.
 
     Example:
         >>> from checkpoints import AnalysisRequest, analyze
@@ -172,7 +173,7 @@ def _analyze(
         if todo:
             tests()
     keeps = sharing is None or sharing.keeps
-    for found in analyze_each(
+    results = analyze_each(
         todo,
         prepare,
         settings=request.solver,
@@ -183,7 +184,8 @@ def _analyze(
         among=len(chosen),
         takes=begins,
         on_progress=on_progress,
-    ):
+    )
+    for found in (with_numbers := ThoseWithNumbers(results)):
         label = found.label
         written = None
         if vectors is not None and found.extremes is not None and keeps:
@@ -202,11 +204,9 @@ def _analyze(
         finished[label] = record
     # Which classes were drawn says nothing of one class, so that a kept one serves any sample.
     groups = class_groups(request, checkpoint, data)
-    return replace(
-        header,
-        protocol=replace(header.protocol, class_groups=groups),
-        records=tuple(finished[x] for x in chosen if x in finished),
-    )
+    records = tuple(finished[label] for label in chosen if label in finished)
+    protocol = replace(header.protocol, class_groups=groups)
+    return with_numbers.all_or_raise(replace(header, protocol=protocol, records=records))
 
 
 def test_accuracy(

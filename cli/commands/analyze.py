@@ -14,7 +14,7 @@ from cli.options.analysis import AskedAnalysis, analysis_flags
 from cli.options.completion import checkpoint_names
 from cli.options.flags import ANALYZED, CERTIFICATES, OUTPUT, Flag, command
 from cli.options.values import hold
-from spectra.errors import InputError
+from spectra.errors import InputError, NonFiniteError
 from spectra.system.files.names import file_name
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def analyze(
     from checkpoints.load import notes_of_folder
     from cli.display.analyses import analysis_tables
     from cli.display.styles import printed_for_others
+    from spectra import Analysis
     from spectra.results.groups.summary import rows_of_groups
 
     compared: Sequence[str] = PROTOCOLS
@@ -151,7 +152,13 @@ def analyze(
             style=style,
         )
     else:
-        analysis = _analyze(loaded, data, request, folder, share, keep_vectors=save_vectors)
+        failed = None
+        try:
+            analysis = _analyze(loaded, data, request, folder, share, keep_vectors=save_vectors)
+        except NonFiniteError as error:
+            if not isinstance(error.found, Analysis):
+                raise
+            analysis, failed = error.found, error
         if analysis is None:  # rank 0 has it, and writes and prints
             return
         sheet = None if no_figures else width
@@ -169,6 +176,8 @@ def analyze(
             written=written,
         ):
             _show(analysis, written, certificates=certificates, explain=explain)
+        if failed is not None:
+            raise NonFiniteError(f"{failed}; what is shown and written has the other classes")
 
 
 def _analyze(

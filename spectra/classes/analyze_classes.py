@@ -1,6 +1,7 @@
 """The spectra of single classes of a model that a caller has in hand."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from spectra.classes.chosen_images import ChosenImages, choose_of_data
 from spectra.classes.each_loss import PreparedLoss, analyze_each
 from spectra.classes.identity import library_versions, loss_name, weights_digest
 from spectra.classes.labels import Classes, check_label_of_data
-from spectra.classes.many.those_with_numbers import those_with_numbers
+from spectra.classes.many.those_with_numbers import ThoseWithNumbers
 from spectra.engines.memory import check_room_to_build
 from spectra.engines.settings import SolverSettings
 from spectra.errors import InputError
@@ -123,7 +124,7 @@ def analyze_classes(
     Raises:
         InputError: an argument is not as above, or does not fit into the memory.
         NonFiniteError: a product held NaN or infinity; the message names class, probe and step.
-            Its ``found``, an :class:`Analysis`, has the others: of 32 or more small ones all.
+            Its ``found``, an :class:`Analysis`, has all others.
         OperatorError: the loss is no function of the weights alone, or not a mean over images.
 
     >>> import torch, spectra
@@ -255,7 +256,7 @@ def analyze_chosen(
     if check:
         check_room_to_build(trained_and_held(model, parameters), memory, where)
     with caller_left_alone():
-        records, failed = those_with_numbers(
+        results = ThoseWithNumbers(
             analyze_each(
                 chosen.losses,
                 prepare,
@@ -264,9 +265,10 @@ def analyze_chosen(
                 radius=radius,
                 tau=tau,
                 on_progress=on_progress,
-            ),
-            list(chosen.losses),
+            )
         )
+        # Without their vectors, which are not to stay.
+        records = {record.label: replace(record, extremes=None) for record in results}
     found = Analysis(
         checkpoint=CheckpointIdentity(
             name=str(name or type(model).__name__),
@@ -291,10 +293,7 @@ def analyze_chosen(
             tau=tau,
             solver=settings,
         ),
-        records=records,
+        records=tuple(records[label] for label in chosen.losses if label in records),
         versions=library_versions(),
     )
-    if failed is None:
-        return found
-    failed.found = found if records else None
-    raise failed
+    return results.all_or_raise(found)

@@ -11,6 +11,7 @@ import torch
 from spectra.classes.many.in_blocks import InBlocks
 from spectra.classes.many.one_core_each import OneCoreEach, SmallLoss
 from spectra.classes.many.small_losses import are_many, is_small, room_beside
+from spectra.classes.many.those_with_numbers import WithoutNumbers
 from spectra.engines.agreement import agreed
 from spectra.engines.analyze_fresh import analyze_fresh
 from spectra.engines.analyze_loss import analyze_loss
@@ -25,6 +26,7 @@ from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.fresh import Draw
 from spectra.operators.hessian import HessianOperator
 from spectra.system.progress import Progress, within
+from spectra.system.ranks import world_here
 
 logger = logging.getLogger(__name__)
 
@@ -97,9 +99,9 @@ def analyze_each(
     kept work or vectors lie beside those of the next one, but for what the caller keeps. Small
     losses of many are analyzed several at once, on a CPU one a core
     (:mod:`spectra.classes.many.one_core_each`), on a card in one pass
-    (:mod:`spectra.classes.many.in_blocks`): where one of those has no numbers, the others go on,
-    and it is named in the end. Results in one pass come as they are ready, not in the order of
-    ``chosen``, and larger losses after them.
+    (:mod:`spectra.classes.many.in_blocks`). Results in one pass come as they are ready, not in the
+    order of ``chosen``, and larger losses after them. Where a loss has no numbers, the others go
+    on, and it is named in the end.
 
     Cost: see :func:`spectra.analyze_loss`, for each.
 
@@ -119,25 +121,41 @@ def analyze_each(
 
     Raises:
         InputError: a loss does not fit into the memory, or a number is out of range.
-        NonFiniteError: a product held NaN or infinity; the message names class, probe and step.
+        NonFiniteError: losses or products held NaN or infinity; the message names the class. Raised
+            when the others are there; at once where none is after a few, or where ranks would lose
+            each other.
     """
     check_thresholds(radius, tau)
     many = are_many(len(chosen) if among is None else among, settings)
-    beside = OneCoreEach(radius=radius, tau=tau, of=len(chosen), on_progress=on_progress)
+    without = WithoutNumbers()
+    beside = OneCoreEach(without, radius=radius, tau=tau, of=len(chosen), on_progress=on_progress)
     check, like, largest, room = True, None, 0, None
-    blocks = InBlocks(settings, memory, radius=radius, tau=tau, of=len(chosen), told=on_progress)
+    blocks = InBlocks(
+        without, settings, memory, radius=radius, tau=tau, of=len(chosen), told=on_progress
+    )
     later: list[tuple[int, str]] = []
 
-    def usual(loss: PreparedLoss, k: int, label: str, before: Extremes | None) -> LossAnalysis:
+    def usual(
+        loss: PreparedLoss, k: int, label: str, before: Extremes | None
+    ) -> Iterator[LossAnalysis]:
         progress = within(on_progress, f"class {label}", part=k, of=len(chosen))
         given = chosen[label], settings, memory, radius, tau, before, progress
-        return _analyzed(loss, _Asked(label, *given))
+        try:
+            found = _analyzed(loss, _Asked(label, *given))
+        except NonFiniteError as error:
+            without.take(label, error, loss.op.world)
+        else:
+            yield found
 
     try:
         for k, (label, classes) in enumerate(chosen.items(), 1):
             if not takes(label):
                 continue
-            loss = prepare(label, classes, check=check, like=like)
+            try:
+                loss = prepare(label, classes, check=check, like=like)
+            except NonFiniteError as error:
+                without.take(label, error, world_here(), checked=not check)
+                continue
             if check:
                 logger.info("products by %s %s", loss.op.choice.label, loss.op.choice.reason)
             check = False
@@ -164,18 +182,17 @@ def analyze_each(
                     yield from beside.add(SmallLoss(loss.op, label, classes, k, *facts), room)
                     continue
             yield from beside.finish()
-            yield usual(loss, k, label, before)
+            yield from usual(loss, k, label, before)
         yield from beside.finish()
         yield from blocks.finish()
         for k, label in later:
             on_cpu = like is not None and like.device.type == "cpu"
             loss = prepare(label, chosen[label], check=False, like=like if on_cpu else None)
-            yield usual(loss, k, label, warm.load(label) if warm else None)
+            yield from usual(loss, k, label, warm.load(label) if warm else None)
     finally:
         beside.close()
         blocks.close()
-    if beside.failed or blocks.failed:
-        raise NonFiniteError("; ".join(beside.failed + blocks.failed))
+    without.say()
 
 
 @dataclass(frozen=True)

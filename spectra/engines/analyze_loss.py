@@ -103,7 +103,7 @@ def analyze_loss(
         counted = None if not settings.top else _counted(op, label, settings, on_progress)
         layers = () if not settings.per_layer else _layers(op, settings, on_progress)
     except NonFiniteError as error:
-        raise NonFiniteError(f"class {label}: {error}") from error
+        raise NonFiniteError(f"class {label}: {_without_numbers(op) or error}") from error
     if counted is not None:
         result = replace(result, extremes=_further_out(result.extremes, counted))
     exact = result.extremes.exact
@@ -184,6 +184,13 @@ def analyze_loss(
         stationary=None if stationary is None else stationary.scaled(factor),
         extremes=result.extremes if counted is None else counted,
     )
+
+
+def _without_numbers(op: ChunkedOperator) -> str:
+    """Say how many images' losses hold NaN or infinity; nothing where none does."""
+    with torch.no_grad():
+        bad = sum(int((~torch.isfinite(op.chunk_losses(chunk))).sum()) for chunk in op.chunks())
+    return f"the loss of {bad} of {op.num_images} images is NaN or infinite" if bad else ""
 
 
 def _gradient(

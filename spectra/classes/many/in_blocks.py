@@ -21,6 +21,7 @@ from torch import Tensor
 from spectra.classes.many.in_turn import InTurn
 from spectra.classes.many.one_core_each import SmallLoss
 from spectra.classes.many.questions import Question, first_run_beside
+from spectra.classes.many.those_with_numbers import WithoutNumbers
 from spectra.engines.analyze_loss import analyze_loss
 from spectra.engines.forecasts.needed import BENDING, BOOTSTRAP
 from spectra.engines.memory import default_limit, planned_memory, room_for
@@ -81,6 +82,7 @@ class InBlocks:
     a loss takes the smallest that it fits into.
 
     Args:
+        without: takes losses that have no numbers.
         settings: of the solver.
         memory: bytes that may be taken in all; None: see
             :func:`spectra.engines.memory.default_limit`.
@@ -88,13 +90,11 @@ class InBlocks:
         tau: relative tolerance of the verdicts.
         of: number of all losses, for the progress.
         told: called when a result is there.
-
-    Attributes:
-        failed: what is wrong with losses that had no result, a line each.
     """
 
     def __init__(
         self,
+        without: WithoutNumbers,
         settings: SolverSettings,
         memory: int | None,
         *,
@@ -105,7 +105,7 @@ class InBlocks:
     ) -> None:
         self.radius, self.tau, self.of = radius, tau, of
         self.asked, self.memory, self.on_progress = settings, memory, told
-        self.failed: list[str] = []
+        self._without = without
         self._networks: Networks | None = None
         self._ways: list[Way] | None = None
         self._refused = False
@@ -234,7 +234,7 @@ class InBlocks:
                 continue
             del block.running[row]
             if isinstance(running.error, NonFiniteError):  # the others have nothing to do with it
-                self.failed.append(str(running.error))
+                self._without.add(loss.label, running.error)
                 continue
             if running.error is not None:
                 raise running.error

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from spectra.classes.many.small_losses import ON_ONE_CORE, Room
+from spectra.classes.many.those_with_numbers import WithoutNumbers
 from spectra.engines.analyze_loss import analyze_loss
 from spectra.errors import NonFiniteError
 from spectra.findings.loss_analysis import LossAnalysis
@@ -52,18 +53,24 @@ class OneCoreEach:
     """Analyzes small losses as they are added, and hands their results on in that order.
 
     Args:
+        without: takes losses that have no numbers.
         radius: r of the verdicts.
         tau: relative tolerance of the verdicts.
         of: number of all losses, for the progress.
         on_progress: called when a result is there.
-
-    Attributes:
-        failed: what is wrong with losses that had no result, a line each.
     """
 
-    def __init__(self, *, radius: float, tau: float, of: int, on_progress: Progress | None) -> None:
+    def __init__(
+        self,
+        without: WithoutNumbers,
+        *,
+        radius: float,
+        tau: float,
+        of: int,
+        on_progress: Progress | None,
+    ) -> None:
         self.radius, self.tau, self.of, self.on_progress = radius, tau, of, on_progress
-        self.failed: list[str] = []
+        self._without = without
         self._waiting: deque[tuple[SmallLoss, Future[LossAnalysis]]] = deque()
         self._free: queue.SimpleQueue[Networks] = queue.SimpleQueue()
         self._made = 0
@@ -103,7 +110,7 @@ class OneCoreEach:
         try:
             found = future.result()
         except NonFiniteError as error:  # which the other losses have nothing to do with
-            self.failed.append(str(error))
+            self._without.add(loss.label, error)
             return
         told = within(self.on_progress, f"class {loss.label}", part=loss.place, of=self.of)
         if told is not None:

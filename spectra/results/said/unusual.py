@@ -22,7 +22,7 @@ Records = Sequence[LossAnalysis]
 class _Rule(NamedTuple):
     """When a loss is unusual, and what is then said of all that are: ``Classes 8, 9: ...``."""
 
-    applies: Callable[[LossAnalysis], object]
+    applies: Callable[[LossAnalysis, AnalysisProtocol], object]
     say: Callable[[Records, AnalysisProtocol], str]
     of_most: bool = False  # true of nearly every class's own loss
 
@@ -35,7 +35,7 @@ def unusual(analysis: Analysis) -> list[str]:
     said = [*_of_the_whole(analysis.protocol), *_badly_fitted(analysis)]
     tested = any(record.accuracy is not None for record in analysis.records)
     for rule in _RULES:
-        found = [record for record in analysis.records if rule.applies(record)]
+        found = [r for r in analysis.records if rule.applies(r, analysis.protocol)]
         if found:
             said.append(f"{_of(found)}: {rule.say(found, analysis.protocol)}")
     if tested and (found := [r for r in analysis.records if r.accuracy is None]):
@@ -48,7 +48,7 @@ def unusual(analysis: Analysis) -> list[str]:
 
 def unusual_of(record: LossAnalysis, protocol: AnalysisProtocol) -> list[str]:
     """Return what is unusual in one loss, without its name, and without what is true of most."""
-    rules = (rule for rule in _RULES if not rule.of_most and rule.applies(record))
+    rules = (rule for rule in _RULES if not rule.of_most and rule.applies(record, protocol))
     return [rule.say([record], protocol) for rule in rules]
 
 
@@ -83,13 +83,13 @@ def _badly_fitted(analysis: Analysis) -> Iterator[str]:
     right = sum(r.n * r.fit_accuracy for r in records) / images
     if right < _LEAST_RIGHT:
         yield (
-            f"The network gets only {100 * right:.0f} % of these training images right. If it has "
-            "learned more than that, the images are not as they were in training: see --data, "
-            "--normalisation, and whether labels begin at 0."
+            f"The network gets only {100 * right:.0f} % of these training images right. Either it "
+            "has not learned these classes, or the images are not as they were in training: then "
+            "see --data, --normalisation, and whether labels begin at 0."
         )
 
 
-def _slopes(record: LossAnalysis) -> bool:
+def _slopes(record: LossAnalysis, _: AnalysisProtocol) -> bool:
     """Whether negative curvature is there, and slight beside the gradient."""
     verdict = record.verdict
     return (
@@ -108,8 +108,15 @@ def _slope(found: Records, _: AnalysisProtocol) -> str:
     )
 
 
-def _few(found: Records, _: AnalysisProtocol) -> str:
-    low, high = min(r.n for r in found), max(r.n for r in found)
+def _own_images(record: LossAnalysis, protocol: AnalysisProtocol) -> int:
+    """Return how many images are not views of another one; of ``frozen:all`` that is not known."""
+    kind, _, views = (protocol.images or "").partition(":")
+    return record.n // int(views) if kind == "frozen" and views.isdecimal() else record.n
+
+
+def _few(found: Records, protocol: AnalysisProtocol) -> str:
+    counts = [_own_images(record, protocol) for record in found]
+    low, high = min(counts), max(counts)
     counted = f"{low} to {high} images" if low < high else f"{low} image{'s' * (low != 1)}"
     return (
         f"{counted}, so one image is much of the loss; other images of the class may give other "
@@ -130,46 +137,46 @@ def _said(text: str) -> Callable[[Records, AnalysisProtocol], str]:
 
 
 _RULES = (
-    _Rule(lambda r: r.open_ended, _open_ended),
+    _Rule(lambda r, _: r.open_ended, _open_ended),
     _Rule(
-        lambda r: r.noise is not None,
+        lambda r, _: r.noise is not None,
         _said(
             "every product had a new draw of the images, so λmin and λmax are values of no "
             "matrix, without residual or bound (--images fresh)."
         ),
     ),
     _Rule(
-        lambda r: r.ratio is not None and r.ratio > 1,
+        lambda r, _: r.ratio is not None and r.ratio > 1,
         _said(
             "the ratio is above 1: the strongest negative curvature is stronger than the "
             "strongest positive one."
         ),
     ),
     _Rule(_slopes, _slope, of_most=True),
-    _Rule(lambda r: r.n < FEW_IMAGES, _few),
+    _Rule(lambda r, protocol: _own_images(r, protocol) < FEW_IMAGES, _few),
     _Rule(
-        lambda r: r.certificates and not r.certificates[0].proven,
+        lambda r, _: r.certificates and not r.certificates[0].proven,
         _said(
             "λmin and λmax are estimated: no float64 pass has checked them; --proof makes one."
         ),
     ),
     _Rule(
-        lambda r: r.certificates and r.certificates[0].beyond is None and r.noise is None,
+        lambda r, _: r.certificates and r.certificates[0].beyond is None and r.noise is None,
         _said(
             "nothing bounds λmin from below, so a lower eigenvalue may have been missed; "
             "--certify-below looks for one."
         ),
     ),
     _Rule(
-        lambda r: any(certificate.contradicted for certificate in r.certificates or ()),
+        lambda r, _: any(certificate.contradicted for certificate in r.certificates or ()),
         _said(
             "a value lies beyond its own bound, which float32 or a rare start vector can do; "
             "repeat with --dtype float64 or another --seed."
         ),
     ),
-    _Rule(lambda r: not r.lambda_max, _said("λmax is 0, so there is no ratio.")),
+    _Rule(lambda r, _: not r.lambda_max, _said("λmax is 0, so there is no ratio.")),
     _Rule(
-        lambda r: r.bending is not None and r.bending.lowered_with is None,
+        lambda r, _: r.bending is not None and r.bending.lowered_with is None,
         _said("the loss is 0 here, so no part of it can be lowered."),
     ),
 )  # fmt: skip

@@ -79,6 +79,11 @@ def test_classes_of_which_the_same_is_said_share_a_sentence():
     ]
 
 
+def test_views_of_one_image_do_not_make_it_more_images():
+    (said,) = unusual(analysis(replace(PLAIN, label="8", n=24), images="frozen:4"))
+    assert said.startswith("Class 8: 6 images, so one image is much of the loss")
+
+
 @pytest.mark.parametrize(
     ("protocol", "said"),
     [
