@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo docs site docs-env test test-slow test-docs test-soak test-verdicts test-foreign test-browser test-distributed mutants lint study study-digits bench-env bundle report-bundle hashes release-check release-env clean
+.PHONY: help install demo docs site docs-env test test-slow test-docs test-soak test-verdicts test-foreign test-browser test-card test-distributed mutants lint study study-digits bench-env bundle report-bundle hashes release-check release-env clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -70,6 +70,9 @@ test-browser: $(STAMP) ## try the page of `spectra report` in Chromium (a minute
 test-distributed: $(STAMP) ## try several processes, side by side and as jobs (minutes)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster]'
 	$(BIN)/python -m pytest -m distributed tests
+
+test-card: $(STAMP) ## try what a GPU would refuse, on a pretended one, and its suite dry (two minutes)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m card tests/gpu tests/bench
 
 mutants: $(STAMP) ## see how many of 300 planted mistakes the tests notice (hours)
 	$(BIN)/python tests/mutation

@@ -4,6 +4,8 @@ import pytest
 from card_limits import TOLERANCE, WAITS_A_LANCZOS_STEP
 from pretended_gpu.analyses import REQUESTS
 
+pytestmark = pytest.mark.card
+
 
 @pytest.mark.parametrize(
     "what",

@@ -3,6 +3,8 @@
 import pytest
 from card_limits import TOLERANCE
 
+pytestmark = pytest.mark.card
+
 SECONDS = 90
 
 

@@ -3,6 +3,8 @@
 import pytest
 from pretended_gpu.analyses import CARDS, GIB
 
+pytestmark = pytest.mark.card
+
 
 @pytest.mark.usefixtures("counted")
 @pytest.mark.parametrize("size", CARDS)

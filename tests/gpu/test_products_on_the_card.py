@@ -4,6 +4,8 @@ import pytest
 from card_limits import WAITS_A_LANCZOS_STEP
 from pretended_gpu.products import STEPS
 
+pytestmark = pytest.mark.card
+
 # Kernel launches of ResNet-32 on one chunk, and of its training step. They may only fall.
 CEILINGS = {
     "kept product": 375,

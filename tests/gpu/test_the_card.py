@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.card
+
 
 def test_the_card_refuses_mixed_devices_and_what_else_cuda_refuses(facts):
     assert [name for name, error in facts("refusals")["errors"].items() if not error] == []

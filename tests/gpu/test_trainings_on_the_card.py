@@ -6,6 +6,8 @@ from pretended_gpu.trainings import CAPTURED, EXECUTIONS
 
 from checkpoints.recipes.families import RECIPE_NAMES
 
+pytestmark = pytest.mark.card
+
 STEP_CEILINGS = {"ce-drw": 315, "ce-drw-sam": 630}
 EPOCH_END = {"launches": 180, "waits": 9}
 EVALUATION_WAITS = 1

@@ -17,6 +17,8 @@ from cli.bench.gpu_steps.ways import EAGER, training_ways, ways
 from cli.main import cli
 from spectra import load_analysis
 
+pytestmark = pytest.mark.card
+
 STEPS = [name for name, _, _ in run_suite.STEPS]
 
 
