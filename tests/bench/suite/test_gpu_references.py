@@ -16,6 +16,8 @@ from cli.bench.gpu_references.subjects import reference_workload
 from cli.bench.gpu_references.toy import toy_checkpoint, toy_data
 from spectra import InputError, make_generator
 
+pytestmark = pytest.mark.card
+
 
 def test_prepared_data_are_those_that_were_given(prepared_folder):
     data, found = toy_data(), read_data(prepared_folder)

@@ -16,6 +16,8 @@ from cli.bench.gpu_references import sizes
 from cli.bench.gpu_references.prepared_folder import read_prepared
 from cli.main import cli
 
+pytestmark = pytest.mark.card
+
 
 def test_the_command_hands_prepare_its_source_and_checkpoint(tmp_path, monkeypatch):
     asked = {}

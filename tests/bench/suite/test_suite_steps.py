@@ -17,6 +17,8 @@ from cli.bench.gpu_steps.training_order import HISTORY
 from cli.bench.gpu_steps.ways import EAGER, GRAPHS, training_ways, ways
 from spectra.products import Tuning
 
+pytestmark = pytest.mark.card
+
 
 def test_a_way_that_falls_back_is_heard_and_does_not_count_as_served(tmp_path):
     def fall_back() -> dict:

@@ -30,18 +30,18 @@ class Net(nn.Module):
 def folder(tmp_path_factory):
     """A network's code and weights, and images of ten classes, one of which it cannot take."""
     folder = tmp_path_factory.mktemp("without_numbers")
-    (folder / "net.py").write_text(NET)
+    (folder / "one_colour.py").write_text(NET)
     rng, labels = np.random.default_rng(0), np.arange(60) % CLASSES
     images = rng.integers(0, 256, (60, 4, 4, 1), dtype=np.uint8)
     images[labels == BAD] = 128
     np.savez(folder / "images.npz", images=images, labels=labels)
     torch.manual_seed(0)
-    torch.save(network(folder).state_dict(), folder / "net.pth")
+    torch.save(network(folder).state_dict(), folder / "one_colour.pth")
     return folder
 
 
 def network(folder):
-    spec = importlib.util.spec_from_file_location("net_without_numbers", folder / "net.py")
+    spec = importlib.util.spec_from_file_location("one_colour", folder / "one_colour.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.Net()
@@ -71,8 +71,9 @@ def test_a_network_without_numbers_is_said_after_a_few_classes(folder):
 def test_the_command_line_writes_the_others_and_ends_with_2(folder, tmp_path):
     data = f"npz:{folder / 'images.npz'}"
     result = invoke(
-        "analyze", folder / "net.pth", "--arch", f"{folder / 'net.py'}:Net", "--data", data,
-        "--classes", "6-8", "--num-probes", 0, "--no-figures", "-o", tmp_path / "found",
+        "analyze", folder / "one_colour.pth", "--arch", f"{folder / 'one_colour.py'}:Net",
+        "--data", data, "--classes", "6-8", "--num-probes", 0,
+        "--no-figures", "-o", tmp_path / "found",
     )  # fmt: skip
     assert result.exit_code == 2, result.output
     assert "class 7: the loss of 6 of 6 images is NaN" in unfolded(result.stderr)
