@@ -26,7 +26,6 @@ from spectra.operators.chunked import ChunkedOperator
 from spectra.operators.fresh import Draw
 from spectra.operators.hessian import HessianOperator
 from spectra.system.progress import Progress, within
-from spectra.system.ranks import world_here
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +142,7 @@ def analyze_each(
         try:
             found = _analyzed(loss, _Asked(label, *given))
         except NonFiniteError as error:
-            without.take(label, error, loss.op.world)
+            without.take(label, error, ranks=loss.op.world.size)
         else:
             yield found
 
@@ -153,8 +152,8 @@ def analyze_each(
                 continue
             try:
                 loss = prepare(label, classes, check=check, like=like)
-            except NonFiniteError as error:
-                without.take(label, error, world_here(), checked=not check)
+            except NonFiniteError as error:  # as on every rank: it has all images here
+                without.take(label, error, checked=not check)
                 continue
             if check:
                 logger.info("products by %s %s", loss.op.choice.label, loss.op.choice.reason)

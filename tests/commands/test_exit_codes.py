@@ -175,6 +175,8 @@ def test_every_command_that_computes_says_what_it_keeps():
 def test_a_signal_before_there_is_a_command_is_a_line(name, code, line, monkeypatch, capsys):
     number = getattr(signal, name)
     before = {one: signal.getsignal(one) for one in _SIGNALS}
+    for one in _SIGNALS:  # else nohup, or a shell's background, has them ignored, which is left so
+        signal.signal(one, signal.SIG_DFL)
     # To this thread: any other may be given one that is sent to the process, and later.
     monkeypatch.setattr(group.cli, "main", lambda **_: signal.raise_signal(number))
     try:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from checkpoints.choices import IMAGES, SHARED_OUT
 from spectra.classes.each_loss import Prepare, PreparedLoss
-from spectra.errors import InputError
+from spectra.errors import InputError, NonFiniteError
 from spectra.operators.hessian import HessianOperator
 from spectra.results.provenance import CheckpointIdentity
 from spectra.system.ranks import World, check_same, world_here
@@ -45,7 +45,11 @@ def shared_out(do: Callable[[Sharing | None], T], what: str) -> T | None:
     world = world_here()
     if world.size == 1:
         return do(None)
-    do(Sharing(world, what))
+    try:
+        do(Sharing(world, what))
+    except NonFiniteError:  # of losses: rank 0, which finds the others done, says it below
+        if what == IMAGES:
+            raise
     world.wait()
     return do(None) if world.first else None
 

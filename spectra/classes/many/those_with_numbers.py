@@ -6,7 +6,6 @@ from dataclasses import replace
 from spectra.errors import NonFiniteError
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.results.analysis import Analysis
-from spectra.system.ranks import World
 
 # Ours: where that many losses have no numbers and none has, it is the network that has none.
 _ENOUGH = 3
@@ -21,21 +20,21 @@ class WithoutNumbers:
         self._lines: list[str] = []
 
     def take(
-        self, label: str, error: NonFiniteError, world: World, *, checked: bool = True
+        self, label: str, error: NonFiniteError, *, ranks: int = 1, checked: bool = True
     ) -> None:
         """Take a loss that has no numbers, and let the others go on.
 
         Args:
             label: of the loss.
             error: what was raised of it.
-            world: ranks that work on each loss together.
+            ranks: how many processes worked on it together.
             checked: whether another loss has shown that the network has numbers at all.
 
         Raises:
             NonFiniteError: ``error``, where there are several ranks, which would lose each other;
                 or that of the first loss, where none of the first few has numbers.
         """
-        if world.size > 1:
+        if ranks > 1:
             raise error
         self.add(label, error)
         if len(self._lines) >= _ENOUGH and not checked:

@@ -1,6 +1,9 @@
 """A class whose loss is NaN is named in the end, and the others are there, in any order."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -68,15 +71,38 @@ def test_a_network_without_numbers_is_said_after_a_few_classes(folder):
     assert caught.value.found is None
 
 
-def test_the_command_line_writes_the_others_and_ends_with_2(folder, tmp_path):
-    data = f"npz:{folder / 'images.npz'}"
-    result = invoke(
+def asked(folder, out, *classes):
+    return (
         "analyze", folder / "one_colour.pth", "--arch", f"{folder / 'one_colour.py'}:Net",
-        "--data", data, "--classes", "6-8", "--num-probes", 0,
-        "--no-figures", "-o", tmp_path / "found",
+        "--data", f"npz:{folder / 'images.npz'}", "--classes", *classes, "--num-probes", "0",
+        "--no-bending", "--no-figures", "-o", out,
     )  # fmt: skip
+
+
+def test_the_command_line_writes_the_others_and_ends_with_2(folder, tmp_path):
+    result = invoke(*asked(folder, tmp_path / "found", "6-8"))
     assert result.exit_code == 2, result.output
     assert "class 7: the loss of 6 of 6 images is NaN" in unfolded(result.stderr)
     found = load_analysis(tmp_path / "found" / "analysis.json")
     assert [record.label for record in found.records] == ["6", "8"]
     assert any("class 7" in note for note in found.checkpoint.notes)
+
+
+@pytest.mark.distributed
+def test_ranks_leave_the_others_too_and_one_says_which_has_none(folder, tmp_path):
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+    words = ("--nproc-per-node", "2", "-m", "cli", *asked(folder, tmp_path / "found", "7,5,6,8,9"))
+    done = subprocess.run(
+        [*launcher, *map(str, words)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(said) == 1, done.stderr
+    assert "class 7" in said[0]
+    found = load_analysis(tmp_path / "found" / "analysis.json")
+    assert [record.label for record in found.records] == ["5", "6", "8", "9"]
