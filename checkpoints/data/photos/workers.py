@@ -1,5 +1,6 @@
 """Worker processes that open, decode and hash image files, while this one does something else."""
 
+import atexit
 import contextlib
 import os
 import signal
@@ -168,6 +169,7 @@ def _end_after_the_others(_: int) -> None:
         # Not by the signal itself, which torch reports as the end of a process that was killed.
         signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
         signal.signal(signal.SIGTERM, lambda *_: signal.setitimer(signal.ITIMER_REAL, _OUTLIVES))
+        atexit.register(os._exit, 0)  # before Python's own end, which takes a while, undoes these
 
 
 class _Actions(Dataset[Any]):
