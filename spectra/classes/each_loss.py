@@ -9,7 +9,8 @@ from typing import Protocol
 import torch
 
 from spectra.classes.many.in_blocks import InBlocks
-from spectra.classes.many.one_core_each import OneCoreEach, SmallLoss
+from spectra.classes.many.one_core_each import OneCoreEach
+from spectra.classes.many.small_loss import Judging, SmallLoss
 from spectra.classes.many.small_losses import are_many, is_small, room_beside
 from spectra.classes.many.those_with_numbers import WithoutNumbers
 from spectra.engines.agreement import agreed
@@ -127,11 +128,9 @@ def analyze_each(
     check_thresholds(radius, tau)
     many = are_many(len(chosen) if among is None else among, settings)
     without = WithoutNumbers()
-    beside = OneCoreEach(without, radius=radius, tau=tau, of=len(chosen), on_progress=on_progress)
+    judging = Judging(without, radius, tau, len(chosen), on_progress)
+    beside, blocks = OneCoreEach(judging), InBlocks(judging, settings, memory)
     check, like, largest, room = True, None, 0, None
-    blocks = InBlocks(
-        without, settings, memory, radius=radius, tau=tau, of=len(chosen), told=on_progress
-    )
     later: list[tuple[int, str]] = []
 
     def usual(
@@ -166,9 +165,10 @@ def analyze_each(
                 few = torch.arange(1, device=loss.op.device)
                 like = loss.op.over_images(few).with_memory_budget(0)
             before = warm.load(label) if warm else None
+            facts = loss.factor, loss.independent, before
+            small = SmallLoss(loss.op, label, classes, k, *facts)
             if in_block:
-                facts = loss.factor, loss.independent, before
-                yield from blocks.add(SmallLoss(loss.op, label, classes, k, *facts))
+                yield from blocks.add(small)
                 continue
             if blocks.began:  # what the others hold is to be gone by then
                 later.append((k, label))
@@ -177,8 +177,7 @@ def analyze_each(
                 if loss.op.num_images > largest:
                     largest, room = loss.op.num_images, room_beside(loss.op, settings, memory)
                 if room is not None:
-                    facts = loss.factor, loss.independent, before
-                    yield from beside.add(SmallLoss(loss.op, label, classes, k, *facts), room)
+                    yield from beside.add(small, room)
                     continue
             yield from beside.finish()
             yield from usual(loss, k, label, before)

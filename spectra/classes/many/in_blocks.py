@@ -19,10 +19,8 @@ import torch
 from torch import Tensor
 
 from spectra.classes.many.in_turn import InTurn
-from spectra.classes.many.one_core_each import SmallLoss
 from spectra.classes.many.questions import Question, first_run_beside
-from spectra.classes.many.those_with_numbers import WithoutNumbers
-from spectra.engines.analyze_loss import analyze_loss
+from spectra.classes.many.small_loss import Judging, SmallLoss
 from spectra.engines.forecasts.needed import BENDING, BOOTSTRAP
 from spectra.engines.memory import default_limit, planned_memory, room_for
 from spectra.engines.settings import SolverSettings
@@ -39,7 +37,6 @@ from spectra.products.tangent.products import TangentProducts
 from spectra.products.tuning import MOST_LOSSES
 from spectra.system.allocator import resident_bytes
 from spectra.system.exact import exact_in_all_threads
-from spectra.system.progress import Progress, within
 from spectra.system.recording import CudaRecorder
 
 logger = logging.getLogger(__name__)
@@ -82,30 +79,14 @@ class InBlocks:
     a loss takes the smallest that it fits into.
 
     Args:
-        without: takes losses that have no numbers.
+        judging: what is asked of each.
         settings: of the solver.
         memory: bytes that may be taken in all; None: see
             :func:`spectra.engines.memory.default_limit`.
-        radius: r of the verdicts.
-        tau: relative tolerance of the verdicts.
-        of: number of all losses, for the progress.
-        told: called when a result is there.
     """
 
-    def __init__(
-        self,
-        without: WithoutNumbers,
-        settings: SolverSettings,
-        memory: int | None,
-        *,
-        radius: float,
-        tau: float,
-        of: int,
-        told: Progress | None,
-    ) -> None:
-        self.radius, self.tau, self.of = radius, tau, of
-        self.asked, self.memory, self.on_progress = settings, memory, told
-        self._without = without
+    def __init__(self, judging: Judging, settings: SolverSettings, memory: int | None) -> None:
+        self._judging, self.asked, self.memory = judging, settings, memory
         self._networks: Networks | None = None
         self._ways: list[Way] | None = None
         self._refused = False
@@ -234,13 +215,11 @@ class InBlocks:
                 continue
             del block.running[row]
             if isinstance(running.error, NonFiniteError):  # the others have nothing to do with it
-                self._without.add(loss.label, running.error)
+                self._judging.without.take(loss.label, running.error)
                 continue
             if running.error is not None:
                 raise running.error
-            told = within(self.on_progress, f"class {loss.label}", part=loss.place, of=self.of)
-            if told is not None:
-                told("", 1, 1)
+            self._judging.told(loss)
             assert running.result is not None
             yield running.result
 
@@ -254,17 +233,9 @@ class InBlocks:
         op._products = LossProducts(alone, lambda chunk, vector: ask(Question(chunk, vector)))
         op.makes_basis = first_run_beside(block.rows, row, ask)
         bending = self.asked.bending and room_for(BENDING, op, self.memory)
-        found = analyze_loss(
-            op,
-            label=loss.label,
-            classes=loss.classes,
-            settings=replace(self.asked, bending=bending),
-            factor=loss.factor,
-            radius=self.radius,
-            tau=self.tau,
-            warm=loss.warm,
-            independent=loss.independent and room_for(BOOTSTRAP, op, self.memory),
-        )
+        bootstrap = room_for(BOOTSTRAP, op, self.memory)
+        settings = replace(self.asked, bending=bending)
+        found = self._judging.analyzed(loss, op, settings, bootstrap=bootstrap)
         if block.shared.refused:
             return found
         return replace(found, products=f"{found.products}, block of {block.shared.count} losses")

@@ -36,15 +36,10 @@ class WithoutNumbers:
         """
         if ranks > 1:
             raise error
-        self.add(label, error)
+        name, line = f"class {label}: ", str(error)
+        self._lines.append(line if line.startswith(name) else name + line)
         if len(self._lines) >= _ENOUGH and not checked:
             raise NonFiniteError(self._lines[0]) from error
-
-    def add(self, label: str, error: NonFiniteError) -> None:
-        """Take a loss that has no numbers."""
-        name = f"class {label}: "
-        line = str(error)
-        self._lines.append(line if line.startswith(name) else name + line)
 
     def say(self) -> None:
         """Raise NonFiniteError if there is a loss without numbers."""

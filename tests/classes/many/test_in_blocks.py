@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spectra import NonFiniteError, SolverSettings
 from spectra.classes.each_loss import PreparedLoss, analyze_each
-from spectra.classes.many import in_blocks, small_losses
+from spectra.classes.many import in_blocks, small_loss, small_losses
 from spectra.classes.many.in_turn import InTurn
 from spectra.findings.loss_analysis import LossAnalysis
 from spectra.operators.hessian import HessianOperator
@@ -122,8 +122,8 @@ def test_a_loss_without_numbers_is_named_and_the_others_go_on(model, data, monke
         made.append(label)
         return usual(op, label=label, **options)
 
-    usual, made = in_blocks.analyze_loss, []
-    monkeypatch.setattr(in_blocks, "analyze_loss", fails_for_one)
+    usual, made = small_loss.analyze_loss, []
+    monkeypatch.setattr(small_loss, "analyze_loss", fails_for_one)
     with pytest.raises(NonFiniteError, match=r"class 1: .*NaN or infinity"):
         analyzed(model, data, 4)
     assert sorted(made) == ["0", "2", "3", "4", "5", "6"]

@@ -6,7 +6,7 @@ from oracles import dense_hessian, refill
 from torch import Tensor, nn
 
 from spectra import Analysis, NonFiniteError, analyze_classes
-from spectra.classes.many import one_core_each, small_losses
+from spectra.classes.many import small_loss, small_losses
 from spectra.system.precision import settings_are_held
 
 SIZES = (1, 3, 5, 40)
@@ -87,8 +87,8 @@ def test_a_class_without_numbers_is_named_when_the_others_are_there(model, data,
             raise NonFiniteError("class 1: the product of Lanczos step 3 held NaN or infinity")
         return usual(op, label=label, **options)
 
-    usual, seen = one_core_each.analyze_loss, []
-    monkeypatch.setattr(one_core_each, "analyze_loss", fails_for_one)
+    usual, seen = small_loss.analyze_loss, []
+    monkeypatch.setattr(small_loss, "analyze_loss", fails_for_one)
     told = {"on_progress": lambda what, *_: seen.append(what), "bending": False}
     with pytest.raises(NonFiniteError, match=r"class 1: .*NaN or infinity") as caught:
         analyzed(model, data, **told)
