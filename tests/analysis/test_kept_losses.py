@@ -97,7 +97,9 @@ DAMAGES = {
     "without its end": lambda content: content[:-1],
     "an edited digit": with_another_digit,
     "a flipped bit": lambda content: content[:99] + bytes([content[99] ^ 1]) + content[100:],
-    "another digest": lambda content: content[:-9] + b"0" + content[-8:],
+    "another digest": lambda content: (
+        content[:-9] + (b"1" if content[-9:-8] == b"0" else b"0") + content[-8:]
+    ),
     "appended": lambda content: content + b"\n",
     "no digest": lambda content: content[: content.rindex(b",\n")] + b"\n}\n",
 }
