@@ -18,7 +18,7 @@ from spectra.results.analysis import analysis_to_plain
 from spectra.results.provenance import CheckpointIdentity
 from spectra.system.files.names import file_name
 from spectra.system.files.reading import file_digest, read_bytes
-from spectra.system.files.sealed_json import is_whole, write_sealed
+from spectra.system.files.sealed_json import digest_of, is_whole, write_sealed
 from spectra.system.files.writing import to_json
 
 logger = logging.getLogger(__name__)
@@ -184,4 +184,4 @@ def inputs_digest(checkpoint: Checkpoint, data: ImageData) -> str:
         "metrics": dict(checkpoint.metrics),
         "code": None if factory is None else factory.source,
     }
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
+    return digest_of(plain)

@@ -1,6 +1,7 @@
 """JSON that carries a digest of itself: an edited digit or a flipped bit is found."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,3 +25,8 @@ def is_whole(content: bytes) -> bool:
     if found is None:
         return False
     return hashlib.sha256(content[: found.start()]).hexdigest() == found[1].decode()
+
+
+def digest_of(facts: Any) -> str:
+    """Return the SHA-256 of what JSON can hold, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,12 +1,11 @@
 """Whether all ranks of a job were given the same: each machine may have files of its own."""
 
-import hashlib
-import json
 import socket
 from collections.abc import Mapping
 from typing import Any
 
 from spectra.errors import InputError
+from spectra.system.files.sealed_json import digest_of
 from spectra.system.ranks.world import World
 
 
@@ -21,10 +20,7 @@ def check_same(world: World, facts: Mapping[str, Any]) -> None:
     """
     if world.size == 1:
         return
-    digests = {
-        name: hashlib.sha256(json.dumps(fact, sort_keys=True, default=str).encode()).hexdigest()
-        for name, fact in facts.items()
-    }
+    digests = {name: digest_of(fact) for name, fact in facts.items()}
     found = world.gather((socket.gethostname(), digests))
     (first, expected), others = found[0], found[1:]
     for rank, (host, given) in enumerate(others, 1):
