@@ -23,12 +23,12 @@ class SmallLSTM(nn.Module):
         return self.head(outputs[:, -1])
 
 
-class CausalSelfAttention(nn.Module):
-    """Attention of each token to those before it."""
+class SelfAttention(nn.Module):
+    """Attention of each token to all, or to those before it where it is causal."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, *, causal: bool) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.causal = heads, causal
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
 
@@ -39,7 +39,7 @@ class CausalSelfAttention(nn.Module):
         q = q.view(n, length, self.heads, width // self.heads).transpose(1, 2)
         k = k.view(n, length, self.heads, width // self.heads).transpose(1, 2)
         v = v.view(n, length, self.heads, width // self.heads).transpose(1, 2)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         return self.project(y.transpose(1, 2).contiguous().view(n, length, width))
 
 
@@ -49,7 +49,7 @@ class GPTBlock(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
-        self.attention = CausalSelfAttention(width, heads)
+        self.attention = SelfAttention(width, heads, causal=True)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
@@ -61,13 +61,22 @@ class GPTBlock(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-class SmallGPT(nn.Module):
+class GPTClassifier(nn.Module):
     """A GPT-style classifier of token ids: the last token's output is classified."""
 
-    def __init__(self, width: int = 48, depth: int = 2, heads: int = 4, classes: int = 10) -> None:
+    def __init__(
+        self,
+        width: int = 48,
+        depth: int = 2,
+        heads: int = 4,
+        *,
+        classes: int = 10,
+        vocabulary: int = VOCABULARY,
+        length: int = LENGTH,
+    ) -> None:
         super().__init__()
-        self.tokens = nn.Embedding(VOCABULARY, width)
-        self.positions = nn.Embedding(LENGTH, width)
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.positions = nn.Embedding(length, width)
         self.blocks = nn.Sequential(*(GPTBlock(width, heads) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, classes)

@@ -14,7 +14,13 @@ from cli.bench.gallery.image_networks import (
     group_norm,
     small_mlp,
 )
-from cli.bench.gallery.sequence_networks import FEATURES, LENGTH, VOCABULARY, SmallGPT, SmallLSTM
+from cli.bench.gallery.sequence_networks import (
+    FEATURES,
+    LENGTH,
+    VOCABULARY,
+    GPTClassifier,
+    SmallLSTM,
+)
 from spectra import make_generator
 from spectra.errors import InputError
 from spectra.system.seeding import derive_seed
@@ -31,7 +37,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "mixer": SmallMixer,
     "lstm": SmallLSTM,
     "mlp": small_mlp,
-    "gpt": SmallGPT,
+    "gpt": GPTClassifier,
 }
 
 

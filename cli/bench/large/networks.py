@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from checkpoints.models.bottlenecks import BottleneckResNet
-from cli.bench.gallery.sequence_networks import GPTBlock
+from cli.bench.gallery.sequence_networks import GPTClassifier, SelfAttention
 from spectra.system.seeding import make_generator
 
 CLASSES = 10
@@ -17,46 +17,11 @@ _VOCABULARY, _TOKENS = 50257, 1024
 _DEVIATION = 0.02
 
 
-class GPT2Classifier(nn.Module):
-    """GPT-2 with a head of classes on the last token; Radford et al. 2019."""
-
-    def __init__(self, width: int, depth: int, heads: int) -> None:
-        super().__init__()
-        self.tokens = nn.Embedding(_VOCABULARY, width)
-        self.positions = nn.Embedding(_TOKENS, width)
-        self.blocks = nn.Sequential(*(GPTBlock(width, heads) for _ in range(depth)))
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, CLASSES)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Map token ids (n, length) to logits."""
-        x = self.tokens(ids) + self.positions(torch.arange(ids.shape[1], device=ids.device))
-        return self.head(self.norm(self.blocks(x))[:, -1])
-
-
-class _Attention(nn.Module):
-    """Attention of every patch to every other."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map patches (n, length, width) to the same shape."""
-        n, length, width = x.shape
-        parts = self.qkv(x).reshape(n, length, 3, self.heads, width // self.heads)
-        q, k, v = parts.permute(2, 0, 3, 1, 4).unbind(0)
-        y = nn.functional.scaled_dot_product_attention(q, k, v)
-        return self.proj(y.transpose(1, 2).reshape(n, length, width))
-
-
 class _Block(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
-        self.attn = _Attention(width, heads)
+        self.attn = SelfAttention(width, heads, causal=False)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
@@ -87,6 +52,13 @@ class VisionTransformer(nn.Module):
         return self.head(self.norm(self.blocks(x))[:, 0])
 
 
+def _gpt2(width: int, depth: int, heads: int) -> nn.Module:
+    """GPT-2 with a head of classes on the last token; Radford et al. 2019."""
+    return GPTClassifier(
+        width, depth, heads, classes=CLASSES, vocabulary=_VOCABULARY, length=_TOKENS
+    )
+
+
 def _mlp() -> nn.Module:
     return nn.Sequential(
         nn.Linear(3072, 3768), nn.ReLU(), nn.Linear(3768, 3768), nn.ReLU(),
@@ -95,10 +67,10 @@ def _mlp() -> nn.Module:
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "gpt2": lambda: GPT2Classifier(768, 12, 12),
-    "gpt2-51m": lambda: GPT2Classifier(512, 8, 8),
-    "gpt2-26m": lambda: GPT2Classifier(320, 8, 5),
-    "gpt2-10m": lambda: GPT2Classifier(160, 6, 4),
+    "gpt2": lambda: _gpt2(768, 12, 12),
+    "gpt2-51m": lambda: _gpt2(512, 8, 8),
+    "gpt2-26m": lambda: _gpt2(320, 8, 5),
+    "gpt2-10m": lambda: _gpt2(160, 6, 4),
     "vit-b": lambda: VisionTransformer(768, 12, 12),
     "vit-s": lambda: VisionTransformer(384, 12, 6),
     "resnet50": lambda: BottleneckResNet(num_classes=CLASSES),
