@@ -71,8 +71,8 @@ def usual_peak(op: ChunkedOperator, settings: SolverSettings, plan: MemoryForeca
         plan: for both.
     """
     each = bytes_per_vector(op, plan.storage)
-    steps = max(settings.num_steps if settings.num_probes else 0, settings.max_steps)
-    usual = max(settings.num_steps if settings.num_probes else 0, min(steps, USUAL_STEPS)) + 1
+    of_density = settings.num_steps if settings.num_probes else 0
+    usual = max(of_density, min(settings.max_steps, USUAL_STEPS)) + 1
     in_few = plan.max_basis < min(wanted_vectors(settings), op.size + 1)
     if settings.on_active_images and not in_few:
         usual = max(usual, _ACTIVE)

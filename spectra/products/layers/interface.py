@@ -112,6 +112,11 @@ class Layer(ABC):
     keeps_the_same = False
     adds_in_place = True
 
+    def add_product(self, before: Tensor, left: Tensor, right: Tensor, *, value: int = 1) -> Tensor:
+        """Return before + value left right, in the memory of ``before`` where that may be."""
+        add = before.addcmul_ if self.adds_in_place else before.addcmul
+        return add(left, right, value=value)
+
     @abstractmethod
     def value(self, *inputs: Tensor) -> Tensor:
         """Return the output."""

@@ -132,11 +132,11 @@ class GroupNorm(Layer):
         found: list[Tensor | None] = [None]
         if wanted[0]:
             bent = torch.addcmul(shift, turn, values, out=bent)
-            bent = self._plus(bent, rate * of_delta, delta)
+            bent = self.add_product(bent, rate * of_delta, delta)
             if d_delta is not None:
-                bent = self._plus(bent, kept["scale"], d_delta)
+                bent = self.add_product(bent, kept["scale"], d_delta)
             if dx is not None:
-                bent = self._plus(bent, rate * kept["turn"], dx, value=-1)
+                bent = self.add_product(bent, rate * kept["turn"], dx, value=-1)
             found = [below(bent, count)]
         for i, sums in enumerate([d_along] * self.has_weight + [d_sum] * self.has_bias, 1):
             found.append(over_images(sums, count) if wanted[i] else None)
@@ -151,11 +151,6 @@ class GroupNorm(Layer):
         d_weight = of_channels(given[1], count, values.ndim) if self.has_weight else None
         d_bias = of_channels(given[-1], count, values.ndim) if self.has_bias else None
         return dx, d_weight, d_bias
-
-    def _plus(self, before: Tensor, left: Tensor, right: Tensor, *, value: int = 1) -> Tensor:
-        """Return before + value left right, in the memory of ``before`` where that may be."""
-        add = before.addcmul_ if self.adds_in_place else before.addcmul
-        return add(left, right, value=value)
 
     def _mean(self, sums: Tensor, x: Tensor) -> Tensor:
         """Return the mean over each group of what is summed over the places, one a channel."""

@@ -124,8 +124,7 @@ class Normalisation(Layer):
                 (back, self.rows.sum(values * dx, values.ndim)),
                 (values, self.rows.sum(back * dx, values.ndim)),
             ):
-                add = found.addcmul_ if self.adds_in_place else found.addcmul
-                found = add(left, right, value=-1)
+                found = self.add_product(found, left, right, value=-1)
         pulled[0] = below(found, count)
         return pulled
 
